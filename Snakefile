@@ -1,0 +1,32 @@
+# The DAG of one study: data -> pretrain -> fine-tune -> figures. `make figures` calls it; each node is
+# `python -m tlkit job NAME`, which does only what is not done yet. The working directory is runs/studies/STUDY/SCALE.
+import sys
+
+from tlkit import studies
+
+study = studies.load(config["study"], config["scale"], config.get("data", ""))
+JOBS = {job.output: job for job in study.jobs()}
+WHERE = f"--study {study.name} --scale {study.scale} --data {study.spec['data']}"
+
+
+rule all:
+    input:
+        [job.output for job in study.jobs()],
+
+
+rule job:
+    input:
+        lambda wildcards: JOBS[wildcards.output].needs,
+    output:
+        "{output}",
+    wildcard_constraints:
+        output="|".join(JOBS),
+    params:
+        name=lambda wildcards: JOBS[wildcards.output].name,
+        python=sys.executable,
+        where=WHERE,
+    resources:
+        gpu=1,
+    priority: 1
+    shell:
+        "{params.python} -m tlkit job {params.name} {params.where}"

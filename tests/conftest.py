@@ -1,0 +1,93 @@
+"""Every test has its own folders; phantoms and stores are made once and lent to those that ask for `data`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PHANTOMS = {
+    "imagenet": {"seed": 1, "classes": 3, "train": 16, "val": 14, "pixels": 32},
+    "lits": {"seed": 1, "volumes": 5, "pixels": 32, "slices": (30, 31)},
+}
+SPLIT = {"val": 0.2, "test": 0.2, "seed": 0}
+IMAGES = {"imagenet": 40, "lits": 24}
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path, monkeypatch):
+    """Runs, figures and data of a test lie in its own folder."""
+    monkeypatch.setenv("TLKIT_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("TLKIT_PAPER", str(tmp_path / "paper"))
+    monkeypatch.setenv("TLKIT_UNATTENDED", "1")
+    monkeypatch.delenv("TLKIT_DATA", raising=False)
+
+
+@pytest.fixture(scope="session")
+def phantom_data(tmp_path_factory) -> Path:
+    """Return a folder `data` with the phantoms above and their stores at 32 px."""
+    from tlkit.datasets import prepare
+
+    root = tmp_path_factory.mktemp("session")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TLKIT_RUNS", str(root))
+        for name, phantom in PHANTOMS.items():
+            prepare(name, 32, phantom=phantom)
+    return root / "data"
+
+
+@pytest.fixture
+def new_runs(tmp_path, monkeypatch, phantom_data) -> Callable[[str], Path]:
+    """Return a function that turns to another, empty runs folder with the same data."""
+
+    def turn(name: str) -> Path:
+        root = tmp_path / name
+        root.mkdir(exist_ok=True)
+        if not (root / "data").exists():
+            (root / "data").symlink_to(phantom_data)
+        monkeypatch.setenv("TLKIT_RUNS", str(root))
+        return root
+
+    return turn
+
+
+@pytest.fixture
+def data(new_runs) -> Path:
+    """Lend the phantoms and stores to this test's runs folder, and return that folder."""
+    return new_runs("runs")
+
+
+@pytest.fixture(scope="session")
+def config(phantom_data) -> Callable[..., dict[str, Any]]:
+    """Return a function that makes the config of a small run: `config("finetune", seed=2, recipe={"epochs": 1})`."""
+    return make_config
+
+
+def make_config(
+    kind: str = "finetune", dataset: str = "imagenet", recipe: dict | None = None, data: dict | None = None, **changes
+) -> dict[str, Any]:
+    from tlkit.datasets import DATASETS, identity
+    from tlkit.training.recipe import recipe as named
+
+    base = {"pretrain": "simclr", "finetune": "segment" if dataset == "lits" else "finetune"}[kind]
+    found = {
+        "kind": kind,
+        "pretraining": "scratch" if kind == "finetune" else dataset,
+        "data": {
+            **identity(dataset, PHANTOMS[dataset]),
+            "size": 32,
+            "split": SPLIT,
+            "images": IMAGES[dataset],
+            **(data or {}),
+        },
+        "backbone": "resnet10",
+        "recipe": named(base, **{"epochs": 4, "batch": 8, **(recipe or {})}).to_dict(),
+        "seed": 1,
+    }
+    if kind == "finetune":
+        task = {"task": dataset, "task_kind": DATASETS[dataset].task}
+        found |= {**task, "mode": "finetune", "fraction": 1.0, "weights": None}
+    return json.loads(json.dumps(found | changes))

@@ -1,0 +1,138 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import trees
+from PIL import Image
+
+from tlkit.datasets import DATASETS, UnreadableFile, folders
+
+CARD = replace(DATASETS["brain-tumor-mri"], classes=())
+
+
+def one(root, path):
+    return folders.decode(root, pd.DataFrame({"path": [path]}), replace(CARD, options={}))[0][0]
+
+
+def test_splits_classes_and_labels_come_from_the_folders(tmp_path):
+    trees.class_folders(tmp_path, parts=("TRAIN", "Validation", "testing"))
+    samples, rejects = folders.scan(tmp_path, CARD)
+    assert samples.groupby(["split", "label"]).size().to_dict() == {
+        (s, k): 4 for s in ("train", "val", "test") for k in (0, 1)
+    }
+    assert samples["id"].is_monotonic_increasing and samples["id"].is_unique and rejects.empty
+    assert folders.classes(tmp_path, CARD) == ("a", "b")
+
+
+def test_class_folders_without_split_folders(tmp_path):
+    trees.class_folders(tmp_path, parts=("",))
+    assert set(folders.scan(tmp_path, CARD)[0]["split"]) == {""}
+
+
+def test_the_card_may_rename_a_split(tmp_path):
+    trees.class_folders(tmp_path, parts=("train", "val"))
+    samples, _ = folders.scan(tmp_path, replace(CARD, options={"splits": {"val": "test"}}))
+    assert set(samples["split"]) == {"train", "test"}
+
+
+def test_folders_that_the_card_does_not_know_are_an_error(tmp_path):
+    trees.class_folders(tmp_path, classes=("a", "c"))
+    with pytest.raises(ValueError, match="missing: b; unknown: c"):
+        folders.scan(tmp_path, replace(CARD, classes=("a", "b")))
+
+
+def test_nothing_is_left_out_in_silence(tmp_path):
+    trees.class_folders(tmp_path)
+    (tmp_path / "Training/a/.hidden.jpg").touch()
+    (tmp_path / "Training/a/Thumbs.db").touch()
+    trees.picture(tmp_path / "Training/lost.png")
+    trees.picture(tmp_path / "extra/a/x.png")
+    samples, rejects = folders.scan(tmp_path, CARD)
+    assert len(samples) == 16
+    assert dict(zip(rejects["path"], rejects["reason"], strict=True)) == {
+        "Training/a/Thumbs.db": "'.db' is no image extension",
+        "Training/lost.png": "class of the file is unknown (found: None)",
+        "extra/": "folder is no split",
+    }
+    assert set(rejects["kind"]) == {"rule"}
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_imagenet_labels_follow_the_mapping_and_val_is_halved(tmp_path, flat):
+    trees.imagenet(tmp_path, flat=flat)
+    samples, rejects = folders.scan(tmp_path, DATASETS["imagenet"])
+    assert rejects.empty
+    assert folders.classes(tmp_path, DATASETS["imagenet"]) == ("n01530575", "n01440764")
+    assert samples.groupby(["split", "label"]).size().to_dict() == {
+        ("train", 0): 3, ("train", 1): 3, ("val", 0): 2, ("val", 1): 2, ("test", 0): 2, ("test", 1): 2,
+    }  # fmt: skip
+    label = samples.set_index(samples["path"].str.rsplit("/").str[-1])["label"]
+    assert label["ILSVRC2012_val_00000004.JPEG"] == 0 and label["ILSVRC2012_val_00000005.JPEG"] == 1
+
+
+def test_both_layouts_of_val_are_halved_alike(tmp_path):
+    halves = []
+    for flat in (True, False):
+        samples, _ = folders.scan(
+            trees.imagenet(tmp_path / str(flat), val=9, flat=flat), DATASETS["imagenet"]
+        )
+        samples = samples[samples["split"] != "train"]
+        halves.append(dict(zip(samples["path"].str.rsplit("/").str[-1], samples["split"], strict=True)))
+    assert halves[0] == halves[1] and sorted(halves[0].values()).count("test") == 9
+
+
+def test_the_tree_of_the_kaggle_archive(tmp_path):
+    trees.imagenet(tmp_path)
+    inner = tmp_path / folders.KAGGLE
+    inner.mkdir(parents=True)
+    (tmp_path / "train").rename(inner / "train")
+    (tmp_path / "val").rename(inner / "val")
+    samples, rejects = folders.scan(tmp_path, DATASETS["imagenet"])
+    assert len(samples) == 14 and rejects.empty
+
+
+def test_decode_gives_the_pixels_of_the_file(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    assert (one(tmp_path, "x.png") == pixels).all()
+    Image.fromarray(pixels[..., 0]).save(tmp_path / "grey.png")
+    grey, _ = folders.decode(tmp_path, pd.DataFrame({"path": ["grey.png"]}), CARD)
+    assert grey[0].shape == (5, 7) and (grey[0] == pixels[..., 0]).all()
+    assert (one(tmp_path, "grey.png") == pixels[..., :1]).all()
+
+
+def test_decode_turns_by_exif_and_converts_palettes_and_cmyk(tmp_path):
+    pixels = np.zeros((4, 6, 3), np.uint8)
+    pixels[0, :, 0] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees clockwise
+    Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
+    assert (one(tmp_path, "turned.png") == np.rot90(pixels, -1)).all()
+    Image.fromarray(pixels).convert("P").save(tmp_path / "palette.png")
+    assert (one(tmp_path, "palette.png") == pixels).all()
+    Image.fromarray(np.full((8, 8, 3), 255, np.uint8)).convert("CMYK").save(tmp_path / "cmyk.jpg")
+    assert one(tmp_path, "cmyk.jpg").min() > 250
+
+
+def damaged(root):
+    """Write one file of each kind of damage; return {name: words of the reason}."""
+    whole = trees.picture(root / "whole.jpg", size=(64, 64)).read_bytes()
+    (root / "empty.jpg").touch()
+    (root / "text.jpg").write_text("this was never an image")
+    (root / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (root / "noise.png").write_bytes(np.random.default_rng(0).bytes(500))
+    Image.fromarray(np.full((4, 4), 40_000, np.uint16)).save(root / "deep.png")
+    frames = [Image.fromarray(np.full((4, 4), v, np.uint8)) for v in (0, 255)]
+    frames[0].save(root / "film.gif", save_all=True, append_images=frames[1:])
+    return {
+        "empty.jpg": "cannot identify", "text.jpg": "cannot identify", "cut.jpg": "truncated",
+        "noise.png": "cannot identify", "deep.png": "more than 8 bits", "film.gif": "2 frames",
+    }  # fmt: skip
+
+
+def test_damaged_files_give_their_reason_without_this_machines_path(tmp_path):
+    for name, words in damaged(tmp_path).items():
+        with pytest.raises(UnreadableFile, match=words) as error:
+            one(tmp_path, name)
+        assert str(tmp_path) not in str(error.value)

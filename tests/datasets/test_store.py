@@ -1,0 +1,247 @@
+import errno
+import json
+import logging
+import os
+import pickle
+import shutil
+import threading
+from collections import namedtuple
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import trees
+from PIL import Image
+from test_folders import damaged
+
+from tlkit.datasets import DATASETS, LAYOUTS, content_hash, folders, identity, prepare, store
+from tlkit.datasets.arrays import NpyWriter, resize
+from tlkit.datasets.splits import assign, check_disjoint
+from tlkit.datasets.store import StoreError, UnreadableShareError, build_store, open_store
+
+CARD = replace(DATASETS["brain-tumor-mri"], name="toy", classes=())
+pytestmark = pytest.mark.filterwarnings("ignore:toy. .* unreadable files")
+
+
+@pytest.mark.parametrize("card", DATASETS.values(), ids=DATASETS)
+def test_every_card_goes_from_files_to_a_store(card, tmp_path):
+    root = trees.for_card(card, tmp_path / "data")
+    samples, rejects = LAYOUTS[card.layout].scan(root, card)
+    assert {"id", "path", "frame", "patient", "split"} <= set(samples)
+    assert samples["id"].is_unique and samples["id"].is_monotonic_increasing and rejects.empty
+    assert not samples["path"].str.startswith("/").any() and set(samples["split"]) <= {
+        "train",
+        "val",
+        "test",
+        "",
+    }
+    opened = open_store(build_store(card, root, 8))
+    images, masks = opened.take(np.arange(len(opened)))
+    assert len(images) == len(opened) == len(samples) and tuple(images.shape[1:3]) == (8, 8)
+    assert images.dtype == (torch.int16 if card.layout in ("ct_series", "lits") else torch.uint8)
+    assert (masks is not None) == (card.task == "segmentation")
+    if masks is None:
+        assert opened.table["label"].between(0, len(opened.meta["classes"]) - 1).all()
+    else:
+        assert masks.dtype == torch.uint8
+        assert (opened.table["liver_px"].to_numpy() == (masks == 1).sum((1, 2)).numpy()).all()
+        assert (opened.table["lesion_px"].to_numpy() == (masks == 2).sum((1, 2)).numpy()).all()
+    check_disjoint(assign(opened.table), opened.table["patient"])
+
+
+def test_a_store_holds_the_decoded_values_in_the_order_of_its_table(tmp_path):
+    trees.class_folders(tmp_path / "data", n=3)
+    opened = open_store(build_store(CARD, tmp_path / "data", 16))
+    assert opened.path.name.startswith("toy-16px-") and opened.meta["classes"] == ["a", "b"]
+    for i, row in opened.table.iterrows():
+        (image,), _ = folders.decode(tmp_path / "data", pd.DataFrame([row]), CARD)
+        assert (opened.images[i] == resize(image, 16)).all()
+    order = np.array([5, 0, 1, 2, 11, 5])
+    assert (opened.take(order)[0].numpy() == opened.images[order]).all()
+    assert len(opened.take(np.array([], dtype=int))[0]) == 0
+
+
+def test_take_refuses_rows_that_are_not_there_and_survives_pickling(tmp_path):
+    trees.class_folders(tmp_path / "data", n=1)
+    opened = open_store(build_store(CARD, tmp_path / "data", 4))
+    for wrong in ([-1], [4]):
+        with pytest.raises(IndexError, match="of a store of 4 images"):
+            opened.take(np.array(wrong))
+    before = opened.take(np.arange(4))[0]
+    assert (pickle.loads(pickle.dumps(opened)).take(np.arange(4))[0] == before).all()
+
+
+def test_building_again_does_nothing_and_one_worker_gives_the_same_bytes(tmp_path, monkeypatch):
+    trees.class_folders(tmp_path / "data")
+    path = build_store(CARD, tmp_path / "data", 8, workers=4)
+    alone = build_store(CARD, tmp_path / "data", 8, out_root=tmp_path / "other", workers=1)
+    assert alone.name == path.name
+    for name in os.listdir(path):
+        assert (path / name).read_bytes() == (alone / name).read_bytes()
+    monkeypatch.setattr(store, "_build", None)
+    assert build_store(CARD, tmp_path / "data", 8) == path
+
+
+def test_the_name_changes_with_content_size_and_options_but_not_with_the_place(tmp_path):
+    root = trees.class_folders(tmp_path / "data")
+    names = [build_store(CARD, root, 8).name]
+    names.append(build_store(CARD, root, 9).name)
+    names.append(build_store(replace(CARD, options={"channels": 3}), root, 8).name)
+    shutil.copytree(root, tmp_path / "moved")
+    assert build_store(CARD, tmp_path / "moved", 8).name == names[0]
+    trees.picture(root / "Training/a/a_0.jpg", seed=99, mode="L")
+    names.append(build_store(CARD, root, 8).name)
+    (root / "Training/a/a_1.jpg").rename(root / "Training/b/a_1.jpg")
+    names.append(build_store(CARD, root, 8).name)
+    assert len(set(names)) == len(names)
+
+
+def test_an_unchanged_tree_is_not_read_again(tmp_path, monkeypatch):
+    root = trees.class_folders(tmp_path / "data")
+    for file in root.rglob("*.jpg"):
+        os.utime(file, (1_000_000_000, 1_000_000_000))
+    first = content_hash(root)
+    monkeypatch.setattr("tlkit.datasets.content._sha256", lambda file: pytest.fail(f"{file} was read"))
+    assert content_hash(root) == first
+
+
+def test_damaged_files_go_to_rejects_with_their_reason(tmp_path):
+    trees.class_folders(tmp_path / "data", classes=("a",), parts=("train",), n=6)
+    reasons = damaged(tmp_path / "data/train/a")
+    (tmp_path / "data/train/a/list.csv").touch()
+    with pytest.warns(UserWarning, match="toy: 6 unreadable files and 1 files or slices left out by a rule"):
+        opened = open_store(build_store(CARD, tmp_path / "data", 8, max_unreadable=0.5))
+    assert len(opened) == 7  # six and whole.jpg
+    rejects = pd.read_csv(opened.path / "rejects.csv").set_index("path")
+    for name, words in reasons.items():
+        assert words in rejects.at[f"train/a/{name}", "reason"]
+        assert rejects.at[f"train/a/{name}", "kind"] == "unreadable"
+    assert rejects.at["train/a/list.csv", "kind"] == "rule" and len(rejects) == 7
+
+
+def test_too_many_unreadable_files_stop_the_build_and_leave_nothing(tmp_path):
+    trees.class_folders(tmp_path / "data", n=1)
+    (tmp_path / "data/Training/a/bad.jpg").touch()
+    with pytest.raises(UnreadableShareError, match=r"(?s)1 of 5 files.*bad.jpg: .*max_unreadable"):
+        build_store(CARD, tmp_path / "data", 8, out_root=tmp_path / "out")
+    assert not [p for p in (tmp_path / "out").iterdir() if p.is_dir()]
+    build_store(CARD, tmp_path / "data", 8, out_root=tmp_path / "out", max_unreadable=0.2)
+    with pytest.raises(UnreadableShareError):  # a store that someone else allowed is not taken in silence
+        build_store(CARD, tmp_path / "data", 8, out_root=tmp_path / "out")
+
+
+def test_slices_left_out_by_a_rule_are_listed_and_do_not_count_as_unreadable(tmp_path):
+    card = replace(DATASETS["lits"], name="toy", options=DATASETS["lits"].options | {"only_liver": True})
+    opened = open_store(build_store(card, trees.lits(tmp_path / "data"), 8))
+    rejects = pd.read_csv(opened.path / "rejects.csv")
+    assert len(opened) == 9 and opened.table["frame"].tolist() == [1, 2, 3] * 3
+    assert len(rejects) == 9 and rejects["reason"].iloc[0] == "no liver in the slice (slice 0)"
+    assert opened.meta["unreadable"] == 0 and opened.meta["left_out"] == 9
+
+
+def test_a_tree_without_any_image_is_an_error_that_shows_the_tree(tmp_path):
+    (tmp_path / "data/train/a").mkdir(parents=True)
+    (tmp_path / "data/train/a/readme.txt").touch()
+    with pytest.raises(StoreError, match=r"(?s)no image to store.*readme.txt.*Training/"):
+        build_store(CARD, tmp_path / "data", 8)
+
+
+def test_a_disk_that_is_too_small_is_told_before(tmp_path, monkeypatch):
+    trees.class_folders(tmp_path / "data")
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(store.shutil, "disk_usage", lambda path: usage(0, 0, 100))
+    with pytest.raises(StoreError, match=r"needs 0.00 GB.*TLKIT_RUNS"):
+        build_store(CARD, tmp_path / "data", 8, out_root=tmp_path / "out")
+    assert not [p for p in (tmp_path / "out").iterdir() if p.is_dir()]
+
+
+def test_a_disk_that_fills_up_leaves_nothing_that_looks_finished(tmp_path, monkeypatch):
+    trees.class_folders(tmp_path / "data")
+    append = NpyWriter.append
+
+    def full(self, array):
+        if self.n == 5:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(self, array)
+
+    monkeypatch.setattr(NpyWriter, "append", full)
+    with pytest.raises(StoreError, match="nothing was kept"):
+        build_store(CARD, tmp_path / "data", 8, out_root=tmp_path / "out")
+    assert not [p for p in (tmp_path / "out").iterdir() if p.is_dir()]
+    monkeypatch.setattr(NpyWriter, "append", append)
+    assert len(open_store(build_store(CARD, tmp_path / "data", 8, out_root=tmp_path / "out"))) == 16
+
+
+def test_two_that_build_the_same_store_take_turns(tmp_path, monkeypatch, caplog):
+    trees.class_folders(tmp_path / "data")
+    started, build, calls = threading.Event(), store._build, []
+    waiting = threading.Event()
+    monkeypatch.setattr(store.log, "warning", lambda *a: (logging.getLogger("t").warning(*a), waiting.set()))
+
+    def slow(*args):
+        calls.append(args)
+        started.set()
+        assert waiting.wait(10)
+        build(*args)
+
+    monkeypatch.setattr(store, "_build", slow)
+    paths = []
+    first = threading.Thread(target=lambda: paths.append(build_store(CARD, tmp_path / "data", 8)))
+    first.start()
+    assert started.wait(10)
+    paths.append(build_store(CARD, tmp_path / "data", 8))
+    first.join()
+    assert paths[0] == paths[1] and len(calls) == 1
+    assert "another process builds toy-8px-" in caplog.text
+
+
+def test_open_store_tells_what_is_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no finished store"):
+        open_store(tmp_path)
+
+
+def test_phantom_data_are_called_phantom_everywhere(tmp_path):
+    trees.class_folders(tmp_path / "data")
+    (tmp_path / "data/phantom.json").write_text(json.dumps({"seed": 3}))
+    opened = open_store(build_store(CARD, tmp_path / "data", 8))
+    assert opened.path.name.startswith("toy-phantom-8px-")
+    assert opened.meta["phantom"] == {"seed": 3} and opened.meta["title"].startswith("Phantom of ")
+    assert opened.meta["left_out"] == 0
+
+
+def test_prepare_and_identity_of_real_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("TLKIT_DATA", str(tmp_path))
+    trees.for_card(DATASETS["covid-ct"], tmp_path / "covid-ct")
+    assert open_store(prepare("covid-ct", 8)).meta["title"].startswith("COVID-CT")
+    assert identity("covid-ct") == {"name": "covid-ct", "content": content_hash(tmp_path / "covid-ct")}
+
+
+def test_prepare_and_identity_of_a_phantom():
+    write = pytest.importorskip("tlkit.phantoms.write")
+    phantom = {"seed": 1, "classes": 2, "train": 2, "val": 2, "pixels": 32}
+    opened = open_store(prepare("imagenet", 8, phantom=phantom))
+    assert opened.table["split"].value_counts().to_dict() == {"train": 4, "val": 2, "test": 2}
+    assert identity("imagenet", phantom)["phantom"]["version"] == write.PHANTOM_VERSION
+    assert identity("imagenet", phantom) != identity("imagenet", phantom | {"seed": 2})
+
+
+def test_resize_averages_when_shrinking_and_keeps_labels_whole():
+    image = np.array([[0, 100], [200, 101]], np.int16).repeat(4, 0).repeat(4, 1)
+    assert resize(image, 2).tolist() == [[0, 100], [200, 101]]
+    assert resize(image, 1).tolist() == [[100]] and resize(image, 1).dtype == np.int16  # 100.25 rounded
+    assert resize(np.full((4, 4), -1024, np.int16), 7).tolist() == [[-1024] * 7] * 7
+    mask = np.random.default_rng(0).choice([0, 2], (37, 53)).astype(np.uint8)
+    assert set(np.unique(resize(mask, 16, nearest=True))) == {0, 2}
+
+
+def test_images_of_another_kind_do_not_fit(tmp_path):
+    trees.picture(tmp_path / "x.png")
+    writer = NpyWriter(tmp_path / "x.npy", np.zeros((2, 2), np.uint8))
+    writer.append(np.ones((2, 2), np.uint8))
+    with pytest.raises(ValueError, match="one store holds one kind"):
+        writer.append(np.zeros((2, 2, 3), np.uint8))
+    writer.finish()
+    assert np.load(tmp_path / "x.npy").tolist() == [[[1, 1], [1, 1]]]
+    assert Image.open(tmp_path / "x.png").size == (16, 20)

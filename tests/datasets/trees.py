@@ -1,0 +1,115 @@
+"""Tiny data sets in the official layouts, a few kilobytes each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pydicom
+from PIL import Image
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+SLICES = 30
+
+
+def picture(path: Path, seed: int = 0, size: tuple[int, int] = (20, 16), mode: str = "RGB") -> Path:
+    """Write one picture of noise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+    Image.fromarray(pixels).convert(mode).save(path)
+    return path
+
+
+def class_folders(
+    root: Path, classes=("a", "b"), parts=("Training", "Testing"), n: int = 4, mode: str = "L"
+) -> Path:
+    for p, part in enumerate(parts):
+        for c, name in enumerate(classes):
+            for i in range(n):
+                picture(root / part / name / f"{name}_{i}.jpg", 100 * p + 10 * c + i, mode=mode)
+    return root
+
+
+def imagenet(root: Path, train: int = 3, val: int = 4, flat: bool = True) -> Path:
+    wnids = ("n01530575", "n01440764")  # the mapping decides the order, not the alphabet
+    (root / "val").mkdir(parents=True)
+    (root / "LOC_synset_mapping.txt").write_text(f"{wnids[0]} brambling\n{wnids[1]} tench, Tinca tinca\n")
+    solution = ["ImageId,PredictionString"]
+    for c, wnid in enumerate(wnids):
+        for i in range(train):
+            picture(root / "train" / wnid / f"{wnid}_{i}.JPEG", 10 * c + i)
+        for i in range(val):
+            name = f"ILSVRC2012_val_{c * val + i + 1:08d}"
+            picture(root / "val" / ("" if flat else wnid) / f"{name}.JPEG", 50 + 10 * c + i)
+            solution.append(f"{name},{wnid} 1 2 30 40 ")
+    if flat:
+        (root / "LOC_val_solution.csv").write_text("\n".join(solution) + "\n")
+    return root
+
+
+def ct_header(series: str, k: int, patient: str = "P1", part: str = "THORAX", **tags) -> pydicom.Dataset:
+    """Return slice `k` of an axial series, 2 mm apart, 16 px, with 1000 + k stored everywhere (so k HU)."""
+    d = pydicom.Dataset()
+    d.file_meta = pydicom.dataset.FileMetaDataset()
+    d.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    d.file_meta.MediaStorageSOPClassUID = d.SOPClassUID = CTImageStorage
+    uid = generate_uid(entropy_srcs=[series, str(k)])
+    d.file_meta.MediaStorageSOPInstanceUID = d.SOPInstanceUID = uid
+    d.SeriesInstanceUID = generate_uid(entropy_srcs=[series])
+    d.StudyInstanceUID = generate_uid(entropy_srcs=[patient])
+    d.Modality, d.PatientID, d.BodyPartExamined = "CT", patient, part
+    d.ImagePositionPatient, d.ImageOrientationPatient = [0, 0, 2 * k], [1, 0, 0, 0, 1, 0]
+    d.InstanceNumber = k + 1
+    d.Rows = d.Columns = 16
+    d.SamplesPerPixel, d.PhotometricInterpretation = 1, "MONOCHROME2"
+    d.BitsAllocated = d.BitsStored = 16
+    d.HighBit, d.PixelRepresentation = 15, 0
+    d.RescaleSlope, d.RescaleIntercept = 1, -1000
+    d.PixelData = np.full((16, 16), 1000 + k, np.uint16).tobytes()
+    for name, value in tags.items():
+        delattr(d, name) if value is None else setattr(d, name, value)
+    return d
+
+
+def ct_series(
+    root: Path, series=(("s1", "P1", "THORAX"), ("s2", "P2", "BECKEN"), ("s3", "P3", "HEAD"))
+) -> Path:
+    for name, patient, part in series:
+        for k in range(SLICES):
+            file = root / patient / name / f"IM{(7 * k) % SLICES:04d}"  # names say nothing about the order
+            file.parent.mkdir(parents=True, exist_ok=True)
+            ct_header(name, k, patient, part).save_as(file, enforce_file_format=True)
+    return root
+
+
+def lits_pair(
+    root: Path, number: int, affine=None, mask=None, ending: str = ".nii"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Write one volume [12,10,6] (x to the right, y to the front, z up) and its mask; return both arrays."""
+    root.mkdir(parents=True, exist_ok=True)
+    volume = np.random.default_rng(number).integers(-1000, 1000, (12, 10, 6), dtype=np.int16)
+    if mask is None:
+        mask = np.zeros(volume.shape, np.uint8)
+        mask[2:6, 3:6, 1:4] = 1
+        mask[3, 4, 2] = 2
+    affine = np.diag([1.0, 1.0, 3.0, 1.0]) if affine is None else affine
+    nib.save(nib.Nifti1Image(volume, affine), root / f"volume-{number}{ending}")
+    nib.save(nib.Nifti1Image(mask, affine), root / f"segmentation-{number}{ending}")
+    return volume, mask
+
+
+def lits(root: Path) -> Path:
+    for number in (0, 3, 12):
+        lits_pair(root / "Training Batch 1", number, ending=".nii.gz" if number == 3 else ".nii")
+    return root
+
+
+def for_card(card, root: Path) -> Path:
+    """Write a tiny data set that fits `card`."""
+    writers: dict[str, Callable[[Path], Path]] = {"imagenet": imagenet, "ct_series": ct_series, "lits": lits}
+    if card.layout in writers:
+        return writers[card.layout](root)
+    parts = ("train", "val") if "splits" in card.options else ("Training", "Testing")
+    return class_folders(root, card.classes, parts, n=2)

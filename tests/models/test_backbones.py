@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tlkit.config import UnknownNameError
+from tlkit.models import NoPyramidError, backbone, pyramid, pyramid_levels
+
+
+def test_resnet10_is_small():
+    encoder = backbone("resnet10", seed=0)
+    assert sum(p.numel() for p in encoder.parameters()) == 1_230_240
+    assert encoder(torch.rand(2, 3, 48, 40)).shape == (2, encoder.num_features) == (2, 256)
+    assert pyramid_levels(encoder) == [(32, 2), (32, 4), (64, 8), (128, 16), (256, 32)]
+    assert [f["num_chs"] for f in encoder.feature_info] == [32, 32, 64, 128, 256]
+
+
+def test_resnet50_is_torchvisions_key_by_key():
+    ours, theirs = backbone("resnet50", seed=0), backbone("torchvision/resnet50", seed=1)
+    shapes = [{k: v.shape for k, v in m.state_dict().items()} for m in (ours, theirs)]
+    assert shapes[0] == shapes[1]
+    assert sum(p.numel() for p in ours.parameters()) == 23_508_032  # jonske2025 3.2
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.allclose(ours.eval()(x), theirs.eval()(x), atol=1e-5)
+        maps = [pyramid(m, x) for m in (ours, theirs)]
+    assert [m.shape[1] for m in maps[0]] == [64, 256, 512, 1024, 2048]
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*maps, strict=True))
+
+
+def test_no_batchnorm_starts_at_zero():  # under the published LARS it would stay there
+    for name in ("resnet10", "resnet18"):
+        encoder = backbone(name, seed=0)
+        assert all(m.weight.min() == 1 for m in encoder.modules() if isinstance(m, torch.nn.BatchNorm2d))
+
+
+@pytest.mark.parametrize("name", ["resnet10", "resnet18", "torchvision/resnet18"])
+def test_the_seed_alone_decides_the_weights(name):
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = backbone(name, seed=7).state_dict()
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    second, other = backbone(name, seed=7).state_dict(), backbone(name, seed=8).state_dict()
+    assert all(torch.equal(first[k], second[k]) for k in first)
+    assert not torch.equal(first["conv1.weight"], other["conv1.weight"])
+
+
+def test_the_number_of_features_is_what_comes_out():
+    for name in ("mobilenetv3_small_100", "torchvision/mobilenet_v3_small", "torchvision/convnext_tiny"):
+        encoder = backbone(name).eval()
+        with torch.no_grad():
+            assert encoder(torch.rand(1, 3, 64, 64)).shape == (1, encoder.num_features)
+
+
+def test_unknown_names_get_the_nearest():
+    for wrong, right in (
+        ("resnet5O", "resnet50"),
+        ("rsnet10", "resnet10"),
+        ("torchvision/resnet19", "torchvision/resnet1"),
+    ):
+        with pytest.raises(UnknownNameError, match=f"{wrong}.*Did you mean '{right}"):
+            backbone(wrong)
+
+
+def test_looking_at_the_levels_changes_nothing():
+    encoder = backbone("resnet10", seed=0).train()
+    encoder.layer2.eval()
+    before = {k: v.clone() for k, v in encoder.state_dict().items()}
+    pyramid_levels(encoder)
+    assert all(torch.equal(before[k], v) for k, v in encoder.state_dict().items())
+    assert encoder.training and encoder.layer3.training and not encoder.layer2.training
+
+
+def test_a_vit_has_no_pyramid():
+    encoder = backbone("vit_tiny_patch16_224", img_size=64, depth=1)
+    assert encoder(torch.rand(1, 3, 64, 64)).shape == (1, encoder.num_features)
+    with pytest.raises(NoPyramidError, match="resnet10"):
+        pyramid_levels(encoder)
+    with pytest.raises(NoPyramidError):
+        pyramid_levels(encoder, size=96)

@@ -1,0 +1,175 @@
+"""python -m tlkit check | data | plan | run | status | notebook | job | figures"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+from tlkit import config as names
+from tlkit import paths, runs
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; errors of the project print as one message and give exit status 1."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("papermill").setLevel(logging.WARNING)
+    args = parser().parse_args(argv)
+    try:
+        return args.do(args) or 0
+    except (*EXPECTED, *_expected()) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+
+
+EXPECTED = (
+    names.UnknownNameError, names.UnreadParameterError, runs.RunBusyError, runs.RunFailedError, FileNotFoundError,
+)  # fmt: skip
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    """Errors whose message is for the reader, found only in modules that are already imported."""
+    wanted = {
+        "tlkit.datasets.cards": ("MissingDataError",), "tlkit.datasets.store": ("StoreError",),
+        "tlkit.training.loop": ("DivergedError",), "tlkit.training.run": ("SelectionError", "DataChangedError"),
+        "tlkit.models.weights": ("WeightsMismatchError",), "tlkit.studies": ("StudyError",),
+        "tlkit.workflow": ("UnknownParameterError",), "tlkit.datasets.splits": ("LeakageError",),
+    }  # fmt: skip
+    return tuple(
+        getattr(sys.modules[m], n)
+        for m, ns in wanted.items()
+        if m in sys.modules
+        for n in ns
+        if hasattr(sys.modules[m], n)
+    )
+
+
+def parser() -> argparse.ArgumentParser:
+    main = argparse.ArgumentParser(
+        prog="python -m tlkit", description="Which pretraining should I start from?"
+    )
+    commands = main.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, do, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(do=do)
+        return sub
+
+    def study(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument(
+            "--study", default="boundaries", help="a file in paper/studies (default: boundaries)"
+        )
+        sub.add_argument("--scale", default="quick", help="smoke, quick, course or paper (default: quick)")
+        sub.add_argument("--data", default="", help="phantom or real (default: what the scale says)")
+
+    command("check", check, "show whether this machine has what the project needs")
+    data = command("data", show_data, "list the data sets, or make a study's phantoms and stores")
+    data.add_argument("action", nargs="?", default="list", choices=["list", "make"])
+    study(data)
+    plan = command(
+        "plan", show_plan, "list a study's runs as done, missing or failed, with the minutes each needs"
+    )
+    plan.add_argument("--all", action="store_true", help="one line a run instead of one a group")
+    study(plan)
+    run = command("run", do_run, "do the run of a config file")
+    run.add_argument("config", type=Path)
+    command("status", show_status, "list the runs in the runs folder")
+    book = command("notebook", do_notebook, "execute one notebook with parameters")
+    book.add_argument("name")
+    book.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    book.add_argument("--out", type=Path, help="the executed copy (default: runs/notebooks/<name>.ipynb)")
+    job = command("job", do_job, "do one node of a study's DAG (what the Snakefile calls)")
+    job.add_argument("name")
+    study(job)
+    figures = command("figures", do_figures, "make a study's figures and tables, and all that they need")
+    figures.add_argument("--cores", type=int, default=0, help="processes at once (default: all cores)")
+    study(figures)
+    return main
+
+
+def _study(args: argparse.Namespace):
+    from tlkit import studies
+
+    return studies.load(args.study, args.scale, args.data)
+
+
+def check(args: argparse.Namespace) -> int:
+    from tlkit.check import environment_check
+
+    table = environment_check()
+    print(table.to_string(index=False))
+    return int((table["state"] == "FIX").any())
+
+
+def show_data(args: argparse.Namespace) -> None:
+    from tlkit.datasets import cards
+
+    if args.action == "list":
+        print(cards.overview().to_string(index=False))
+        return
+    from tlkit.workflow import make_job
+
+    study = _study(args)
+    for job in study.jobs():
+        if not job.notebook:
+            print(json.loads(make_job(study, job.name).read_text())["store"])
+
+
+def show_plan(args: argparse.Namespace) -> None:
+    plan = _study(args).plan()
+    if args.all:
+        print(plan[["state", "minutes", "run"]].to_string(index=False, float_format="%.2f"))
+    else:
+        key = ["kind", "experiment", "task", "pretraining"]
+        table = plan.fillna({"task": ""}).pivot_table(
+            index=key, columns="state", values="minutes", aggfunc=["count", "sum"], fill_value=0, sort=False
+        )
+        print(table.to_string(float_format="%.1f"))
+    left = plan[plan["state"] != "done"]
+    counts = ", ".join(f"{n} {state}" for state, n in plan["state"].value_counts().items())
+    print(
+        f"{len(plan)} runs: {counts}. Left: {left['minutes'].sum():.1f} minutes ({left['minutes'].sum() / 60:.1f} hours) in one process."
+    )
+
+
+def do_run(args: argparse.Namespace) -> None:
+    from tlkit.training.run import run
+
+    print(run(json.loads(args.config.read_text())))
+
+
+def show_status(args: argparse.Namespace) -> None:
+    table = runs.listing()
+    print(
+        table.to_string(index=False)
+        if len(table)
+        else f"no runs yet below {paths.runs_root()}; `make figures` makes them"
+    )
+
+
+def do_notebook(args: argparse.Namespace) -> None:
+    import yaml
+
+    from tlkit.workflow import execute
+
+    parameters = {k: yaml.safe_load(v) for k, v in args.parameter}
+    out = args.out or paths.runs_root() / "notebooks" / f"{args.name}.ipynb"
+    print(execute(args.name, parameters, out))
+
+
+def do_job(args: argparse.Namespace) -> None:
+    from tlkit.workflow import make_job
+
+    print(make_job(_study(args), args.name))
+
+
+def do_figures(args: argparse.Namespace) -> None:
+    from tlkit.workflow import figures
+
+    figures(_study(args), args.cores)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

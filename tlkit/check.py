@@ -1,0 +1,88 @@
+"""Does this machine have what the project needs? One line a thing, with the command that mends it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import sys
+
+import pandas as pd
+
+from tlkit import paths
+
+MODULES = (
+    "torch", "torchvision", "timm", "jupyterlab", "papermill", "snakemake", "scipy", "statsmodels", "sklearn", "seaborn",
+    "pandas", "pyarrow", "pydicom", "nibabel", "cv2", "PIL", "safetensors", "ipywidgets",
+)  # fmt: skip
+
+
+def environment_check(minimum_gb: float = 2.0) -> pd.DataFrame:
+    """Return one row a requirement: what, found, state ("ok", "none" for an option, "FIX"), and how to mend it.
+
+    Covers Python, the packages, the accelerator, cores, free disk below the runs folder, and TLKIT_DATA.
+    """
+    rows = [
+        (
+            "Python",
+            sys.version.split()[0],
+            "ok" if sys.version_info >= (3, 11) else "FIX",
+            "install Python 3.11 or newer",
+        )
+    ]
+    for name in MODULES:
+        try:
+            found = getattr(importlib.import_module(name), "__version__", "found")
+            rows.append((name, str(found), "ok", ""))
+        except ImportError as error:
+            rows.append((name, str(error), "FIX", "make setup"))
+    rows += [
+        _accelerator(),
+        ("CPU cores", str(len(os.sched_getaffinity(0))), "ok", ""),
+        _disk(minimum_gb),
+        _data(),
+    ]
+    return pd.DataFrame(rows, columns=["what", "found", "state", "mend"])
+
+
+def _accelerator() -> tuple[str, str, str, str]:
+    import torch
+
+    if torch.cuda.is_available():
+        return "GPU", torch.cuda.get_device_name(), "ok", ""
+    return "GPU", "none: smoke, quick and course run on the CPU", "none", ""
+
+
+def _disk(minimum_gb: float) -> tuple[str, str, str, str]:
+    root = paths.runs_root()
+    there = next(p for p in (root, *root.parents) if p.exists())
+    free = shutil.disk_usage(there).free / 1e9
+    state = "ok" if free >= minimum_gb else "FIX"
+    return (
+        "free disk",
+        f"{free:.0f} GB below {root.name}/",
+        state,
+        f"free {minimum_gb:.0f} GB, or set TLKIT_RUNS to another disk",
+    )
+
+
+def _data() -> tuple[str, str, str, str]:
+    from tlkit.datasets.cards import DATASETS, present
+
+    root = paths.data_root()
+    if root is None:
+        return (
+            "real data",
+            "TLKIT_DATA is not set: phantoms only",
+            "none",
+            "export TLKIT_DATA=<your data folder>",
+        )
+    if not root.is_dir():
+        return "real data", f"TLKIT_DATA={root} is no folder", "FIX", "export TLKIT_DATA=<your data folder>"
+    found = [n for n, card in DATASETS.items() if present(card, root)]
+    return (
+        "real data",
+        ", ".join(found) or "none of the known data sets",
+        "ok" if found else "none",
+        "python -m tlkit data",
+    )

@@ -1,0 +1,85 @@
+"""Names, hashes and parameters: the small rules that every config follows."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class UnknownNameError(ValueError):
+    """A name that is in no table; the message lists the allowed ones and the nearest."""
+
+
+class UnreadParameterError(ValueError):
+    """A parameter was set but nothing read it, so the run would not be what its config says."""
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" for the closest allowed name, or an empty string."""
+    match = difflib.get_close_matches(str(name), [str(a) for a in allowed], n=1, cutoff=0.5)
+    return f" Did you mean '{match[0]}'?" if match else ""
+
+
+def lookup(name: str, table: Mapping[str, T], what: str) -> T:
+    """Return `table[name]`; raise UnknownNameError naming the allowed entries and the nearest one."""
+    if name in table:
+        return table[name]
+    raise UnknownNameError(
+        f"unknown {what} '{name}'.{nearest(name, table)} Allowed: {', '.join(map(str, table))}."
+    )
+
+
+def canonical(obj: Any) -> str:
+    """Return JSON with sorted keys and no spaces: equal configs give equal text."""
+    return json.dumps(obj, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def short_hash(obj: Any) -> str:
+    """Return the first 8 hex digits of the SHA-256 of the canonical JSON of `obj`."""
+    return hashlib.sha256(canonical(obj).encode()).hexdigest()[:8]
+
+
+class Parameters:
+    """A notebook's parameters, each of which must be read before the `with` block ends.
+
+    Built from `globals()` right behind the parameters cell: every public name that holds a plain value
+    (str, number, bool, None, list, dict) is a parameter, whether the cell set it or papermill injected it.
+    Raises UnreadParameterError at the end of the block for names that nobody read (a misspelt name, a
+    setting without effect), before the run costs anything.
+
+    Example: `with Parameters(globals()) as p: jobs = studies.load(p.study, p.scale)`
+    """
+
+    PLAIN = (str, int, float, bool, list, dict, tuple, type(None))
+    NOT_OURS = frozenset({"In", "Out", "exit", "quit", "open", "get_ipython"})
+
+    def __init__(self, namespace: Mapping[str, Any]):
+        self._values = {
+            k: v
+            for k, v in namespace.items()
+            if not k.startswith("_") and k not in self.NOT_OURS and isinstance(v, self.PLAIN)
+        }
+        self._read: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        self._read.add(name)
+        return lookup(name, self._values, "parameter")
+
+    def __enter__(self) -> Parameters:
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        unread = sorted(set(self._values) - self._read)
+        if kind is None and unread:
+            hints = "".join(nearest(n, self._read) for n in unread)
+            raise UnreadParameterError(
+                f"parameters that nothing reads: {', '.join(unread)}.{hints} This notebook reads: "
+                f"{', '.join(sorted(self._read))}."
+            )

@@ -1,0 +1,53 @@
+"""Data sets: cards, readers of their official layouts, splits, and decoded stores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tlkit import paths
+from tlkit.config import lookup
+from tlkit.datasets import dicom, folders, lits
+from tlkit.datasets.cards import DATASETS, DataCard, MissingDataError, UnreadableFile, present, where
+from tlkit.datasets.content import content_hash
+
+__all__ = [
+    "DATASETS", "LAYOUTS", "DataCard", "MissingDataError", "UnreadableFile", "identity", "prepare", "present",
+    "where",
+]  # fmt: skip
+
+LAYOUTS = {"class_folders": folders, "imagenet": folders, "ct_series": dicom, "lits": lits}
+
+
+def prepare(name: str, size: int, phantom: dict[str, Any] | None = None, **options: Any) -> Path:
+    """Return the store of data set `name` at `size` px, built from the real files or from a phantom.
+
+    `phantom` is None for the files under TLKIT_DATA, or {"seed": ..., parameters of its writer}. `options` go
+    to `build_store`. Raises MissingDataError where the real files are not there.
+    """
+    from tlkit.datasets.store import build_store
+
+    card = lookup(name, DATASETS, "data set")
+    if phantom is None:
+        return build_store(card, where(card), size, **options)
+    from tlkit.phantoms import write
+
+    return build_store(card, write.make(_twin(card), paths.phantom_root(), **phantom), size, **options)
+
+
+def identity(name: str, phantom: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return what decides a run's data: the phantom's parameters and version, or the hash of the files."""
+    card = lookup(name, DATASETS, "data set")
+    if phantom is None:
+        return {"name": name, "content": content_hash(where(card))}
+    from tlkit.phantoms.write import PHANTOM_VERSION
+
+    facts = {"writer": _twin(card), "seed": 0, **phantom, "version": PHANTOM_VERSION}
+    return {"name": name, "phantom": facts}
+
+
+def _twin(card: DataCard) -> str:
+    if card.phantom is None:
+        having = ", ".join(c.name for c in DATASETS.values() if c.phantom)
+        raise ValueError(f"'{card.name}' has no phantom. These have one: {having}.")
+    return card.phantom

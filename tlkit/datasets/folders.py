@@ -1,0 +1,135 @@
+"""Layouts "class_folders" and "imagenet": one image a file, the class is the name of a folder."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tlkit.datasets.cards import DataCard, UnreadableFile, visible, visible_files
+
+EXTENSIONS = {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
+SPLITS = {
+    "train": "train", "training": "train",
+    "val": "val", "valid": "val", "validation": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+MAPPING, SOLUTION = "LOC_synset_mapping.txt", "LOC_val_solution.csv"
+KAGGLE = Path("ILSVRC/Data/CLS-LOC")
+
+
+def classes(root: Path, card: DataCard) -> tuple[str, ...]:
+    """Return the class names; a label is an index into them.
+
+    They come from LOC_synset_mapping.txt (its order, names are WordNet ids) where that file is there, else
+    from the card, else from the folders' sorted names. Raises ValueError if card and folders disagree.
+    """
+    mapping = root / MAPPING
+    if mapping.is_file():
+        return tuple(line.split()[0] for line in mapping.read_text().splitlines() if line.strip())
+    found = {c.name for _, folder in _parts(root, card) for c in visible(folder) if c.is_dir()}
+    if card.classes and found != set(card.classes):
+        raise ValueError(
+            f"{card.name}: expected the class folders {', '.join(card.classes)}; missing: "
+            f"{', '.join(sorted(set(card.classes) - found)) or 'none'}; unknown: "
+            f"{', '.join(sorted(found - set(card.classes))) or 'none'} (in {root})."
+        )
+    return card.classes or tuple(sorted(found))
+
+
+def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return (samples, rejects) of a tree `[split/]class/**/image`; no file is opened.
+
+    Split folders may be called train, training, val, valid, validation, test, testing in any case;
+    `options["splits"]` renames them, `options["halve"]` names the split that is cut into val and test,
+    half of each class each. Patients are unknown here: every image is one (`patient` = `id`).
+    """
+    index = {name: label for label, name in enumerate(classes(root, card))}
+    solution = _solution(root)
+    rows, rejects = [], []
+    parts = _parts(root, card)
+    for split, folder in parts:
+        for file in visible_files(folder):
+            path, inside = file.relative_to(root).as_posix(), file.relative_to(folder)
+            name = inside.parts[0] if len(inside.parts) > 1 else solution.get(file.stem)
+            if file.suffix.lower() not in EXTENSIONS:
+                rejects.append((path, f"'{file.suffix}' is no image extension", "rule"))
+            elif name not in index:
+                rejects.append((path, f"class of the file is unknown (found: {name})", "rule"))
+            else:
+                rows.append((path, path, 0, path, split, index[name], name))
+    if parts[0][0]:  # a tree with split folders: say what lies beside them
+        known = {folder.name for _, folder in parts} | {KAGGLE.parts[0]}
+        rejects += [
+            (p.name + "/", "folder is no split", "rule")
+            for p in visible(root)
+            if p.is_dir() and p.name not in known
+        ]
+    samples = pd.DataFrame(rows, columns=["id", "path", "frame", "patient", "split", "label", "class"])
+    samples = samples.sort_values("id", ignore_index=True).astype({"class": "category"})
+    if "halve" in card.options:
+        samples["split"] = halve(samples, card.options["halve"])
+    return samples, pd.DataFrame(sorted(rejects), columns=["path", "reason", "kind"])
+
+
+def decode(root: Path, rows: pd.DataFrame, card: DataCard) -> tuple[list[np.ndarray], list[None]]:
+    """Return ([image], [None]) of one file: uint8 [H,W] where the card says one channel, else [H,W,3] RGB.
+
+    EXIF rotation is applied, palettes and CMYK are converted, transparency is dropped. Raises
+    UnreadableFile for anything that does not decode in full, has several frames or more than 8 bits.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(root / rows["path"].iloc[0]) as image:
+            if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+                raise UnreadableFile(f"{image.n_frames} frames in one file; expected one image")
+            if image.mode[0] in "IF":
+                raise UnreadableFile(f"mode {image.mode}: more than 8 bits without an agreed range")
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode == "P":  # a palette may hide colours: go through them also on the way to grey
+                upright = upright.convert("RGBA")
+            pixels = np.asarray(upright.convert("L" if card.options.get("channels") == 1 else "RGB"))
+    except (UnreadableFile, MemoryError):
+        raise
+    except Exception as error:  # decoders fail in every way; none may stop the build
+        raise UnreadableFile(f"{type(error).__name__}: {_without(str(error), root)}") from error
+    return [pixels], [None]
+
+
+def halve(samples: pd.DataFrame, split: str) -> pd.Series:
+    """Return the split column with `split` cut into "val" and "test", half of every class each.
+
+    Decided by a hash of the file's name, so the same for everyone; an odd image goes to val in even classes.
+    """
+    out = samples["split"].copy()
+    part = samples[samples["split"] == split]
+    order = part["id"].map(lambda i: hashlib.sha256(Path(i).name.encode()).hexdigest())
+    rank = order.groupby(part["label"]).rank(method="first") - 1
+    size = part.groupby("label")["id"].transform("size")
+    out[part.index] = np.where(rank < (size + (part["label"] % 2 == 0)) // 2, "val", "test")
+    return out
+
+
+def _parts(root: Path, card: DataCard) -> list[tuple[str, Path]]:
+    """Return (split, folder) pairs; one pair with an empty split where the tree has no split folders."""
+    base = root / KAGGLE if (root / KAGGLE).is_dir() else root
+    rename = card.options.get("splits", {})
+    found = [(SPLITS[p.name.lower()], p) for p in visible(base) if p.is_dir() and p.name.lower() in SPLITS]
+    return sorted((rename.get(split, split), p) for split, p in found) or [("", base)]
+
+
+def _solution(root: Path) -> dict[str, str]:
+    """Return {image name: WordNet id} of LOC_val_solution.csv; empty where there is no such file."""
+    file = root / SOLUTION
+    if not file.is_file():
+        return {}
+    table = pd.read_csv(file, index_col="ImageId")
+    return table["PredictionString"].str.split().str[0].to_dict()
+
+
+def _without(text: str, root: Path) -> str:
+    """Drop the machine's path from a message: rejects tables are compared between machines."""
+    return text.replace(f"{root}/", "")

@@ -1,0 +1,152 @@
+"""Who is in train, val and test, and which part of train: ids only, decided by hashes of (seed, name).
+
+Every function gives the same answer for the same seed whatever the order of the rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+
+SPLITS = ("train", "val", "test")
+
+
+class LeakageError(ValueError):
+    """The same patient stands in two splits."""
+
+
+def assign(table: pd.DataFrame, val: float = 0.15, test: float = 0.2, seed: int = 0) -> pd.Series:
+    """Return "train", "val" or "test" for every row, aligned with `table`; no patient is in two of them.
+
+    Splits that the data set fixes are kept; missing ones are carved by patient from what is "train" or "".
+    `val` and `test` are shares of the rows carved from, met as nearly as whole patients allow. Stratified by
+    each patient's most frequent label: a class with a patient for each split is in each split; rarer classes
+    are pooled. Raises LeakageError if the fixed splits already share a patient.
+    """
+    if val < 0 or test < 0 or val + test >= 1:
+        raise ValueError(f"val and test are shares that leave some to train; got val={val}, test={test}.")
+    fixed = table["split"] if "split" in table else pd.Series("", index=table.index)
+    unknown = set(fixed) - {*SPLITS, ""}
+    if unknown:
+        raise ValueError(f"unknown splits {sorted(unknown)}; expected train, val, test or an empty string.")
+    has = set(fixed)
+    shares = {name: s for name, s in {"val": val, "test": test}.items() if s > 0 and name not in has}
+    shares = {"train": 1 - sum(shares.values()), **shares}
+    split = fixed.replace("", "train").rename("split")
+    pool = table[split == "train"]
+    if len(shares) > 1 and len(pool):
+        split[pool.index] = pool["patient"].map(_deal(_patients(pool, seed), shares))
+    check_disjoint(split, table["patient"])
+    return split
+
+
+def fraction(table: pd.DataFrame, share: float, seed: int = 0, by: str = "patient") -> np.ndarray:
+    """Return the sorted ids of about `share` of the rows, stratified by label, at least one of every class.
+
+    Whole patients (`by="patient"`, of each patient's most frequent label) or single slices (`by="slice"`, the
+    published way). Nested: with one seed, the 1 % is inside the 10 %.
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"share is in (0, 1]; got {share}.")
+    if by not in ("patient", "slice"):
+        raise ValueError(f"by is 'patient' or 'slice'; got '{by}'.")
+    units = _patients(table, seed) if by == "patient" else _slices(table, seed)
+    kept: list[str] = []
+    for _, group in units.groupby("label"):
+        rows = group["rows"].cumsum().to_numpy()
+        kept += group.index[: 1 + int(np.abs(rows - share * rows[-1]).argmin())].tolist()
+    if by == "patient":
+        labels = _labels(table)  # classes that are no patient's most frequent one: the first drawn with it
+        for label in sorted(set(labels) - set(units["label"])):
+            has = set(table.loc[labels == label, "patient"])
+            kept.append(next(name for name in units.index if name in has))
+    return np.sort(table.loc[table["patient" if by == "patient" else "id"].isin(kept), "id"].to_numpy())
+
+
+def take_count(table: pd.DataFrame, n: int, seed: int = 0) -> np.ndarray:
+    """Return the sorted ids of exactly `n` rows, drawn over all patients, in the class ratios of `table`.
+
+    Counts are apportioned by largest remainders (Jonske et al. 2025, section 2.1.1: RadNet-1.28M).
+    """
+    if not 0 <= n <= len(table):
+        raise ValueError(f"n is between 0 and the {len(table)} rows of the table; got {n}.")
+    units = _slices(table, seed)
+    size = units.groupby("label").size()
+    exact = size * n / max(len(table), 1)
+    count = np.floor(exact).astype(int)
+    count[(exact - count).sort_values(ascending=False, kind="stable").index[: n - count.sum()]] += 1
+    kept = [i for label, group in units.groupby("label") for i in group.index[: count[label]]]
+    return np.sort(np.array(kept, dtype=object))
+
+
+def classes_every(table: pd.DataFrame, step: int) -> np.ndarray:
+    """Return the sorted ids of the classes 0, step, 2 step, ...; their new label is `label // step`.
+
+    Jonske et al. 2025: ImageNet-100 is step 10, ImageNet-10 is step 100.
+    """
+    return np.sort(table.loc[table["label"] % step == 0, "id"].to_numpy())
+
+
+def check_disjoint(split: pd.Series, patient: pd.Series) -> None:
+    """Raise LeakageError, naming the patients, if any stands in more than one split."""
+    pairs = pd.DataFrame({"split": split.to_numpy(), "patient": patient.to_numpy()}).drop_duplicates()
+    shared = sorted(pairs.loc[pairs["patient"].duplicated(), "patient"].unique())
+    if shared:
+        raise LeakageError(
+            f"{len(shared)} patients stand in more than one split: {', '.join(map(str, shared[:10]))}"
+            f"{' ...' if len(shared) > 10 else ''}. Drop the data set's own split column to have it redrawn."
+        )
+
+
+def _draw(seed: int, name: str) -> str:
+    return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
+
+
+def _labels(table: pd.DataFrame) -> pd.Series:
+    """Return the class of every row; -1 where it is unknown, 0 everywhere where the table has none."""
+    return table["label"].fillna(-1) if "label" in table else pd.Series(0, index=table.index)
+
+
+def _patients(table: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Return one row a patient (label: the most frequent, the lowest of equals; rows), in drawn order."""
+    pairs = pd.DataFrame({"patient": table["patient"], "label": _labels(table)})
+    counts = pairs.value_counts().rename("rows").reset_index()
+    counts = counts.sort_values(["patient", "rows", "label"], ascending=[True, False, True])
+    units = counts.groupby("patient").agg(label=("label", "first"), rows=("rows", "sum"))
+    return units.sort_index(key=lambda names: [_draw(seed, n) for n in names])
+
+
+def _slices(table: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Return one row a sample (label, rows = 1), in drawn order."""
+    units = pd.DataFrame({"label": _labels(table).to_numpy(), "rows": 1}, index=table["id"].to_numpy())
+    return units.sort_index(key=lambda names: [_draw(seed, n) for n in names])
+
+
+def _deal(patients: pd.DataFrame, shares: dict[str, float]) -> dict[str, str]:
+    """Deal patients to splits, class by class; the classes with too few patients for all splits as one."""
+    few = patients.groupby("label")["rows"].transform("size") < len(shares)
+    filled = dict.fromkeys(shares, 0)
+    dealt: dict[str, str] = {}
+    for _, group in patients[~few].groupby("label"):
+        dealt |= _fill(group["rows"], shares, dict.fromkeys(shares, 0))
+    for name, where in dealt.items():
+        filled[where] += patients.at[name, "rows"]
+    return dealt | _fill(patients.loc[few, "rows"], shares, filled)
+
+
+def _fill(rows: pd.Series, shares: dict[str, float], filled: dict[str, int]) -> dict[str, str]:
+    """Give each patient in turn to the split that is furthest behind its share (Sainte-Lague's rule).
+
+    The last ones go to splits that would stay empty otherwise.
+    """
+    dealt, left = {}, len(rows)
+    for name, n in rows.items():
+        empty = [s for s in shares if filled[s] == 0]
+        among = empty if len(empty) >= left else shares
+        best = min(among, key=lambda s: (filled[s] + n / 2) / shares[s])
+        filled[best] += n
+        dealt[name] = best
+        left -= 1
+    return dealt

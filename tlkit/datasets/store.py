@@ -1,0 +1,308 @@
+"""Stores: a data set decoded once to arrays on disk, with the table of its samples.
+
+`<name>[-phantom]-<size>px-<8 hex>/` holds images.npy, masks.npy (segmentation), table.parquet (row i belongs
+to image i), rejects.csv and store.json. The 8 digits stand for the files' content and all that decides the
+decoding, so an equal store is never built twice and an unequal one never taken for it.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import shutil
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+import torch
+
+from tlkit import paths
+from tlkit.config import short_hash
+from tlkit.datasets import LAYOUTS
+from tlkit.datasets.arrays import NpyWriter, read_rows, resize
+from tlkit.datasets.cards import PHANTOM_FACTS, DataCard, UnreadableFile
+from tlkit.datasets.content import content_hash
+from tlkit.progress import track
+
+STORE_VERSION = 1
+REJECTS = ["path", "reason", "kind"]
+log = logging.getLogger(__name__)
+A, B = TypeVar("A"), TypeVar("B")
+
+
+class StoreError(Exception):
+    """A store that cannot be built; the message says why and what helps."""
+
+
+class UnreadableShareError(StoreError):
+    """More files than allowed could not be read, so the store would not be the data set."""
+
+
+@dataclass(eq=False)
+class Store:
+    """A finished store: `images` [N,S,S] or [N,S,S,3] and `masks` [N,S,S] or None as memory maps.
+
+    `table` has one row an image, `meta` is store.json. `take` is for training: it leaves no pages of the
+    maps behind, so memory does not grow with the store.
+    """
+
+    path: Path
+    images: np.memmap
+    masks: np.memmap | None
+    table: pd.DataFrame
+    meta: dict[str, Any]
+    _files: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __reduce__(self):
+        return open_store, (self.path,)  # another process opens the files itself
+
+    def take(self, index: np.ndarray) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return copies (images, masks or None) of the rows `index`, in that order, in the store's dtype."""
+        index = np.asarray(index, dtype=np.int64)
+        if index.size and (index.min() < 0 or index.max() >= len(self)):
+            raise IndexError(f"rows {index.min()} to {index.max()} of a store of {len(self)} images")
+        images = self._rows("images", self.images, index)
+        return images, None if self.masks is None else self._rows("masks", self.masks, index)
+
+    def _rows(self, name: str, array: np.memmap, index: np.ndarray) -> torch.Tensor:
+        if name not in self._files:
+            self._files[name] = (self.path / f"{name}.npy").open("rb", buffering=0)
+        return torch.from_numpy(read_rows(array, self._files[name].fileno(), index))
+
+
+def open_store(path: Path | str) -> Store:
+    """Return the store in folder `path`; raise FileNotFoundError where there is no finished one."""
+    path = Path(path)
+    if not (path / "store.json").is_file():
+        raise FileNotFoundError(
+            f"no finished store at {path} (expected store.json in it). "
+            "`tlkit.datasets.prepare(name, size)` builds one."
+        )
+    masks = path / "masks.npy"
+    return Store(
+        path=path,
+        images=np.load(path / "images.npy", mmap_mode="r"),
+        masks=np.load(masks, mmap_mode="r") if masks.is_file() else None,
+        table=pd.read_parquet(path / "table.parquet"),
+        meta=json.loads((path / "store.json").read_text()),
+    )
+
+
+def build_store(
+    card: DataCard,
+    root: Path,
+    size: int,
+    out_root: Path | None = None,
+    max_unreadable: float = 0.01,
+    workers: int | None = None,
+) -> Path:
+    """Decode the data set in `root` to `size` x `size` px and return the store's folder.
+
+    A finished store is returned at once; a second process waits for the one that builds. Files that cannot be
+    read and slices left out by a rule go to rejects.csv; raises UnreadableShareError where more than
+    `max_unreadable` of the files cannot be read, StoreError where nothing can be or the disk is too small.
+    `workers` decode at the same time (default: 4 at most) and do not change the result.
+    """
+    from filelock import FileLock, Timeout
+
+    root, out_root = Path(root), Path(out_root or paths.store_root())
+    key = {
+        "content": content_hash(root),
+        "layout": card.layout,
+        "options": card.options,
+        "classes": card.classes,
+        "size": size,
+        "version": STORE_VERSION,
+    }
+    facts = root / PHANTOM_FACTS
+    phantom = json.loads(facts.read_text()) if facts.is_file() else None
+    name = f"{card.name}{'-phantom' if phantom else ''}-{size}px-{short_hash(key)}"
+    final, part = out_root / name, out_root / f".{name}.part"
+    out_root.mkdir(parents=True, exist_ok=True)
+    if not final.is_dir():
+        lock = FileLock(out_root / f".{name}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            log.warning("another process builds %s; waiting for it", name)
+            lock.acquire()
+        try:
+            if not final.is_dir():
+                shutil.rmtree(part, ignore_errors=True)  # what a killed process left
+                part.mkdir()
+                _build(card, root, part, max_unreadable, workers, key, phantom)
+                part.rename(final)
+                _warn(open_store(final))
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+            lock.release()
+    _Rejects(card, open_store(final).meta["files"], max_unreadable).extend(pd.read_csv(final / "rejects.csv"))
+    return final
+
+
+class _Rejects(list):
+    """The rows (path, reason, kind) of rejects.csv; raises as soon as too many files are unreadable."""
+
+    def __init__(self, card: DataCard, files: int, most: float):
+        super().__init__()
+        self.card, self.files, self.most, self.unreadable = card, files, most, []
+
+    def add(self, path: str, reason: str, kind: str) -> None:
+        self.append((path, reason, kind))
+        if kind == "unreadable":
+            self.unreadable.append(f"\n  {path}: {reason}")
+        if len(self.unreadable) > self.most * self.files:
+            raise UnreadableShareError(
+                f"{self.card.name}: {len(self.unreadable)} of {self.files} files cannot be read so far, and "
+                f"{self.most:.1%} are allowed. First reasons:{''.join(self.unreadable[:5])}\n"
+                "Mend or remove such files, or allow more of them with max_unreadable=... (a share, in "
+                "`prepare` and `build_store`)."
+            )
+
+    def extend(self, table: pd.DataFrame) -> None:
+        for row in table[REJECTS].itertuples(index=False):
+            self.add(*row)
+
+
+def _build(
+    card: DataCard, root: Path, part: Path, most: float, workers: int | None, key: dict, phantom: dict | None
+) -> None:
+    """Write a whole store into the folder `part`."""
+    layout = LAYOUTS[card.layout]
+    samples, scanned = layout.scan(root, card)
+    groups = _by_file(samples)
+    rejects = _Rejects(card, len(groups) + int((scanned["kind"] == "unreadable").sum()), most)
+    rejects.extend(scanned)
+
+    read = partial(_read_file, layout.decode, root, card, key["size"])
+    writers: dict[str, NpyWriter] = {}
+    kept, counts = [], []
+    with (
+        closing(_in_order(read, groups, workers or min(4, os.cpu_count() or 1))) as decoded,
+        _disk_errors(part),
+    ):
+        files = zip(groups, decoded, strict=True)
+        for rows, (images, masks, error) in track(files, len(groups), f"{card.name}: decode", "file"):
+            if error:
+                rejects.add(rows["path"].iloc[0], error, "unreadable")
+                continue
+            for i, image, mask in zip(rows.index, images, masks, strict=True):
+                if isinstance(image, str):
+                    where = f" (slice {rows.at[i, 'frame']})" if len(rows) > 1 else ""
+                    rejects.add(rows.at[i, "path"], image + where, "rule")
+                    continue
+                arrays = {"images": image} if mask is None else {"images": image, "masks": mask}
+                if not kept:
+                    _check_disk(part, len(samples) * sum(a.nbytes for a in arrays.values()))
+                    writers = {k: NpyWriter(part / f"{k}.npy", a) for k, a in arrays.items()}
+                for k, writer in writers.items():
+                    writer.append(arrays[k])
+                kept.append(i)
+                counts.append(_count(mask, card))
+        for writer in writers.values():
+            writer.finish()
+
+    if not kept:
+        raise StoreError(
+            f"{card.name}: no image to store in {root}; {len(rejects)} files or slices were left out"
+            f"{''.join(f'{chr(10)}  {path}: {reason}' for path, reason, _ in rejects[:5])}\n"
+            f"Expected:\n{card.tree}"
+        )
+    table = samples.loc[kept].reset_index(drop=True)
+    table = table.assign(**pd.DataFrame(counts)) if counts[0] else table
+    table.to_parquet(part / "table.parquet")
+    pd.DataFrame(rejects, columns=REJECTS).to_csv(part / "rejects.csv", index=False)
+    meta = {
+        "name": card.name,
+        "title": f"Phantom of {card.title}" if phantom else card.title,
+        "domain": card.domain,
+        "task": card.task,
+        "classes": layout.classes(root, card),
+        "n": len(kept),
+        "size": key["size"],
+        "channels": 3 if len(writers["images"].shape) == 3 else 1,
+        "dtype": str(writers["images"].dtype),
+        "files": rejects.files,
+        "unreadable": len(rejects.unreadable),
+        "left_out": len(rejects) - len(rejects.unreadable),
+        "phantom": phantom,
+        "key": key,
+    }
+    (part / "store.json").write_text(json.dumps(meta, indent=1))
+
+
+def _by_file(samples: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return the rows of each file, in the order of the table (rows of one file are neighbours)."""
+    path = samples["path"].to_numpy()
+    starts = [0, *(np.flatnonzero(path[1:] != path[:-1]) + 1)] if len(path) else []
+    return [samples.iloc[a:b] for a, b in zip(starts, [*starts[1:], len(path)], strict=False)]
+
+
+def _read_file(decode: Callable, root: Path, card: DataCard, size: int, rows: pd.DataFrame):
+    """Return (images, masks, "") of one file at `size` px, or ([], [], reason) where it cannot be read."""
+    try:
+        images, masks = decode(root, rows, card)
+    except UnreadableFile as error:
+        return [], [], str(error)
+    images = [a if isinstance(a, str) else resize(a, size) for a in images]
+    return images, [None if m is None else resize(m, size, nearest=True) for m in masks], ""
+
+
+def _in_order(work: Callable[[A], B], items: Iterable[A], workers: int) -> Iterator[B]:
+    """Yield `work(item)` in the order of `items`, computed by threads; at most `workers` are ahead."""
+    with ThreadPoolExecutor(workers) as pool:
+        ahead: deque = deque()
+        for item in items:
+            ahead.append(pool.submit(work, item))
+            if len(ahead) >= workers:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+def _count(mask: np.ndarray | None, card: DataCard) -> dict[str, int]:
+    """Return the pixels of each value of the stored mask that the card names a column for."""
+    return {c: int(np.count_nonzero(mask == v)) for c, v in card.options.get("mask_columns", {}).items()}
+
+
+def _check_disk(part: Path, need: int) -> None:
+    free = shutil.disk_usage(part).free
+    if need > free:
+        raise OSError(errno.ENOSPC, f"the store needs {need / 1e9:.2f} GB, free are {free / 1e9:.2f} GB")
+
+
+@contextmanager
+def _disk_errors(part: Path) -> Iterator[None]:
+    """Say what to do where the disk is too small."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise StoreError(
+            f"no space for the store in {part.parent} ({error.strerror}); nothing was kept. Free some, "
+            "choose a smaller size, or set TLKIT_RUNS to a folder on a larger disk."
+        ) from error
+
+
+def _warn(store: Store) -> None:
+    n, m = store.meta["unreadable"], store.meta["left_out"]
+    if n or m:
+        warnings.warn(
+            f"{store.meta['name']}: {n} unreadable files and {m} files or slices left out by a rule; the "
+            f"reason of each is in {store.path / 'rejects.csv'}",
+            stacklevel=3,
+        )

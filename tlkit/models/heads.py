@@ -1,0 +1,65 @@
+"""Encoder plus head, and which part of them may learn."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from tlkit.config import lookup
+from tlkit.models.backbones import batch_norms, initial_weights
+
+FREEZING = {  # what is frozen -> the BatchNorm policies it can have, the default first
+    "none": ("train", "frozen"),
+    "encoder": ("frozen", "adapt"),
+}
+
+
+class TransferModel(nn.Module):
+    """An encoder with a head; `train()` keeps to what `freeze` decided."""
+
+    def __init__(self, encoder: nn.Module, head: nn.Module):
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+        self.freezing = ("none", "train")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.encoder(x))
+
+    def train(self, mode: bool = True) -> TransferModel:
+        super().train(mode)
+        what, bn = self.freezing
+        if (what, bn) == ("encoder", "frozen"):
+            self.encoder.eval()
+        elif bn == "frozen":
+            for norm in batch_norms(self.encoder):
+                norm.eval()
+        return self
+
+
+def freeze(model: TransferModel, what: str = "none", bn: str | None = None) -> TransferModel:
+    """Decide what learns, and return `model`; holds until the next call, whatever `train()` is told.
+
+    what="none": all parameters learn. bn="train" (default), or "frozen": the encoder's BatchNorm layers keep
+    statistics and affine parameters. what="encoder": only the rest learns. bn="frozen" (default): the encoder
+    is in evaluation mode and keeps every bit; "adapt" (the published "linear evaluation", jonske2025 3.3):
+    its BatchNorm affine parameters learn and its statistics move. Raises ValueError for other pairs.
+    """
+    allowed = lookup(what, FREEZING, "freezing")
+    bn = allowed[0] if bn is None else bn
+    if bn not in allowed:
+        raise ValueError(f"freeze={what!r} takes bn={' or '.join(map(repr, allowed))}, not bn={bn!r}.")
+    model.freezing = (what, bn)
+    model.encoder.requires_grad_(what == "none")
+    if bn != "train":
+        for norm in batch_norms(model.encoder):
+            norm.requires_grad_(bn == "adapt")
+    return model.train(model.training)
+
+
+def classifier(encoder: nn.Module, classes: int, bias: bool = True, seed: int | None = None) -> TransferModel:
+    """Return `encoder` with a linear head: [B,3,H,W] -> logits [B,classes].
+
+    bias=False is the published head (jonske2025 3.1). `seed` decides the head's initial weights.
+    """
+    with initial_weights(seed):
+        return TransferModel(encoder, nn.Linear(encoder.num_features, classes, bias=bias))

@@ -1,0 +1,101 @@
+"""A U-Net on any convolutional encoder.
+
+Own, and not segmentation_models_pytorch: the published decoder is exact to the parameter (jonske2025 3.2),
+and the encoder must stay the very module, with the very keys, that was pretrained.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tlkit.config import lookup
+from tlkit.models.backbones import initial_weights, pyramid, pyramid_levels
+from tlkit.models.heads import TransferModel
+
+
+def _transpose(inputs: int, outputs: int) -> list[nn.Module]:
+    return [nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)]
+
+
+def _nearest(inputs: int, outputs: int) -> list[nn.Module]:
+    # A 1x1 convolution and nearest doubling commute: this order costs a quarter.
+    return [nn.Conv2d(inputs, outputs, 1, bias=False), nn.Upsample(scale_factor=2)]
+
+
+UPSAMPLING = {"transpose": _transpose, "nearest": _nearest}
+
+
+class DecoderBlock(nn.Module):
+    """Double the map, join the skip, convolve once."""
+
+    def __init__(self, inputs: int, skip: int, outputs: int, up: str):
+        super().__init__()
+        doubled = lookup(up, UPSAMPLING, "upsampling")(inputs, outputs)
+        self.up = nn.Sequential(*doubled, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+        self.conv = nn.Sequential(
+            nn.Conv2d(outputs + skip, outputs, 3, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+        )
+
+    def forward(self, x: Tensor, skip: Tensor | None) -> Tensor:
+        x = self.up(x)
+        if skip is not None:
+            x = torch.cat([_fit(x, skip), skip], dim=1)
+        return self.conv(x)
+
+
+def _fit(x: Tensor, like: Tensor) -> Tensor:
+    """Crop or edge-pad `x` at the right and bottom to the size of `like`: odd sizes do not double exactly."""
+    h, w = like.shape[-2:]
+    x = x[..., :h, :w]
+    if x.shape[-2:] == (h, w):
+        return x
+    return F.pad(x, (0, w - x.shape[-1], 0, h - x.shape[-2]), mode="replicate")
+
+
+class UNet(TransferModel):
+    """Float [B,3,H,W] -> logits [B,classes,H,W], any H and W; parts `.encoder`, `.decoder`, `.head`.
+
+    `widths`: output channels of each decoder block, coarse to fine; by default halved from a quarter of the
+    encoder's last width (at most 256) down to 16, which for ResNet-50 is the published 256, 128, 64, 32, 16.
+    up="transpose": 4x4 transposed convolution (published); "nearest": 1x1 convolution and doubling (faster).
+    `seed` decides the initial weights of decoder and head. Raises NoPyramidError. Source: jonske2025 3.2.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        classes: int,
+        widths: Sequence[int] | None = None,
+        up: str = "transpose",
+        seed: int | None = None,
+    ):
+        levels = pyramid_levels(encoder)
+        channels = [c for c, _ in levels]
+        skips = [*channels[-2::-1], *[0] * int(math.log2(levels[0][1]))]
+        widths = tuple(widths) if widths else default_widths(channels[-1], len(skips))
+        if len(widths) != len(skips):
+            raise ValueError(f"this encoder needs {len(skips)} decoder widths, not {len(widths)}: {widths}")
+        inputs = [channels[-1], *widths[:-1]]
+        with initial_weights(seed):
+            blocks = [DecoderBlock(i, s, o, up) for i, s, o in zip(inputs, skips, widths, strict=True)]
+            head = nn.Conv2d(widths[-1], classes, 1)
+        super().__init__(encoder, head)
+        self.decoder = nn.ModuleList(blocks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        *skips, y = pyramid(self.encoder, x)
+        for block in self.decoder:
+            y = block(y, skips.pop() if skips else None)
+        return _fit(self.head(y), x)
+
+
+def default_widths(last: int, blocks: int) -> tuple[int, ...]:
+    """Return decoder widths for an encoder whose coarsest map has `last` channels."""
+    return tuple(max(16, min(256, last // 4) >> k) for k in range(blocks))

@@ -1,0 +1,36 @@
+"""Every folder the project reads or writes, named once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parent.parent
+NOTEBOOKS = REPO / "notebooks"
+STUDIES = REPO / "paper" / "studies"
+
+
+def data_root() -> Path | None:
+    """Return the folder of real data sets (environment variable TLKIT_DATA), or None where it is not set."""
+    value = os.environ.get("TLKIT_DATA")
+    return Path(value).expanduser().resolve() if value else None
+
+
+def runs_root() -> Path:
+    """Return the folder of all runs: TLKIT_RUNS, or `runs/` in the repository."""
+    return Path(os.environ.get("TLKIT_RUNS") or REPO / "runs").expanduser().resolve()
+
+
+def phantom_root() -> Path:
+    """Return the folder of generated phantom data sets, each in its official layout."""
+    return runs_root() / "data" / "phantoms"
+
+
+def store_root() -> Path:
+    """Return the folder of decoded stores."""
+    return runs_root() / "data" / "stores"
+
+
+def paper_root() -> Path:
+    """Return the folder of generated figures and tables: TLKIT_PAPER, or `paper/` in the repository."""
+    return Path(os.environ.get("TLKIT_PAPER") or REPO / "paper").expanduser().resolve()

@@ -1,0 +1,139 @@
+"""Figure and table files, each with a sidecar that names the runs, the notebook and the commit."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tlkit import __version__, paths
+from tlkit.report.style import STYLE, mark_phantom
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def save_figure(
+    fig: Figure,
+    study: str,
+    name: str,
+    *,
+    runs: Iterable[str],
+    notebook: str,
+    caption: str,
+    scale: str,
+    phantom: bool,
+) -> list[Path]:
+    """Write figures/<study>/<name>.{svg,pdf,png} and the sidecar .json, and return their paths.
+
+    The same figure gives the same bytes. The sidecar names the runs and the commit; a phantom figure is
+    marked as one (`mark_phantom`) and its caption says so. Each file is written aside and renamed.
+    """
+    import matplotlib as mpl
+
+    if phantom:
+        mark_phantom(fig)
+    base = paths.paper_root() / "figures" / study / name
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
+    with mpl.rc_context({k: STYLE[k] for k in ("svg.hashsalt", "savefig.dpi", "pdf.fonttype")}):
+        for kind, metadata in undated.items():
+            with _replacing(_file(base, kind)) as temp:
+                fig.savefig(temp, format=kind, metadata=metadata)
+    sidecar = _save_sidecar(base, runs, notebook, caption, scale, phantom)
+    return [*(_file(base, kind) for kind in undated), sidecar]
+
+
+def save_table(
+    frame: pd.DataFrame,
+    study: str,
+    name: str,
+    *,
+    runs: Iterable[str],
+    notebook: str,
+    caption: str,
+    scale: str,
+    phantom: bool,
+    floats: str | Mapping[str, str] = ".4g",
+) -> list[Path]:
+    """Write tables/<study>/<name>.csv (full precision), .md (for reading) and the sidecar .json.
+
+    `floats` is the format of all float columns of the .md, or of each by name (others ".4g"); NaN is shown
+    as "–". A named index becomes columns. The caption stands above the .md table.
+    """
+    if any(level is not None for level in frame.index.names):
+        frame = frame.reset_index()
+    base = paths.paper_root() / "tables" / study / name
+    with _replacing(_file(base, "csv")) as temp:
+        frame.to_csv(temp, index=False, lineterminator="\n")
+    formats = floats if isinstance(floats, Mapping) else dict.fromkeys(frame.columns, floats)
+    shown = frame.astype(object)
+    for column in frame.select_dtypes("float"):
+        spec = formats.get(column, ".4g")
+        shown[column] = [format(v, spec) if np.isfinite(v) else "–" for v in frame[column]]
+    aligned = ["right" if pd.api.types.is_numeric_dtype(t) else "left" for t in frame.dtypes]
+    # Ids such as "12e45678" would be read as numbers.
+    table = shown.to_markdown(index=False, disable_numparse=True, colalign=aligned)
+    with _replacing(_file(base, "md")) as temp:
+        temp.write_text(f"{_full_caption(caption, scale, phantom)}\n\n{table}\n", encoding="utf-8")
+    sidecar = _save_sidecar(base, runs, notebook, caption, scale, phantom)
+    return [_file(base, "csv"), _file(base, "md"), sidecar]
+
+
+def _save_sidecar(
+    base: Path, runs: Iterable[str], notebook: str, caption: str, scale: str, phantom: bool
+) -> Path:
+    content = {
+        "caption": _full_caption(caption, scale, phantom),
+        "phantom": phantom,
+        "scale": scale,
+        "notebook": notebook,
+        "runs": sorted(set(runs)),
+        **commit(),
+        "tlkit": __version__,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    with _replacing(_file(base, "json")) as temp:
+        temp.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return _file(base, "json")
+
+
+def commit() -> dict[str, Any]:
+    """Return {"commit": hash, "dirty": whether the tree differs from it}; "unknown" and None outside git."""
+    if (paths.REPO / ".git").exists() and shutil.which("git"):
+        git = ["git", "-C", str(paths.REPO)]
+        head, changes = (
+            subprocess.run([*git, *command], capture_output=True, text=True, check=False)
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain"])
+        )
+        if head.returncode == 0 and changes.returncode == 0:
+            return {"commit": head.stdout.strip(), "dirty": bool(changes.stdout.strip())}
+    return {"commit": "unknown", "dirty": None}
+
+
+def _full_caption(caption: str, scale: str, phantom: bool) -> str:
+    return f"{caption} Phantom data (scale {scale}): not results on patients." if phantom else caption
+
+
+def _file(base: Path, kind: str) -> Path:
+    return base.with_name(f"{base.name}.{kind}")
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path` that takes its place when the block ends, so that no half file is seen."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temp = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temp
+        os.replace(temp, path)
+    finally:
+        temp.unlink(missing_ok=True)

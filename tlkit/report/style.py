@@ -1,0 +1,93 @@
+"""The look of every figure: names, colours, order of the pretrainings, and the phantom mark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from matplotlib.figure import Figure
+
+MM = 1 / 25.4  # one millimetre in inches
+PAPER_WIDTH = 180 * MM
+
+# Okabe-Ito: told apart with every kind of colour blindness. The order is that of every figure.
+PRETRAINING_COLOURS = {
+    "scratch": "#8c8c8c",
+    "imagenet": "#e69f00",
+    "radnet": "#56b4e9",
+    "radnet12m": "#0072b2",
+}
+OTHER_COLOURS = ("#009e73", "#cc79a7", "#d55e00", "#f0e442", "#7a5195", "#a6761d")
+
+NAMES = {
+    "scratch": "Scratch",
+    "imagenet": "ImageNet",
+    "radnet": "RadNet",
+    "radnet12m": "RadNet-12M",
+    "finetune": "fine-tuning",
+    "lineval": "linear evaluation",
+    "lits": "LiTS",
+    "auc": "AUC",
+    "f1_macro": "macro F1",
+    "dice_mean": "mean Dice",
+    "dice_1": "Dice, class 1",
+    "dice_2": "Dice, class 2",
+    "dice_3": "Dice, class 3",
+    "mae": "mean absolute error",
+}
+FIRST_EXPERIMENTS = ("finetune", "lineval")
+LOWER_IS_BETTER = ("loss", "mae", "rmse")
+
+STYLE = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same figure on every machine
+    "font.size": 7,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.2,
+    "figure.dpi": 150,
+    "savefig.dpi": 300,
+    "svg.hashsalt": "tlkit",  # without it the ids of an SVG are random
+    "pdf.fonttype": 42,
+}
+
+
+def style() -> AbstractContextManager[None]:
+    """Return a context in which every figure has the style of the paper: `with report.style(): ...`."""
+    import matplotlib as mpl
+
+    return mpl.rc_context(STYLE)
+
+
+def in_order(pretrainings: Iterable[str]) -> list[str]:
+    """Return the distinct names: first those of PRETRAINING_COLOURS in its order, then the others sorted."""
+    found = set(pretrainings)
+    known = [name for name in PRETRAINING_COLOURS if name in found]
+    return known + sorted(found.difference(known))
+
+
+def colours(pretrainings: Iterable[str]) -> dict[str, str]:
+    """Return a colour for each pretraining, in the order of `in_order`; unknown names take OTHER_COLOURS."""
+    names = in_order(pretrainings)
+    others = [name for name in names if name not in PRETRAINING_COLOURS]
+    extra = {name: OTHER_COLOURS[i % len(OTHER_COLOURS)] for i, name in enumerate(others)}
+    return {name: (PRETRAINING_COLOURS | extra)[name] for name in names}
+
+
+def mark_phantom(fig: Figure) -> None:
+    """Write "phantom data" into the upper right corner of the figure, once."""
+    if not any(text.get_gid() == "phantom" for text in fig.texts):
+        box = {"boxstyle": "round,pad=0.3", "fc": "white", "ec": "#d55e00", "lw": 0.8}
+        corner = {"x": 0.99, "y": 0.99, "ha": "right", "va": "top"}
+        fig.text(**corner, s="phantom data", color="#d55e00", weight="bold", size=7, bbox=box, gid="phantom")

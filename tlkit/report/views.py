@@ -1,0 +1,80 @@
+"""What a notebook shows on the way: images as the network sees them, and how training went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tlkit.report.style import NAMES, PAPER_WIDTH, colours, style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def image_grid(
+    images: Sequence, titles: Sequence[str] = (), masks: Sequence | None = None, columns: int = 8
+) -> Figure:
+    """Draw images ([3,H,W] in [0,1], or [H,W] uint8/int16 as stored) in rows of `columns`, with their titles.
+
+    `masks` ([H,W], 0 = background) are drawn as outlines, one colour a class.
+    """
+    import matplotlib.pyplot as plt
+
+    rows = int(np.ceil(len(images) / columns))
+    with style():
+        size = PAPER_WIDTH / columns
+        fig, axes = plt.subplots(
+            rows, columns, figsize=(PAPER_WIDTH, rows * (size + 0.16)), squeeze=False, layout="constrained"
+        )
+        for ax in axes.ravel():
+            ax.set_axis_off()
+        for i, (ax, image) in enumerate(zip(axes.ravel(), images, strict=False)):
+            pixels = np.asarray(image)
+            pixels = pixels.transpose(1, 2, 0) if pixels.ndim == 3 and pixels.shape[0] == 3 else pixels
+            ax.imshow(pixels, cmap="gray", interpolation="nearest")
+            if masks is not None:
+                for label, colour in ((1, "#56b4e9"), (2, "#e69f00")):
+                    if (np.asarray(masks[i]) == label).any():
+                        ax.contour(np.asarray(masks[i]) == label, [0.5], colors=colour, linewidths=0.8)
+            if i < len(titles):
+                ax.set_title(titles[i], size=6, pad=2)
+    return fig
+
+
+def curves(
+    histories: Mapping[str, pd.DataFrame], values: Sequence[str] = ("loss",), title: str = ""
+) -> Figure:
+    """Draw training values by epoch, one panel a value and one line a run; `histories` maps a run's label to its epochs.
+
+    Runs whose label is a pretraining's name take its colour. A value that a run lacks is left out of its panel.
+    """
+    import matplotlib.pyplot as plt
+
+    palette = colours(histories)
+    with style():
+        fig, axes = plt.subplots(
+            1,
+            len(values),
+            figsize=(PAPER_WIDTH * min(1, 0.4 * len(values)), 2.2),
+            squeeze=False,
+            layout="constrained",
+        )
+        for ax, value in zip(axes[0], values, strict=True):
+            for label, history in histories.items():
+                if value in history:
+                    ax.plot(
+                        history["epoch"] + 1,
+                        history[value],
+                        marker="o",
+                        ms=2.5,
+                        color=palette[label],
+                        label=NAMES.get(label, label),
+                    )
+            ax.set_xlabel("epoch")
+            ax.set_ylabel(NAMES.get(value, value))
+        axes[0][-1].legend(frameon=False)
+        fig.suptitle(title)
+    return fig

@@ -1,0 +1,348 @@
+"""A study file becomes a list of runs: what is done, what is missing, and the minutes left.
+
+A study (`paper/studies/<name>.yaml`) names its pretrainings, tasks and experiments once; its scales change sizes, epochs
+and seeds. The cross product is the list of runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from tlkit import paths, runs
+from tlkit.config import lookup, nearest, short_hash
+from tlkit.datasets import cards, identity
+from tlkit.training.recipe import recipe
+from tlkit.training.tasks import TASKS
+
+KEYS = {
+    "name", "title", "source", "data", "backbone", "size", "seeds", "split", "phantoms", "pretrainings", "tasks",
+    "experiments", "figures", "job", "images_per_second", "minutes", "pretraining_seed",
+}  # fmt: skip
+
+
+class StudyError(ValueError):
+    """A study file says something that cannot be run."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One node of the DAG: an executed notebook (or a data step) that makes some runs or figures."""
+
+    name: str
+    notebook: str  # stem of a notebook, or "" for a data step
+    parameters: dict[str, Any]
+    needs: tuple[str, ...] = ()
+    makes: tuple[str, ...] = field(default=())  # run ids
+
+    @property
+    def output(self) -> str:
+        """File name of the executed notebook (data steps: of their marker), which changes with what the job makes."""
+        return f"{self.name}-{short_hash([self.parameters, self.makes])}" + (
+            ".ipynb" if self.notebook else ".json"
+        )
+
+
+def names() -> list[str]:
+    return sorted(p.stem for p in paths.STUDIES.glob("*.yaml"))
+
+
+def load(name: str, scale: str = "quick", data: str = "") -> Study:
+    """Return the study `name` at `scale`; `data` ("phantom" or "real") overrides what the scale says.
+
+    Raises: UnknownNameError for a study or scale that does not exist; StudyError for a key nobody reads.
+    """
+    path = lookup(name, {n: paths.STUDIES / f"{n}.yaml" for n in names()}, "study")
+    text = yaml.safe_load(path.read_text())
+    spec = merge(text["common"], lookup(scale, text["scales"], "scale"))
+    if data:
+        spec["data"] = lookup(data, {"phantom": "phantom", "real": "real"}, "kind of data")
+    spec = {"name": name, **spec}
+    for key in set(spec) - KEYS:
+        raise StudyError(
+            f"{path.name}: nothing reads '{key}'.{nearest(key, KEYS)} Known keys: {', '.join(sorted(KEYS))}."
+        )
+    return Study(name, scale, spec)
+
+
+def merge(base: Any, over: Any) -> Any:
+    """Return `base` with `over` laid on it: dicts key by key, everything else replaced; None removes a key."""
+    if not (isinstance(base, dict) and isinstance(over, dict)):
+        return over
+    merged = {
+        k: merge(base[k], over[k]) if k in base and k in over else over.get(k, base.get(k))
+        for k in {**base, **over}
+    }
+    return {k: v for k, v in merged.items() if not (k in over and over[k] is None)}
+
+
+class Study:
+    """The runs of a study at one scale. `plan()` lists them; `jobs()` orders them for the DAG."""
+
+    def __init__(self, name: str, scale: str, spec: dict[str, Any]):
+        self.name, self.scale, self.spec = name, scale, spec
+        self.folder = paths.runs_root() / "studies" / name / scale
+        self._identities: dict[str, dict[str, Any]] = {}  # hashing a real data set once is enough
+
+    @property
+    def phantom(self) -> bool:
+        return self.spec["data"] == "phantom"
+
+    @property
+    def pretrainings(self) -> list[str]:
+        return list(self.spec["pretrainings"])
+
+    @property
+    def tasks(self) -> list[str]:
+        return list(self.spec["tasks"])
+
+    def phantom_parameters(self, dataset: str) -> dict[str, Any] | None:
+        """Return the parameters that make this study's phantom of a data set; None where the data are real."""
+        return dict(lookup(dataset, self.spec["phantoms"], "phantom of this study")) if self.phantom else None
+
+    def data(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """Return what decides the data of a run: identity, image size, split, and how many classes and images."""
+        dataset = entry["dataset"]
+        chosen = {k: entry[k] for k in ("classes", "images", "fraction_by") if entry.get(k) is not None}
+        if dataset not in self._identities:
+            self._identities[dataset] = identity(dataset, self.phantom_parameters(dataset))
+        return {**self._identities[dataset], "size": self.spec["size"], "split": self.spec["split"], **chosen}
+
+    def pretrain(self, pretraining: str) -> dict[str, Any] | None:
+        """Return the config of a pretraining run; None for training from scratch."""
+        entry = lookup(pretraining, self.spec["pretrainings"], "pretraining")
+        if not entry:
+            return None
+        return {
+            "kind": "pretrain",
+            "pretraining": pretraining,
+            "data": self.data(entry),
+            "backbone": self.spec["backbone"],
+            "recipe": _recipe(entry["recipe"]),
+            "seed": self.spec.get("pretraining_seed", 42),
+        }
+
+    def finetune(
+        self,
+        pretraining: str = "",
+        tasks: Iterable[str] = (),
+        experiments: Iterable[str] = (),
+        seeds: Iterable[int] = (),
+    ) -> list[dict[str, Any]]:
+        """Return the configs of the downstream runs that fit the filter; an empty filter lets all through.
+
+        Raises: UnknownNameError for a pretraining, task or experiment that the study does not have.
+        """
+        return [config for _, config in self._downstream(pretraining, tasks, experiments, seeds)]
+
+    def _downstream(
+        self, pretraining="", tasks=(), experiments=(), seeds=()
+    ) -> list[tuple[str, dict[str, Any]]]:
+        for value, table, what in [
+            *((t, self.spec["tasks"], "task") for t in tasks),
+            *((e, self.spec["experiments"], "experiment") for e in experiments),
+            *([(pretraining, self.spec["pretrainings"], "pretraining")] if pretraining else []),
+        ]:
+            lookup(value, table, what)
+        found = []
+        for name, experiment in self.spec["experiments"].items():
+            if experiments and name not in experiments:
+                continue
+            for task in tasks or experiment.get("tasks", self.tasks):
+                for source in (
+                    [pretraining] if pretraining else experiment.get("pretrainings", self.pretrainings)
+                ):
+                    if source not in experiment.get("pretrainings", self.pretrainings):
+                        continue
+                    for fraction in experiment.get("fractions", [1.0]):
+                        for seed in seeds or self.spec["seeds"]:
+                            found.append((name, self._config(experiment, task, source, fraction, seed)))
+        return found
+
+    def _config(
+        self, experiment: dict[str, Any], task: str, source: str, fraction: float, seed: int
+    ) -> dict[str, Any]:
+        entry, before = self.spec["tasks"][task], self.pretrain(source)
+        frozen = (
+            {"freeze": "encoder", "bn": experiment.get("bn", "frozen")}
+            if experiment["mode"] == "lineval"
+            else {}
+        )
+        changes = {**experiment.get("recipe", {}), **experiment.get("recipes", {}).get(task, {})}
+        by_share = experiment.get("by_fraction", {}).get(fraction, {})
+        return {
+            "kind": "finetune",
+            "mode": experiment["mode"],
+            "task": task,
+            "task_kind": self._card(task).task,
+            "pretraining": source,
+            "fraction": float(fraction),
+            "data": self.data(entry),
+            "weights": None if before is None else {"run": runs.run_id(before)},
+            "backbone": self.spec["backbone"],
+            "recipe": _recipe({**entry["recipe"], **changes, **by_share.get(task, {}), **frozen}),
+            "seed": seed,
+        }
+
+    def configs(self) -> list[dict[str, Any]]:
+        """Return the configs of all runs, pretrainings first."""
+        before = [c for c in map(self.pretrain, self.pretrainings) if c is not None]
+        return before + self.finetune()
+
+    def plan(self) -> pd.DataFrame:
+        """Return one row a run: run, state, kind, experiment, task, pretraining, fraction, seed, minutes.
+
+        `minutes` is measured for a done run. For the others it is the image passes of the run over the speed of done runs
+        of the same kind and size, or over the study's `images_per_second` where nothing is done yet.
+        """
+        rows = []
+        pre = [("", c) for c in map(self.pretrain, self.pretrainings) if c is not None]
+        for experiment, config in pre + self._downstream():
+            rid = runs.run_id(config)
+            row = {"run": rid, "state": runs.state(rid), "kind": config["kind"], "experiment": experiment}
+            row |= {k: config.get(k) for k in ("task", "pretraining", "fraction", "seed")}
+            row |= {
+                "passes": passes(config),
+                "seconds": _seconds(rid) if row["state"] == "done" else float("nan"),
+            }
+            rows.append(row)
+        plan = pd.DataFrame(rows)
+        key = [plan["kind"], plan["task"].fillna("")]
+        done = plan["seconds"].notna()
+        measured = (plan["passes"].where(done).groupby(key).transform("sum")) / plan["seconds"].groupby(
+            key
+        ).transform("sum")
+        assumed = plan["kind"].map(self.spec.get("images_per_second", {}))
+        speed = measured.where(measured > 0, assumed)
+        plan["minutes"] = plan["seconds"].fillna(plan["passes"] / speed) / 60
+        return plan.drop(columns=["seconds"])
+
+    def results(self) -> pd.DataFrame:
+        """Return the test metrics of the study's finished runs, tidy: study, experiment, and `runs.read_all`'s columns."""
+        tagged = pd.DataFrame(
+            [(e, runs.run_id(c)) for e, c in self._downstream()], columns=["experiment", "run"]
+        ).drop_duplicates()
+        values = runs.read_all(tagged["run"].unique().tolist())
+        found = tagged.merge(values, on="run")
+        found.insert(0, "study", self.name)
+        return found
+
+    def headline(self) -> pd.DataFrame:
+        """Return the rows of `results()` that the papers' figures show: the `reported` metrics of each task kind."""
+        results = self.results()
+        shown = [(t, m) for t in self.tasks for m in TASKS[self._card(t).task].reported]
+        return results[pd.MultiIndex.from_frame(results[["task", "metric"]]).isin(shown)].reset_index(
+            drop=True
+        )
+
+    def names(self) -> dict[str, str]:
+        """Return display names: pretrainings, tasks and experiments by their `title`, Dice by the name of its class."""
+        titled = {}
+        for table in (self.spec["pretrainings"], self.spec["tasks"], self.spec["experiments"]):
+            titled |= {k: v["title"] for k, v in table.items() if "title" in v}
+        for task in self.tasks:
+            titled |= {f"{task}/dice_{i}": f"Dice, {c}" for i, c in enumerate(self._card(task).classes) if i}
+        return titled
+
+    def _card(self, task: str) -> cards.DataCard:
+        return cards.DATASETS[self.spec["tasks"][task]["dataset"]]
+
+    def missing(self) -> pd.DataFrame:
+        """Return the rows of `plan()` that are not done."""
+        plan = self.plan()
+        return plan[plan["state"] != "done"].reset_index(drop=True)
+
+    def jobs(self) -> list[Job]:
+        """Return the DAG: data, pretrainings, downstream runs (grouped as `job` says), figures."""
+        where = {"study": self.name, "scale": self.scale, "data": self.spec["data"]}
+        sets = {
+            e["dataset"] for e in [*self.spec["pretrainings"].values(), *self.spec["tasks"].values()] if e
+        }
+        data = {d: Job(f"data-{d}", "", {**where, "dataset": d}) for d in sorted(sets)}
+        pre: dict[str, Job] = {}
+        for name in self.pretrainings:
+            config = self.pretrain(name)
+            if config is not None:
+                needs = (data[self.spec["pretrainings"][name]["dataset"]].output,)
+                parameters = {**where, "pretraining": name}
+                pre[name] = Job(
+                    f"pretrain-{name}", "10_pretrain_contrastive", parameters, needs, (runs.run_id(config),)
+                )
+        down = [self._down_job(where, data, pre, cell) for cell in self._cells()]
+        ready = tuple(j.output for j in down)
+        figures = [
+            Job(f"figure-{n}", n, where, ready, tuple(sorted({r for j in down for r in j.makes})))
+            for n in self.spec["figures"]
+        ]
+        return [*data.values(), *pre.values(), *down, *figures]
+
+    def _cells(self) -> list[dict[str, Any]]:
+        """Return the filters of the downstream jobs: one a pretraining, one a pretraining and task, or one a run."""
+        per = lookup(
+            self.spec.get("job", "pretraining"), {k: k for k in ("pretraining", "task", "run")}, "job size"
+        )
+        cells = []
+        for source in self.pretrainings:
+            if per == "pretraining":
+                cells.append({"pretraining": source, "tasks": [], "experiments": [], "seeds": []})
+            elif per == "task":
+                cells += [
+                    {"pretraining": source, "tasks": [t], "experiments": [], "seeds": []} for t in self.tasks
+                ]
+            else:
+                cells += [
+                    {"pretraining": source, "tasks": [t], "experiments": [e], "seeds": [s]}
+                    for e in self.spec["experiments"]
+                    for t in self.tasks
+                    for s in self.spec["seeds"]
+                ]
+        return [c for c in cells if self.finetune(**c)]
+
+    def _down_job(self, where: dict, data: dict[str, Job], pre: dict[str, Job], cell: dict[str, Any]) -> Job:
+        name = "-".join(
+            ["finetune", cell["pretraining"], *cell["tasks"], *cell["experiments"], *map(str, cell["seeds"])]
+        )
+        tasks = cell["tasks"] or self.tasks
+        needs = {data[self.spec["tasks"][t]["dataset"]].output for t in tasks}
+        if cell["pretraining"] in pre:
+            needs.add(pre[cell["pretraining"]].output)
+        makes = tuple(runs.run_id(c) for c in self.finetune(**cell))
+        return Job(name, "20_finetune", {**where, **cell}, tuple(sorted(needs)), makes)
+
+
+def passes(config: dict[str, Any]) -> float:
+    """Return how many images (pretraining: views) a run sends through the model in training; NaN if not known."""
+    images = config["data"].get("images") or cards.DATASETS[config["data"]["name"]].counts.get(
+        "train", float("nan")
+    )
+    views = 2 if config["kind"] == "pretrain" else config["fraction"]
+    return views * images * config["recipe"]["epochs"]
+
+
+def _seconds(rid: str) -> float:
+    return runs.read_json(runs.folder(rid) / "status.json").get("seconds", float("nan"))
+
+
+def _recipe(entry: dict[str, Any]) -> dict[str, Any]:
+    changes = dict(entry)
+    return recipe(changes.pop("base"), **changes).to_dict()
+
+
+def run_all(configs: list[dict[str, Any]], study: Study) -> list[str]:
+    """Do the runs of `configs`, each after the pretraining it starts from, and return their ids.
+
+    What is done is not done again; a run that another process works on is waited for.
+    """
+    from tlkit.training.run import run
+
+    ids = []
+    for config in configs:
+        if config.get("weights") and not runs.state_is_done(config["weights"]["run"]):
+            run(study.pretrain(config["pretraining"]), wait=True)
+        run(config, wait=True)
+        ids.append(runs.run_id(config))
+    return ids

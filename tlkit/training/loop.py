@@ -1,0 +1,345 @@
+"""The training loop: one for pretraining and fine-tuning, on one device or many, resumable to the bit."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from tlkit.models.weights import read_tensors, save_weights
+from tlkit.progress import watched
+from tlkit.training import checkpoint
+from tlkit.training.optim import build_optimizer, learning_rate
+from tlkit.training.recipe import Recipe
+
+log = logging.getLogger(__name__)
+LAST, BEST = Path("checkpoint", "last.pt"), Path("checkpoint", "best.safetensors")
+CHECK_EVERY = 100  # steps between two looks at the losses: each look waits for the device
+
+
+class DivergedError(RuntimeError):
+    """The loss became NaN or infinite."""
+
+
+class Objective(Protocol):
+    """What the loop minimises: a model, its training samples and, if there is one, a validation value."""
+
+    model: nn.Module
+    size: int  # training samples
+    monitor: str | None  # the validation metric that selects, higher is better; None without validation
+
+    def fetch(self, positions: np.ndarray) -> tuple[torch.Tensor | None, ...]: ...
+    def loss(self, model: nn.Module, batch: tuple, positions: np.ndarray, epoch: int) -> torch.Tensor: ...
+    def validate(self) -> dict[str, float]: ...
+
+
+@dataclass
+class Fit:
+    """What training leaves: one row an epoch, the selected epoch, and how long the steps took."""
+
+    history: pd.DataFrame
+    selected: int
+    seconds: float
+    cpu_seconds: float
+
+
+def pick_device() -> torch.device:
+    """Return the accelerator of this process, or the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+    return torch.device("cpu")
+
+
+@contextlib.contextmanager
+def process_group() -> Iterator[tuple[int, int]]:
+    """Join the processes that torchrun started, if any; yield (rank, world size)."""
+    world = int(os.environ.get("WORLD_SIZE", 1))
+    if world == 1 or torch.distributed.is_initialized():
+        yield rank(), world_size()
+        return
+    device = pick_device()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield rank(), world_size()
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def rank() -> int:
+    return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+
+
+def world_size() -> int:
+    return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+
+
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """Return the mixed-precision context: "auto" is bfloat16 (else float16) on a GPU, float32 on the CPU."""
+    if precision == "auto":
+        if device.type != "cuda":
+            precision = "float32"
+        else:
+            precision = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+    dtype = getattr(torch, precision)
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
+
+
+def epoch_order(n: int, seed: int, epoch: int) -> np.ndarray:
+    """Return the order of the n training samples in one epoch; depends on seed and epoch alone."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    return torch.randperm(n, generator=generator).numpy()
+
+
+def batches(order: np.ndarray, batch: int) -> list[np.ndarray]:
+    """Cut an epoch into this process's part of each full batch (the rest is dropped, as one batch if n < batch)."""
+    batch = min(batch, len(order))
+    share = batch // world_size()
+    if share == 0:
+        raise ValueError(
+            f"batch of {batch} cannot be shared by {world_size()} processes: start fewer, or raise recipe.batch"
+        )
+    first = rank() * share
+    return [order[i + first : i + first + share] for i in range(0, len(order) - batch + 1, batch)]
+
+
+def fit(
+    objective: Objective, recipe: Recipe, *, seed: int, folder: Path, device: torch.device | None = None
+) -> Fit:
+    """Train `objective.model` and leave the selected weights in the model, read back from `folder/checkpoint`.
+
+    Sees training and validation samples only. Resumes from `folder/checkpoint` where there is one, and then gives
+    the bits of an unbroken run (CPU). Writes `folder/history.csv` (epoch, loss, lr, validation values, seconds).
+    Raises: DivergedError with the first bad step; the last good epoch stays on disk.
+    Random: order by (seed, epoch), augmentation by (seed, epoch, sample), layers by torch seeded per epoch.
+    """
+    device = device or pick_device()
+    model = objective.model.to(device, memory_format=torch.channels_last)
+    checkpoint.require_room(folder, model)
+    steps = len(batches(np.arange(objective.size), recipe.batch))
+    parts = _Parts(model, recipe, device)
+    trained = _distributed(model, device)
+    state = _resume(folder, model, parts, device)
+    for epoch in range(len(state.rows), recipe.epochs):
+        if _out_of_patience(state, recipe):
+            break
+        row = _epoch(objective, trained, parts, recipe, seed, epoch, steps, device)
+        model.eval()
+        _share_buffers(model)
+        row |= objective.validate()
+        state.add(row, objective.monitor if recipe.select == "best" else None)
+        if rank() == 0:
+            _keep(folder, model, parts, state)
+        _say(row, recipe)
+    _barrier()
+    model.load_state_dict(read_tensors(folder / BEST))
+    history = pd.DataFrame(state.rows)
+    return Fit(history, state.best_epoch, history["seconds"].sum(), history["cpu_seconds"].sum())
+
+
+class _Parts:
+    """Optimiser, precision and loss scaler of one fit."""
+
+    def __init__(self, model: nn.Module, recipe: Recipe, device: torch.device):
+        self.optimizer = build_optimizer(
+            model, recipe.optimizer, lr=recipe.lr, weight_decay=recipe.weight_decay, exclude=recipe.exclude
+        )
+        self.autocast = autocast(recipe.precision, device)
+        scaled = self.autocast._enabled and self.autocast.fast_dtype == torch.float16
+        self.scaler = torch.amp.GradScaler(device.type, enabled=scaled)
+
+
+@dataclass
+class _State:
+    rows: list[dict[str, float]]
+    best_value: float = -math.inf
+    best_epoch: int = -1
+
+    def add(self, row: dict[str, float], monitor: str | None) -> None:
+        value = row[monitor] if monitor else float(len(self.rows))
+        if value > self.best_value or self.best_epoch < 0:
+            self.best_value, self.best_epoch = value, len(self.rows)
+        self.rows.append(row)
+
+
+def _epoch(
+    objective: Objective,
+    model: nn.Module,
+    parts: _Parts,
+    recipe: Recipe,
+    seed: int,
+    epoch: int,
+    steps: int,
+    device: torch.device,
+) -> dict[str, float]:
+    model.train()
+    torch.manual_seed(seed * 1_000_003 + epoch)  # for layers that draw (dropout, stochastic depth)
+    losses = torch.zeros(steps, device=device)
+    optimizer, scaler = parts.optimizer, parts.scaler
+    start, cpu = time.perf_counter(), time.process_time()
+    mine = batches(epoch_order(objective.size, seed, epoch), recipe.batch)
+    lr = 0.0
+    for step, (positions, batch) in enumerate(
+        _progress(_fetched(objective, mine, device), mine, epoch, recipe)
+    ):
+        lr = learning_rate(
+            epoch * steps + step,
+            recipe.epochs * steps,
+            recipe.lr,
+            recipe.schedule,
+            warmup=round(recipe.warmup * steps),
+            decay=recipe.decay,
+            steps_per_epoch=steps,
+        )
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        with parts.autocast:
+            loss = objective.loss(model, batch, positions, epoch)
+        if scaler.is_enabled():
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+        else:
+            loss.backward()
+            optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses[step] = loss.detach()
+        if step % CHECK_EVERY == CHECK_EVERY - 1:
+            _check(_averaged(losses[: step + 1]), epoch, steps)
+    losses = _averaged(losses)
+    _check(losses, epoch, steps)
+    seconds = time.perf_counter() - start
+    return {
+        "epoch": epoch,
+        "loss": float(losses.double().mean()),
+        "lr": lr,
+        "seconds": seconds,
+        "cpu_seconds": time.process_time() - cpu,
+        "images_per_second": sum(map(len, mine)) * world_size() / seconds,
+    }
+
+
+def _fetched(
+    objective: Objective, mine: list[np.ndarray], device: torch.device
+) -> Iterator[tuple[np.ndarray, tuple]]:
+    """Yield batches on the device; on a GPU the next one is read while the current one computes."""
+    if device.type == "cpu":
+        for positions in mine:
+            yield positions, objective.fetch(positions)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    def read(positions: np.ndarray) -> tuple:
+        return tuple(t if t is None else t.pin_memory() for t in objective.fetch(positions))
+
+    with ThreadPoolExecutor(1) as reader:
+        ahead = [reader.submit(read, p) for p in mine[:2]]
+        for i, positions in enumerate(mine):
+            batch = ahead.pop(0).result()
+            if i + 2 < len(mine):
+                ahead.append(reader.submit(read, mine[i + 2]))
+            yield positions, tuple(t if t is None else t.to(device, non_blocking=True) for t in batch)
+
+
+def _progress(items: Iterator, mine: list[np.ndarray], epoch: int, recipe: Recipe) -> Iterator:
+    if not watched() or rank() != 0:
+        return items
+    from tqdm.auto import tqdm
+
+    label = f"epoch {epoch + 1}/{recipe.epochs}"
+    images = len(mine[0]) * world_size()  # of a step
+    return tqdm(items, total=len(mine), desc=label, unit="img", unit_scale=images, leave=False)
+
+
+def _check(losses: torch.Tensor, epoch: int, steps: int) -> None:
+    bad = (~torch.isfinite(losses)).nonzero()
+    if len(bad):
+        step = int(bad[0])
+        raise DivergedError(
+            f"the loss became {float(losses[step])} at step {epoch * steps + step + 1} (epoch {epoch + 1}). The last "
+            "good epoch is kept. Lower recipe.lr, raise recipe.warmup, or set recipe.precision to float32."
+        )
+
+
+def _distributed(model: nn.Module, device: torch.device) -> nn.Module:
+    if world_size() == 1:
+        return model
+    if device.type == "cuda":
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    return nn.parallel.DistributedDataParallel(
+        model, device_ids=[device.index] if device.type == "cuda" else None
+    )
+
+
+def _share_buffers(model: nn.Module) -> None:
+    """Give all processes the BatchNorm statistics of rank 0, whose weights are the ones that are kept."""
+    if world_size() > 1:
+        for buffer in model.buffers():
+            torch.distributed.broadcast(buffer, 0)
+
+
+def _averaged(losses: torch.Tensor) -> torch.Tensor:
+    """Return the mean over the processes, so that all of them see a bad loss, and stop, at the same step."""
+    if world_size() == 1:
+        return losses
+    losses = losses.clone()
+    torch.distributed.all_reduce(losses)
+    return losses / world_size()
+
+
+def _barrier() -> None:
+    if world_size() > 1:
+        torch.distributed.barrier()
+
+
+def _resume(folder: Path, model: nn.Module, parts: _Parts, device: torch.device) -> _State:
+    saved = checkpoint.load(folder / LAST, device)
+    if saved is None:
+        return _State([])
+    model.load_state_dict(saved["model"])
+    parts.optimizer.load_state_dict(saved["optimizer"])
+    parts.scaler.load_state_dict(saved["scaler"])
+    log.info("resuming after epoch %d", len(saved["rows"]))
+    return _State(saved["rows"], saved["best_value"], saved["best_epoch"])
+
+
+def _keep(folder: Path, model: nn.Module, parts: _Parts, state: _State) -> None:
+    """Write the best weights, then the resume state: a kill between the two repeats one epoch, to the same bits."""
+    if state.best_epoch == len(state.rows) - 1:
+        save_weights(model, folder / BEST)
+    pd.DataFrame(state.rows).to_csv(folder / "history.csv", index=False)
+    checkpoint.save(
+        folder / LAST,
+        {
+            "model": model.state_dict(),
+            "optimizer": parts.optimizer.state_dict(),
+            "scaler": parts.scaler.state_dict(),
+            "rows": state.rows,
+            "best_value": state.best_value,
+            "best_epoch": state.best_epoch,
+        },
+    )
+
+
+def _out_of_patience(state: _State, recipe: Recipe) -> bool:
+    return recipe.patience > 0 and len(state.rows) - 1 - state.best_epoch >= recipe.patience
+
+
+def _say(row: dict[str, float], recipe: Recipe) -> None:
+    """One line an epoch where nobody watches."""
+    if watched() or rank() != 0:
+        return
+    values = " ".join(f"{k} {v:.4g}" for k, v in row.items() if k not in ("epoch", "cpu_seconds", "seconds"))
+    log.info("epoch %d/%d %s", row["epoch"] + 1, recipe.epochs, values)

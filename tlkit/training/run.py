@@ -1,0 +1,228 @@
+"""From a resolved config to a finished run folder: what notebooks, `python -m tlkit run` and cluster jobs call."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from tlkit import runs
+from tlkit.config import lookup
+from tlkit.datasets import cards, identity, prepare, splits
+from tlkit.datasets.store import Store, open_store
+from tlkit.models.backbones import backbone, initial_weights
+from tlkit.models.heads import freeze
+from tlkit.models.weights import LoadReport, load_encoder, save_weights, weights_hash
+from tlkit.training.loop import Fit, fit, pick_device, process_group, rank
+from tlkit.training.recipe import Recipe
+from tlkit.training.simclr import Contrastive, SimCLRModel
+from tlkit.training.supervised import Samples, Supervised, predict
+from tlkit.training.tasks import task
+
+log = logging.getLogger(__name__)
+CONFIG_KEYS = {
+    "pretrain": ("kind", "pretraining", "data", "backbone", "recipe", "seed"),
+    "finetune": (
+        "kind", "mode", "task", "task_kind", "pretraining", "fraction", "data", "weights", "backbone", "recipe", "seed",
+    ),
+}  # fmt: skip
+DATA_KEYS = ("name", "phantom", "content", "size", "split", "classes", "images", "fraction_by")
+
+
+class SelectionError(RuntimeError):
+    """The selected weights do not give the validation value that selected them."""
+
+
+class DataChangedError(RuntimeError):
+    """The data set on disk is not the one that the config was made for."""
+
+
+def run(config: dict[str, Any], wait: bool = False) -> Path:
+    """Do the run of `config` unless it is done, and return its folder.
+
+    Interrupted runs go on from their last epoch. With `wait`, a run that another process works on is waited for.
+    Raises: runs.RunBusyError, loop.DivergedError, cards.MissingDataError, weights.WeightsMismatchError.
+    """
+    work = lookup(config.get("kind"), {"pretrain": _pretrain, "finetune": _finetune}, "kind of run")
+    _check_keys(config)
+    with process_group(), _one_writer(config, wait) as job:
+        if job is None:
+            return runs.folder(runs.run_id(config))
+        start = time.time()
+        if rank() == 0:
+            runs.write_json(job.folder / "environment.json", runs.environment(pick_device().type))
+        metrics, fitted = work(config, job.folder)
+        if rank() != 0:
+            return runs.folder(job.id)
+        timing = {
+            "seconds": time.time() - start,
+            "train_seconds": fitted.seconds,
+            "train_cpu_seconds": fitted.cpu_seconds,
+        }
+        done = runs.finish(job, metrics, selected_epoch=fitted.selected, **timing)
+        log.info("%s: %s", job.id, "  ".join(f"{k} {v:.3f}" for k, v in metrics.items()))
+        return done
+
+
+def _check_keys(config: dict[str, Any]) -> None:
+    keys = CONFIG_KEYS[config["kind"]]
+    if missing := [k for k in keys if k not in config]:
+        raise ValueError(f"the config of a {config['kind']} run lacks {', '.join(missing)}; found {', '.join(config)}.")
+    for found, known, what in ((config, keys, "key of a config"), (config["data"], DATA_KEYS, "key of config.data")):
+        for name in found:
+            lookup(name, dict.fromkeys(known), what)
+
+
+@contextlib.contextmanager
+def _one_writer(config: dict[str, Any], wait: bool):
+    """Rank 0 claims the run folder; the others of its process group only read it."""
+    if rank() == 0:
+        with runs.claim(config, wait) as job:
+            _agree(job is None)
+            yield job
+    else:
+        done = _agree(None)
+        rid = runs.run_id(config)
+        yield None if done else runs.Run(config, rid, runs.folder(rid + runs.PARTIAL))
+
+
+def _agree(value: Any) -> Any:
+    if not torch.distributed.is_initialized():
+        return value
+    box = [value]
+    torch.distributed.broadcast_object_list(box)
+    return box[0]
+
+
+def open_data(data: dict[str, Any]) -> tuple[Store, pd.DataFrame]:
+    """Return the store of a config's `data` entry and its table with the split of every row."""
+    made = data.get("phantom")
+    phantom = made and {k: v for k, v in made.items() if k not in ("writer", "version")}
+    found = identity(data["name"], phantom)
+    if found != {k: data[k] for k in ("name", "phantom", "content") if k in data}:
+        raise DataChangedError(
+            f"data set '{data['name']}' is not the one of this config: expected {made or data.get('content')}, "
+            f"found {found.get('phantom') or found.get('content')}. Load the study again (its runs get new ids), or "
+            "bring the old data back."
+        )
+    store = open_store(prepare(data["name"], data["size"], phantom=phantom))
+    table = store.table.assign(row=np.arange(len(store.table)))
+    table["split"] = splits.assign(table, **data["split"]).to_numpy()
+    splits.check_disjoint(table["split"], table["patient"])
+    return store, table
+
+
+def chosen_rows(data: dict[str, Any], table: pd.DataFrame, split: str) -> np.ndarray:
+    """Return the rows of one split that the config's `data` entry asks for (classes, number of training images).
+
+    Raises ValueError where there is none.
+    """
+    part = table[table["split"] == split]
+    if data.get("classes") is not None:
+        part = part[part["label"] < data["classes"]]
+    if split == "train" and data.get("images"):
+        if data["images"] > len(part):
+            log.warning(
+                "%s: %d training images asked for, %d there; taking all",
+                data["name"],
+                data["images"],
+                len(part),
+            )
+        part = part[
+            part["id"].isin(
+                splits.take_count(part, min(data["images"], len(part)), seed=data["split"]["seed"])
+            )
+        ]
+    if part.empty:
+        counts = table["split"].value_counts().to_dict()
+        raise ValueError(
+            f"{data['name']}: no image to take in split '{split}'; found {counts}. See data.split and data.classes."
+        )
+    return part["row"].to_numpy()
+
+
+def class_names(data: dict[str, Any], table: pd.DataFrame) -> tuple[str, ...]:
+    """Return the class names of a task: the card's, or those that the store found; the first `classes` of them."""
+    card = cards.DATASETS[data["name"]]
+    names = card.classes or tuple(table.sort_values("label")["class"].unique())
+    return tuple(names[: data["classes"]]) if data.get("classes") is not None else tuple(names)
+
+
+def _pretrain(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], Fit]:
+    recipe, seed = Recipe.from_dict(config["recipe"]), config["seed"]
+    store, table = open_data(config["data"])
+    rows = chosen_rows(config["data"], table, "train")
+    with initial_weights(seed):
+        model = SimCLRModel(backbone(config["backbone"]), recipe.projection == "published")
+    fitted = fit(Contrastive(model, Samples(store, rows), recipe, seed), recipe, seed=seed, folder=folder)
+    if rank() == 0:
+        save_weights(model.encoder, folder / "model.safetensors")
+    return {"loss": float(fitted.history["loss"].iloc[-1]), "images": len(rows)}, fitted
+
+
+def _finetune(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], Fit]:
+    recipe, seed, data = Recipe.from_dict(config["recipe"]), config["seed"], config["data"]
+    store, table = open_data(data)
+    rows = chosen_rows(data, table, "train")
+    if config["fraction"] < 1:
+        part = table.iloc[rows]
+        keep = splits.fraction(part, config["fraction"], seed=seed, by=data.get("fraction_by", "patient"))
+        rows = part[part["id"].isin(keep)]["row"].to_numpy()
+    train, val = Samples(store, rows), Samples(store, chosen_rows(data, table, "val"))
+    job = task(config["task_kind"], class_names(data, table), recipe.class_weights)
+    encoder = backbone(config["backbone"], seed=seed)
+    report = load_pretrained(encoder, config["weights"])
+    with initial_weights(seed):  # of the head: the same for all pretrainings
+        model = job.model(encoder)
+    freeze(model, recipe.freeze, recipe.bn)
+    if rank() == 0 and report is not None:
+        weights = runs.folder(config["weights"]["run"]) / "model.safetensors"
+        runs.write_json(folder / "weights.json", {"report": str(report), "sha256": weights_hash(weights)})
+    fitted = fit(Supervised(model, job, train, val, recipe, seed), recipe, seed=seed, folder=folder)
+    return _evaluate(config, folder, model, job, store, table, recipe, fitted) | {"images": len(rows)}, fitted
+
+
+def load_pretrained(encoder: torch.nn.Module, weights: dict[str, Any] | None) -> LoadReport | None:
+    """Load the encoder of the pretraining run that `weights` names; None starts from scratch."""
+    if weights is None:
+        return None
+    path = runs.folder(weights["run"]) / "model.safetensors"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"pretraining run {weights['run']} is not done: expected {path}. See which runs are missing with "
+            "`make plan`, and make them with `make figures`."
+        )
+    return load_encoder(encoder, path)
+
+
+def _evaluate(
+    config: dict[str, Any],
+    folder: Path,
+    model: torch.nn.Module,
+    job: Any,
+    store: Store,
+    table: pd.DataFrame,
+    recipe: Recipe,
+    fitted: Fit,
+) -> dict[str, float]:
+    """Check the selected weights on the validation set, then touch the test set, once."""
+    val = predict(model, job, Samples(store, chosen_rows(config["data"], table, "val")), recipe)
+    found, logged = job.metrics(val), fitted.history[job.monitor].iloc[fitted.selected]
+    if not np.isclose(
+        found[job.monitor], logged, atol=1e-3 if pick_device().type != "cpu" else 1e-6, equal_nan=True
+    ):
+        raise SelectionError(
+            f"the selected epoch logged {job.monitor} {logged:.6f}, its weights give {found[job.monitor]:.6f}"
+        )
+    test = predict(model, job, Samples(store, chosen_rows(config["data"], table, "test")), recipe)
+    if rank() == 0:
+        val.to_parquet(folder / "predictions_val.parquet")
+        test.to_parquet(folder / "predictions_test.parquet")
+        save_weights(model, folder / "model.safetensors")
+    return {**job.metrics(test), **{f"val_{k}": v for k, v in found.items()}}

@@ -1,0 +1,129 @@
+"""Fine-tuning and linear evaluation: the objective of a labelled task, and the one evaluation after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from tlkit.datasets.store import Store
+from tlkit.training.augment import Augment, augment, to_float
+from tlkit.training.loop import autocast, rank, world_size
+from tlkit.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Some rows of a store."""
+
+    store: Store
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        return self.store.table.iloc[self.rows]
+
+
+class Supervised:
+    """The objective of a task for the training loop: augmented training images, a task loss, validation metrics."""
+
+    def __init__(
+        self, model: nn.Module, task: Any, train: Samples, val: Samples | None, recipe: Recipe, seed: int
+    ):
+        self.model, self.task, self.train, self.val = model, task, train, val
+        self.recipe, self.seed, self.size = recipe, seed, len(train)
+        self.monitor = task.monitor if val is not None else None
+        self.labels = (
+            None if task.masks else torch.as_tensor(train.table["label"].to_numpy(), dtype=torch.long)
+        )
+
+    def fetch(self, positions: np.ndarray) -> tuple[torch.Tensor | None, ...]:
+        images, masks = self.train.store.take(self.train.rows[positions])
+        return images, masks if self.labels is None else self.labels[torch.from_numpy(positions)]
+
+    def loss(self, model: nn.Module, batch: tuple, positions: np.ndarray, epoch: int) -> torch.Tensor:
+        images, target = batch
+        views, masks = random_view(
+            images, self.recipe, self.seed, epoch, positions, masks=target if self.task.masks else None
+        )
+        return self.task.loss(model(views), masks if self.task.masks else target)
+
+    def validate(self) -> dict[str, float]:
+        if self.val is None:
+            return {}
+        return self.task.metrics(predict(self.model, self.task, self.val, self.recipe), full=False)
+
+
+def random_view(
+    images: torch.Tensor,
+    recipe: Recipe,
+    seed: int,
+    epoch: int,
+    positions: np.ndarray,
+    view: int = 0,
+    masks: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return a store's batch as the network sees it in training: float32 [B,3,H,W] in [0,1], and its masks."""
+    if recipe.augment == Augment():
+        return plain_view(images, recipe), masks
+    return augment(
+        images,
+        recipe.augment,
+        seed=seed,
+        epoch=epoch,
+        index=torch.from_numpy(positions),
+        view=view,
+        masks=masks,
+        window=recipe.window,
+        intensity=recipe.intensity,
+    )
+
+
+def plain_view(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """Return a store's batch as the network sees it in evaluation: float32 [B,3,H,W] in [0,1], channels_last."""
+    return as_rgb(to_float(images, recipe.window, recipe.intensity))
+
+
+def predict(model: nn.Module, task: Any, samples: Samples, recipe: Recipe) -> pd.DataFrame:
+    """Return one row a sample, in table order: id, patient, and what the task keeps (target, output ...).
+
+    No augmentation. Several processes share the samples and all get the whole frame.
+    """
+    device = next(model.parameters()).device
+    mine = samples.rows[rank() :: world_size()]
+    step = max(1, min(recipe.batch, 256))
+    model.eval()
+    parts = []
+    with torch.inference_mode(), autocast(recipe.precision, device):
+        for start in range(0, len(mine), step):
+            rows = mine[start : start + step]
+            images, masks = samples.store.take(rows)
+            labels = masks if task.masks else torch.as_tensor(samples.store.table["label"].to_numpy()[rows])
+            kept = task.keep(model(plain_view(images.to(device), recipe)), labels.to(device))
+            parts.append(pd.DataFrame({"row": rows, **kept}))
+    frame = _gathered(parts).sort_values("row")
+    named = samples.store.table.iloc[frame.pop("row").to_numpy()]
+    frame.insert(0, "id", named["id"].to_numpy())
+    frame.insert(1, "patient", named["patient"].to_numpy())
+    return frame.reset_index(drop=True)
+
+
+def as_rgb(images: torch.Tensor) -> torch.Tensor:
+    """Return [B,3,H,W], channels_last; one grey channel is repeated."""
+    return images.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+
+
+def _gathered(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return the frames of all processes as one; a process may have none."""
+    if world_size() > 1:
+        everyone: list = [None] * world_size()
+        torch.distributed.all_gather_object(everyone, parts)
+        parts = [frame for found in everyone for frame in found]
+    return pd.concat(parts)
