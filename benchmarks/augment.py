@@ -4,7 +4,7 @@ All make the same content from uint8 RGB arrays in memory: random resized crop, 
 (.8, .8, .8, .2; p .8), grey (p .2) and Gaussian blur (sigma .1-2; p .5), drawn for each image.
 lightly and albumentations run in a DataLoader with two workers, kornia and ours in the main process.
 
-    python benchmarks/augment.py
+    python -m benchmarks.augment
 """
 
 from __future__ import annotations
@@ -81,9 +81,7 @@ class Albumentations:
 
 def loader_run(images: np.ndarray, transform: Callable, n: int, views: int = 1) -> Callable[[], int]:
     """Return a function that runs `n` views through a DataLoader whose two workers are already there."""
-    loader = DataLoader(
-        Transformed(images, transform, n // views), BATCH, num_workers=2, persistent_workers=True
-    )
+    loader = DataLoader(Transformed(images, transform, n // views), BATCH, num_workers=2, persistent_workers=True)
 
     def once() -> int:
         count = 0
@@ -140,7 +138,7 @@ def contestants(size: int, source: int, counts: dict[str, int]) -> dict[str, Cal
 
 
 def run(repeats: int = 5) -> list[dict]:
-    """Return rows (name, ours, other, ratio, limit, note): median views a second of repeats in turn."""
+    """Return rows (name, unit, ours, other, ratio, limit, note): median views a second of repeats in turn."""
     rows = []
     for size, (source, counts) in CASES.items():
         functions = contestants(size, source, counts)
@@ -154,10 +152,10 @@ def run(repeats: int = 5) -> list[dict]:
         ours = statistics.median(rates["ours"])
         for name, limit in LIMITS.items():
             label = f"SimCLR views, {source} to {size} px, {name}"
-            row = {"name": label, "ours": round(ours), "limit": limit}
+            row = {"name": label, "unit": "views/s", "ours": ours, "limit": f">= {limit}"}
             if name in rates:
                 other = statistics.median(rates[name])
-                row |= {"other": round(other), "ratio": round(ours / other, 2), "note": ""}
+                row |= {"other": other, "ratio": ours / other, "note": ""}
             else:
                 row |= {"other": None, "ratio": None, "note": "not installed: pip install -e .[bench]"}
             rows.append(row)
@@ -167,4 +165,4 @@ def run(repeats: int = 5) -> list[dict]:
 if __name__ == "__main__":
     import pandas as pd
 
-    print(pd.DataFrame(run())[["name", "ours", "other", "ratio", "limit", "note"]].to_string(index=False))
+    print(pd.DataFrame(run()).to_string(index=False, float_format="%.2f"))

@@ -8,8 +8,8 @@ import logging
 import sys
 from pathlib import Path
 
-from tlkit import config as names
 from tlkit import paths, runs
+from tlkit.config import ConfigError, TlkitError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -19,31 +19,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
         return args.do(args) or 0
-    except (*EXPECTED, *_expected()) as error:
+    except (TlkitError, OSError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
-
-
-EXPECTED = (
-    names.UnknownNameError, names.UnreadParameterError, runs.RunBusyError, runs.RunFailedError, FileNotFoundError,
-)  # fmt: skip
-
-
-def _expected() -> tuple[type[Exception], ...]:
-    """Errors whose message is for the reader, found only in modules that are already imported."""
-    wanted = {
-        "tlkit.datasets.cards": ("MissingDataError",), "tlkit.datasets.store": ("StoreError",),
-        "tlkit.training.loop": ("DivergedError",), "tlkit.training.run": ("SelectionError", "DataChangedError"),
-        "tlkit.models.weights": ("WeightsMismatchError",), "tlkit.studies": ("StudyError",),
-        "tlkit.workflow": ("UnknownParameterError",), "tlkit.datasets.splits": ("LeakageError",),
-    }  # fmt: skip
-    return tuple(
-        getattr(sys.modules[m], n)
-        for m, ns in wanted.items()
-        if m in sys.modules
-        for n in ns
-        if hasattr(sys.modules[m], n)
-    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -118,7 +96,8 @@ def show_data(args: argparse.Namespace) -> None:
 
 
 def show_plan(args: argparse.Namespace) -> None:
-    plan = _study(args).plan()
+    study = _study(args)
+    plan = study.plan()
     if args.all:
         print(plan[["state", "minutes", "run"]].to_string(index=False, float_format="%.2f"))
     else:
@@ -127,17 +106,21 @@ def show_plan(args: argparse.Namespace) -> None:
             index=key, columns="state", values="minutes", aggfunc=["count", "sum"], fill_value=0, sort=False
         )
         print(table.to_string(float_format="%.1f"))
-    left = plan[plan["state"] != "done"]
+    left = plan.loc[plan["state"] != "done", "minutes"].sum()
     counts = ", ".join(f"{n} {state}" for state, n in plan["state"].value_counts().items())
-    print(
-        f"{len(plan)} runs: {counts}. Left: {left['minutes'].sum():.1f} minutes ({left['minutes'].sum() / 60:.1f} hours) in one process."
-    )
+    print(f"{len(plan)} runs: {counts}. Left: {left:.1f} minutes ({left / 60:.1f} hours), one after the other.")
+    if study.absent:
+        print(f"Data that are not there: {', '.join(sorted(study.absent))}. `python -m tlkit data` says what to do.")
 
 
 def do_run(args: argparse.Namespace) -> None:
     from tlkit.training.run import run
 
-    print(run(json.loads(args.config.read_text())))
+    try:
+        config = json.loads(args.config.read_text())
+    except ValueError as error:
+        raise ConfigError(f"{args.config} is not JSON: {error}. Each run folder holds one as an example.") from error
+    print(run(config))
 
 
 def show_status(args: argparse.Namespace) -> None:

@@ -12,8 +12,8 @@ import pandas as pd
 from tlkit import paths
 
 MODULES = (
-    "torch", "torchvision", "timm", "jupyterlab", "papermill", "snakemake", "scipy", "statsmodels", "sklearn", "seaborn",
-    "pandas", "pyarrow", "pydicom", "nibabel", "cv2", "PIL", "safetensors", "ipywidgets",
+    "torch", "torchvision", "timm", "jupyterlab", "papermill", "snakemake", "scipy", "statsmodels", "sklearn",
+    "seaborn", "pandas", "pyarrow", "pydicom", "nibabel", "cv2", "PIL", "safetensors", "ipywidgets",
 )  # fmt: skip
 
 

@@ -11,11 +11,19 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class UnknownNameError(ValueError):
+class TlkitError(Exception):
+    """Base of the project's errors: each says what was expected, what was found, and what helps."""
+
+
+class UnknownNameError(TlkitError, ValueError):
     """A name that is in no table; the message lists the allowed ones and the nearest."""
 
 
-class UnreadParameterError(ValueError):
+class ConfigError(TlkitError, ValueError):
+    """A config, or the data that it names, asks for something that cannot be done."""
+
+
+class UnreadParameterError(TlkitError, ValueError):
     """A parameter was set but nothing read it, so the run would not be what its config says."""
 
 
@@ -29,9 +37,7 @@ def lookup(name: str, table: Mapping[str, T], what: str) -> T:
     """Return `table[name]`; raise UnknownNameError naming the allowed entries and the nearest one."""
     if name in table:
         return table[name]
-    raise UnknownNameError(
-        f"unknown {what} '{name}'.{nearest(name, table)} Allowed: {', '.join(map(str, table))}."
-    )
+    raise UnknownNameError(f"unknown {what} '{name}'.{nearest(name, table)} Allowed: {', '.join(map(str, table))}.")
 
 
 def canonical(obj: Any) -> str:
@@ -47,7 +53,7 @@ def short_hash(obj: Any) -> str:
 class Parameters:
     """A notebook's parameters, each of which must be read before the `with` block ends.
 
-    Built from `globals()` right behind the parameters cell: every public name that holds a plain value
+    Built from `globals()` right behind the parameters cell: every public lower-case name that holds a plain value
     (str, number, bool, None, list, dict) is a parameter, whether the cell set it or papermill injected it.
     Raises UnreadParameterError at the end of the block for names that nobody read (a misspelt name, a
     setting without effect), before the run costs anything.
@@ -62,7 +68,7 @@ class Parameters:
         self._values = {
             k: v
             for k, v in namespace.items()
-            if not k.startswith("_") and k not in self.NOT_OURS and isinstance(v, self.PLAIN)
+            if not k.startswith("_") and not k.isupper() and k not in self.NOT_OURS and isinstance(v, self.PLAIN)
         }
         self._read: set[str] = set()
 

@@ -25,17 +25,17 @@ from typing import Any
 import pandas as pd
 
 from tlkit import paths
-from tlkit.config import short_hash
+from tlkit.config import TlkitError, short_hash
 
 PARTIAL = ".partial"
 PACKAGES = ("tlkit", "torch", "torchvision", "timm", "numpy", "pandas", "scipy", "scikit-learn", "pydicom")
 
 
-class RunBusyError(RuntimeError):
+class RunBusyError(TlkitError, RuntimeError):
     """Another process is at work on this run."""
 
 
-class RunFailedError(RuntimeError):
+class RunFailedError(TlkitError, RuntimeError):
     """A run stopped with an error; what it had reached is kept and the next start goes on from there."""
 
 

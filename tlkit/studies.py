@@ -1,31 +1,39 @@
 """A study file becomes a list of runs: what is done, what is missing, and the minutes left.
 
-A study (`paper/studies/<name>.yaml`) names its pretrainings, tasks and experiments once; its scales change sizes, epochs
-and seeds. The cross product is the list of runs.
+A study (`paper/studies/<name>.yaml`) names its pretrainings, tasks and experiments once; its scales change sizes,
+epochs and seeds. The cross product is the list of runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 import pandas as pd
 import yaml
 
 from tlkit import paths, runs
-from tlkit.config import lookup, nearest, short_hash
+from tlkit.config import ConfigError, lookup, nearest, short_hash
 from tlkit.datasets import cards, identity
+from tlkit.report.style import NAMES
 from tlkit.training.recipe import recipe
 from tlkit.training.tasks import TASKS
 
 KEYS = {
     "name", "title", "source", "data", "backbone", "size", "seeds", "split", "phantoms", "pretrainings", "tasks",
-    "experiments", "figures", "job", "images_per_second", "minutes", "pretraining_seed",
+    "experiments", "figures", "job", "images_per_second", "pretraining_seed",
 }  # fmt: skip
+ENTRY_KEYS = {
+    "pretrainings": ("title", "dataset", "classes", "images", "fraction_by", "recipe"),
+    "tasks": ("title", "dataset", "classes", "images", "fraction_by", "recipe"),
+    "experiments": ("title", "mode", "fraction", "tasks", "pretrainings", "bn", "recipe", "recipes"),
+}  # fmt: skip
+MODES = ("finetune", "lineval")
 
 
-class StudyError(ValueError):
+class StudyError(ConfigError):
     """A study file says something that cannot be run."""
 
 
@@ -54,7 +62,8 @@ def names() -> list[str]:
 def load(name: str, scale: str = "quick", data: str = "") -> Study:
     """Return the study `name` at `scale`; `data` ("phantom" or "real") overrides what the scale says.
 
-    Raises: UnknownNameError for a study or scale that does not exist; StudyError for a key nobody reads.
+    Raises: UnknownNameError for a study, scale, task, pretraining or mode that does not exist; StudyError for a key
+    that nobody reads.
     """
     path = lookup(name, {n: paths.STUDIES / f"{n}.yaml" for n in names()}, "study")
     text = yaml.safe_load(path.read_text())
@@ -62,11 +71,27 @@ def load(name: str, scale: str = "quick", data: str = "") -> Study:
     if data:
         spec["data"] = lookup(data, {"phantom": "phantom", "real": "real"}, "kind of data")
     spec = {"name": name, **spec}
-    for key in set(spec) - KEYS:
-        raise StudyError(
-            f"{path.name}: nothing reads '{key}'.{nearest(key, KEYS)} Known keys: {', '.join(sorted(KEYS))}."
-        )
+    _check_keys(spec, sorted(KEYS), path.name)
+    for part, keys in ENTRY_KEYS.items():
+        for entry, values in spec[part].items():
+            _check_keys(values, keys, f"{path.name}, {part}, {entry}")
+    for entry in spec["experiments"].values():
+        _check_names(entry, spec)
     return Study(name, scale, spec)
+
+
+def _check_keys(values: dict[str, Any], known: Iterable[str], where: str) -> None:
+    for key in set(values) - set(known):
+        raise StudyError(f"{where}: nothing reads '{key}'.{nearest(key, known)} Known keys: {', '.join(known)}.")
+
+
+def _check_names(experiment: dict[str, Any], spec: dict[str, Any]) -> None:
+    """Raise UnknownNameError for a mode, task or pretraining in an experiment that would lead nowhere."""
+    lookup(experiment["mode"], dict.fromkeys(MODES), "mode")
+    for name in [*experiment.get("tasks", []), *experiment.get("recipes", [])]:
+        lookup(name, spec["tasks"], "task")
+    for name in experiment.get("pretrainings", []):
+        lookup(name, spec["pretrainings"], "pretraining")
 
 
 def merge(base: Any, over: Any) -> Any:
@@ -80,6 +105,13 @@ def merge(base: Any, over: Any) -> Any:
     return {k: v for k, v in merged.items() if not (k in over and over[k] is None)}
 
 
+class Names(dict):
+    """Display names; what has none is its own."""
+
+    def __missing__(self, key: str) -> str:
+        return key
+
+
 class Study:
     """The runs of a study at one scale. `plan()` lists them; `jobs()` orders them for the DAG."""
 
@@ -87,6 +119,8 @@ class Study:
         self.name, self.scale, self.spec = name, scale, spec
         self.folder = paths.runs_root() / "studies" / name / scale
         self._identities: dict[str, dict[str, Any]] = {}  # hashing a real data set once is enough
+        self._planning = False  # a plan can be made without the data
+        self.absent: set[str] = set()  # real data sets that a plan did without
 
     @property
     def phantom(self) -> bool:
@@ -109,13 +143,22 @@ class Study:
         dataset = entry["dataset"]
         chosen = {k: entry[k] for k in ("classes", "images", "fraction_by") if entry.get(k) is not None}
         if dataset not in self._identities:
-            self._identities[dataset] = identity(dataset, self.phantom_parameters(dataset))
+            self._identities[dataset] = self._identity(dataset)
         return {**self._identities[dataset], "size": self.spec["size"], "split": self.spec["split"], **chosen}
+
+    def _identity(self, dataset: str) -> dict[str, Any]:
+        try:
+            return identity(dataset, self.phantom_parameters(dataset))
+        except cards.MissingDataError:
+            if not self._planning:
+                raise
+            self.absent.add(dataset)
+            return {"name": dataset, "content": None}
 
     def pretrain(self, pretraining: str) -> dict[str, Any] | None:
         """Return the config of a pretraining run; None for training from scratch."""
         entry = lookup(pretraining, self.spec["pretrainings"], "pretraining")
-        if not entry:
+        if "dataset" not in entry:
             return None
         return {
             "kind": "pretrain",
@@ -152,39 +195,28 @@ class Study:
         for name, experiment in self.spec["experiments"].items():
             if experiments and name not in experiments:
                 continue
-            for task in tasks or experiment.get("tasks", self.tasks):
-                for source in (
-                    [pretraining] if pretraining else experiment.get("pretrainings", self.pretrainings)
-                ):
-                    if source not in experiment.get("pretrainings", self.pretrainings):
-                        continue
-                    for fraction in experiment.get("fractions", [1.0]):
-                        for seed in seeds or self.spec["seeds"]:
-                            found.append((name, self._config(experiment, task, source, fraction, seed)))
+            allowed = experiment.get("pretrainings", self.pretrainings)
+            sources = [s for s in ([pretraining] if pretraining else allowed) if s in allowed]
+            wanted = [t for t in experiment.get("tasks", self.tasks) if not tasks or t in tasks]
+            for task, source, seed in product(wanted, sources, seeds or self.spec["seeds"]):
+                found.append((name, self._config(experiment, task, source, seed)))
         return found
 
-    def _config(
-        self, experiment: dict[str, Any], task: str, source: str, fraction: float, seed: int
-    ) -> dict[str, Any]:
+    def _config(self, experiment: dict[str, Any], task: str, source: str, seed: int) -> dict[str, Any]:
         entry, before = self.spec["tasks"][task], self.pretrain(source)
-        frozen = (
-            {"freeze": "encoder", "bn": experiment.get("bn", "frozen")}
-            if experiment["mode"] == "lineval"
-            else {}
-        )
-        changes = {**experiment.get("recipe", {}), **experiment.get("recipes", {}).get(task, {})}
-        by_share = experiment.get("by_fraction", {}).get(fraction, {})
+        frozen = {"freeze": "encoder", "bn": experiment.get("bn", "frozen")} if experiment["mode"] == "lineval" else {}
+        changes = experiment.get("recipe", {}) | experiment.get("recipes", {}).get(task, {}) | frozen
         return {
             "kind": "finetune",
             "mode": experiment["mode"],
             "task": task,
             "task_kind": self._card(task).task,
             "pretraining": source,
-            "fraction": float(fraction),
+            "fraction": float(experiment.get("fraction", 1)),
             "data": self.data(entry),
             "weights": None if before is None else {"run": runs.run_id(before)},
             "backbone": self.spec["backbone"],
-            "recipe": _recipe({**entry["recipe"], **changes, **by_share.get(task, {}), **frozen}),
+            "recipe": _recipe({**entry["recipe"], **changes}),
             "seed": seed,
         }
 
@@ -196,10 +228,11 @@ class Study:
     def plan(self) -> pd.DataFrame:
         """Return one row a run: run, state, kind, experiment, task, pretraining, fraction, seed, minutes.
 
-        `minutes` is measured for a done run. For the others it is the image passes of the run over the speed of done runs
-        of the same kind and size, or over the study's `images_per_second` where nothing is done yet.
+        Real data that are not there are named in `absent`; their runs count as missing, under ids of no use.
+        `minutes` is measured for a done run. For the others it is the image passes of the run over the speed of done
+        runs of the same kind and task, or over the study's `images_per_second` where nothing is done yet.
         """
-        rows = []
+        self._planning, rows = True, []
         pre = [("", c) for c in map(self.pretrain, self.pretrainings) if c is not None]
         for experiment, config in pre + self._downstream():
             rid = runs.run_id(config)
@@ -210,19 +243,20 @@ class Study:
                 "seconds": _seconds(rid) if row["state"] == "done" else float("nan"),
             }
             rows.append(row)
+        self._planning = False
+        self._identities = {k: v for k, v in self._identities.items() if k not in self.absent}
         plan = pd.DataFrame(rows)
         key = [plan["kind"], plan["task"].fillna("")]
         done = plan["seconds"].notna()
-        measured = (plan["passes"].where(done).groupby(key).transform("sum")) / plan["seconds"].groupby(
-            key
-        ).transform("sum")
+        passed, spent = (v.groupby(key).transform("sum") for v in (plan["passes"].where(done), plan["seconds"]))
+        measured = passed / spent
         assumed = plan["kind"].map(self.spec.get("images_per_second", {}))
         speed = measured.where(measured > 0, assumed)
         plan["minutes"] = plan["seconds"].fillna(plan["passes"] / speed) / 60
         return plan.drop(columns=["seconds"])
 
     def results(self) -> pd.DataFrame:
-        """Return the test metrics of the study's finished runs, tidy: study, experiment, and `runs.read_all`'s columns."""
+        """Return the test metrics of the study's finished runs: study, experiment, and `runs.read_all`'s columns."""
         tagged = pd.DataFrame(
             [(e, runs.run_id(c)) for e, c in self._downstream()], columns=["experiment", "run"]
         ).drop_duplicates()
@@ -239,9 +273,9 @@ class Study:
             drop=True
         )
 
-    def names(self) -> dict[str, str]:
+    def names(self) -> Names:
         """Return display names: pretrainings, tasks and experiments by their `title`, Dice by the name of its class."""
-        titled = {}
+        titled = Names(NAMES)
         for table in (self.spec["pretrainings"], self.spec["tasks"], self.spec["experiments"]):
             titled |= {k: v["title"] for k, v in table.items() if "title" in v}
         for task in self.tasks:
@@ -259,9 +293,8 @@ class Study:
     def jobs(self) -> list[Job]:
         """Return the DAG: data, pretrainings, downstream runs (grouped as `job` says), figures."""
         where = {"study": self.name, "scale": self.scale, "data": self.spec["data"]}
-        sets = {
-            e["dataset"] for e in [*self.spec["pretrainings"].values(), *self.spec["tasks"].values()] if e
-        }
+        entries = [*self.spec["pretrainings"].values(), *self.spec["tasks"].values()]
+        sets = {e["dataset"] for e in entries if "dataset" in e}
         data = {d: Job(f"data-{d}", "", {**where, "dataset": d}) for d in sorted(sets)}
         pre: dict[str, Job] = {}
         for name in self.pretrainings:

@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from tlkit import paths, runs
-from tlkit.config import lookup, nearest
+from tlkit.config import TlkitError, lookup, nearest
 from tlkit.studies import Job, Study
 
 log = logging.getLogger(__name__)
 
 
-class UnknownParameterError(ValueError):
+class UnknownParameterError(TlkitError, ValueError):
     """A notebook was given a parameter that its parameters cell does not have."""
+
+
+class NotebookError(TlkitError, RuntimeError):
+    """A cell of a notebook stopped with an error."""
 
 
 def notebooks() -> dict[str, Path]:
@@ -28,7 +32,7 @@ def notebooks() -> dict[str, Path]:
 
 
 def parameters_of(name: str) -> dict[str, Any]:
-    """Return the parameters of a notebook: name -> {"default", "help", "inferred_type_name"} as papermill reads them."""
+    """Return the parameters of a notebook: name -> {"default", "help", ...} as papermill reads them."""
     import papermill
 
     return papermill.inspect_notebook(str(lookup(name, notebooks(), "notebook")))
@@ -38,7 +42,7 @@ def execute(name: str, parameters: dict[str, Any], output: Path) -> Path:
     """Run a notebook of the project with these parameters and leave the executed copy at `output`.
 
     The copy appears under its name only when every cell has run; a failed one is kept beside it as `*.failed.ipynb`.
-    Raises: UnknownParameterError before anything starts; papermill's PapermillExecutionError from a cell.
+    Raises: UnknownParameterError before anything starts; NotebookError from a cell.
     """
     import papermill
 
@@ -49,15 +53,24 @@ def execute(name: str, parameters: dict[str, Any], output: Path) -> Path:
         )
     output.parent.mkdir(parents=True, exist_ok=True)
     part = output.with_suffix(".failed.ipynb")
-    papermill.execute_notebook(
-        str(source),
-        str(part),
-        parameters=parameters,
-        cwd=str(paths.NOTEBOOKS),
-        kernel_name="python3",
-        progress_bar=False,
-        log_output=True,
-    )
+    try:
+        papermill.execute_notebook(
+            str(source),
+            str(part),
+            parameters=parameters,
+            cwd=str(paths.NOTEBOOKS),
+            kernel_name="python3",
+            progress_bar=False,
+            log_output=True,
+            extra_arguments=["--log-level=40"],  # else each kernel warns that it talks over TCP
+        )
+    except papermill.PapermillExecutionError as error:
+        raise NotebookError(
+            f"{name} stopped in cell [{error.exec_count}] with {error.ename}: {error.evalue}\n"
+            f"What it did until then is in {part}."
+        ) from error
+    except RuntimeError as error:  # nbclient's DeadKernelError
+        raise NotebookError(f"the kernel of {name} died ({error}), mostly for want of memory. See {part}.") from error
     part.replace(output)
     return output
 
@@ -89,9 +102,10 @@ def figures(study: Study, cores: int = 0) -> None:
     drop_stale(study)
     began, before = time.time(), _cpu()
     command = [
-        sys.executable, "-m", "snakemake", "--snakefile", str(paths.REPO / "Snakefile"), "--directory", str(study.folder),
-        "--cores", str(cores), "--rerun-triggers", "mtime", "--rerun-incomplete", "--nolock", "--keep-going",
-        "--quiet", "progress", "rules", "--config", f"study={study.name}", f"scale={study.scale}", f"data={study.spec['data']}",
+        sys.executable, "-m", "snakemake", "--snakefile", str(paths.REPO / "Snakefile"),
+        "--directory", str(study.folder), "--cores", str(cores), "--rerun-triggers", "mtime", "--rerun-incomplete",
+        "--nolock", "--keep-going", "--quiet", "progress", "rules",
+        "--config", f"study={study.name}", f"scale={study.scale}", f"data={study.spec['data']}",
     ]  # fmt: skip
     study.folder.mkdir(parents=True, exist_ok=True)
     status = subprocess.run(command, env=_environment(cores), check=False).returncode
@@ -101,21 +115,32 @@ def figures(study: Study, cores: int = 0) -> None:
 
 
 def drop_stale(study: Study) -> list[Job]:
-    """Take away the outputs of jobs whose runs or stores are gone, so that the DAG makes them again."""
+    """Take away the outputs of jobs whose runs, stores or figures are gone, so that the DAG makes them again."""
     stale = []
     for job in study.jobs():
         output = study.folder / job.output
         if not output.exists():
             continue
-        lost = not job.notebook and not Path(runs.read_json(output)["store"]).exists()
-        if lost or not all(map(runs.state_is_done, job.makes)):
+        if not _still_there(study, job, output):
             output.unlink()
             stale.append(job)
     return stale
 
 
+def _still_there(study: Study, job: Job, output: Path) -> bool:
+    if not job.notebook:
+        return Path(runs.read_json(output)["store"]).exists()
+    if not all(map(runs.state_is_done, job.makes)):
+        return False
+    if not job.name.startswith("figure-"):
+        return True
+    sidecars = map(runs.read_json, (paths.paper_root() / "figures" / study.name).glob("*.json"))
+    ours = {"notebook": job.notebook, "scale": study.scale, "phantom": study.phantom}
+    return any(ours.items() <= s.items() and set(s["runs"]) <= set(job.makes) for s in sidecars)
+
+
 def _environment(cores: int) -> dict[str, str]:
-    """Return the environment of the DAG's processes: one thread each, since processes times threads must not pass the cores."""
+    """Return the environment of the DAG's processes: one thread each, for processes times threads fill the cores."""
     one = {k: "1" for k in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TLKIT_UNATTENDED")}
     keep = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "4000000000"}
     return {**keep, **os.environ, **one, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}

@@ -208,3 +208,14 @@ def test_p_is_symmetric_and_agrees_with_the_interval(a, b):
     assert x["ci_low"] == pytest.approx(-y["ci_high"], nan_ok=True)
     if not np.isnan(x["p_welch"]) and abs(x["p_welch"] - 0.05) > 1e-6:
         assert (x["p_welch"] < 0.05) == (not x["ci_low"] <= 0 <= x["ci_high"])
+
+
+def test_leaders_names_the_highest_mean_and_the_next_one():
+    values = {"low": [1.0, 1.1], "high": [3.0, 3.2], "middle": [2.0, 2.5]}
+    frame = pd.DataFrame(
+        [("E", "T", "accuracy", name, seed, v) for name, vs in values.items() for seed, v in enumerate(vs)],
+        columns=["experiment", "task", "metric", "pretraining", "seed", "value"],
+    )
+    found = stats.leaders(stats.pairwise(frame))
+    assert found[["a", "b"]].to_numpy().tolist() == [["high", "middle"]]
+    assert found["delta_pct"].item() == pytest.approx((3.1 / 2.25 - 1) * 100)

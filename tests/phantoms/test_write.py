@@ -169,5 +169,5 @@ def test_estimate_is_an_upper_bound_of_the_right_order(name, made):
 def test_misspelt_names_are_told(tmp_path):
     with pytest.raises(UnknownNameError, match="Did you mean 'radnet'"):
         write.make("radnett", tmp_path)
-    with pytest.raises(TypeError, match="serie"):
+    with pytest.raises(UnknownNameError, match="serie"):
         write.make("radnet", tmp_path, serie=3)

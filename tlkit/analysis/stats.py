@@ -80,6 +80,17 @@ def welch(a: np.ndarray, b: np.ndarray, level: float = 0.95) -> dict[str, float]
     return dict(zip(TESTS, map(float, (test.pvalue, low, high, g)), strict=True))
 
 
+def leaders(pairs: pd.DataFrame, within: Sequence[str] = PANEL) -> pd.DataFrame:
+    """Return for each panel of `pairwise` the pretraining with the highest mean and its lead over the next one.
+
+    Columns: `within`, a (the leader), b (the next), mean_a, mean_b, delta_pct, p_welch, p_holm. A lead is a
+    comparison chosen after looking, so its p-values are smaller than a planned one's would be.
+    """
+    ranked = pairs.sort_values(["mean_a", "mean_b"], ascending=False, kind="stable")
+    first = ranked.groupby(list(within), observed=True).head(1).sort_values(list(within))
+    return first[[*within, "a", "b", "mean_a", "mean_b", "delta_pct", "p_welch", "p_holm"]].reset_index(drop=True)
+
+
 def check(results: pd.DataFrame, by: Sequence[str]) -> None:
     """Raise ValueError unless each group of `by` holds one finite value a seed.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tlkit import paths
-from tlkit.config import lookup
+from tlkit.config import ConfigError, lookup
 from tlkit.datasets import dicom, folders, lits
 from tlkit.datasets.cards import DATASETS, DataCard, MissingDataError, UnreadableFile, present, where
 from tlkit.datasets.content import content_hash
@@ -49,5 +49,5 @@ def identity(name: str, phantom: dict[str, Any] | None = None) -> dict[str, Any]
 def _twin(card: DataCard) -> str:
     if card.phantom is None:
         having = ", ".join(c.name for c in DATASETS.values() if c.phantom)
-        raise ValueError(f"'{card.name}' has no phantom. These have one: {having}.")
+        raise ConfigError(f"'{card.name}' has no phantom. These have one: {having}.")
     return card.phantom

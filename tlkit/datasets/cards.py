@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from tlkit import paths
+from tlkit.config import TlkitError
 
 PHANTOM_FACTS = "phantom.json"  # lies in a phantom data set and says how it was made; not a part of the data
 
@@ -41,7 +42,7 @@ class DataCard:
     phantom: str | None = None
 
 
-class MissingDataError(FileNotFoundError):
+class MissingDataError(TlkitError, FileNotFoundError):
     """A data set is not where it should be; says what was expected, what is there, and how to get it."""
 
     def __init__(self, card: DataCard, root: Path | None):
@@ -57,7 +58,7 @@ class MissingDataError(FileNotFoundError):
         )
 
 
-class UnreadableFile(Exception):
+class UnreadableFile(TlkitError):
     """One file that cannot be decoded; the text is the reason that goes to the rejects table."""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tlkit.config import ConfigError
 from tlkit.datasets.cards import DataCard, UnreadableFile, visible, visible_files
 
 EXTENSIONS = {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
@@ -31,7 +32,7 @@ def classes(root: Path, card: DataCard) -> tuple[str, ...]:
         return tuple(line.split()[0] for line in mapping.read_text().splitlines() if line.strip())
     found = {c.name for _, folder in _parts(root, card) for c in visible(folder) if c.is_dir()}
     if card.classes and found != set(card.classes):
-        raise ValueError(
+        raise ConfigError(
             f"{card.name}: expected the class folders {', '.join(card.classes)}; missing: "
             f"{', '.join(sorted(set(card.classes) - found)) or 'none'}; unknown: "
             f"{', '.join(sorted(found - set(card.classes))) or 'none'} (in {root})."

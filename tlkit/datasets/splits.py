@@ -10,10 +10,12 @@ import hashlib
 import numpy as np
 import pandas as pd
 
+from tlkit.config import ConfigError, TlkitError
+
 SPLITS = ("train", "val", "test")
 
 
-class LeakageError(ValueError):
+class LeakageError(TlkitError, ValueError):
     """The same patient stands in two splits."""
 
 
@@ -26,7 +28,7 @@ def assign(table: pd.DataFrame, val: float = 0.15, test: float = 0.2, seed: int 
     are pooled. Raises LeakageError if the fixed splits already share a patient.
     """
     if val < 0 or test < 0 or val + test >= 1:
-        raise ValueError(f"val and test are shares that leave some to train; got val={val}, test={test}.")
+        raise ConfigError(f"val and test are shares that leave some to train; got val={val}, test={test}.")
     fixed = table["split"] if "split" in table else pd.Series("", index=table.index)
     unknown = set(fixed) - {*SPLITS, ""}
     if unknown:
@@ -49,9 +51,9 @@ def fraction(table: pd.DataFrame, share: float, seed: int = 0, by: str = "patien
     published way). Nested: with one seed, the 1 % is inside the 10 %.
     """
     if not 0 < share <= 1:
-        raise ValueError(f"share is in (0, 1]; got {share}.")
+        raise ConfigError(f"share is in (0, 1]; got {share}.")
     if by not in ("patient", "slice"):
-        raise ValueError(f"by is 'patient' or 'slice'; got '{by}'.")
+        raise ConfigError(f"by is 'patient' or 'slice'; got '{by}'.")
     units = _patients(table, seed) if by == "patient" else _slices(table, seed)
     kept: list[str] = []
     for _, group in units.groupby("label"):

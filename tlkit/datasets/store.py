@@ -27,7 +27,7 @@ import pandas as pd
 import torch
 
 from tlkit import paths
-from tlkit.config import short_hash
+from tlkit.config import TlkitError, short_hash
 from tlkit.datasets import LAYOUTS
 from tlkit.datasets.arrays import NpyWriter, read_rows, resize
 from tlkit.datasets.cards import PHANTOM_FACTS, DataCard, UnreadableFile
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 A, B = TypeVar("A"), TypeVar("B")
 
 
-class StoreError(Exception):
+class StoreError(TlkitError):
     """A store that cannot be built; the message says why and what helps."""
 
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from tlkit.config import UnknownNameError, nearest
+from tlkit.config import TlkitError, UnknownNameError, nearest
 
 
-class NoPyramidError(ValueError):
+class NoPyramidError(TlkitError, ValueError):
     """The encoder has no halving feature maps, so no U-Net can be put on it."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from tlkit.config import lookup
+from tlkit.config import ConfigError, lookup
 from tlkit.models.backbones import batch_norms, initial_weights
 
 FREEZING = {  # what is frozen -> the BatchNorm policies it can have, the default first
@@ -42,12 +42,12 @@ def freeze(model: TransferModel, what: str = "none", bn: str | None = None) -> T
     what="none": all parameters learn. bn="train" (default), or "frozen": the encoder's BatchNorm layers keep
     statistics and affine parameters. what="encoder": only the rest learns. bn="frozen" (default): the encoder
     is in evaluation mode and keeps every bit; "adapt" (the published "linear evaluation", jonske2025 3.3):
-    its BatchNorm affine parameters learn and its statistics move. Raises ValueError for other pairs.
+    its BatchNorm affine parameters learn and its statistics move. Raises ConfigError for other pairs.
     """
     allowed = lookup(what, FREEZING, "freezing")
     bn = allowed[0] if bn is None else bn
     if bn not in allowed:
-        raise ValueError(f"freeze={what!r} takes bn={' or '.join(map(repr, allowed))}, not bn={bn!r}.")
+        raise ConfigError(f"freeze={what!r} takes bn={' or '.join(map(repr, allowed))}, not bn={bn!r}.")
     model.freezing = (what, bn)
     model.encoder.requires_grad_(what == "none")
     if bn != "train":

@@ -13,6 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from tlkit.config import TlkitError
+
 WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "encoder")  # what others save around it
 PREFIXES = ("module.", "_orig_mod.", "model.", "encoder.", "backbone.")
 
@@ -62,7 +64,7 @@ class LoadReport:
         return f"<table><caption>{escape(self.title)}</caption>{header}{cells}</table>"
 
 
-class WeightsMismatchError(ValueError):
+class WeightsMismatchError(TlkitError, ValueError):
     """Too little of the file fits the encoder; `.report` says what did."""
 
     def __init__(self, report: LoadReport, minimum: float):

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from tlkit.config import ConfigError
+
 TURN = np.linspace(0, 2 * np.pi, 96, endpoint=False)
 
 
@@ -60,7 +62,7 @@ class Kind:
 def kinds(n: int) -> list[Kind]:
     """Return the first `n` classes; pairs share a hue, and later ones repeat shapes with new textures."""
     if not 2 <= n <= MAX_CLASSES:
-        raise ValueError(f"phantom photographs have 2 to {MAX_CLASSES} classes, not {n}")
+        raise ConfigError(f"phantom photographs have 2 to {MAX_CLASSES} classes, not {n}")
     shapes, textures = list(SHAPES), list(TEXTURES)
     table = [(shapes[k % len(shapes)], textures[k % len(textures)]) for k in range(n)]
     return [Kind(f"phantom {t} {s}", s, t, (k // 2 * 0.618) % 1.0) for k, (s, t) in enumerate(table)]

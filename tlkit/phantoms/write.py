@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tlkit.config import lookup, short_hash
+from tlkit.config import TlkitError, lookup, short_hash
 from tlkit.phantoms import anatomy, ct, natural
 from tlkit.phantoms.anatomy import Tissue
 from tlkit.progress import track
@@ -49,7 +49,7 @@ KEYWORDS: dict[str, tuple[str, ...]] = {
 }
 
 
-class DiskSpaceError(OSError):
+class DiskSpaceError(TlkitError, OSError):
     """The disk has no room for a phantom data set; the message says how much is free and needed."""
 
 
@@ -263,10 +263,13 @@ PHANTOMS: dict[str, Callable[..., None]] = {
 
 
 def _settings(name: str, params: dict) -> dict:
-    """Return all parameters of a writer, given ones over defaults; a misspelt one raises TypeError."""
+    """Return all parameters of a writer, given ones over defaults; a misspelt one raises UnknownNameError."""
     import inspect
 
-    bound = inspect.signature(PHANTOMS[name]).bind(None, None, **params)
+    signature = inspect.signature(PHANTOMS[name])
+    for key in params:
+        lookup(key, dict(list(signature.parameters.items())[2:]), f"parameter of phantom {name}")
+    bound = signature.bind(None, None, **params)
     bound.apply_defaults()
     return {k: list(v) if isinstance(v, tuple) else v for k, v in list(bound.arguments.items())[2:]}
 
@@ -295,7 +298,7 @@ def make(name: str, root: Path, seed: int = 0, **params) -> Path:
     """Return the folder `<root>/<name>-phantom-seed<seed>-<8 hex>`, writing it first where it is missing.
 
     Written to a `.partial` folder and renamed, so a folder of the final name is always finished; a lock keeps
-    two processes apart. Raises UnknownNameError, TypeError (unknown parameter) or DiskSpaceError.
+    two processes apart. Raises UnknownNameError (phantom, parameter) or DiskSpaceError.
     """
     from filelock import FileLock
 

@@ -39,8 +39,9 @@ def bars(
 
     The dashed line is the best mean. Vertical limits follow spec 5.3 (0.99 min(mean) to 1.01 max(mean + sd)),
     widened where they would cut off a point or a whisker; the footer says that they leave out 0. `results` is
-    the tidy frame of `stats`; `names` adds display names to NAMES ("task/metric" names one task's metric); each experiment starts a new row of at
-    most `columns` panels. Raises ValueError for an empty frame, and as `stats.check` does.
+    the tidy frame of `stats`; `names` adds display names to NAMES ("task/metric" names one task's metric);
+    each experiment starts a new row of at most `columns` panels. Raises ValueError for an empty frame, and as
+    `stats.check` does.
     Source: Jonske et al. 2025, Fig. 2.
     """
     import matplotlib.pyplot as plt
@@ -72,6 +73,7 @@ def bars(
         fig.supxlabel(_footer(fig, n.min(), n.max()), x=0.012, ha="left", size=6.5, color="0.25")
         if phantom:
             mark_phantom(fig)
+        plt.close(fig)  # a notebook would show it a second time at the end of the cell
     return fig
 
 

@@ -19,7 +19,7 @@ def image_grid(
 ) -> Figure:
     """Draw images ([3,H,W] in [0,1], or [H,W] uint8/int16 as stored) in rows of `columns`, with their titles.
 
-    `masks` ([H,W], 0 = background) are drawn as outlines, one colour a class.
+    `masks` ([H,W], 0 = background) of the first images are drawn as outlines: class 1 blue, class 2 orange.
     """
     import matplotlib.pyplot as plt
 
@@ -35,19 +35,20 @@ def image_grid(
             pixels = np.asarray(image)
             pixels = pixels.transpose(1, 2, 0) if pixels.ndim == 3 and pixels.shape[0] == 3 else pixels
             ax.imshow(pixels, cmap="gray", interpolation="nearest")
-            if masks is not None:
+            if masks is not None and i < len(masks):
                 for label, colour in ((1, "#56b4e9"), (2, "#e69f00")):
                     if (np.asarray(masks[i]) == label).any():
                         ax.contour(np.asarray(masks[i]) == label, [0.5], colors=colour, linewidths=0.8)
             if i < len(titles):
                 ax.set_title(titles[i], size=6, pad=2)
+        plt.close(fig)  # a notebook would show it a second time at the end of the cell
     return fig
 
 
 def curves(
     histories: Mapping[str, pd.DataFrame], values: Sequence[str] = ("loss",), title: str = ""
 ) -> Figure:
-    """Draw training values by epoch, one panel a value and one line a run; `histories` maps a run's label to its epochs.
+    """Draw training values by epoch: one panel a value, one line a run (`histories`: its label -> its epochs).
 
     Runs whose label is a pretraining's name take its colour. A value that a run lacks is left out of its panel.
     """
@@ -74,7 +75,9 @@ def curves(
                         label=NAMES.get(label, label),
                     )
             ax.set_xlabel("epoch")
+            ax.xaxis.get_major_locator().set_params(integer=True)
             ax.set_ylabel(NAMES.get(value, value))
         axes[0][-1].legend(frameon=False)
         fig.suptitle(title)
+        plt.close(fig)
     return fig

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tlkit.config import lookup
+from tlkit.config import ConfigError, lookup
 from tlkit.random import keyed_uniform
 from tlkit.training import augment_opencv, augment_torch
 
@@ -48,7 +48,7 @@ class Augment:
         lookup(self.draw, {"image": None, "batch": None}, "draw")
         for name, value in vars(self).items():
             if name.startswith("p_") and not 0 <= value <= 1:
-                raise ValueError(f"{name}: expected a probability, found {value}")
+                raise ConfigError(f"{name}: expected a probability, found {value}")
 
 
 AUGMENTS = {
@@ -115,9 +115,11 @@ def to_float(
     instead (Jonske et al. 2025). A float batch [B, C, H, W] is taken to lie in [0, 1].
     Raises ValueError for other types and for HU without a window.
     """
-    low, span = (v.view(-1, 1, 1, 1) for v in levels(images, window, intensity))
     if not images.is_floating_point():
         images = images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2)
+    if images.dtype == torch.uint8 and window is None and intensity == "range":
+        return images.float().div_(255)  # the bits of the general way, in fewer passes
+    low, span = (v.view(-1, 1, 1, 1) for v in levels(images, window, intensity))
     return ((images - low) / span).clamp_(0, 1)
 
 

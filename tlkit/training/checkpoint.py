@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shutil
 from pathlib import Path
@@ -16,8 +17,9 @@ def save(path: Path, state: dict[str, Any]) -> None:
     """Write tensors and plain values to `path` atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".tmp")
-    with part.open("wb") as file:  # given a name, torch hides a full disk behind a RuntimeError
-        torch.save(state, file)
+    whole = io.BytesIO()  # written to a file itself, torch would hide a full disk behind a RuntimeError
+    torch.save(state, whole)
+    part.write_bytes(whole.getbuffer())
     os.replace(part, path)
 
 
@@ -29,7 +31,7 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any] | Non
 
 
 def require_room(folder: Path, model: nn.Module, copies: int = 6) -> None:
-    """Raise OSError (ENOSPC) before training where weights, optimiser state and their replacements cannot be written."""
+    """Raise OSError (ENOSPC) before training where weights and resume state would not fit on the disk."""
     need = copies * sum(p.numel() * p.element_size() for p in model.parameters())
     free = shutil.disk_usage(folder).free
     if free < need:

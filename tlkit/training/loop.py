@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from tlkit.config import ConfigError, TlkitError
 from tlkit.models.weights import read_tensors, save_weights
 from tlkit.progress import watched
 from tlkit.training import checkpoint
@@ -28,7 +29,7 @@ LAST, BEST = Path("checkpoint", "last.pt"), Path("checkpoint", "best.safetensors
 CHECK_EVERY = 100  # steps between two looks at the losses: each look waits for the device
 
 
-class DivergedError(RuntimeError):
+class DivergedError(TlkitError, RuntimeError):
     """The loss became NaN or infinite."""
 
 
@@ -89,10 +90,8 @@ def world_size() -> int:
 def autocast(precision: str, device: torch.device) -> torch.autocast:
     """Return the mixed-precision context: "auto" is bfloat16 (else float16) on a GPU, float32 on the CPU."""
     if precision == "auto":
-        if device.type != "cuda":
-            precision = "float32"
-        else:
-            precision = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+        half = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float16"
+        precision = half if device.type == "cuda" else "float32"
     dtype = getattr(torch, precision)
     return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
 
@@ -108,7 +107,7 @@ def batches(order: np.ndarray, batch: int) -> list[np.ndarray]:
     batch = min(batch, len(order))
     share = batch // world_size()
     if share == 0:
-        raise ValueError(
+        raise ConfigError(
             f"batch of {batch} cannot be shared by {world_size()} processes: start fewer, or raise recipe.batch"
         )
     first = rank() * share
@@ -169,6 +168,7 @@ class _State:
 
     def add(self, row: dict[str, float], monitor: str | None) -> None:
         value = row[monitor] if monitor else float(len(self.rows))
+        value = -math.inf if math.isnan(value) else value
         if value > self.best_value or self.best_epoch < 0:
             self.best_value, self.best_epoch = value, len(self.rows)
         self.rows.append(row)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tlkit.config import lookup
+from tlkit.config import ConfigError, lookup
 
 
 class LARS(torch.optim.Optimizer):
@@ -103,11 +103,11 @@ def build_optimizer(
     """Return the optimiser `name` ("adamw", "sgd", "lars") over the parameters that learn.
 
     `momentum` is AdamW's beta 1. exclude=True: no weight decay, and under LARS no scaling, on one-dimensional
-    parameters; False decays all (published). Raises ValueError where nothing is left to learn.
+    parameters; False decays all (published). Raises ConfigError where nothing is left to learn.
     """
     params = [p for p in (model.parameters() if isinstance(model, nn.Module) else model) if p.requires_grad]
     if not params:
-        raise ValueError(
+        raise ConfigError(
             "no parameter requires a gradient: everything is frozen, so there is nothing to train."
         )
     return lookup(name, OPTIMIZERS, "optimizer")(params, lr, weight_decay, momentum, exclude)

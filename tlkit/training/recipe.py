@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from tlkit.config import UnknownNameError, lookup, nearest
+from tlkit.config import ConfigError, UnknownNameError, lookup, nearest
 from tlkit.models.heads import FREEZING
 from tlkit.training.augment import AUGMENTS, Augment
 from tlkit.training.optim import OPTIMIZERS, SCHEDULES
@@ -50,7 +50,7 @@ class Recipe:
             lookup(getattr(self, name), dict.fromkeys(allowed), f"recipe.{name}")
         for name in ("epochs", "batch"):
             if getattr(self, name) < 1:
-                raise ValueError(f"recipe.{name}: expected 1 or more, found {getattr(self, name)}")
+                raise ConfigError(f"recipe.{name}: expected 1 or more, found {getattr(self, name)}")
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -63,6 +63,8 @@ class Recipe:
             raise UnknownNameError(
                 f"unknown recipe field '{name}'.{nearest(name, known)} Allowed: {', '.join(sorted(known))}."
             )
+        if missing := {"epochs", "batch"} - set(values):
+            raise ConfigError(f"a recipe lacks {', '.join(sorted(missing))}; found {', '.join(values)}.")
         plain = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         look = plain.get("augment", Augment())
         if isinstance(look, str):

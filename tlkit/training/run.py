@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from tlkit import runs
-from tlkit.config import lookup
+from tlkit.config import ConfigError, TlkitError, lookup
 from tlkit.datasets import cards, identity, prepare, splits
 from tlkit.datasets.store import Store, open_store
 from tlkit.models.backbones import backbone, initial_weights
@@ -35,11 +35,11 @@ CONFIG_KEYS = {
 DATA_KEYS = ("name", "phantom", "content", "size", "split", "classes", "images", "fraction_by")
 
 
-class SelectionError(RuntimeError):
+class SelectionError(TlkitError, RuntimeError):
     """The selected weights do not give the validation value that selected them."""
 
 
-class DataChangedError(RuntimeError):
+class DataChangedError(TlkitError, RuntimeError):
     """The data set on disk is not the one that the config was made for."""
 
 
@@ -49,8 +49,8 @@ def run(config: dict[str, Any], wait: bool = False) -> Path:
     Interrupted runs go on from their last epoch. With `wait`, a run that another process works on is waited for.
     Raises: runs.RunBusyError, loop.DivergedError, cards.MissingDataError, weights.WeightsMismatchError.
     """
-    work = lookup(config.get("kind"), {"pretrain": _pretrain, "finetune": _finetune}, "kind of run")
     _check_keys(config)
+    work = {"pretrain": _pretrain, "finetune": _finetune}[config["kind"]]
     with process_group(), _one_writer(config, wait) as job:
         if job is None:
             return runs.folder(runs.run_id(config))
@@ -71,12 +71,16 @@ def run(config: dict[str, Any], wait: bool = False) -> Path:
 
 
 def _check_keys(config: dict[str, Any]) -> None:
-    keys = CONFIG_KEYS[config["kind"]]
-    if missing := [k for k in keys if k not in config]:
-        raise ValueError(f"the config of a {config['kind']} run lacks {', '.join(missing)}; found {', '.join(config)}.")
-    for found, known, what in ((config, keys, "key of a config"), (config["data"], DATA_KEYS, "key of config.data")):
-        for name in found:
-            lookup(name, dict.fromkeys(known), what)
+    keys = lookup(config.get("kind"), CONFIG_KEYS, "kind of run")
+    _check_dict(config, "a config", keys, keys)
+    _check_dict(config["data"], "config.data", DATA_KEYS, ("name", "size", "split"))
+
+
+def _check_dict(found: dict[str, Any], what: str, known: tuple[str, ...], needed: tuple[str, ...]) -> None:
+    for name in found:
+        lookup(name, dict.fromkeys(known), f"key of {what}")
+    if missing := [k for k in needed if k not in found]:
+        raise ConfigError(f"{what} lacks {', '.join(missing)}; found {', '.join(found)}.")
 
 
 @contextlib.contextmanager
@@ -141,7 +145,7 @@ def chosen_rows(data: dict[str, Any], table: pd.DataFrame, split: str) -> np.nda
         ]
     if part.empty:
         counts = table["split"].value_counts().to_dict()
-        raise ValueError(
+        raise ConfigError(
             f"{data['name']}: no image to take in split '{split}'; found {counts}. See data.split and data.classes."
         )
     return part["row"].to_numpy()

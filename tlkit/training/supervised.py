@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from tlkit.datasets.store import Store
-from tlkit.training.augment import Augment, augment, to_float
+from tlkit.training.augment import AUGMENTS, augment, to_float
 from tlkit.training.loop import autocast, rank, world_size
 from tlkit.training.recipe import Recipe
 
@@ -41,7 +41,7 @@ class Supervised:
         self.recipe, self.seed, self.size = recipe, seed, len(train)
         self.monitor = task.monitor if val is not None else None
         self.labels = (
-            None if task.masks else torch.as_tensor(train.table["label"].to_numpy(), dtype=torch.long)
+            None if task.masks else torch.tensor(train.table["label"].to_numpy(), dtype=torch.long)
         )
 
     def fetch(self, positions: np.ndarray) -> tuple[torch.Tensor | None, ...]:
@@ -71,7 +71,7 @@ def random_view(
     masks: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Return a store's batch as the network sees it in training: float32 [B,3,H,W] in [0,1], and its masks."""
-    if recipe.augment == Augment():
+    if recipe.augment == AUGMENTS["none"]:
         return plain_view(images, recipe), masks
     return augment(
         images,

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tlkit.config import lookup
+from tlkit.config import ConfigError, lookup
 
 
 class Multiclass:
@@ -112,7 +112,7 @@ def task(
 ) -> Multiclass | Segmentation:
     """Return the task of that kind for these class names; `weights` are the loss weights of the classes."""
     if weights is not None and len(weights) != len(classes):
-        raise ValueError(
+        raise ConfigError(
             f"recipe.class_weights: expected {len(classes)} values ({', '.join(classes)}), found {len(weights)}."
         )
     return lookup(kind, TASKS, "task kind")(classes, weights)

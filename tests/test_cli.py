@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections import namedtuple
+
+import pytest
+
+from tlkit import check, paths, runs, studies, workflow
+from tlkit.__main__ import main
+from tlkit.datasets import DATASETS
+
+Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture
+def tiny_study(monkeypatch):
+    """The first study reads phantoms of a few images."""
+    real = studies.load
+
+    def load(*args):
+        study = real(*args)
+        study.spec["phantoms"] = {
+            "imagenet": {"seed": 1, "classes": 3, "train": 16, "val": 14, "pixels": 32},
+            "radnet": {"seed": 1, "series": 7, "pixels": 24, "slices": [30, 31]},
+            "lits": {"seed": 1, "volumes": 5, "pixels": 32, "slices": [30, 31]},
+        }
+        return study
+
+    monkeypatch.setattr(studies, "load", load)
+
+
+@pytest.fixture
+def write_config(tmp_path, config):
+    def write(**changes) -> str:
+        made = config("pretrain", recipe={"epochs": 1})
+        for key, value in changes.items():
+            made[key] = {**made[key], **value} if isinstance(value, dict) else value
+        (tmp_path / "config.json").write_text(json.dumps(made))
+        return str(tmp_path / "config.json")
+
+    return write
+
+
+def error_of(capsys, *argv: str) -> str:
+    """Return the one message of a command that fails."""
+    assert main([*argv]) == 1
+    out, err = capsys.readouterr()
+    assert "Traceback" not in out + err
+    return err
+
+
+# --- commands that show ---
+
+
+def test_no_command_and_help_list_all_commands(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert stop.value.code == 0
+    out = capsys.readouterr().out
+    for name in ("check", "data", "plan", "run", "status", "notebook", "job", "figures"):
+        assert re.search(rf"^    {name} ", out, re.M)
+    with pytest.raises(SystemExit) as stop:
+        main([])
+    assert stop.value.code == 2
+
+
+def test_the_module_is_a_command(tmp_path):
+    command = [sys.executable, "-m", "tlkit"]
+    done = subprocess.run([*command, "status"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "") and "no runs yet" in done.stdout
+    done = subprocess.run([*command, "plan", "--study", "boundary"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "") and "Traceback" not in done.stderr
+    assert done.stderr.startswith("UnknownNameError: unknown study 'boundary'. Did you mean 'boundaries'?")
+
+
+def test_check_fails_where_something_is_to_mend(monkeypatch, capsys):
+    monkeypatch.setattr(check, "MODULES", ("numpy",))
+    assert main(["check"]) == 0 and "numpy" in capsys.readouterr().out
+    monkeypatch.setattr(check, "MODULES", ("no_such_package",))
+    assert main(["check"]) == 1 and "make setup" in capsys.readouterr().out
+
+
+def test_data_lists_every_card(capsys):
+    assert main(["data"]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in DATASETS) and len(DATASETS) >= 6
+
+
+def test_plan_counts_runs_and_minutes(capsys):
+    assert main(["plan", "--scale", "smoke"]) == 0
+    study = studies.load("boundaries", "smoke")
+    total = len(study.configs())
+    assert f"{total} runs: {total} missing. Left: " in capsys.readouterr().out
+    config = study.pretrain("imagenet")
+    with runs.claim(config) as run:
+        runs.finish(run, {"loss": 1.0}, seconds=60)
+    assert main(["plan", "--scale", "smoke", "--all"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(rf"done\s+1\.00\s+{runs.run_id(config)}", out)
+    assert f"{total} runs: {total - 1} missing, 1 done. " in out
+    assert out.count("missing ") >= total - 1
+
+
+def test_plan_needs_no_data(capsys):
+    assert main(["plan", "--scale", "paper"]) == 0
+    assert "Data that are not there: imagenet, lits, radnet. `python -m tlkit data`" in capsys.readouterr().out
+
+
+def test_status_lists_runs(capsys):
+    assert main(["status"]) == 0 and "make figures" in capsys.readouterr().out
+    config = studies.load("boundaries", "smoke").pretrain("imagenet")
+    with pytest.raises(ValueError), runs.claim(config):
+        raise ValueError("the reason")
+    assert main(["status"]) == 0
+    out = capsys.readouterr().out
+    assert runs.run_id(config) in out and "failed" in out and "the reason" in out
+
+
+# --- commands that do ---
+
+
+def test_data_make_writes_phantoms_and_stores(tiny_study, capsys):
+    assert main(["data", "make", "--scale", "smoke"]) == 0
+    stores = capsys.readouterr().out.split()
+    assert sorted(s.split("-phantom-")[0].rsplit("/", 1)[1] for s in stores) == ["imagenet", "lits", "radnet"]
+    assert all((paths.store_root() / s / "store.json").exists() for s in stores)
+    assert len(list(paths.phantom_root().glob("*/phantom.json"))) == 3
+
+
+def test_run_does_what_the_config_says(data, write_config, config, capsys):
+    assert main(["run", write_config()]) == 0
+    folder = runs.folder(runs.run_id(config("pretrain", recipe={"epochs": 1})))
+    assert capsys.readouterr().out.split()[-1] == str(folder)
+    assert (folder / "metrics.json").exists() and (folder / "model.safetensors").exists()
+
+
+def test_notebook_reads_its_parameters_as_yaml(monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(workflow, "execute", lambda *args: asked.append(args) or args[-1])
+    assert main(["notebook", "20_finetune", "-p", "tasks", "[R]", "-p", "seeds", "[1, 2]", "-p", "data", ""]) == 0
+    output = paths.runs_root() / "notebooks" / "20_finetune.ipynb"
+    assert asked == [("20_finetune", {"tasks": ["R"], "seeds": [1, 2], "data": None}, output)]
+    assert capsys.readouterr().out.strip() == str(output)
+
+
+def test_job_and_figures_get_the_study(monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(workflow, "make_job", lambda study, name: asked.append((study.scale, name)) or "output")
+    monkeypatch.setattr(workflow, "figures", lambda study, cores: asked.append((study.scale, cores)))
+    assert main(["job", "data-lits", "--scale", "smoke"]) == 0 and capsys.readouterr().out == "output\n"
+    assert main(["figures", "--scale", "course", "--cores", "5"]) == 0
+    assert asked == [("smoke", "data-lits"), ("course", 5)]
+
+
+# --- errors: one message, exit status 1, no traceback ---
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["plan", "--scale", "smoky"], "unknown scale 'smoky'. Did you mean 'smoke'?"),
+        (["figures", "--data", "reel"], "unknown kind of data 'reel'. Did you mean 'real'?"),
+        (["job", "data-lit"], "unknown job 'data-lit'. Did you mean 'data-lits'?"),
+        (["notebook", "fig2_task_dependency"], "Did you mean '30_fig2_task_dependency'?"),
+        (["notebook", "20_finetune", "-p", "task", "R"], "20_finetune has no parameter 'task'. Did you mean 'tasks'?"),
+        (["run", "no-such-config.json"], "no-such-config.json"),
+    ],
+)
+def test_wrong_names(capsys, argv, message):
+    assert message in error_of(capsys, *argv)
+
+
+@pytest.mark.parametrize("argv", [["figures"], ["data", "make"], ["job", "data-lits"]])
+def test_missing_data(capsys, argv):
+    err = error_of(capsys, *argv, "--scale", "course", "--data", "real")
+    assert err.startswith("MissingDataError: ") and "Expected, under TLKIT_DATA" in err and "To get it:" in err
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "train"}, "UnknownNameError: unknown kind of run 'train'."),
+        ({"seeed": 1}, "UnknownNameError: unknown key of a config 'seeed'. Did you mean 'seed'?"),
+        ({"backbone": "resnet11"}, "UnknownNameError: "),
+        ({"recipe": {"optimizer": "adamv"}}, "unknown recipe.optimizer 'adamv'. Did you mean 'adamw'?"),
+        ({"recipe": {"epochs": 0}}, "ConfigError: recipe.epochs: expected 1 or more, found 0"),
+        ({"data": {"phantom": {"writer": "imagenet", "seed": 1, "version": 0}}}, "DataChangedError: data set"),
+        ({"data": {"name": "covid-ct", "phantom": {"seed": 1}}}, "ConfigError: 'covid-ct' has no phantom."),
+        ({"data": {"split": {"val": 0.7, "test": 0.7}}}, "ConfigError: val and test are shares"),
+    ],
+)
+def test_a_config_that_cannot_be_run(data, write_config, capsys, changes, message):
+    assert message in error_of(capsys, "run", write_config(**changes))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "ConfigError: .*config.json is not JSON"),
+        ('{"kind": "pretrain"}', "ConfigError: a config lacks pretraining, data, backbone, recipe, seed; found kind"),
+    ],
+)
+def test_a_file_that_is_no_config(tmp_path, capsys, text, message):
+    (tmp_path / "config.json").write_text(text)
+    assert re.match(message, error_of(capsys, "run", str(tmp_path / "config.json")))
+
+
+def test_a_pretraining_that_is_not_done(data, write_config, tmp_path, config, capsys):
+    made = config("finetune", weights={"run": "pretrain-x"}, pretraining="x")
+    (tmp_path / "config.json").write_text(json.dumps(made))
+    assert "pretraining run pretrain-x is not done" in error_of(capsys, "run", str(tmp_path / "config.json"))
+
+
+def test_a_loss_that_diverges(data, write_config, capsys):
+    recipe = {"lr": 1e30, "optimizer": "sgd", "epochs": 2, "warmup": 0}
+    assert "DivergedError: the loss became" in error_of(capsys, "run", write_config(recipe=recipe))
+
+
+def test_a_run_that_another_process_does(data, write_config, capsys):
+    path = write_config()
+    with runs.claim(json.loads((data.parent / "config.json").read_text())):
+        assert re.match("RunBusyError: run .* is being trained by process", error_of(capsys, "run", path))
+
+
+def test_a_disk_too_small_for_phantoms(tiny_study, monkeypatch, capsys):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10, 9, 1))
+    err = error_of(capsys, "data", "make", "--scale", "smoke")
+    assert err.startswith("DiskSpaceError: phantom imagenet needs about ") and "TLKIT_RUNS" in err
+
+
+def test_a_disk_too_small_for_a_run(data, write_config, monkeypatch, capsys):
+    path = write_config()
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10, 9, 1))
+    assert re.match(r"RunFailedError: run .* no space left below", error_of(capsys, "run", path))
+
+
+def test_files_that_cannot_be_read(tmp_path, monkeypatch, capsys):
+    card = DATASETS["covid-ct"]
+    for part in ("train", "val", "test"):
+        for name in card.classes:
+            (tmp_path / card.folder / part / name).mkdir(parents=True)
+            (tmp_path / card.folder / part / name / "a.jpg").write_text(f"no image, {part} {name}")
+    monkeypatch.setenv("TLKIT_DATA", str(tmp_path))
+    from tlkit.datasets import identity
+
+    config = studies.load("boundaries", "smoke").pretrain("imagenet")
+    config["data"] = {**identity("covid-ct", None), "size": 32, "split": {"val": 0.2, "test": 0.2, "seed": 0}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert "UnreadableShareError: covid-ct: 1 of 6 files" in error_of(capsys, "run", str(tmp_path / "config.json"))
+
+
+# --- make ---
+
+
+def make(*arguments: str, cwd=paths.REPO) -> str:
+    done = subprocess.run(["make", *arguments], cwd=cwd, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="no make here")
+def test_make_alone_prints_help_with_every_target():
+    text = (paths.REPO / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z][a-z-]*):", text, re.M)) - {"help"}
+    shown = re.findall(r"^make ([a-z-]+) +(.+)$", make(), re.M)
+    assert {name for name, _ in shown} == targets and all(what for _, what in shown)
+    assert {"setup", "figures", "test", "lab", "plan", "bench", "clean"} <= targets
+    phony = re.search(r"^\.PHONY: (.*)$", text, re.M).group(1).split()
+    assert set(phony) == targets | {"help"}
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="no make here")
+def test_make_figures_installs_first_and_hands_its_variables_on(tmp_path):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(paths.REPO / name, tmp_path)
+    plan = make("-n", "figures", "STUDY=real_mini", "SCALE=smoke", "DATA=real", cwd=tmp_path)
+    assert plan.index("-m venv .venv") < plan.index("pip install") < plan.index("-m tlkit figures")
+    assert "-m tlkit figures --study real_mini --scale smoke --data real" in plan
+    assert plan.count("-c constraints.txt") == 1

@@ -1,0 +1,327 @@
+from __future__ import annotations
+
+import re
+from itertools import product
+
+import pandas as pd
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tlkit import paths, runs, studies
+from tlkit.config import UnknownNameError
+from tlkit.datasets import MissingDataError
+from tlkit.studies import StudyError, load, merge, passes
+
+SCALES = [(n, s) for n in studies.names() for s in yaml.safe_load((paths.STUDIES / f"{n}.yaml").read_text())["scales"]]
+JOB_SIZES = ("pretraining", "task", "run")
+
+
+@pytest.fixture
+def any_data(monkeypatch):
+    """Real data sets count as present, with made-up content."""
+    identity = studies.identity
+
+    def made_up(name, phantom):
+        return identity(name, phantom) if phantom else {"name": name, "content": f"content of {name}"}
+
+    monkeypatch.setattr(studies, "identity", made_up)
+
+
+@pytest.fixture
+def write_study(tmp_path, monkeypatch):
+    """Return a function that saves a changed copy of the first study as the study `mine`."""
+    text = yaml.safe_load((paths.STUDIES / "boundaries.yaml").read_text())
+    monkeypatch.setattr(paths, "STUDIES", tmp_path)
+
+    def write(**changes) -> None:
+        mine = {**text, "common": merge(text["common"], changes)}
+        (tmp_path / "mine.yaml").write_text(yaml.safe_dump(mine, sort_keys=False))
+
+    write()
+    return write
+
+
+def done(config, metrics, seconds=60.0):
+    with runs.claim(config) as run:
+        runs.finish(run, metrics, seconds=seconds)
+    return runs.run_id(config)
+
+
+# --- loading ---
+
+
+@pytest.mark.parametrize(("name", "scale"), SCALES)
+def test_every_study_loads_at_every_scale(any_data, name, scale):
+    study = load(name, scale)
+    configs = study.configs()
+    assert len({runs.run_id(c) for c in configs}) == len(configs)
+    seeds = len(study.spec["seeds"])
+    cells = sum(
+        len(e.get("tasks", study.tasks)) * len(e.get("pretrainings", study.pretrainings))
+        for e in study.spec["experiments"].values()
+    )
+    pretrainings = [p for p in study.pretrainings if study.spec["pretrainings"][p]]
+    assert len(configs) == len(pretrainings) + cells * seeds
+    assert [c["kind"] for c in configs[: len(pretrainings)]] == ["pretrain"] * len(pretrainings)
+    assert study.plan()["minutes"].gt(0).all()
+    assert {c["data"]["size"] for c in configs} == {study.spec["size"]}
+
+
+def test_the_first_study_is_the_papers_cross_product():
+    study = load("boundaries")
+    configs = study.configs()
+    kinds = pd.Series([c.get("mode", "pretrain") for c in configs]).value_counts().to_dict()
+    seeds = len(study.spec["seeds"])
+    assert kinds == {"pretrain": 3, "finetune": 4 * 3 * seeds, "lineval": 3 * 3 * seeds}
+    frozen = {c["recipe"]["freeze"] for c in configs if c.get("mode") == "lineval"}
+    assert frozen == {"encoder"} and {c["recipe"]["bn"] for c in configs if c.get("mode") == "lineval"} == {"frozen"}
+    scratch = [c for c in configs if c["pretraining"] == "scratch"]
+    assert {c["weights"] for c in scratch} == {None} and {c["mode"] for c in scratch} == {"finetune"}
+    parents = {runs.run_id(study.pretrain(p)) for p in study.pretrainings[1:]}
+    assert {c["weights"]["run"] for c in configs if c.get("weights")} == parents
+
+
+def test_the_paper_scale_has_the_published_values(any_data):
+    study = load("boundaries", "paper")
+    assert not study.phantom and study.spec["backbone"] == "resnet50" and study.spec["size"] == 256
+    for name in study.pretrainings[1:]:
+        recipe = study.pretrain(name)["recipe"]
+        assert (recipe["epochs"], recipe["batch"], recipe["optimizer"], recipe["lr"]) == (100, 4096, "lars", 4.8)
+    linear = next(c for c in study.finetune("imagenet", ["R"]) if c["mode"] == "lineval")
+    assert linear["recipe"]["bn"] == "adapt" and linear["recipe"]["lr"] == 0.01 and linear["recipe"]["batch"] == 4096
+    assert study.plan()["minutes"].sum() > 60 * 100
+
+
+def test_an_experiment_changes_share_and_recipe_of_a_task(any_data):
+    study = load("real_mini")
+    whole, tenth = (study.finetune("scratch", ["covid-ct"], [e])[0] for e in ("finetune", "finetune_10pct"))
+    assert (whole["fraction"], tenth["fraction"]) == (1.0, 0.1)
+    changes = study.spec["experiments"]["finetune_10pct"]["recipes"]["covid-ct"]
+    assert changes and {k: tenth["recipe"][k] for k in changes} == changes
+    assert {**whole["recipe"], **changes} == tenth["recipe"] != whole["recipe"]
+
+
+def test_a_filter_keeps_to_the_tasks_and_pretrainings_of_each_experiment(write_study):
+    write_study(experiments={"E1": {"tasks": ["R", "LiTS"]}})
+    study = load("mine")
+    assert {c["mode"] for c in study.finetune(tasks=["I1k"])} == {"lineval"}
+    assert {c["mode"] for c in study.finetune("scratch")} == {"finetune"}
+    assert study.finetune("scratch", ["I1k"]) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: load("boundary"), "unknown study 'boundary'. Did you mean 'boundaries'?"),
+        (lambda: load("boundaries", "smok"), "unknown scale 'smok'. Did you mean 'smoke'?"),
+        (lambda: load("boundaries", "smoke", "phantoms"), "unknown kind of data 'phantoms'. Did you mean 'phantom'?"),
+        (lambda: load("boundaries").finetune(tasks=["Lits"]), "unknown task 'Lits'. Did you mean 'LiTS'?"),
+        (lambda: load("boundaries").finetune("radnet12"), "unknown pretraining 'radnet12'. Did you mean 'radnet12m'?"),
+        (lambda: load("boundaries").finetune(experiments=["E2"]), "unknown experiment 'E2'. Did you mean"),
+        (lambda: load("boundaries").pretrain("imagenett"), "unknown pretraining 'imagenett'. Did you mean 'imagenet'?"),
+        (lambda: load("boundaries").phantom_parameters("brain"), "unknown phantom of this study 'brain'"),
+    ],
+)
+def test_an_unknown_name_gets_the_nearest(call, message):
+    with pytest.raises(UnknownNameError, match=re.escape(message)):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sizes": 3}, "mine.yaml: nothing reads 'sizes'. Did you mean 'size'?"),
+        ({"tasks": {"R": {"imagse": 3}}}, "mine.yaml, tasks, R: nothing reads 'imagse'. Did you mean 'images'?"),
+        ({"pretrainings": {"radnet": {"image": 3}}}, "pretrainings, radnet: nothing reads 'image'. Did you"),
+        ({"experiments": {"E4": {"task": ["R"]}}}, "experiments, E4: nothing reads 'task'. Did you mean 'tasks'?"),
+    ],
+)
+def test_a_key_that_nothing_reads_is_an_error(write_study, changes, message):
+    assert load("mine").tasks == ["R", "LiTS", "I1k"]
+    write_study(**changes)
+    with pytest.raises(StudyError, match=re.escape(message)):
+        load("mine")
+
+
+@pytest.mark.parametrize(
+    ("experiment", "message"),
+    [
+        ({"mode": "linevl"}, "unknown mode 'linevl'. Did you mean 'lineval'?"),
+        ({"tasks": ["Lits"]}, "unknown task 'Lits'. Did you mean 'LiTS'?"),
+        ({"recipes": {"I1": {}}}, "unknown task 'I1'. Did you mean 'I1k'?"),
+        ({"pretrainings": ["imagnet"]}, "unknown pretraining 'imagnet'. Did you mean 'imagenet'?"),
+    ],
+)
+def test_an_experiment_that_leads_nowhere_is_an_error(write_study, experiment, message):
+    write_study(experiments={"E4": experiment})
+    with pytest.raises(UnknownNameError, match=re.escape(message)):
+        load("mine")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"backbone": "resnet10", "job": "tasks"}, "unknown job size 'tasks'. Did you mean 'task'?"),
+        ({"tasks": {"R": {"recipe": {"epoch": 3}}}}, "unknown recipe field 'epoch'. Did you mean 'epochs'?"),
+        ({"tasks": {"R": {"recipe": {"base": "finetun"}}}}, "unknown recipe 'finetun'. Did you mean 'finetune'?"),
+    ],
+)
+def test_a_recipe_or_job_size_that_does_not_exist(write_study, changes, message):
+    write_study(**changes)
+    with pytest.raises(UnknownNameError, match=re.escape(message)):
+        load("mine").jobs()
+
+
+def test_real_data_that_are_absent_are_named():
+    study = load("real_mini")  # loading asks for no data
+    with pytest.raises(MissingDataError, match="TLKIT_DATA"):
+        study.configs()
+
+
+# --- merging ---
+
+PLAIN = st.none() | st.integers() | st.lists(st.integers(), max_size=2)
+TREES = st.recursive(PLAIN, lambda inner: st.dictionaries(st.sampled_from("abcd"), inner, max_size=3), max_leaves=8)
+DICTS = st.dictionaries(st.sampled_from("abcd"), TREES, max_size=4)
+
+
+def without_none(tree):
+    return {k: without_none(v) for k, v in tree.items() if v is not None} if isinstance(tree, dict) else tree
+
+
+@given(base=DICTS, over=DICTS)
+@settings(max_examples=200, deadline=None)
+def test_merge_lays_the_second_on_the_first(base, over):
+    before = repr((base, over))
+    found = merge(base, over)
+    assert repr((base, over)) == before
+    for key in {*base, *over}:
+        if key not in over:
+            assert found[key] == base[key]
+        elif over[key] is None:
+            assert key not in found
+        elif isinstance(over[key], dict) and isinstance(base.get(key), dict):
+            assert found[key] == merge(base[key], over[key])
+        else:
+            assert found[key] == over[key]
+    assert merge(base, {}) == base and merge(base, without_none(base)) == base
+    assert merge(found, without_none(over)) == merge(base, over)
+
+
+# --- plans ---
+
+
+def test_a_plan_knows_what_is_done_missing_failed_and_interrupted():
+    study = load("boundaries", "smoke")
+    configs = study.configs()
+    assert set(study.plan()["state"]) == {"missing"}
+    done(configs[0], {"loss": 1.0})
+    for config, error in ((configs[1], ValueError), (configs[2], KeyboardInterrupt)):
+        with pytest.raises(error), runs.claim(config):
+            raise error
+    plan = study.plan().set_index("run")["state"]
+    assert [plan[runs.run_id(c)] for c in configs[:4]] == ["done", "failed", "interrupted", "missing"]
+    assert runs.run_id(configs[0]) not in set(study.missing()["run"]) and len(study.missing()) == len(configs) - 1
+
+
+def test_minutes_come_from_the_measured_speed_of_the_same_work():
+    study = load("boundaries", "smoke")
+    plan = study.plan()
+    assumed = plan["kind"].map(study.spec["images_per_second"])
+    assert plan["minutes"].tolist() == pytest.approx((plan["passes"] / assumed / 60).tolist())
+    scratch = study.finetune("scratch", ["R"])
+    assert passes(scratch[0]) == 64 * scratch[0]["recipe"]["epochs"]
+    assert passes(study.pretrain("imagenet")) == 2 * 96 * study.pretrain("imagenet")["recipe"]["epochs"]
+    rid = done(scratch[0], {"accuracy": 0.5}, seconds=6.0)
+    after = study.plan()
+    same = after["task"] == "R"
+    assert after.loc[after["run"] == rid, "minutes"].item() == pytest.approx(0.1)
+    assert after.loc[same, "minutes"].tolist() == pytest.approx([0.1] * same.sum())
+    pd.testing.assert_series_equal(after.loc[~same, "minutes"], plan.loc[~same, "minutes"])
+
+
+# --- the DAG ---
+
+
+@pytest.mark.parametrize(("name", "size"), [*product(["boundaries", "real_mini"], JOB_SIZES)])
+def test_every_run_is_made_by_one_job(any_data, name, size):
+    study = load(name, "smoke")
+    study.spec["job"] = size
+    jobs = study.jobs()
+    outputs = [j.output for j in jobs]
+    assert len(set(outputs)) == len(outputs) == len({j.name for j in jobs})
+    seen: set[str] = set()
+    for job in jobs:  # in an order in which they can be done
+        assert set(job.needs) <= seen
+        seen.add(job.output)
+    made = [r for j in jobs if not j.name.startswith("figure-") for r in j.makes]
+    assert sorted(made) == sorted(runs.run_id(c) for c in study.configs())
+    downstream = sorted(runs.run_id(c) for c in study.finetune())
+    assert [sorted(j.makes) for j in jobs if j.name.startswith("figure-")] == [downstream] * len(study.spec["figures"])
+
+
+@pytest.mark.parametrize("size", JOB_SIZES)
+def test_a_downstream_job_waits_for_its_data_and_its_pretraining(size):
+    study = load("boundaries", "smoke")
+    study.spec["job"] = size
+    by_output = {j.output: j for j in study.jobs()}
+    for job in by_output.values():
+        if job.notebook == "20_finetune":
+            configs = [c for c in study.finetune() if runs.run_id(c) in job.makes]
+            needed = {f"data-{study.spec['tasks'][c['task']]['dataset']}" for c in configs}
+            needed |= {f"pretrain-{c['pretraining']}" for c in configs if c["weights"]}
+            assert needed and needed <= {by_output[n].name for n in job.needs}
+
+
+@pytest.mark.parametrize("changes", [{"seeds": [42, 7]}, {"tasks": {"R": {"recipe": {"lr": 0.5}}}}, {"size": 40}])
+def test_an_output_gets_another_name_when_its_runs_change(changes):
+    before, study = load("boundaries", "smoke"), load("boundaries", "smoke")
+    study.spec.update(merge(study.spec, changes))
+    for old, new in zip(before.jobs(), study.jobs(), strict=True):
+        assert old.name == new.name
+        assert (old.output == new.output) == (old.makes == new.makes)
+    assert before.jobs()[-1].output != study.jobs()[-1].output
+
+
+# --- results ---
+
+
+def test_headline_is_what_the_papers_figures_show():
+    study = load("boundaries", "smoke")
+    assert study.headline().empty and study.results().empty
+    metrics = {"accuracy": 0.5, "auc": 0.6, "dice_1": 0.7, "dice_2": 0.1, "dice_mean": 0.4, "val_accuracy": 1.0}
+    for config in study.finetune("imagenet"):
+        done(config, metrics)
+    done(study.pretrain("imagenet"), {"loss": 1.0})
+    found = study.headline()
+    shown = found.groupby("task")["metric"].unique().map(sorted).to_dict()
+    assert shown == {"R": ["accuracy"], "I1k": ["accuracy"], "LiTS": ["dice_1", "dice_2"]}
+    assert set(found["experiment"]) == {"E1", "E4"} and set(found["study"]) == {"boundaries"}
+    assert len(found) == 2 * len(study.spec["seeds"]) * 4  # experiments, seeds, metrics
+    assert "loss" not in set(study.results()["metric"])
+
+
+def test_names_are_for_reading():
+    names = load("boundaries", "smoke").names()
+    assert names["R"] == "RadNet body part" and names["E4"] == "linear evaluation"
+    assert names["LiTS/dice_1"] == "Dice, liver" and names["LiTS/dice_2"] == "Dice, lesion"
+
+
+# --- running ---
+
+
+def test_run_all_does_each_pretraining_before_its_runs(monkeypatch):
+    from tlkit.training import run as module
+
+    study, order = load("boundaries", "smoke"), []
+
+    def fake(config, wait):
+        order.append(config["pretraining"] if config["kind"] == "pretrain" else config["mode"])
+        return done(config, {})
+
+    monkeypatch.setattr(module, "run", fake)
+    configs = study.finetune("radnet", ["R"], seeds=[42])
+    assert studies.run_all(configs, study) == [runs.run_id(c) for c in configs]
+    assert order == ["radnet", "finetune", "lineval"]

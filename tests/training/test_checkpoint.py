@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from tlkit.models.weights import save_weights
+from tlkit.training import checkpoint
+
+Usage = namedtuple("Usage", "total used free")
+
+
+def test_what_was_saved_is_loaded(tmp_path):
+    path = tmp_path / "new" / "last.pt"
+    state = {"model": {"w": torch.randn(2, 3)}, "rows": [{"epoch": 0, "loss": 0.1}], "best": -float("inf")}
+    assert checkpoint.load(path) is None
+    checkpoint.save(path, state)
+    found = checkpoint.load(path)
+    assert torch.equal(found["model"]["w"], state["model"]["w"])
+    assert found["rows"] == state["rows"] and found["best"] == state["best"]
+
+
+def test_channels_last_survives(tmp_path):
+    w = torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last)
+    checkpoint.save(tmp_path / "a.pt", {"w": w})
+    assert checkpoint.load(tmp_path / "a.pt")["w"].stride() == w.stride()
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs /dev/full: run the tests on Linux")
+@pytest.mark.parametrize("size", [10, 3_000_000])
+def test_a_full_disk_is_an_os_error_and_leaves_the_old_files(size, tmp_path):
+    last, best = tmp_path / "last.pt", tmp_path / "best.safetensors"
+    checkpoint.save(last, {"epoch": 1})
+    save_weights(nn.Linear(1, 1), best)
+    old = best.read_bytes()
+    for part in (tmp_path / "last.pt.tmp", tmp_path / f".best.safetensors.{os.getpid()}.part"):
+        part.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.save(last, {"w": torch.zeros(size)})
+    with pytest.raises(OSError, match="No space left"):
+        save_weights(nn.Linear(size, 1), best)
+    assert checkpoint.load(last) == {"epoch": 1} and best.read_bytes() == old
+
+
+def test_code_is_not_loaded(tmp_path):
+    checkpoint.save(tmp_path / "a.pt", {"f": print})
+    with pytest.raises(Exception, match=r"weights_only|Unsupported"):
+        checkpoint.load(tmp_path / "a.pt")
+
+
+def test_room_is_required_before_training(tmp_path, monkeypatch):
+    model = nn.Linear(1000, 1000, bias=False)  # 4 MB
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, 30e6))
+    checkpoint.require_room(tmp_path, model)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, 20e6))
+    with pytest.raises(OSError, match=r"needs 0.02 GB, found 0.02 GB") as error:
+        checkpoint.require_room(tmp_path, model)
+    assert error.value.errno == errno.ENOSPC

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tlkit.config import UnknownNameError
+from tlkit.training.augment import AUGMENTS, Augment
+from tlkit.training.recipe import CHOICES, RECIPES, Recipe, linear_evaluation, recipe
+
+rates = st.floats(1e-8, 10, allow_nan=False)
+pairs = st.tuples(st.floats(0.1, 1), st.floats(1, 3))
+RANDOM = st.builds(
+    Recipe,
+    epochs=st.integers(1, 500),
+    batch=st.integers(1, 4096),
+    lr=rates,
+    weight_decay=rates,
+    exclude=st.booleans(),
+    window=st.none() | pairs,
+    class_weights=st.none() | st.lists(rates, min_size=1, max_size=4).map(tuple),
+    augment=st.sampled_from(list(AUGMENTS.values())) | st.builds(Augment, p_flip=st.floats(0, 1), blur_sigma=pairs),
+    **{name: st.sampled_from(list(allowed)) for name, allowed in CHOICES.items()},
+)
+
+
+@given(RANDOM)
+@settings(max_examples=60, deadline=None)
+def test_a_recipe_survives_json(found):
+    text = json.dumps(found.to_dict())
+    assert Recipe.from_dict(json.loads(text)) == found
+    assert json.dumps(Recipe.from_dict(json.loads(text)).to_dict()) == text
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_named_recipes_are_found_and_changed(name):
+    assert recipe(name) == RECIPES[name]
+    assert recipe(name, epochs=7) == replace(RECIPES[name], epochs=7)
+
+
+def test_published_values():  # jonske2025 1.1, 2.2
+    pretraining = RECIPES["simclr_published"]
+    assert (pretraining.optimizer, pretraining.lr, pretraining.batch, pretraining.epochs) == ("lars", 4.8, 4096, 100)
+    assert not any(r.exclude for n, r in RECIPES.items() if n.endswith("_published"))
+    assert {r.select for n, r in RECIPES.items() if n.endswith("_published")} == {"last"}
+
+
+def test_augmentation_by_name_by_dict_or_as_it_is():
+    assert recipe("finetune", augment="none").augment == Augment()
+    assert recipe("finetune", augment={"p_blur": 0.5, "blur_sigma": [1, 2]}).augment == Augment(
+        p_blur=0.5, blur_sigma=(1, 2)
+    )
+    assert recipe("finetune", window=[40, 400]).window == (40, 400)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: recipe("fintune"), "unknown recipe 'fintune'. Did you mean 'finetune'"),
+        (lambda: recipe("finetune", epoch=1), "unknown recipe field 'epoch'. Did you mean 'epochs'"),
+        (lambda: recipe("finetune", augment="simcrl"), "unknown augmentation 'simcrl'. Did you mean 'simclr'"),
+        (lambda: recipe("finetune", optimizer="adamv"), "recipe.optimizer 'adamv'. Did you mean 'adamw'"),
+        (lambda: recipe("finetune", schedule="cosin"), "recipe.schedule 'cosin'. Did you mean 'cosine'"),
+        (lambda: recipe("finetune", select="lasst"), "recipe.select 'lasst'. Did you mean 'last'"),
+        (lambda: recipe("finetune", precision="bfloat"), "recipe.precision 'bfloat'. Did you mean 'bfloat16'"),
+        (lambda: recipe("finetune", freeze="encodr"), "recipe.freeze 'encodr'. Did you mean 'encoder'"),
+        (lambda: recipe("simclr", projection="publishd"), "recipe.projection 'publishd'. Did you mean 'published'"),
+    ],
+)
+def test_unknown_names_give_the_nearest(make, message):
+    with pytest.raises(UnknownNameError, match=message):
+        make()
+
+
+def test_nothing_to_train_for_is_an_error():
+    with pytest.raises(ValueError, match=r"recipe.epochs: expected 1 or more, found 0"):
+        recipe("finetune", epochs=0)
+
+
+def test_linear_evaluation_freezes_the_encoder():
+    base = RECIPES["finetune"]
+    clean, published = linear_evaluation(base), linear_evaluation(base, bn="adapt")
+    assert (clean.freeze, clean.bn) == ("encoder", "frozen") and published.bn == "adapt"
+    same = [f.name for f in fields(Recipe) if f.name not in ("freeze", "bn")]
+    assert all(getattr(clean, n) == getattr(base, n) for n in same)

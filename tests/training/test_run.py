@@ -1,0 +1,401 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter, namedtuple
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tlkit import __main__, runs
+from tlkit.config import UnknownNameError
+from tlkit.datasets.store import Store
+from tlkit.models.weights import WeightsMismatchError, weights_hash
+from tlkit.training import checkpoint, loop
+from tlkit.training import run as run_module
+from tlkit.training.loop import DivergedError
+from tlkit.training.run import DataChangedError, SelectionError, chosen_rows, open_data, run
+from tlkit.training.simclr import Contrastive
+from tlkit.training.supervised import Supervised
+
+pytestmark = pytest.mark.usefixtures("data")
+Usage = namedtuple("Usage", "total used free")
+TIMES = ["seconds", "cpu_seconds", "images_per_second"]
+CONTRACT = {
+    "config.json", "status.json", "environment.json", "metrics.json", "history.csv", "model.safetensors",
+    "predictions_val.parquet", "predictions_test.parquet",
+}  # fmt: skip
+
+
+def bits(folder) -> dict[str, object]:
+    """Return what must be equal between an unbroken run and a resumed one."""
+    found = {n: (folder / n).read_bytes() for n in ("metrics.json", "model.safetensors", "config.json")}
+    found["history"] = pd.read_csv(folder / "history.csv").drop(columns=TIMES).to_csv()
+    for path in sorted(folder.glob("*.parquet")):
+        found[path.name] = (
+            pd.read_parquet(path).map(lambda v: v.tolist() if hasattr(v, "tolist") else v).to_dict("list")
+        )
+    return found
+
+
+def stop(patch, objective: type, epoch: int) -> None:
+    """Let training end by Ctrl-C in the second step of `epoch`."""
+    real = objective.loss
+
+    def loss(self, model, batch, positions, now):
+        self.steps = getattr(self, "steps", Counter()) + Counter([now])
+        if self.steps[epoch] == 2:
+            raise KeyboardInterrupt
+        return real(self, model, batch, positions, now)
+
+    patch.setattr(objective, "loss", loss)
+
+
+KINDS = {
+    "best": {},
+    "patience": {"recipe": {"patience": 2, "epochs": 7, "lr": 0.02}},
+    "last, 10 %": {"recipe": {"select": "last", "optimizer": "lars"}, "fraction": 0.5},
+    "lineval": {"mode": "lineval", "recipe": {"freeze": "encoder", "bn": "frozen"}},
+    "segmentation": {"dataset": "lits", "recipe": {"epochs": 3}},
+    "pretraining": {"kind": "pretrain", "recipe": {"epochs": 3}},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_killed_and_resumed_is_unbroken_to_the_bit(kind, config, new_runs, monkeypatch):
+    made = config(**KINDS[kind])
+    new_runs("whole")
+    whole = bits(run(made))
+    new_runs("broken")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stop(patch, Contrastive if kind == "pretraining" else Supervised, epoch=2)
+        run(made)
+    assert runs.state(runs.run_id(made)) == "interrupted"
+    torch.manual_seed(int(time.time()))
+    assert bits(run(made)) == whole
+
+
+@pytest.mark.parametrize("kind", ["finetune", "pretrain"])
+@pytest.mark.parametrize(
+    "point",
+    [(loop, "save_weights"), (checkpoint, "save"), (run_module, "save_weights"), (runs, "finish"), (runs, "_seal")],
+)
+def test_a_kill_between_any_two_files_changes_nothing(kind, point, config, new_runs, monkeypatch):
+    made = config(kind, recipe={"epochs": 1})
+    new_runs("whole")
+    whole = bits(run(made))
+    new_runs("broken")
+    place, name = point
+    real = getattr(place, name)
+
+    def killed(*args, **kwargs):
+        if name != "finish" and name != "_seal":
+            real(*args, **kwargs)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(place, name, killed)
+        run(made)
+    found = run(made)
+    assert bits(found) == whole and not (found / "checkpoint").exists()
+
+
+def test_sigkill_of_a_process_and_resume_is_unbroken_to_the_bit(config, new_runs, tmp_path):
+    made = config(recipe={"epochs": 12})
+    new_runs("whole")
+    whole = bits(run(made))
+    root = new_runs("broken")
+    (tmp_path / "config.json").write_text(json.dumps(made))
+    command = [sys.executable, "-m", "tlkit", "run", str(tmp_path / "config.json")]
+    history = runs.folder(runs.run_id(made) + runs.PARTIAL) / "history.csv"
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until = time.time() + 60
+        while (not history.exists() or len(history.read_text().splitlines()) < 3) and time.time() < until:
+            time.sleep(0.002)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert runs.state(runs.run_id(made)) == "interrupted" and 2 <= len(pd.read_csv(history)) < 12
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = runs.folder(runs.run_id(made))
+    assert done.stdout.strip() == str(found) and found.parent == root
+    assert "resuming after epoch" in done.stderr and bits(found) == whole
+
+
+def test_a_finished_run_is_complete_and_never_touched_again(config):
+    made = config()
+    folder = run(made)
+    assert {p.name for p in folder.iterdir()} == CONTRACT
+    assert runs.read_json(folder / "config.json") == made
+    status = runs.read_json(folder / "status.json")
+    assert status["state"] == "done" and 0 < status["train_seconds"] < status["seconds"]
+    for split in ("val", "test"):
+        kept = pd.read_parquet(folder / f"predictions_{split}.parquet")
+        assert list(kept) == ["id", "patient", "target", "output"] and kept["id"].is_unique
+    before = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in folder.iterdir()}
+    start = time.perf_counter()
+    assert run(made) == folder
+    assert time.perf_counter() - start < 0.5
+    assert {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in folder.iterdir()} == before
+
+
+def test_metrics_can_be_computed_again_from_the_predictions(config):
+    made = config()
+    folder = run(made)
+    metrics = runs.read_json(folder / "metrics.json")
+    for split, prefix in (("test", ""), ("val", "val_")):
+        kept = pd.read_parquet(folder / f"predictions_{split}.parquet")
+        guess = np.stack(kept["output"].to_numpy()).argmax(1)
+        assert metrics[f"{prefix}accuracy"] == (guess == kept["target"]).mean()
+    best = runs.history(folder.name)["accuracy"].max()
+    assert metrics["val_accuracy"] == best and metrics["images"] == made["data"]["images"]
+
+
+def test_the_test_set_is_read_once_and_only_after_training(config, monkeypatch):
+    made = config(recipe={"epochs": 3})
+    _, table = open_data(made["data"])
+    rows = {s: set(chosen_rows(made["data"], table, s)) for s in ("train", "val", "test")}
+    taken = []
+    real = Store.take
+    monkeypatch.setattr(Store, "take", lambda self, index: taken.append(list(index)) or real(self, index))
+    run(made)
+    order = [next(s for s, r in rows.items() if set(batch) <= r) for batch in taken]
+    seen = Counter(row for batch, split in zip(taken, order, strict=True) for row in batch if split == "test")
+    assert seen == Counter(rows["test"])
+    first = order.index("test")
+    assert set(order[first:]) == {"test"} and set(order[:first]) == {"train", "val"}
+
+
+def test_same_seed_same_bits_and_another_seed_differs(config, new_runs):
+    made = [config("pretrain", recipe={"epochs": 1}), config(recipe={"epochs": 1})]
+    found = []
+    for name in ("a", "b"):
+        new_runs(name)
+        torch.manual_seed(len(found))  # the state of the global generator does not matter
+        found.append([bits(run(c)) for c in made])
+    assert found[0] == found[1]
+    assert bits(run({**made[1], "seed": 2}))["history"] != found[0][1]["history"]
+
+
+@pytest.fixture
+def pretrained(config):
+    """A finished pretraining and the entries of a config that starts from it."""
+    made = config("pretrain", recipe={"epochs": 1})
+    run(made)
+    return {"pretraining": "imagenet", "weights": {"run": runs.run_id(made)}}
+
+
+def test_linear_evaluation_keeps_every_byte_of_the_encoder(config, pretrained):
+    before = load_file(runs.folder(pretrained["weights"]["run"]) / "model.safetensors")
+    folder = run(config(mode="lineval", recipe={"freeze": "encoder", "epochs": 2}, **pretrained))
+    after = load_file(folder / "model.safetensors")
+    assert all(torch.equal(after[f"encoder.{k}"], v) for k, v in before.items())
+    record = runs.read_json(folder / "weights.json")
+    assert record["sha256"] == weights_hash(runs.folder(pretrained["weights"]["run"]) / "model.safetensors")
+    adapted = run(config(mode="lineval", recipe={"freeze": "encoder", "bn": "adapt", "epochs": 2}, **pretrained))
+    after = load_file(adapted / "model.safetensors")
+    moved = {k for k, v in before.items() if not torch.equal(after[f"encoder.{k}"], v)}
+    assert {"bn1.weight", "bn1.running_mean"} <= moved and "conv1.weight" not in moved
+
+
+@pytest.mark.parametrize("dataset", ["imagenet", "lits"])
+def test_all_pretrainings_of_a_seed_start_with_the_same_head(config, pretrained, monkeypatch, dataset):
+    heads = []
+
+    def seen(objective, recipe, **_):
+        heads.append({k: v.clone() for k, v in objective.model.state_dict().items() if not k.startswith("encoder.")})
+        encoder = objective.model.encoder.state_dict()
+        heads[-1]["first"] = next(iter(encoder.values())).clone()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_module, "fit", seen)
+    for changes in ({}, pretrained, {**pretrained, "seed": 2}):
+        with pytest.raises(KeyboardInterrupt):
+            run(config(dataset=dataset, **changes))
+    scratch, loaded, other = heads
+    assert not torch.equal(scratch.pop("first"), loaded.pop("first"))
+    assert all(torch.equal(scratch[k], loaded[k]) for k in scratch)
+    assert any(not torch.equal(loaded[k], other[k]) for k in loaded)
+
+
+def test_a_pretraining_that_is_not_done_is_named(config):
+    with pytest.raises(FileNotFoundError, match=r"pretraining run pretrain-x is not done: expected .*make plan"):
+        run(config(weights={"run": "pretrain-x"}))
+
+
+def test_weights_of_another_architecture_do_not_fit(config, pretrained):
+    made = config(backbone="resnet18", **pretrained)
+    with pytest.raises(WeightsMismatchError, match="at least 90%"):
+        run(made)
+    assert runs.state(runs.run_id(made)) == "failed"
+
+
+def test_weights_that_do_not_give_the_logged_value_are_not_reported(config, monkeypatch):
+    made = config(recipe={"epochs": 2})
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(run_module, "_evaluate", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        run(made)
+    best = runs.folder(runs.run_id(made) + runs.PARTIAL) / loop.BEST
+    weights = load_file(best)
+    value = runs.read_json(best.parent.parent / "status.json")["state"]
+    assert value == "interrupted"
+    logged = pd.read_csv(best.parent.parent / "history.csv")["accuracy"].max()
+    for c in range(3):  # a head that gives all images to one class; one of the three differs from what was logged
+        weights["head.bias"] = 1e6 * torch.nn.functional.one_hot(torch.tensor(c), 3).float()
+        save_file(weights, best)
+        _, table = open_data(made["data"])
+        labels = table.loc[chosen_rows(made["data"], table, "val"), "label"]
+        if (labels == c).mean() != logged:
+            break
+    with pytest.raises(SelectionError, match=rf"logged accuracy {logged:.6f}, its weights give"):
+        run(made)
+    assert not runs.folder(runs.run_id(made)).exists()
+
+
+def test_data_that_changed_are_not_trained_on(config):
+    made = config()
+    made["data"]["phantom"]["version"] -= 1
+    with pytest.raises(
+        DataChangedError, match=r"'imagenet' is not the one.*expected .*'version': 0.*found .*'version': 1"
+    ):
+        run(made)
+
+
+def test_nan_fails_with_the_step_and_goes_on_from_the_last_good_epoch(config, new_runs, monkeypatch):
+    made = config(recipe={"epochs": 3})
+    new_runs("whole")
+    whole = bits(run(made))
+    new_runs("broken")
+    real = Supervised.loss
+    with monkeypatch.context() as patch, pytest.raises(DivergedError, match=r"became nan at step 11 \(epoch 3\)"):
+        patch.setattr(Supervised, "loss", lambda self, *a: real(self, *a) * (float("nan") if a[-1] == 2 else 1))
+        run(made)
+    rid = runs.run_id(made)
+    status = runs.read_json(runs.folder(rid + runs.PARTIAL) / "status.json")
+    assert runs.state(rid) == "failed" and "DivergedError: the loss became nan" in status["error"]
+    assert len(checkpoint.load(runs.folder(rid + runs.PARTIAL) / loop.LAST)["rows"]) == 2
+    assert bits(run(made)) == whole
+
+
+@pytest.mark.parametrize("point", [(checkpoint, "save"), (loop, "save_weights"), (run_module, "save_weights")])
+def test_a_full_disk_says_so_and_the_run_can_go_on(config, new_runs, monkeypatch, point):
+    made = config(recipe={"epochs": 2, "select": "last"})
+    new_runs("whole")
+    whole = bits(run(made))
+    new_runs("broken")
+    place, name = point
+    real, calls = getattr(place, name), []
+
+    def full(*args):
+        calls.append(args)
+        if len(calls) == (1 if place is run_module else 2):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(*args)
+
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(runs.RunFailedError, match=r"GB free\). Free some, or set TLKIT_RUNS"),
+    ):
+        patch.setattr(place, name, full)
+        run(made)
+    assert runs.state(runs.run_id(made)) == "failed"
+    assert bits(run(made)) == whole
+
+
+def test_no_room_for_a_run(config, monkeypatch):
+    monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda path: Usage(0, 0, 1e6))
+    with pytest.raises(runs.RunFailedError, match=r"0.00 GB free"):
+        run(config())
+
+
+def test_a_run_that_is_claimed_is_busy(config):
+    made = config()
+    with runs.claim(made), pytest.raises(runs.RunBusyError, match=f"process {os.getpid()} on"):
+        run(made)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "finetun"}, "unknown kind of run 'finetun'. Did you mean 'finetune'"),
+        ({"task_kind": "multiclas"}, "unknown task kind 'multiclas'. Did you mean 'multiclass'"),
+        ({"backbone": "resnet_10"}, "unknown backbone 'resnet_10'. Did you mean 'resnet10'"),
+        ({"frction": 1}, "unknown key of a config 'frction'. Did you mean 'fraction'"),
+    ],
+)
+def test_unknown_names_give_the_nearest(config, change, message):
+    with pytest.raises(UnknownNameError, match=message):
+        run({**config(), **change})
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        ("recipe", {"optimizer": "adamv"}, "'adamv'. Did you mean 'adamw'"),
+        ("recipe", {"augment": "simcrl"}, "unknown augmentation 'simcrl'. Did you mean 'simclr'"),
+        ("recipe", {"epoch": 3}, "unknown recipe field 'epoch'. Did you mean 'epochs'"),
+        ("data", {"name": "imagnet"}, "unknown data set 'imagnet'. Did you mean 'imagenet'"),
+        ("data", {"clases": 2}, "unknown key of config.data 'clases'. Did you mean 'classes'"),
+    ],
+)
+def test_unknown_names_inside_give_the_nearest(config, part, change, message):
+    made = config()
+    made[part].update(change)
+    with pytest.raises(UnknownNameError, match=message):
+        run(made)
+
+
+def test_a_config_without_a_key_and_a_split_without_images(config):
+    made = config()
+    del made["weights"]
+    with pytest.raises(ValueError, match="lacks weights"):
+        run(made)
+    with pytest.raises(ValueError, match="imagenet: no image to take in split 'train'"):
+        run(config(data={"classes": 0}))
+
+
+def test_the_command_prints_the_folder_or_one_message(config, tmp_path, capsys):
+    path = tmp_path / "config.json"
+    made = config(recipe={"epochs": 1})
+    path.write_text(json.dumps(made))
+    assert __main__.main(["run", str(path)]) == 0
+    assert capsys.readouterr().out.strip() == str(runs.folder(runs.run_id(made)))
+    assert __main__.main(["status"]) == 0 and "done" in capsys.readouterr().out
+    made["data"]["phantom"]["version"] -= 1
+    path.write_text(json.dumps(made))
+    assert __main__.main(["run", str(path)]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("DataChangedError: ")
+
+
+def test_chosen_rows(config):
+    data = config()["data"]
+    _, table = open_data(data)
+    train = chosen_rows(data, table, "train")
+    assert len(train) == 40 and set(table["split"].iloc[train]) == {"train"}
+    assert set(table["label"].iloc[chosen_rows({**data, "classes": 2}, table, "val")]) == {0, 1}
+    assert set(chosen_rows({**data, "images": 10}, table, "train")) < set(table.index[table["split"] == "train"])
+    names = run_module.class_names({**data, "classes": 2}, table)
+    assert names == ("n90000001", "n90000002")
+
+
+def test_more_images_than_there_are_is_said(config, caplog):
+    data = {**config()["data"], "images": 999}
+    _, table = open_data(data)
+    assert len(chosen_rows(data, table, "train")) == (table["split"] == "train").sum()
+    assert "999 training images asked for" in caplog.text
+
+
+def test_a_fraction_of_the_training_images_changes_nothing_else(config):
+    whole, tenth = (run(config(recipe={"epochs": 1}, fraction=f)) for f in (1.0, 0.5))
+    assert runs.read_json(tenth / "metrics.json")["images"] == pytest.approx(20, abs=2)
+    a, b = (pd.read_parquet(f / "predictions_test.parquet") for f in (whole, tenth))
+    assert a["id"].tolist() == b["id"].tolist()
