@@ -17,6 +17,11 @@ MODULES = (
 )  # fmt: skip
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def environment_check(minimum_gb: float = 2.0) -> pd.DataFrame:
     """Return one row a requirement: what, found, state ("ok", "none" for an option, "FIX"), and how to mend it.
 
@@ -38,7 +43,7 @@ def environment_check(minimum_gb: float = 2.0) -> pd.DataFrame:
             rows.append((name, str(error), "FIX", "make setup"))
     rows += [
         _accelerator(),
-        ("CPU cores", str(len(os.sched_getaffinity(0))), "ok", ""),
+        ("CPU cores", str(cores()), "ok", ""),
         _disk(minimum_gb),
         _data(),
     ]

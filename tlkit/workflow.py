@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tlkit import paths, runs
+from tlkit import check, paths, runs
 from tlkit.config import TlkitError, lookup, nearest
 from tlkit.studies import Job, Study
 
@@ -98,7 +98,7 @@ def figures(study: Study, cores: int = 0) -> None:
 
     Prints at the end how much of the CPU time the training steps took. Raises SystemExit with Snakemake's status.
     """
-    cores = cores or len(os.sched_getaffinity(0))
+    cores = cores or check.cores()
     drop_stale(study)
     began, before = time.time(), _cpu()
     command = [

@@ -69,7 +69,9 @@ def bars(
                 ax.remove()
             heading = names.get(experiment, experiment)
             above = {"xycoords": "axes fraction", "xytext": (0, 20), "textcoords": "offset points"}
-            axes[0].annotate(heading[:1].upper() + heading[1:], (0, 1), **above, weight="bold", size=8.5)
+            text = axes[0].annotate(heading[:1].upper() + heading[1:], (0, 1), **above, weight="bold", size=8.5)
+            text.set_in_layout(False)  # a long heading must not widen its panel's column, only take its height:
+            axes[0].annotate("X", (0, 1), **above, size=8.5, alpha=0)
         fig.supxlabel(_footer(fig, n.min(), n.max()), x=0.012, ha="left", size=6.5, color="0.25")
         if phantom:
             mark_phantom(fig)

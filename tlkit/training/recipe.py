@@ -52,6 +52,9 @@ class Recipe:
             if getattr(self, name) < 1:
                 raise ConfigError(f"recipe.{name}: expected 1 or more, found {getattr(self, name)}")
 
+        if self.patience and self.select != "best":
+            raise ConfigError("recipe.patience stops at the best epoch, so it needs recipe.select = 'best'")
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -61,7 +61,7 @@ def run(config: dict[str, Any], wait: bool = False) -> Path:
         if rank() != 0:
             return runs.folder(job.id)
         timing = {
-            "seconds": time.time() - start,
+            "seconds": max(time.time() - start, fitted.seconds),  # a resumed run's epochs were not all today
             "train_seconds": fitted.seconds,
             "train_cpu_seconds": fitted.cpu_seconds,
         }
@@ -74,6 +74,14 @@ def _check_keys(config: dict[str, Any]) -> None:
     keys = lookup(config.get("kind"), CONFIG_KEYS, "kind of run")
     _check_dict(config, "a config", keys, keys)
     _check_dict(config["data"], "config.data", DATA_KEYS, ("name", "size", "split"))
+
+
+    lineval = config.get("mode") == "lineval"
+    if config["kind"] == "finetune" and lineval != (config["recipe"].get("freeze") == "encoder"):
+        raise ConfigError(
+            f"config.mode is '{config['mode']}' but recipe.freeze is '{config['recipe'].get('freeze')}': linear evaluation "
+            "freezes the encoder, fine-tuning does not."
+        )
 
 
 def _check_dict(found: dict[str, Any], what: str, known: tuple[str, ...], needed: tuple[str, ...]) -> None:
