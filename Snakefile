@@ -3,15 +3,16 @@
 import sys
 
 from tlkit import studies
+from tlkit.workflow import jobs
 
 study = studies.load(config["study"], config["scale"], config.get("data", ""))
-JOBS = {job.output: job for job in study.jobs()}
+JOBS = {job.output: job for job in jobs(study)}
 WHERE = f"--study {study.name} --scale {study.scale} --data {study.spec['data']}"
 
 
 rule all:
     input:
-        [job.output for job in study.jobs()],
+        [job.output for job in jobs(study)],
 
 
 rule job:

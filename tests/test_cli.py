@@ -124,7 +124,8 @@ def test_status_lists_runs(capsys):
 
 
 def test_data_make_writes_phantoms_and_stores(tiny_study, capsys):
-    assert main(["data", "make", "--scale", "smoke"]) == 0
+    with pytest.warns(UserWarning, match="radnet: 0 unreadable files and 13 .*left out by a rule"):
+        assert main(["data", "make", "--scale", "smoke"]) == 0
     stores = capsys.readouterr().out.split()
     assert sorted(s.split("-phantom-")[0].rsplit("/", 1)[1] for s in stores) == ["imagenet", "lits", "radnet"]
     assert all((paths.store_root() / s / "store.json").exists() for s in stores)

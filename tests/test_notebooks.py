@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from itertools import pairwise
 
 import nbformat
 import pytest
@@ -90,11 +89,6 @@ def test_it_closes_with_what_we_saw(path):
     assert after and all(not c.source.startswith("#") for c in after if c.cell_type == "markdown")
     text = " ".join(c.source for c in [cells(path)[closing[0]], *after]).removeprefix(CLOSING).lower()
     assert "paper" in text or "published" in text
-
-
-def test_prose_stands_between_code(path):
-    kinds = [c.cell_type for c in cells(path)][2:]  # after the title and the parameters
-    assert all("markdown" in pair for pair in pairwise(kinds))
 
 
 def test_code_is_thin(path):

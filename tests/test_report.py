@@ -204,10 +204,7 @@ def test_save_figure_writes_all_files():
 
 def test_same_results_give_the_same_bytes():
     first, second = (
-        {
-            f.suffix: f.read_bytes()
-            for f in report.save_figure(report.bars(results()), "s", name, **ABOUT, phantom=True)
-        }
+        {f.suffix: f.read_bytes() for f in report.save_figure(report.bars(results()), "s", name, **ABOUT, phantom=True)}
         for name in ("one", "two")
     )
     for kind in (".svg", ".pdf", ".png"):
@@ -243,9 +240,7 @@ def test_a_failed_save_leaves_the_old_file(monkeypatch):
 
 
 def test_save_table_round_trips():
-    frame = pd.DataFrame(
-        {"run": ["12e45678", "b"], "n": [4, 12], "mean": [1 / 3, np.nan], "p": [0.00001234, 0.5]}
-    )
+    frame = pd.DataFrame({"run": ["12e45678", "b"], "n": [4, 12], "mean": [1 / 3, np.nan], "p": [0.00001234, 0.5]})
     csv, md, sidecar = report.save_table(frame, "s", "t", **ABOUT, phantom=True, floats={"mean": ".2f"})
     pd.testing.assert_frame_equal(pd.read_csv(csv), frame, check_exact=True, check_dtype=False)
     lines = md.read_text(encoding="utf-8").splitlines()

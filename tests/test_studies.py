@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tlkit import paths, runs, studies
+from tlkit import paths, runs, studies, workflow
 from tlkit.config import UnknownNameError
 from tlkit.datasets import MissingDataError
 from tlkit.studies import StudyError, load, merge, passes
@@ -171,7 +171,7 @@ def test_an_experiment_that_leads_nowhere_is_an_error(write_study, experiment, m
 def test_a_recipe_or_job_size_that_does_not_exist(write_study, changes, message):
     write_study(**changes)
     with pytest.raises(UnknownNameError, match=re.escape(message)):
-        load("mine").jobs()
+        workflow.jobs(load("mine"))
 
 
 def test_real_data_that_are_absent_are_named():
@@ -249,7 +249,7 @@ def test_minutes_come_from_the_measured_speed_of_the_same_work():
 def test_every_run_is_made_by_one_job(any_data, name, size):
     study = load(name, "smoke")
     study.spec["job"] = size
-    jobs = study.jobs()
+    jobs = workflow.jobs(study)
     outputs = [j.output for j in jobs]
     assert len(set(outputs)) == len(outputs) == len({j.name for j in jobs})
     seen: set[str] = set()
@@ -266,7 +266,7 @@ def test_every_run_is_made_by_one_job(any_data, name, size):
 def test_a_downstream_job_waits_for_its_data_and_its_pretraining(size):
     study = load("boundaries", "smoke")
     study.spec["job"] = size
-    by_output = {j.output: j for j in study.jobs()}
+    by_output = {j.output: j for j in workflow.jobs(study)}
     for job in by_output.values():
         if job.notebook == "20_finetune":
             configs = [c for c in study.finetune() if runs.run_id(c) in job.makes]
@@ -279,10 +279,10 @@ def test_a_downstream_job_waits_for_its_data_and_its_pretraining(size):
 def test_an_output_gets_another_name_when_its_runs_change(changes):
     before, study = load("boundaries", "smoke"), load("boundaries", "smoke")
     study.spec.update(merge(study.spec, changes))
-    for old, new in zip(before.jobs(), study.jobs(), strict=True):
+    for old, new in zip(workflow.jobs(before), workflow.jobs(study), strict=True):
         assert old.name == new.name
         assert (old.output == new.output) == (old.makes == new.makes)
-    assert before.jobs()[-1].output != study.jobs()[-1].output
+    assert workflow.jobs(before)[-1].output != workflow.jobs(study)[-1].output
 
 
 # --- results ---

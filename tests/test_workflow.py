@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from types import SimpleNamespace
 
 import nbformat
@@ -70,7 +71,7 @@ def finish(study, *ids: str) -> None:
 def all_done(study) -> dict:
     """Leave everything as a finished study leaves it, and return its jobs by name."""
     finish(study)
-    jobs = {j.name: j for j in study.jobs()}
+    jobs = {j.name: j for j in workflow.jobs(study)}
     study.folder.mkdir(parents=True)
     for job in jobs.values():
         output = study.folder / job.output
@@ -142,11 +143,11 @@ def test_a_data_job_names_its_store(data, monkeypatch):
     output = make_job(study, "data-imagenet")
     store = json.loads(output.read_text())["store"]
     assert os.path.isfile(os.path.join(store, "store.json"))
-    assert output == study.folder / next(j for j in study.jobs() if j.name == "data-imagenet").output
+    assert output == study.folder / next(j for j in workflow.jobs(study) if j.name == "data-imagenet").output
 
 
 def test_a_job_gives_its_notebook_to_the_runs_that_it_makes(study, executed):
-    job = next(j for j in study.jobs() if j.name == "finetune-scratch")
+    job = next(j for j in workflow.jobs(study) if j.name == "finetune-scratch")
     finish(study, *job.makes)
     output = make_job(study, "finetune-scratch")
     assert executed == [("20_finetune", job.parameters, study.folder / job.output)]
@@ -169,10 +170,10 @@ def test_an_unknown_job_gets_the_nearest(study):
 
 
 def test_every_notebook_of_a_job_has_its_parameters(study):
-    for job in study.jobs():
+    for job in workflow.jobs(study):
         if job.notebook:
             assert set(job.parameters) <= set(parameters_of(job.notebook)), job.name
-    assert {j.notebook for j in study.jobs()} - {""} <= set(notebooks())
+    assert {j.notebook for j in workflow.jobs(study)} - {""} <= set(notebooks())
 
 
 # --- what is stale ---
@@ -222,12 +223,12 @@ def test_a_figure_of_another_scale_or_other_runs_does_not_count(study, other):
 def test_snakemake_gets_the_study_and_one_thread_a_process(study, monkeypatch, capsys):
     asked = {}
 
-    def fake(command, env, check):
+    def fake(command, env):
         asked.update(command=command, env=env)
         finish(study)
-        return SimpleNamespace(returncode=0)
+        return SimpleNamespace(wait=lambda seconds: 0)
 
-    monkeypatch.setattr(workflow.subprocess, "run", fake)
+    monkeypatch.setattr(workflow.subprocess, "Popen", fake)
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     workflow.figures(study, cores=3)
     command = asked["command"]
@@ -244,8 +245,22 @@ def test_runs_of_before_are_not_in_the_account_and_a_failure_is_passed_on(study,
     old = 1e9
     for status in paths.runs_root().glob("*/status.json"):
         os.utime(status, (old, old))
-    monkeypatch.setattr(workflow.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=3))
+    monkeypatch.setattr(workflow.subprocess, "Popen", lambda *_, **__: SimpleNamespace(wait=lambda seconds: 3))
     with pytest.raises(SystemExit) as stop:
         workflow.figures(study)
     assert stop.value.code == 3
     assert "training steps 0 s" in capsys.readouterr().out
+
+
+def test_while_it_works_it_says_how_far_it_is(study, monkeypatch, capsys):
+    waits = iter([subprocess.TimeoutExpired("snakemake", 30), 0])
+
+    def wait(seconds):
+        answer = next(waits)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(workflow.subprocess, "Popen", lambda *_, **__: SimpleNamespace(wait=wait))
+    workflow.figures(study, cores=2)
+    assert f"0 of {len(study.configs())} runs done, 0 at work, about 0 minutes" in capsys.readouterr().out

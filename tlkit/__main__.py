@@ -22,12 +22,13 @@ def main(argv: list[str] | None = None) -> int:
     except (TlkitError, OSError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted; started again, it goes on from what is done", file=sys.stderr)
+        return 130
 
 
 def parser() -> argparse.ArgumentParser:
-    main = argparse.ArgumentParser(
-        prog="python -m tlkit", description="Which pretraining should I start from?"
-    )
+    main = argparse.ArgumentParser(prog="python -m tlkit", description="Which pretraining should I start from?")
     commands = main.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, do, text: str) -> argparse.ArgumentParser:
@@ -36,9 +37,7 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     def study(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument(
-            "--study", default="boundaries", help="a file in paper/studies (default: boundaries)"
-        )
+        sub.add_argument("--study", default="boundaries", help="a file in paper/studies (default: boundaries)")
         sub.add_argument("--scale", default="quick", help="smoke, quick, course or paper (default: quick)")
         sub.add_argument("--data", default="", help="phantom or real (default: what the scale says)")
 
@@ -46,9 +45,7 @@ def parser() -> argparse.ArgumentParser:
     data = command("data", show_data, "list the data sets, or make a study's phantoms and stores")
     data.add_argument("action", nargs="?", default="list", choices=["list", "make"])
     study(data)
-    plan = command(
-        "plan", show_plan, "list a study's runs as done, missing or failed, with the minutes each needs"
-    )
+    plan = command("plan", show_plan, "list a study's runs as done, missing or failed, with the minutes each needs")
     plan.add_argument("--all", action="store_true", help="one line a run instead of one a group")
     study(plan)
     run = command("run", do_run, "do the run of a config file")
@@ -87,12 +84,12 @@ def show_data(args: argparse.Namespace) -> None:
     if args.action == "list":
         print(cards.overview().to_string(index=False))
         return
-    from tlkit.workflow import make_job
+    from tlkit import workflow
 
     study = _study(args)
-    for job in study.jobs():
+    for job in workflow.jobs(study):
         if not job.notebook:
-            print(json.loads(make_job(study, job.name).read_text())["store"])
+            print(json.loads(workflow.make_job(study, job.name).read_text())["store"])
 
 
 def show_plan(args: argparse.Namespace) -> None:

@@ -90,9 +90,7 @@ def commit() -> dict[str, Any]:
     """Return the git commit of the project and whether the working tree differs from it."""
 
     def git(*args: str) -> str:
-        return subprocess.run(
-            ["git", *args], cwd=paths.REPO, capture_output=True, text=True, check=True
-        ).stdout.strip()
+        return subprocess.run(["git", *args], cwd=paths.REPO, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
         return {"id": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "-uno"))}

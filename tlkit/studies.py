@@ -7,7 +7,6 @@ epochs and seeds. The cross product is the list of runs.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -15,7 +14,7 @@ import pandas as pd
 import yaml
 
 from tlkit import paths, runs
-from tlkit.config import ConfigError, lookup, nearest, short_hash
+from tlkit.config import ConfigError, lookup, nearest
 from tlkit.datasets import cards, identity
 from tlkit.report.style import NAMES
 from tlkit.training.recipe import recipe
@@ -35,24 +34,6 @@ MODES = ("finetune", "lineval")
 
 class StudyError(ConfigError):
     """A study file says something that cannot be run."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One node of the DAG: an executed notebook (or a data step) that makes some runs or figures."""
-
-    name: str
-    notebook: str  # stem of a notebook, or "" for a data step
-    parameters: dict[str, Any]
-    needs: tuple[str, ...] = ()
-    makes: tuple[str, ...] = field(default=())  # run ids
-
-    @property
-    def output(self) -> str:
-        """File name of the executed notebook (data steps: of their marker), which changes with what the job makes."""
-        return f"{self.name}-{short_hash([self.parameters, self.makes])}" + (
-            ".ipynb" if self.notebook else ".json"
-        )
 
 
 def names() -> list[str]:
@@ -99,8 +80,7 @@ def merge(base: Any, over: Any) -> Any:
     if not (isinstance(base, dict) and isinstance(over, dict)):
         return over
     merged = {
-        k: merge(base[k], over[k]) if k in base and k in over else over.get(k, base.get(k))
-        for k in {**base, **over}
+        k: merge(base[k], over[k]) if k in base and k in over else over.get(k, base.get(k)) for k in {**base, **over}
     }
     return {k: v for k, v in merged.items() if not (k in over and over[k] is None)}
 
@@ -113,7 +93,7 @@ class Names(dict):
 
 
 class Study:
-    """The runs of a study at one scale. `plan()` lists them; `jobs()` orders them for the DAG."""
+    """The runs of a study at one scale. `plan()` lists them; `tlkit.workflow.jobs` orders them for the DAG."""
 
     def __init__(self, name: str, scale: str, spec: dict[str, Any]):
         self.name, self.scale, self.spec = name, scale, spec
@@ -182,9 +162,7 @@ class Study:
         """
         return [config for _, config in self._downstream(pretraining, tasks, experiments, seeds)]
 
-    def _downstream(
-        self, pretraining="", tasks=(), experiments=(), seeds=()
-    ) -> list[tuple[str, dict[str, Any]]]:
+    def _downstream(self, pretraining="", tasks=(), experiments=(), seeds=()) -> list[tuple[str, dict[str, Any]]]:
         for value, table, what in [
             *((t, self.spec["tasks"], "task") for t in tasks),
             *((e, self.spec["experiments"], "experiment") for e in experiments),
@@ -269,9 +247,7 @@ class Study:
         """Return the rows of `results()` that the papers' figures show: the `reported` metrics of each task kind."""
         results = self.results()
         shown = [(t, m) for t in self.tasks for m in TASKS[self._card(t).task].reported]
-        return results[pd.MultiIndex.from_frame(results[["task", "metric"]]).isin(shown)].reset_index(
-            drop=True
-        )
+        return results[pd.MultiIndex.from_frame(results[["task", "metric"]]).isin(shown)].reset_index(drop=True)
 
     def names(self) -> Names:
         """Return display names: pretrainings, tasks and experiments by their `title`, Dice by the name of its class."""
@@ -290,68 +266,10 @@ class Study:
         plan = self.plan()
         return plan[plan["state"] != "done"].reset_index(drop=True)
 
-    def jobs(self) -> list[Job]:
-        """Return the DAG: data, pretrainings, downstream runs (grouped as `job` says), figures."""
-        where = {"study": self.name, "scale": self.scale, "data": self.spec["data"]}
-        entries = [*self.spec["pretrainings"].values(), *self.spec["tasks"].values()]
-        sets = {e["dataset"] for e in entries if "dataset" in e}
-        data = {d: Job(f"data-{d}", "", {**where, "dataset": d}) for d in sorted(sets)}
-        pre: dict[str, Job] = {}
-        for name in self.pretrainings:
-            config = self.pretrain(name)
-            if config is not None:
-                needs = (data[self.spec["pretrainings"][name]["dataset"]].output,)
-                parameters = {**where, "pretraining": name}
-                pre[name] = Job(
-                    f"pretrain-{name}", "10_pretrain_contrastive", parameters, needs, (runs.run_id(config),)
-                )
-        down = [self._down_job(where, data, pre, cell) for cell in self._cells()]
-        ready = tuple(j.output for j in down)
-        figures = [
-            Job(f"figure-{n}", n, where, ready, tuple(sorted({r for j in down for r in j.makes})))
-            for n in self.spec["figures"]
-        ]
-        return [*data.values(), *pre.values(), *down, *figures]
-
-    def _cells(self) -> list[dict[str, Any]]:
-        """Return the filters of the downstream jobs: one a pretraining, one a pretraining and task, or one a run."""
-        per = lookup(
-            self.spec.get("job", "pretraining"), {k: k for k in ("pretraining", "task", "run")}, "job size"
-        )
-        cells = []
-        for source in self.pretrainings:
-            if per == "pretraining":
-                cells.append({"pretraining": source, "tasks": [], "experiments": [], "seeds": []})
-            elif per == "task":
-                cells += [
-                    {"pretraining": source, "tasks": [t], "experiments": [], "seeds": []} for t in self.tasks
-                ]
-            else:
-                cells += [
-                    {"pretraining": source, "tasks": [t], "experiments": [e], "seeds": [s]}
-                    for e in self.spec["experiments"]
-                    for t in self.tasks
-                    for s in self.spec["seeds"]
-                ]
-        return [c for c in cells if self.finetune(**c)]
-
-    def _down_job(self, where: dict, data: dict[str, Job], pre: dict[str, Job], cell: dict[str, Any]) -> Job:
-        name = "-".join(
-            ["finetune", cell["pretraining"], *cell["tasks"], *cell["experiments"], *map(str, cell["seeds"])]
-        )
-        tasks = cell["tasks"] or self.tasks
-        needs = {data[self.spec["tasks"][t]["dataset"]].output for t in tasks}
-        if cell["pretraining"] in pre:
-            needs.add(pre[cell["pretraining"]].output)
-        makes = tuple(runs.run_id(c) for c in self.finetune(**cell))
-        return Job(name, "20_finetune", {**where, **cell}, tuple(sorted(needs)), makes)
-
 
 def passes(config: dict[str, Any]) -> float:
     """Return how many images (pretraining: views) a run sends through the model in training; NaN if not known."""
-    images = config["data"].get("images") or cards.DATASETS[config["data"]["name"]].counts.get(
-        "train", float("nan")
-    )
+    images = config["data"].get("images") or cards.DATASETS[config["data"]["name"]].counts.get("train", float("nan"))
     views = 2 if config["kind"] == "pretrain" else config["fraction"]
     return views * images * config["recipe"]["epochs"]
 

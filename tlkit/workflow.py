@@ -8,12 +8,13 @@ import resource
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tlkit import check, paths, runs
-from tlkit.config import TlkitError, lookup, nearest
-from tlkit.studies import Job, Study
+from tlkit.config import TlkitError, lookup, nearest, short_hash
+from tlkit.studies import Study
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,73 @@ class UnknownParameterError(TlkitError, ValueError):
 
 class NotebookError(TlkitError, RuntimeError):
     """A cell of a notebook stopped with an error."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One node of the DAG: an executed notebook (or a data step) that makes some runs or figures."""
+
+    name: str
+    notebook: str  # stem of a notebook, or "" for a data step
+    parameters: dict[str, Any]
+    needs: tuple[str, ...] = ()
+    makes: tuple[str, ...] = field(default=())  # run ids
+
+    @property
+    def output(self) -> str:
+        """File name of the executed notebook (data steps: of their marker), which changes with what the job makes."""
+        return f"{self.name}-{short_hash([self.parameters, self.makes])}" + (".ipynb" if self.notebook else ".json")
+
+
+def jobs(study: Study) -> list[Job]:
+    """Return the DAG: data, pretrainings, downstream runs (grouped as `job` says), figures."""
+    where = {"study": study.name, "scale": study.scale, "data": study.spec["data"]}
+    entries = [*study.spec["pretrainings"].values(), *study.spec["tasks"].values()]
+    sets = {e["dataset"] for e in entries if "dataset" in e}
+    data = {d: Job(f"data-{d}", "", {**where, "dataset": d}) for d in sorted(sets)}
+    pre: dict[str, Job] = {}
+    for name in study.pretrainings:
+        config = study.pretrain(name)
+        if config is not None:
+            needs = (data[study.spec["pretrainings"][name]["dataset"]].output,)
+            parameters = {**where, "pretraining": name}
+            pre[name] = Job(f"pretrain-{name}", "10_pretrain_contrastive", parameters, needs, (runs.run_id(config),))
+    down = [_down_job(study, where, data, pre, cell) for cell in _cells(study)]
+    ready = tuple(j.output for j in down)
+    figures = [
+        Job(f"figure-{n}", n, where, ready, tuple(sorted({r for j in down for r in j.makes})))
+        for n in study.spec["figures"]
+    ]
+    return [*data.values(), *pre.values(), *down, *figures]
+
+
+def _cells(study: Study) -> list[dict[str, Any]]:
+    """Return the filters of the downstream jobs: one a pretraining, one a pretraining and task, or one a run."""
+    per = lookup(study.spec.get("job", "pretraining"), {k: k for k in ("pretraining", "task", "run")}, "job size")
+    cells = []
+    for source in study.pretrainings:
+        if per == "pretraining":
+            cells.append({"pretraining": source, "tasks": [], "experiments": [], "seeds": []})
+        elif per == "task":
+            cells += [{"pretraining": source, "tasks": [t], "experiments": [], "seeds": []} for t in study.tasks]
+        else:
+            cells += [
+                {"pretraining": source, "tasks": [t], "experiments": [e], "seeds": [s]}
+                for e in study.spec["experiments"]
+                for t in study.tasks
+                for s in study.spec["seeds"]
+            ]
+    return [c for c in cells if study.finetune(**c)]
+
+
+def _down_job(study: Study, where: dict, data: dict[str, Job], pre: dict[str, Job], cell: dict[str, Any]) -> Job:
+    name = "-".join(["finetune", cell["pretraining"], *cell["tasks"], *cell["experiments"], *map(str, cell["seeds"])])
+    tasks = cell["tasks"] or study.tasks
+    needs = {data[study.spec["tasks"][t]["dataset"]].output for t in tasks}
+    if cell["pretraining"] in pre:
+        needs.add(pre[cell["pretraining"]].output)
+    makes = tuple(runs.run_id(c) for c in study.finetune(**cell))
+    return Job(name, "20_finetune", {**where, **cell}, tuple(sorted(needs)), makes)
 
 
 def notebooks() -> dict[str, Path]:
@@ -62,7 +130,7 @@ def execute(name: str, parameters: dict[str, Any], output: Path) -> Path:
             kernel_name="python3",
             progress_bar=False,
             log_output=True,
-            extra_arguments=["--log-level=40"],  # else each kernel warns that it talks over TCP
+            extra_arguments=["--log-level=50"],  # else kernels warn that they talk over TCP and are shut down
         )
     except papermill.PapermillExecutionError as error:
         raise NotebookError(
@@ -77,7 +145,7 @@ def execute(name: str, parameters: dict[str, Any], output: Path) -> Path:
 
 def make_job(study: Study, name: str) -> Path:
     """Do one node of the study's DAG and return its output file."""
-    job = lookup(name, {j.name: j for j in study.jobs()}, "job")
+    job = lookup(name, {j.name: j for j in jobs(study)}, "job")
     output = study.folder / job.output
     if job.notebook:
         execute(job.notebook, job.parameters, output)
@@ -98,26 +166,44 @@ def figures(study: Study, cores: int = 0) -> None:
 
     Prints at the end how much of the CPU time the training steps took. Raises SystemExit with Snakemake's status.
     """
+    import torch
+
     cores = cores or check.cores()
     drop_stale(study)
     began, before = time.time(), _cpu()
     command = [
         sys.executable, "-m", "snakemake", "--snakefile", str(paths.REPO / "Snakefile"),
         "--directory", str(study.folder), "--cores", str(cores), "--rerun-triggers", "mtime", "--rerun-incomplete",
-        "--nolock", "--keep-going", "--quiet", "progress", "rules",
+        "--nolock", "--keep-going", "--quiet", "host", "progress", "reason", "rules",
+        "--resources", f"gpu={torch.cuda.device_count() or cores}",
         "--config", f"study={study.name}", f"scale={study.scale}", f"data={study.spec['data']}",
     ]  # fmt: skip
     study.folder.mkdir(parents=True, exist_ok=True)
-    status = subprocess.run(command, env=_environment(cores), check=False).returncode
+    status = _watch(study, subprocess.Popen(command, env=_environment()), cores)
     _account(study, began, _cpu() - before)
     if status:
         sys.exit(status)
 
 
+def _watch(study: Study, process: subprocess.Popen, cores: int, every: float = 30) -> int:
+    """Wait for the DAG and say now and then how far it is: what happens in a notebook is not seen outside."""
+    while True:
+        try:
+            return process.wait(every)
+        except subprocess.TimeoutExpired:
+            plan = study.plan()
+            states, left = plan["state"].value_counts(), plan.loc[plan["state"] != "done", "minutes"].sum()
+            print(
+                f"{states.get('done', 0)} of {len(plan)} runs done, {states.get('running', 0)} at work, about "
+                f"{left / cores:.0f} minutes of training left",
+                flush=True,
+            )
+
+
 def drop_stale(study: Study) -> list[Job]:
     """Take away the outputs of jobs whose runs, stores or figures are gone, so that the DAG makes them again."""
     stale = []
-    for job in study.jobs():
+    for job in jobs(study):
         output = study.folder / job.output
         if not output.exists():
             continue
@@ -139,7 +225,7 @@ def _still_there(study: Study, job: Job, output: Path) -> bool:
     return any(ours.items() <= s.items() and set(s["runs"]) <= set(job.makes) for s in sidecars)
 
 
-def _environment(cores: int) -> dict[str, str]:
+def _environment() -> dict[str, str]:
     """Return the environment of the DAG's processes: one thread each, for processes times threads fill the cores."""
     one = {k: "1" for k in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TLKIT_UNATTENDED")}
     keep = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "4000000000"}

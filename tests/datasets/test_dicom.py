@@ -33,9 +33,7 @@ def test_slices_are_ordered_by_position_whatever_the_file_names(tmp_path):
     samples, rejects = dicom.scan(trees.ct_series(tmp_path), CARD)
     assert rejects.empty and len(samples) == 90
     for _, series in samples.groupby("series"):
-        assert (series["position"].to_numpy() == 2.0 * np.arange(30)).all() and set(series["order"]) == {
-            "position"
-        }
+        assert (series["position"].to_numpy() == 2.0 * np.arange(30)).all() and set(series["order"]) == {"position"}
         values = [dicom.decode(tmp_path, series.iloc[[k]], CARD)[0][0][0, 0] for k in (0, 11, 29)]
         assert values == [0, 11, 29]
     assert samples.groupby("patient")["label"].unique().map(list).to_dict() == {

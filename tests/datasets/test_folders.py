@@ -74,9 +74,7 @@ def test_imagenet_labels_follow_the_mapping_and_val_is_halved(tmp_path, flat):
 def test_both_layouts_of_val_are_halved_alike(tmp_path):
     halves = []
     for flat in (True, False):
-        samples, _ = folders.scan(
-            trees.imagenet(tmp_path / str(flat), val=9, flat=flat), DATASETS["imagenet"]
-        )
+        samples, _ = folders.scan(trees.imagenet(tmp_path / str(flat), val=9, flat=flat), DATASETS["imagenet"])
         samples = samples[samples["split"] != "train"]
         halves.append(dict(zip(samples["path"].str.rsplit("/").str[-1], samples["split"], strict=True)))
     assert halves[0] == halves[1] and sorted(halves[0].values()).count("test") == 9

@@ -22,9 +22,7 @@ def test_slices_show_the_front_up_and_the_right_side_left(tmp_path):
     samples, _ = lits.scan(tmp_path, CARD)
     images, masks = lits.decode(tmp_path, samples, CARD)
     # x runs to the patient's right and y to the front: the last x is the left column, the last y the top row
-    assert (
-        images[2][0, 0] == volume[-1, -1, 2] and images[2].shape == (10, 12) and images[2].dtype == np.int16
-    )
+    assert images[2][0, 0] == volume[-1, -1, 2] and images[2].shape == (10, 12) and images[2].dtype == np.int16
     assert (masks[2] == mask[::-1, ::-1, 2].T).all() and masks[2].dtype == np.uint8
 
 
@@ -52,9 +50,7 @@ def test_scaled_values_are_hu(tmp_path):
     nib.save(image, tmp_path / "volume-0.nii")
     stored = nib.load(tmp_path / "volume-0.nii")
     samples, _ = lits.scan(tmp_path, CARD)
-    assert lits.decode(tmp_path, samples, CARD)[0][0][0, 0] == round(
-        float(np.asarray(stored.dataobj)[0, 0, 0])
-    )
+    assert lits.decode(tmp_path, samples, CARD)[0][0][0, 0] == round(float(np.asarray(stored.dataobj)[0, 0, 0]))
 
 
 def test_pairs_that_do_not_fit_are_rejected(tmp_path):

@@ -13,9 +13,7 @@ quick = settings(max_examples=40, deadline=None)
 
 def table(sizes, labels, split="") -> pd.DataFrame:
     """Return a table of patients p0, p1, ... with so many rows and such a label each."""
-    rows = [
-        (f"p{k}", label) for k, (n, label) in enumerate(zip(sizes, labels, strict=True)) for _ in range(n)
-    ]
+    rows = [(f"p{k}", label) for k, (n, label) in enumerate(zip(sizes, labels, strict=True)) for _ in range(n)]
     frame = pd.DataFrame(rows, columns=["patient", "label"])
     return frame.assign(id=[f"{i:05d}" for i in range(len(frame))], split=split)
 
@@ -44,9 +42,7 @@ def test_draws_do_not_depend_on_the_order_of_the_rows(frame, seed, random):
     order = list(frame.index)
     random.shuffle(order)
     moved = frame.loc[order]
-    pd.testing.assert_series_equal(
-        splits.assign(frame, seed=seed), splits.assign(moved, seed=seed).sort_index()
-    )
+    pd.testing.assert_series_equal(splits.assign(frame, seed=seed), splits.assign(moved, seed=seed).sort_index())
     for by in ("patient", "slice"):
         assert (splits.fraction(frame, 0.3, seed, by) == splits.fraction(moved, 0.3, seed, by)).all()
     n = len(frame) // 2

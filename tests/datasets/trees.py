@@ -22,9 +22,7 @@ def picture(path: Path, seed: int = 0, size: tuple[int, int] = (20, 16), mode: s
     return path
 
 
-def class_folders(
-    root: Path, classes=("a", "b"), parts=("Training", "Testing"), n: int = 4, mode: str = "L"
-) -> Path:
+def class_folders(root: Path, classes=("a", "b"), parts=("Training", "Testing"), n: int = 4, mode: str = "L") -> Path:
     for p, part in enumerate(parts):
         for c, name in enumerate(classes):
             for i in range(n):
@@ -73,9 +71,7 @@ def ct_header(series: str, k: int, patient: str = "P1", part: str = "THORAX", **
     return d
 
 
-def ct_series(
-    root: Path, series=(("s1", "P1", "THORAX"), ("s2", "P2", "BECKEN"), ("s3", "P3", "HEAD"))
-) -> Path:
+def ct_series(root: Path, series=(("s1", "P1", "THORAX"), ("s2", "P2", "BECKEN"), ("s3", "P3", "HEAD"))) -> Path:
     for name, patient, part in series:
         for k in range(SLICES):
             file = root / patient / name / f"IM{(7 * k) % SLICES:04d}"  # names say nothing about the order
@@ -84,9 +80,7 @@ def ct_series(
     return root
 
 
-def lits_pair(
-    root: Path, number: int, affine=None, mask=None, ending: str = ".nii"
-) -> tuple[np.ndarray, np.ndarray]:
+def lits_pair(root: Path, number: int, affine=None, mask=None, ending: str = ".nii") -> tuple[np.ndarray, np.ndarray]:
     """Write one volume [12,10,6] (x to the right, y to the front, z up) and its mask; return both arrays."""
     root.mkdir(parents=True, exist_ok=True)
     volume = np.random.default_rng(number).integers(-1000, 1000, (12, 10, 6), dtype=np.int16)

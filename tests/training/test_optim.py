@@ -144,8 +144,6 @@ def test_cosine_epoch_is_torchs_scheduler_stepped_once_an_epoch():  # jonske2025
 )
 @settings(max_examples=40, deadline=None)
 def test_rates_rise_to_the_peak_and_never_rise_again(steps, warmup, schedule, per_epoch):
-    rates = [
-        learning_rate(s, warmup + steps, 3.0, schedule, warmup, per_epoch) for s in range(warmup + steps)
-    ]
+    rates = [learning_rate(s, warmup + steps, 3.0, schedule, warmup, per_epoch) for s in range(warmup + steps)]
     assert all(0 < r <= 3.0 + 1e-12 for r in rates) and max(rates) == pytest.approx(3.0)
     assert rates[:warmup] == sorted(rates[:warmup]) and rates[warmup:] == sorted(rates[warmup:], reverse=True)

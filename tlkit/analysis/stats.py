@@ -29,9 +29,7 @@ def summarise(results: pd.DataFrame, by: Sequence[str] = (*PANEL, "pretraining")
     return values.agg(mean="mean", sd="std", n="size").reset_index()
 
 
-def pairwise(
-    results: pd.DataFrame, within: Sequence[str] = PANEL, order: Sequence[str] | None = None
-) -> pd.DataFrame:
+def pairwise(results: pd.DataFrame, within: Sequence[str] = PANEL, order: Sequence[str] | None = None) -> pd.DataFrame:
     """Compare every two pretrainings inside each group of `within`, one row a direction (a, b) and (b, a).
 
     Columns: `within`, SIDES (sd with ddof=1), delta_pct = (mean_a / mean_b - 1) * 100 (NaN where mean_b is

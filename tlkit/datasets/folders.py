@@ -64,9 +64,7 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
     if parts[0][0]:  # a tree with split folders: say what lies beside them
         known = {folder.name for _, folder in parts} | {KAGGLE.parts[0]}
         rejects += [
-            (p.name + "/", "folder is no split", "rule")
-            for p in visible(root)
-            if p.is_dir() and p.name not in known
+            (p.name + "/", "folder is no split", "rule") for p in visible(root) if p.is_dir() and p.name not in known
         ]
     samples = pd.DataFrame(rows, columns=["id", "path", "frame", "patient", "split", "label", "class"])
     samples = samples.sort_values("id", ignore_index=True).astype({"class": "category"})

@@ -57,9 +57,7 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
     return samples, pd.DataFrame(sorted(rejects), columns=["path", "reason", "kind"])
 
 
-def decode(
-    root: Path, rows: pd.DataFrame, card: DataCard
-) -> tuple[list[np.ndarray | str], list[np.ndarray | None]]:
+def decode(root: Path, rows: pd.DataFrame, card: DataCard) -> tuple[list[np.ndarray | str], list[np.ndarray | None]]:
     """Return (images int16 HU [H,W], masks uint8 [H,W] of 0, 1, 2) for the rows of one volume.
 
     Slices are axial and seen as radiologists do: front of the body up, its right side on the left. With

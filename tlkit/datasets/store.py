@@ -88,8 +88,7 @@ def open_store(path: Path | str) -> Store:
     path = Path(path)
     if not (path / "store.json").is_file():
         raise FileNotFoundError(
-            f"no finished store at {path} (expected store.json in it). "
-            "`tlkit.datasets.prepare(name, size)` builds one."
+            f"no finished store at {path} (expected store.json in it). `tlkit.datasets.prepare(name, size)` builds one."
         )
     masks = path / "masks.npy"
     return Store(

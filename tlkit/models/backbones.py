@@ -153,9 +153,7 @@ def pyramid_levels(encoder: nn.Module, size: int = 64) -> list[tuple[int, int]]:
         with torch.no_grad():
             maps = pyramid(encoder, torch.zeros(1, 3, size, size, device=first.device, dtype=first.dtype))
     except (AssertionError, RuntimeError) as error:  # ViTs of another fixed size, Inception
-        raise NoPyramidError(
-            f"{type(encoder).__name__} can't map an image of {size} pixels: {error}"
-        ) from error
+        raise NoPyramidError(f"{type(encoder).__name__} can't map an image of {size} pixels: {error}") from error
     finally:
         for module, mode in modes.items():
             module.training = mode

@@ -29,14 +29,27 @@ SHAPES: dict[str, np.ndarray] = {
     "disc": _polar(np.ones_like(TURN)),
     "star": _polar(0.62 + 0.38 * (1 - 2 * np.abs((TURN * 5 / (2 * np.pi)) % 1 - 0.5)) * 2 - 0.2),
     "crate": _corners((-0.8, -0.75), (0.8, -0.75), (0.8, 0.75), (-0.8, 0.75)),
-    "bird": _corners((-1, -0.1), (-0.55, -0.4), (-0.2, -0.25), (0.2, -0.9), (0.45, -0.2), (1, -0.45),
-                     (0.75, 0.1), (1, 0.4), (0.3, 0.35), (-0.3, 0.45), (-0.65, 0.1)),
+    "bird": _corners(
+        (-1, -0.1),
+        (-0.55, -0.4),
+        (-0.2, -0.25),
+        (0.2, -0.9),
+        (0.45, -0.2),
+        (1, -0.45),
+        (0.75, 0.1),
+        (1, 0.4),
+        (0.3, 0.35),
+        (-0.3, 0.45),
+        (-0.65, 0.1),
+    ),
     "flower": _polar(0.7 + 0.3 * np.cos(6 * TURN)),
-    "bottle": _corners((-0.18, -1), (0.18, -1), (0.2, -0.45), (0.5, -0.15), (0.5, 1),
-                       (-0.5, 1), (-0.5, -0.15), (-0.2, -0.45)),
+    "bottle": _corners(
+        (-0.18, -1), (0.18, -1), (0.2, -0.45), (0.5, -0.15), (0.5, 1), (-0.5, 1), (-0.5, -0.15), (-0.2, -0.45)
+    ),
     "arrow": _corners((-1, -0.3), (0.1, -0.3), (0.1, -0.8), (1, 0), (0.1, 0.8), (0.1, 0.3), (-1, 0.3)),
-    "fish": _corners((-1, -0.5), (-0.6, -0.1), (-0.1, -0.5), (0.5, -0.45), (1, 0), (0.5, 0.45),
-                     (-0.1, 0.5), (-0.6, 0.1), (-1, 0.5)),
+    "fish": _corners(
+        (-1, -0.5), (-0.6, -0.1), (-0.1, -0.5), (0.5, -0.45), (1, 0), (0.5, 0.45), (-0.1, 0.5), (-0.6, 0.1), (-1, 0.5)
+    ),
 }
 TEXTURES = {
     "striped": lambda u, v, f, p: np.sin(f * 9 * u + p),
@@ -121,9 +134,7 @@ def _clutter(picture: np.ndarray, rng: np.random.Generator, count: int) -> None:
         _blend(picture, _placed(outline, matrix, rng.uniform(0, pixels, 2), pixels), _random_colour(rng))
 
 
-def _surface(
-    kind: Kind, matrix: np.ndarray, centre: np.ndarray, pixels: int, rng: np.random.Generator
-) -> np.ndarray:
+def _surface(kind: Kind, matrix: np.ndarray, centre: np.ndarray, pixels: int, rng: np.random.Generator) -> np.ndarray:
     """Return the lit, textured surface [P, P, 3] of the object, to be cut out by its mask."""
     inverse = np.linalg.inv(matrix).astype(np.float32)
     line = np.arange(pixels, dtype=np.float32)
@@ -141,9 +152,7 @@ def _surface(
     return surface
 
 
-def photograph(
-    kind: Kind, pixels: int, rng: np.random.Generator
-) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+def photograph(kind: Kind, pixels: int, rng: np.random.Generator) -> tuple[np.ndarray, tuple[int, int, int, int]]:
     """Return one picture of a class, uint8 RGB [P, P, 3], and the object's box (x0, y0, x1, y1)."""
     picture = _background(rng, pixels)
     _clutter(picture, rng, int(rng.integers(0, 4)))

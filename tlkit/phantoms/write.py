@@ -195,9 +195,7 @@ def _affine(view: anatomy.View, flips: tuple[bool, bool, bool]) -> np.ndarray:
     return affine
 
 
-def write_lits(
-    root: Path, seed: int, volumes: int = 24, pixels: int = 96, slices: tuple[int, int] = (30, 40)
-) -> None:
+def write_lits(root: Path, seed: int, volumes: int = 24, pixels: int = 96, slices: tuple[int, int] = (30, 40)) -> None:
     """Write phantom liver CTs `volume-N.nii` (int16 HU), `segmentation-N.nii` (1 liver, 2 lesion), N from 0.
 
     About four in five livers have lesions. A few volumes are stored flipped, and their affine says so.
@@ -223,9 +221,7 @@ def write_lits(
 # --- ImageNet: photographs in folders of classes ---
 
 
-def write_imagenet(
-    root: Path, seed: int, classes: int = 10, train: int = 64, val: int = 20, pixels: int = 96
-) -> None:
+def write_imagenet(root: Path, seed: int, classes: int = 10, train: int = 64, val: int = 20, pixels: int = 96) -> None:
     """Write phantom photographs: `train/<wnid>/*.JPEG`, a flat `val/`, its solution and the synset mapping.
 
     `train` and `val` count pictures a class; the made-up wnids begin with n9.

@@ -88,9 +88,7 @@ def save_table(
     return [_file(base, "csv"), _file(base, "md"), sidecar]
 
 
-def _save_sidecar(
-    base: Path, runs: Iterable[str], notebook: str, caption: str, scale: str, phantom: bool
-) -> Path:
+def _save_sidecar(base: Path, runs: Iterable[str], notebook: str, caption: str, scale: str, phantom: bool) -> Path:
     content = {
         "caption": _full_caption(caption, scale, phantom),
         "phantom": phantom,

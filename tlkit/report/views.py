@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def image_grid(
-    images: Sequence, titles: Sequence[str] = (), masks: Sequence | None = None, columns: int = 8
-) -> Figure:
+def image_grid(images: Sequence, titles: Sequence[str] = (), masks: Sequence | None = None, columns: int = 8) -> Figure:
     """Draw images ([3,H,W] in [0,1], or [H,W] uint8/int16 as stored) in rows of `columns`, with their titles.
 
     `masks` ([H,W], 0 = background) of the first images are drawn as outlines: class 1 blue, class 2 orange.
@@ -45,9 +43,7 @@ def image_grid(
     return fig
 
 
-def curves(
-    histories: Mapping[str, pd.DataFrame], values: Sequence[str] = ("loss",), title: str = ""
-) -> Figure:
+def curves(histories: Mapping[str, pd.DataFrame], values: Sequence[str] = ("loss",), title: str = "") -> Figure:
     """Draw training values by epoch: one panel a value, one line a run (`histories`: its label -> its epochs).
 
     Runs whose label is a pretraining's name take its colour. A value that a run lacks is left out of its panel.

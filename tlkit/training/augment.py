@@ -105,9 +105,7 @@ def levels(
     return low, span
 
 
-def to_float(
-    images: torch.Tensor, window: tuple[float, float] | None = None, intensity: str = "range"
-) -> torch.Tensor:
+def to_float(images: torch.Tensor, window: tuple[float, float] | None = None, intensity: str = "range") -> torch.Tensor:
     """Return float32 [B, 1 or 3, H, W] in [0, 1] (channels_last) of a store's batch.
 
     `images`: uint8 [B, H, W] or [B, H, W, 3] (divided by 255), or int16 [B, H, W] in HU, clipped to

@@ -32,9 +32,7 @@ def contrastive_accuracy(z1: Tensor, z2: Tensor, group: int = 0) -> Tensor:
 def contrastive_logits(z1: Tensor, z2: Tensor, temperature: float, group: int = 0) -> tuple[Tensor, Tensor]:
     """Return cosine similarity / temperature [2N, 2 group], -inf to itself, and each row's positive."""
     if z1.shape != z2.shape or z1.ndim != 2:
-        raise ValueError(
-            f"expected two views of one shape [N,D], found {list(z1.shape)} and {list(z2.shape)}"
-        )
+        raise ValueError(f"expected two views of one shape [N,D], found {list(z1.shape)} and {list(z2.shape)}")
     with torch.autocast(z1.device.type, enabled=False):
         views = torch.stack([_gather(z1), _gather(z2)])
         views = F.normalize(views if views.dtype == torch.float64 else views.float(), dim=-1)

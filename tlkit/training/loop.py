@@ -114,9 +114,7 @@ def batches(order: np.ndarray, batch: int) -> list[np.ndarray]:
     return [order[i + first : i + first + share] for i in range(0, len(order) - batch + 1, batch)]
 
 
-def fit(
-    objective: Objective, recipe: Recipe, *, seed: int, folder: Path, device: torch.device | None = None
-) -> Fit:
+def fit(objective: Objective, recipe: Recipe, *, seed: int, folder: Path, device: torch.device | None = None) -> Fit:
     """Train `objective.model` and leave the selected weights in the model, read back from `folder/checkpoint`.
 
     Sees training and validation samples only. Resumes from `folder/checkpoint` where there is one, and then gives
@@ -191,9 +189,7 @@ def _epoch(
     start, cpu = time.perf_counter(), time.process_time()
     mine = batches(epoch_order(objective.size, seed, epoch), recipe.batch)
     lr = 0.0
-    for step, (positions, batch) in enumerate(
-        _progress(_fetched(objective, mine, device), mine, epoch, recipe)
-    ):
+    for step, (positions, batch) in enumerate(_progress(_fetched(objective, mine, device), mine, epoch, recipe)):
         lr = learning_rate(
             epoch * steps + step,
             recipe.epochs * steps,
@@ -231,9 +227,7 @@ def _epoch(
     }
 
 
-def _fetched(
-    objective: Objective, mine: list[np.ndarray], device: torch.device
-) -> Iterator[tuple[np.ndarray, tuple]]:
+def _fetched(objective: Objective, mine: list[np.ndarray], device: torch.device) -> Iterator[tuple[np.ndarray, tuple]]:
     """Yield batches on the device; on a GPU the next one is read while the current one computes."""
     if device.type == "cpu":
         for positions in mine:
@@ -278,9 +272,7 @@ def _distributed(model: nn.Module, device: torch.device) -> nn.Module:
         return model
     if device.type == "cuda":
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    return nn.parallel.DistributedDataParallel(
-        model, device_ids=[device.index] if device.type == "cuda" else None
-    )
+    return nn.parallel.DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
 
 
 def _share_buffers(model: nn.Module) -> None:

@@ -107,9 +107,7 @@ def build_optimizer(
     """
     params = [p for p in (model.parameters() if isinstance(model, nn.Module) else model) if p.requires_grad]
     if not params:
-        raise ConfigError(
-            "no parameter requires a gradient: everything is frozen, so there is nothing to train."
-        )
+        raise ConfigError("no parameter requires a gradient: everything is frozen, so there is nothing to train.")
     return lookup(name, OPTIMIZERS, "optimizer")(params, lr, weight_decay, momentum, exclude)
 
 

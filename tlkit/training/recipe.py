@@ -33,9 +33,7 @@ class Recipe:
     patience: int = 0  # epochs without a better validation value before stopping; 0 = never
     select: str = "best"  # best validation epoch | last, as published
     freeze: str = "none"  # none = fine-tuning | encoder = linear evaluation
-    bn: str | None = (
-        None  # of a frozen encoder: frozen (clean, the default) | adapt (as published); else train
-    )
+    bn: str | None = None  # of a frozen encoder: frozen (clean, the default) | adapt (as published); else train
     augment: Augment = field(default_factory=Augment)
     window: tuple[float, float] | None = None  # HU centre and width, CT only
     intensity: str = "range"  # range = one scale for all images | minmax = per image, as published
@@ -90,9 +88,7 @@ _published_seg = {**_published, "augment": AUGMENTS["segmentation_published"]}
 
 RECIPES: dict[str, Recipe] = {
     # Ours: the clean way, small enough for a laptop; studies override epochs, batch and learning rate.
-    "simclr": Recipe(
-        epochs=20, batch=128, lr=2e-3, augment=AUGMENTS["simclr"], warmup=1, select="last", window=WIDE
-    ),
+    "simclr": Recipe(epochs=20, batch=128, lr=2e-3, augment=AUGMENTS["simclr"], warmup=1, select="last", window=WIDE),
     "finetune": Recipe(epochs=10, batch=32, lr=1e-3, augment=AUGMENTS["finetune"], window=WIDE),
     "segment": Recipe(
         epochs=10,

@@ -75,12 +75,11 @@ def _check_keys(config: dict[str, Any]) -> None:
     _check_dict(config, "a config", keys, keys)
     _check_dict(config["data"], "config.data", DATA_KEYS, ("name", "size", "split"))
 
-
     lineval = config.get("mode") == "lineval"
     if config["kind"] == "finetune" and lineval != (config["recipe"].get("freeze") == "encoder"):
         raise ConfigError(
-            f"config.mode is '{config['mode']}' but recipe.freeze is '{config['recipe'].get('freeze')}': linear evaluation "
-            "freezes the encoder, fine-tuning does not."
+            f"config.mode is '{config['mode']}' but recipe.freeze is '{config['recipe'].get('freeze')}': linear "
+            "evaluation freezes the encoder, fine-tuning does not."
         )
 
 
@@ -147,9 +146,7 @@ def chosen_rows(data: dict[str, Any], table: pd.DataFrame, split: str) -> np.nda
                 len(part),
             )
         part = part[
-            part["id"].isin(
-                splits.take_count(part, min(data["images"], len(part)), seed=data["split"]["seed"])
-            )
+            part["id"].isin(splits.take_count(part, min(data["images"], len(part)), seed=data["split"]["seed"]))
         ]
     if part.empty:
         counts = table["split"].value_counts().to_dict()
@@ -226,9 +223,7 @@ def _evaluate(
     """Check the selected weights on the validation set, then touch the test set, once."""
     val = predict(model, job, Samples(store, chosen_rows(config["data"], table, "val")), recipe)
     found, logged = job.metrics(val), fitted.history[job.monitor].iloc[fitted.selected]
-    if not np.isclose(
-        found[job.monitor], logged, atol=1e-3 if pick_device().type != "cpu" else 1e-6, equal_nan=True
-    ):
+    if not np.isclose(found[job.monitor], logged, atol=1e-3 if pick_device().type != "cpu" else 1e-6, equal_nan=True):
         raise SelectionError(
             f"the selected epoch logged {job.monitor} {logged:.6f}, its weights give {found[job.monitor]:.6f}"
         )

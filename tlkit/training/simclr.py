@@ -18,9 +18,7 @@ class SimCLRModel(nn.Module):
         super().__init__()
         self.encoder = encoder
         width = encoder.num_features
-        self.projection = ProjectionHead(
-            width, width, 256 if published_head else 128, published=published_head
-        )
+        self.projection = ProjectionHead(width, width, 256 if published_head else 128, published=published_head)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.projection(self.encoder(images))

@@ -34,15 +34,11 @@ class Samples:
 class Supervised:
     """The objective of a task for the training loop: augmented training images, a task loss, validation metrics."""
 
-    def __init__(
-        self, model: nn.Module, task: Any, train: Samples, val: Samples | None, recipe: Recipe, seed: int
-    ):
+    def __init__(self, model: nn.Module, task: Any, train: Samples, val: Samples | None, recipe: Recipe, seed: int):
         self.model, self.task, self.train, self.val = model, task, train, val
         self.recipe, self.seed, self.size = recipe, seed, len(train)
         self.monitor = task.monitor if val is not None else None
-        self.labels = (
-            None if task.masks else torch.tensor(train.table["label"].to_numpy(), dtype=torch.long)
-        )
+        self.labels = None if task.masks else torch.tensor(train.table["label"].to_numpy(), dtype=torch.long)
 
     def fetch(self, positions: np.ndarray) -> tuple[torch.Tensor | None, ...]:
         images, masks = self.train.store.take(self.train.rows[positions])

@@ -87,9 +87,7 @@ class Segmentation:
         confusion = torch.bincount(code, minlength=len(guess) * n * n).view(len(guess), n, n)
         true, pred = confusion.sum(2), confusion.sum(1)
         both = confusion.diagonal(dim1=1, dim2=2)
-        return {
-            name: list(v.cpu().numpy()) for name, v in (("target", true), ("output", pred), ("overlap", both))
-        }
+        return {name: list(v.cpu().numpy()) for name, v in (("target", true), ("output", pred), ("overlap", both))}
 
     def metrics(self, kept: pd.DataFrame, full: bool = True) -> dict[str, float]:
         """Return Dice (and IoU if `full`) by case of each foreground class, their mean, and the other poolings."""
@@ -107,9 +105,7 @@ class Segmentation:
 TASKS = {"multiclass": Multiclass, "segmentation": Segmentation}
 
 
-def task(
-    kind: str, classes: tuple[str, ...], weights: tuple[float, ...] | None = None
-) -> Multiclass | Segmentation:
+def task(kind: str, classes: tuple[str, ...], weights: tuple[float, ...] | None = None) -> Multiclass | Segmentation:
     """Return the task of that kind for these class names; `weights` are the loss weights of the classes."""
     if weights is not None and len(weights) != len(classes):
         raise ConfigError(
@@ -155,9 +151,7 @@ def overlap_metrics(kept: pd.DataFrame, pooling: str, batch: int = 128) -> dict[
         "batch": lambda: np.arange(len(kept)) // batch,
     }
     pool = lookup(pooling, pools, "pooling")()
-    counts = np.stack([np.stack(kept[c].to_numpy()) for c in ("target", "output", "overlap")]).astype(
-        np.float64
-    )
+    counts = np.stack([np.stack(kept[c].to_numpy()) for c in ("target", "output", "overlap")]).astype(np.float64)
     n = pool.max() + 1 if len(pool) else 0
     summed = np.zeros((3, n, counts.shape[2]))
     np.add.at(summed, (slice(None), pool), counts)
