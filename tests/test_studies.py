@@ -15,7 +15,7 @@ from tlkit.datasets import MissingDataError
 from tlkit.studies import StudyError, load, merge, passes
 
 SCALES = [(n, s) for n in studies.names() for s in yaml.safe_load((paths.STUDIES / f"{n}.yaml").read_text())["scales"]]
-JOB_SIZES = ("pretraining", "task", "run")
+JOB_SIZES = ([], ["tasks"], ["experiments"], ["experiments", "tasks", "seeds"])
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def test_an_experiment_that_leads_nowhere_is_an_error(write_study, experiment, m
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"backbone": "resnet10", "job": "tasks"}, "unknown job size 'tasks'. Did you mean 'task'?"),
+        ({"backbone": "resnet10", "job": ["task"]}, "unknown part of a job 'task'. Did you mean 'tasks'?"),
         ({"tasks": {"R": {"recipe": {"epoch": 3}}}}, "unknown recipe field 'epoch'. Did you mean 'epochs'?"),
         ({"tasks": {"R": {"recipe": {"base": "finetun"}}}}, "unknown recipe 'finetun'. Did you mean 'finetune'?"),
     ],

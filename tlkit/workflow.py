@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -66,21 +67,13 @@ def jobs(study: Study) -> list[Job]:
 
 
 def _cells(study: Study) -> list[dict[str, Any]]:
-    """Return the filters of the downstream jobs: one a pretraining, one a pretraining and task, or one a run."""
-    per = lookup(study.spec.get("job", "pretraining"), {k: k for k in ("pretraining", "task", "run")}, "job size")
+    """Return the filters of the downstream jobs: one a pretraining, split further by what the study's `job` names."""
+    values = {"tasks": study.tasks, "experiments": list(study.spec["experiments"]), "seeds": study.spec["seeds"]}
+    split = {k: lookup(k, values, "part of a job") for k in study.spec.get("job", [])}
     cells = []
-    for source in study.pretrainings:
-        if per == "pretraining":
-            cells.append({"pretraining": source, "tasks": [], "experiments": [], "seeds": []})
-        elif per == "task":
-            cells += [{"pretraining": source, "tasks": [t], "experiments": [], "seeds": []} for t in study.tasks]
-        else:
-            cells += [
-                {"pretraining": source, "tasks": [t], "experiments": [e], "seeds": [s]}
-                for e in study.spec["experiments"]
-                for t in study.tasks
-                for s in study.spec["seeds"]
-            ]
+    for source, *chosen in product(study.pretrainings, *split.values()):
+        only = {k: [v] for k, v in zip(split, chosen, strict=True)}
+        cells.append({"pretraining": source, **dict.fromkeys(values, []), **only})
     return [c for c in cells if study.finetune(**c)]
 
 

@@ -144,7 +144,7 @@ def build_store(
                 part.mkdir()
                 _build(card, root, part, max_unreadable, workers, key, phantom)
                 part.rename(final)
-                _warn(open_store(final))
+                _tell(open_store(final))
         finally:
             shutil.rmtree(part, ignore_errors=True)
             lock.release()
@@ -297,11 +297,14 @@ def _disk_errors(part: Path) -> Iterator[None]:
         ) from error
 
 
-def _warn(store: Store) -> None:
+def _tell(store: Store) -> None:
+    """Say what was left out: a warning where files could not be read, a log line where a rule left them out."""
     n, m = store.meta["unreadable"], store.meta["left_out"]
-    if n or m:
-        warnings.warn(
-            f"{store.meta['name']}: {n} unreadable files and {m} files or slices left out by a rule; the "
-            f"reason of each is in {store.path / 'rejects.csv'}",
-            stacklevel=3,
-        )
+    text = (
+        f"{store.meta['name']}: {n} unreadable files and {m} files or slices left out by a rule; the "
+        f"reason of each is in {store.path / 'rejects.csv'}"
+    )
+    if n:
+        warnings.warn(text, stacklevel=3)
+    elif m:
+        log.info(text)
