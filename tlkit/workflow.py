@@ -73,7 +73,7 @@ def _cells(study: Study) -> list[dict[str, Any]]:
     cells = []
     for source, *chosen in product(study.pretrainings, *split.values()):
         only = {k: [v] for k, v in zip(split, chosen, strict=True)}
-        cells.append({"pretraining": source, **dict.fromkeys(values, []), **only})
+        cells.append({"pretraining": source, **{key: [] for key in values}, **only})
     return [c for c in cells if study.finetune(**c)]
 
 
