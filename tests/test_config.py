@@ -80,3 +80,26 @@ def test_an_unknown_parameter_names_the_nearest():
 def test_an_error_in_the_block_is_not_hidden_by_unread_parameters():
     with pytest.raises(ZeroDivisionError), Parameters(namespace(seed=1)):
         _ = 1 / 0
+
+
+def test_the_cell_that_reads_the_parameters_can_be_run_again():
+    """In JupyterLab the namespace fills up with what later cells make; only the parameters cell's names count."""
+    cells = [
+        "",
+        'study = "b"  # which\nseeds = [1]',
+        "import os\nx = 3",
+        "y = 4",
+        'study = "c"\nseeds = []',
+        "# Parameters\nlr = 1",
+    ]
+    namespace = {"In": cells, "Out": {}, "study": "c", "seeds": [], "x": 3, "y": 4, "lr": 1, "result": "made later"}
+    with Parameters(namespace) as p:
+        assert (p.study, p.seeds, p.lr) == ("c", [], 1)
+    with pytest.raises(UnreadParameterError, match=r"nothing reads: lr, seeds\."), Parameters(namespace) as p:
+        assert p.study == "c"
+
+
+def test_an_injected_name_that_the_notebook_does_not_know_is_an_error():
+    namespace = {"In": ["", "seed = 1", "# Parameters\nsede = 2", "import os"], "seed": 1, "sede": 2}
+    with pytest.raises(UnreadParameterError, match=r"sede\. Did you mean 'seed'"), Parameters(namespace) as p:
+        assert p.seed == 1

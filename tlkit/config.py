@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import hashlib
 import json
@@ -53,8 +54,8 @@ def short_hash(obj: Any) -> str:
 class Parameters:
     """A notebook's parameters, each of which must be read before the `with` block ends.
 
-    Built from `globals()` right behind the parameters cell: every public lower-case name that holds a plain value
-    (str, number, bool, None, list, dict) is a parameter, whether the cell set it or papermill injected it.
+    Built from `globals()` behind the parameters cell: what that cell set, or papermill's cell below it. In a plain
+    namespace without a history of cells, every public lower-case name that holds a plain value is a parameter.
     Raises UnreadParameterError at the end of the block for names that nobody read (a misspelt name, a
     setting without effect), before the run costs anything.
 
@@ -62,13 +63,13 @@ class Parameters:
     """
 
     PLAIN = (str, int, float, bool, list, dict, tuple, type(None))
-    NOT_OURS = frozenset({"In", "Out", "exit", "quit", "open", "get_ipython"})
 
     def __init__(self, namespace: Mapping[str, Any]):
+        chosen = _declared(namespace.get("In", [])) or set(namespace) - {"In", "Out"}
         self._values = {
             k: v
             for k, v in namespace.items()
-            if not k.startswith("_") and not k.isupper() and k not in self.NOT_OURS and isinstance(v, self.PLAIN)
+            if k in chosen and not k.startswith("_") and not k.isupper() and isinstance(v, self.PLAIN)
         }
         self._read: set[str] = set()
 
@@ -89,3 +90,27 @@ class Parameters:
                 f"parameters that nothing reads: {', '.join(unread)}.{hints} This notebook reads: "
                 f"{', '.join(sorted(self._read))}."
             )
+
+
+def _declared(cells: list[str]) -> set[str]:
+    """Return the names that the parameters cell (in all its versions) and papermill's injected cell set.
+
+    The parameters cell is the first that holds nothing but names set to literals; run again later, changed or not,
+    it shares names with its first version, which a reader's own scratch cells do not.
+    """
+    sets = [(cell, names) for cell in cells if (names := _literals(cell))]
+    first = sets[0][1] if sets else set()
+    ours = (names for cell, names in sets if names & first or cell.startswith("# Parameters"))
+    return set().union(*ours)
+
+
+def _literals(cell: str) -> set[str]:
+    """Return the names that a cell of literals sets; nothing for any other cell."""
+    names = set()
+    try:
+        for statement in ast.parse(cell).body:
+            ast.literal_eval(statement.value)
+            names |= {target.id for target in statement.targets}
+    except (SyntaxError, ValueError, AttributeError):
+        return set()
+    return names
