@@ -20,8 +20,9 @@ from torch import nn
 
 from tlkit import runs
 from tlkit.models import classifier
-from tlkit.training import checkpoint, loop
-from tlkit.training.loop import fit, process_group
+from tlkit.training import checkpoint
+from tlkit.training.loop import fit
+from tlkit.training.processes import process_group, rank
 from tlkit.training.recipe import Recipe
 from tlkit.training.run import chosen_rows, open_data, run
 from tlkit.training.supervised import Samples, Supervised, predict
@@ -135,7 +136,7 @@ class Bad(Supervised):
 
     def loss(self, model, batch, positions, epoch):
         self.step = getattr(self, "step", 0) + 1
-        bad = self.step == 6 and loop.rank() == 1
+        bad = self.step == 6 and rank() == 1
         return super().loss(model, batch, positions, epoch) * (float("nan") if bad else 1)
 
 

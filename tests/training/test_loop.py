@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tlkit.training import checkpoint, loop
-from tlkit.training.loop import DivergedError, autocast, batches, epoch_order, fit
+from tlkit.training.loop import DivergedError, batches, epoch_order, fit
 from tlkit.training.optim import learning_rate
+from tlkit.training.processes import autocast
 from tlkit.training.recipe import Recipe
 
 Usage = namedtuple("Usage", "total used free")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +20,16 @@ from tlkit.models.weights import read_tensors, save_weights
 from tlkit.progress import watched
 from tlkit.training import checkpoint
 from tlkit.training.optim import build_optimizer, learning_rate
+from tlkit.training.processes import (
+    autocast,
+    averaged,
+    barrier,
+    distributed,
+    pick_device,
+    rank,
+    share_buffers,
+    world_size,
+)
 from tlkit.training.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -55,47 +63,6 @@ class Fit:
     cpu_seconds: float
 
 
-def pick_device() -> torch.device:
-    """Return the accelerator of this process, or the CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
-    return torch.device("cpu")
-
-
-@contextlib.contextmanager
-def process_group() -> Iterator[tuple[int, int]]:
-    """Join the processes that torchrun started, if any; yield (rank, world size)."""
-    world = int(os.environ.get("WORLD_SIZE", 1))
-    if world == 1 or torch.distributed.is_initialized():
-        yield rank(), world_size()
-        return
-    device = pick_device()
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield rank(), world_size()
-    finally:
-        torch.distributed.destroy_process_group()
-
-
-def rank() -> int:
-    return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
-
-
-def world_size() -> int:
-    return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
-
-
-def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """Return the mixed-precision context: "auto" is bfloat16 (else float16) on a GPU, float32 on the CPU."""
-    if precision == "auto":
-        half = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float16"
-        precision = half if device.type == "cuda" else "float32"
-    dtype = getattr(torch, precision)
-    return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
-
-
 def epoch_order(n: int, seed: int, epoch: int) -> np.ndarray:
     """Return the order of the n training samples in one epoch; depends on seed and epoch alone."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
@@ -127,20 +94,20 @@ def fit(objective: Objective, recipe: Recipe, *, seed: int, folder: Path, device
     checkpoint.require_room(folder, model)
     steps = len(batches(np.arange(objective.size), recipe.batch))
     parts = _Parts(model, recipe, device)
-    trained = _distributed(model, device)
+    trained = distributed(model, device)
     state = _resume(folder, model, parts, device)
     for epoch in range(len(state.rows), recipe.epochs):
         if _out_of_patience(state, recipe):
             break
         row = _epoch(objective, trained, parts, recipe, seed, epoch, steps, device)
         model.eval()
-        _share_buffers(model)
+        share_buffers(model)
         row |= objective.validate()
         state.add(row, objective.monitor if recipe.select == "best" else None)
         if rank() == 0:
             _keep(folder, model, parts, state)
         _say(row, recipe)
-    _barrier()
+    barrier()
     model.load_state_dict(read_tensors(folder / BEST))
     history = pd.DataFrame(state.rows)
     return Fit(history, state.best_epoch, history["seconds"].sum(), history["cpu_seconds"].sum())
@@ -213,8 +180,8 @@ def _epoch(
         optimizer.zero_grad(set_to_none=True)
         losses[step] = loss.detach()
         if step % CHECK_EVERY == CHECK_EVERY - 1:
-            _check(_averaged(losses[: step + 1]), epoch, steps)
-    losses = _averaged(losses)
+            _check(averaged(losses[: step + 1]), epoch, steps)
+    losses = averaged(losses)
     _check(losses, epoch, steps)
     seconds = time.perf_counter() - start
     return {
@@ -265,35 +232,6 @@ def _check(losses: torch.Tensor, epoch: int, steps: int) -> None:
             f"the loss became {float(losses[step])} at step {epoch * steps + step + 1} (epoch {epoch + 1}). The last "
             "good epoch is kept. Lower recipe.lr, raise recipe.warmup, or set recipe.precision to float32."
         )
-
-
-def _distributed(model: nn.Module, device: torch.device) -> nn.Module:
-    if world_size() == 1:
-        return model
-    if device.type == "cuda":
-        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    return nn.parallel.DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
-
-
-def _share_buffers(model: nn.Module) -> None:
-    """Give all processes the BatchNorm statistics of rank 0, whose weights are the ones that are kept."""
-    if world_size() > 1:
-        for buffer in model.buffers():
-            torch.distributed.broadcast(buffer, 0)
-
-
-def _averaged(losses: torch.Tensor) -> torch.Tensor:
-    """Return the mean over the processes, so that all of them see a bad loss, and stop, at the same step."""
-    if world_size() == 1:
-        return losses
-    losses = losses.clone()
-    torch.distributed.all_reduce(losses)
-    return losses / world_size()
-
-
-def _barrier() -> None:
-    if world_size() > 1:
-        torch.distributed.barrier()
 
 
 def _resume(folder: Path, model: nn.Module, parts: _Parts, device: torch.device) -> _State:

@@ -19,7 +19,8 @@ from tlkit.datasets.store import Store, open_store
 from tlkit.models.backbones import backbone, initial_weights
 from tlkit.models.heads import freeze
 from tlkit.models.weights import LoadReport, load_encoder, save_weights, weights_hash
-from tlkit.training.loop import Fit, fit, pick_device, process_group, rank
+from tlkit.training.loop import Fit, fit
+from tlkit.training.processes import pick_device, process_group, rank
 from tlkit.training.recipe import Recipe
 from tlkit.training.simclr import Contrastive, SimCLRModel
 from tlkit.training.supervised import Samples, Supervised, predict

@@ -12,7 +12,7 @@ from torch import nn
 
 from tlkit.datasets.store import Store
 from tlkit.training.augment import AUGMENTS, augment, to_float
-from tlkit.training.loop import autocast, rank, world_size
+from tlkit.training.processes import autocast, rank, world_size
 from tlkit.training.recipe import Recipe
 
 
