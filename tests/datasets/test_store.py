@@ -219,7 +219,8 @@ def test_prepare_and_identity_of_real_files(tmp_path, monkeypatch):
 
 
 def test_prepare_and_identity_of_a_phantom():
-    write = pytest.importorskip("tlkit.phantoms.write")
+    from tlkit.phantoms import write
+
     phantom = {"seed": 1, "classes": 2, "train": 2, "val": 2, "pixels": 32}
     opened = open_store(prepare("imagenet", 8, phantom=phantom))
     assert opened.table["split"].value_counts().to_dict() == {"train": 4, "val": 2, "test": 2}
