@@ -74,6 +74,7 @@ def environment(device: str = "cpu") -> dict[str, Any]:
     for name in PACKAGES:
         with contextlib.suppress(ModuleNotFoundError):
             versions[name] = version(name)
+    tree = commit()
     gpu = torch.cuda.get_device_name() if device.startswith("cuda") else None
     return {
         "packages": versions,
@@ -82,25 +83,26 @@ def environment(device: str = "cpu") -> dict[str, Any]:
         "host": socket.gethostname(),
         "device": gpu or platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
-        "commit": commit(),
+        "commit": {"id": tree["commit"], "dirty": tree["dirty"]},
     }
 
 
 def commit() -> dict[str, Any]:
-    """Return the git commit of the project and whether the working tree differs from it."""
-
-    def git(*args: str) -> str:
-        return subprocess.run(["git", *args], cwd=paths.REPO, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return {"id": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "-uno"))}
-    except (OSError, subprocess.CalledProcessError):
-        return {"id": "unknown", "dirty": True}
+    """Return {"commit": hash, "dirty": whether the tree differs from it}; "unknown" and None outside git."""
+    if (paths.REPO / ".git").exists() and shutil.which("git"):
+        git = ["git", "-C", str(paths.REPO)]
+        head, changes = (
+            subprocess.run([*git, *command], capture_output=True, text=True, check=False)
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain"])
+        )
+        if head.returncode == 0 and changes.returncode == 0:
+            return {"commit": head.stdout.strip(), "dirty": bool(changes.stdout.strip())}
+    return {"commit": "unknown", "dirty": None}
 
 
 def state(rid: str) -> str:
     """Return "done", "running", "failed", "interrupted" or "missing" for the run `rid`."""
-    if (folder(rid) / "metrics.json").exists():
+    if state_is_done(rid):
         return "done"
     partial = folder(rid + PARTIAL)
     if not partial.exists():

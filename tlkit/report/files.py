@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from tlkit import __version__, paths
 from tlkit.report.style import STYLE, mark_phantom
+from tlkit.runs import commit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,19 +101,6 @@ def _save_sidecar(base: Path, runs: Iterable[str], notebook: str, caption: str, 
     with _replacing(_file(base, "json")) as temp:
         temp.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return _file(base, "json")
-
-
-def commit() -> dict[str, Any]:
-    """Return {"commit": hash, "dirty": whether the tree differs from it}; "unknown" and None outside git."""
-    if (paths.REPO / ".git").exists() and shutil.which("git"):
-        git = ["git", "-C", str(paths.REPO)]
-        head, changes = (
-            subprocess.run([*git, *command], capture_output=True, text=True, check=False)
-            for command in (["rev-parse", "HEAD"], ["status", "--porcelain"])
-        )
-        if head.returncode == 0 and changes.returncode == 0:
-            return {"commit": head.stdout.strip(), "dirty": bool(changes.stdout.strip())}
-    return {"commit": "unknown", "dirty": None}
 
 
 def _full_caption(caption: str, scale: str, phantom: bool) -> str:
