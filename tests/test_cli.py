@@ -27,6 +27,8 @@ def tiny_study(monkeypatch):
             "imagenet": {"seed": 1, "classes": 3, "train": 16, "val": 14, "pixels": 32},
             "radnet": {"seed": 1, "series": 7, "pixels": 24, "slices": [30, 31]},
             "lits": {"seed": 1, "volumes": 5, "pixels": 32, "slices": [30, 31]},
+            "brats": {"seed": 1, "patients": 3, "pixels": 24, "slices": 16},
+            "chestxray": {"seed": 1, "patients": 10, "pixels": 24},
         }
         return study
 
@@ -107,7 +109,10 @@ def test_plan_counts_runs_and_minutes(capsys):
 
 def test_plan_needs_no_data(capsys):
     assert main(["plan", "--scale", "paper"]) == 0
-    assert "Data that are not there: imagenet, lits, radnet. `python -m tlkit data`" in capsys.readouterr().out
+    assert (
+        "Data that are not there: brats, chestxray, imagenet, lits, radnet. `python -m tlkit data`"
+        in capsys.readouterr().out
+    )
 
 
 def test_status_lists_runs(capsys):
@@ -127,10 +132,10 @@ def test_data_make_writes_phantoms_and_stores(tiny_study, capsys, caplog):
     with caplog.at_level("INFO", logger="tlkit.datasets.store"):
         assert main(["data", "make", "--scale", "smoke"]) == 0
     assert re.search(r"radnet: 0 unreadable files and 13 files or slices left out by a rule", caplog.text)
-    stores = capsys.readouterr().out.split()
-    assert sorted(s.split("-phantom-")[0].rsplit("/", 1)[1] for s in stores) == ["imagenet", "lits", "radnet"]
+    stores, study_sets = capsys.readouterr().out.split(), {"imagenet", "lits", "radnet", "brats", "chestxray"}
+    assert sorted(s.split("-phantom-")[0].rsplit("/", 1)[1] for s in stores) == sorted(study_sets)
     assert all((paths.store_root() / s / "store.json").exists() for s in stores)
-    assert len(list(paths.phantom_root().glob("*/phantom.json"))) == 3
+    assert len(list(paths.phantom_root().glob("*/phantom.json"))) == len(study_sets)
 
 
 def test_run_does_what_the_config_says(data, write_config, config, capsys):
@@ -192,7 +197,7 @@ def test_missing_data(capsys, argv):
         ({"recipe": {"epochs": 0}}, "ConfigError: recipe.epochs: expected 1 or more, found 0"),
         ({"data": {"phantom": {"writer": "imagenet", "seed": 1, "version": 0}}}, "DataChangedError: data set"),
         ({"data": {"name": "covid-ct", "phantom": {"seed": 1}}}, "ConfigError: 'covid-ct' has no phantom."),
-        ({"data": {"split": {"val": 0.7, "test": 0.7}}}, "ConfigError: val and test are shares"),
+        ({"data": {"split": {"val": 0.7, "test": 0.7}}}, "ConfigError: val and test are two shares"),
     ],
 )
 def test_a_config_that_cannot_be_run(data, write_config, capsys, changes, message):
@@ -231,7 +236,7 @@ def test_a_run_that_another_process_does(data, write_config, capsys):
 def test_a_disk_too_small_for_phantoms(tiny_study, monkeypatch, capsys):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10, 9, 1))
     err = error_of(capsys, "data", "make", "--scale", "smoke")
-    assert err.startswith("DiskSpaceError: phantom imagenet needs about ") and "TLKIT_RUNS" in err
+    assert err.startswith("DiskSpaceError: phantom brats needs about ") and "TLKIT_RUNS" in err
 
 
 def test_a_disk_too_small_for_a_run(data, write_config, monkeypatch, capsys):

@@ -9,12 +9,16 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tlkit import paths, runs, studies, workflow
-from tlkit.config import UnknownNameError
+from tlkit import paths, runs, studies, studyfile, workflow
+from tlkit.config import ConfigError, UnknownNameError
 from tlkit.datasets import MissingDataError
-from tlkit.studies import StudyError, load, merge, passes
+from tlkit.studies import load, passes
+from tlkit.studyfile import StudyError, merge
+from tlkit.training.recipe import RECIPES
+from tlkit.training.run import CONFIG_KEYS
 
-SCALES = [(n, s) for n in studies.names() for s in yaml.safe_load((paths.STUDIES / f"{n}.yaml").read_text())["scales"]]
+FILES = {name: yaml.safe_load((paths.STUDIES / f"{name}.yaml").read_text()) for name in studyfile.names()}
+SCALES = [(name, scale) for name, file in FILES.items() for scale in file["scales"]]
 JOB_SIZES = ([], ["tasks"], ["experiments"], ["experiments", "tasks", "seeds"])
 
 
@@ -57,29 +61,29 @@ def test_every_study_loads_at_every_scale(any_data, name, scale):
     study = load(name, scale)
     configs = study.configs()
     assert len({runs.run_id(c) for c in configs}) == len(configs)
-    seeds = len(study.spec["seeds"])
-    cells = sum(
-        len(e.get("tasks", study.tasks)) * len(e.get("pretrainings", study.pretrainings))
-        for e in study.spec["experiments"].values()
-    )
+    cells = set()
+    for e in study.spec["experiments"].values():
+        how = (e["mode"], e.get("fraction"), str(e.get("recipe")))
+        axes = (e.get("tasks", study.tasks), e.get("pretrainings", study.pretrainings))
+        cells |= set(product([how], *axes, e.get("seeds", study.spec["seeds"])))
     pretrainings = [p for p in study.pretrainings if study.spec["pretrainings"][p]]
-    assert len(configs) == len(pretrainings) + cells * seeds
+    assert len(configs) == len(pretrainings) + len(cells)
     assert [c["kind"] for c in configs[: len(pretrainings)]] == ["pretrain"] * len(pretrainings)
     assert study.plan()["minutes"].gt(0).all()
-    assert {c["data"]["size"] for c in configs} == {study.spec["size"]}
+    assert {d["size"] for c in configs for d in runs.corpora(c)} == {study.spec["size"]}
 
 
 def test_the_first_study_is_the_papers_cross_product():
     study = load("boundaries")
-    configs = study.configs()
-    kinds = pd.Series([c.get("mode", "pretrain") for c in configs]).value_counts().to_dict()
+    configs = study.finetune(experiments=["E1", "E4"])
+    kinds = pd.Series([c["mode"] for c in configs]).value_counts().to_dict()
     seeds = len(study.spec["seeds"])
-    assert kinds == {"pretrain": 3, "finetune": 4 * 3 * seeds, "lineval": 3 * 3 * seeds}
+    assert kinds == {"finetune": 4 * 5 * seeds, "lineval": 3 * 5 * seeds}
     frozen = {c["recipe"]["freeze"] for c in configs if c.get("mode") == "lineval"}
     assert frozen == {"encoder"} and {c["recipe"]["bn"] for c in configs if c.get("mode") == "lineval"} == {"frozen"}
     scratch = [c for c in configs if c["pretraining"] == "scratch"]
     assert {c["weights"] for c in scratch} == {None} and {c["mode"] for c in scratch} == {"finetune"}
-    parents = {runs.run_id(study.pretrain(p)) for p in study.pretrainings[1:]}
+    parents = {runs.run_id(study.pretrain(p)) for p in ("imagenet", "radnet", "radnet12m")}
     assert {c["weights"]["run"] for c in configs if c.get("weights")} == parents
 
 
@@ -88,10 +92,88 @@ def test_the_paper_scale_has_the_published_values(any_data):
     assert not study.phantom and study.spec["backbone"] == "resnet50" and study.spec["size"] == 256
     for name in study.pretrainings[1:]:
         recipe = study.pretrain(name)["recipe"]
-        assert (recipe["epochs"], recipe["batch"], recipe["optimizer"], recipe["lr"]) == (100, 4096, "lars", 4.8)
+        assert recipe["epochs"] == (50 if name.startswith("mixed") else 100)
+        assert (100, recipe["batch"], recipe["optimizer"], recipe["lr"]) == (100, 4096, "lars", 4.8)
     linear = next(c for c in study.finetune("imagenet", ["R"]) if c["mode"] == "lineval")
     assert linear["recipe"]["bn"] == "adapt" and linear["recipe"]["lr"] == 0.01 and linear["recipe"]["batch"] == 4096
     assert study.plan()["minutes"].sum() > 60 * 100
+
+
+def test_the_paper_scale_has_every_published_subset(any_data):  # jonske2025 2.3
+    study = load("boundaries", "paper")
+    configs = {c["task"]: c for c in study.finetune("imagenet", experiments=["E2"], seeds=[42])}
+    whole = {c["task"]: c for c in study.finetune("imagenet", experiments=["E1"], seeds=[42])}
+    shares = {"S": 0.1, "M": 0.5, "XS": 0.01, "XXS": 0.001, "": 1.0}
+    parts = {"BraTS": "MS", "CX8": "MS", "LiTS": "MS", "I1k": ("S", "XS"), "R": ("S", "XS", "XXS")}
+    parts |= {"I100": ("", "S", "XS"), "I10": ("", "S", "XS")}
+    assert set(configs) == {f"{task}{size}" for task, sizes in parts.items() for size in sizes} and len(configs) == 17
+    for task, sizes in parts.items():
+        parent = whole.get(task, whole["I1k"])
+        for size in sizes:
+            config = configs[f"{task}{size}"]
+            assert config["fraction"] == shares[size] and config["data"]["name"] == parent["data"]["name"]
+            if task in ("BraTS", "CX8", "LiTS"):
+                assert config["recipe"] == parent["recipe"] and config["data"]["fraction_by"] == "slice"
+            else:
+                assert config["recipe"]["lr"] == RECIPES[f"{task}{size}_published"].lr != parent["recipe"]["lr"]
+    assert [configs[t]["data"]["classes"] for t in ("I100S", "I10XS")] == [{"every": 10}, {"every": 100}]
+    assert passes(configs["I100S"]) == pytest.approx(100 * 0.1 * 1_281_167 / 10)
+    assert whole["CX8"]["data"]["split"] == {"val": 0.1, "test": 0.2, "seed": 42, "by": "image"}
+
+
+def test_pretraining_on_both_corpora_and_for_equal_steps():
+    study = load("boundaries")
+    first, second, larger = map(study.pretrain, ("imagenet", "radnet", "radnet12m"))
+    assert all(set(c) == set(CONFIG_KEYS["pretrain"]) for c in (first, second, larger))
+    together, after, equal = map(study.pretrain, ("mixed_together", "mixed_sequential", "radnet12m_equal_steps"))
+    assert together["data"] == [first["data"], second["data"]] and "weights" not in together
+    assert passes(together) == 2 * together["recipe"]["epochs"] * sum(c["data"]["images"] for c in (first, second))
+    assert after["data"] == second["data"] and after["weights"] == {"run": runs.run_id(first)}
+    assert study.lineage("mixed_sequential") == [first, after] and study.lineage("scratch") == []
+    assert equal["data"] == larger["data"] and equal["recipe"] == larger["recipe"]
+    assert passes(equal) == passes(second) < passes(larger)
+    assert study.corpora("mixed_together") == ["imagenet", "radnet"] and study.corpora("scratch") == []
+
+
+def test_a_run_of_two_experiments_is_done_once_and_counts_in_both():
+    study = load("boundaries")
+    ids = [[runs.run_id(c) for c in study.finetune("radnet", ["R"], [e], [1])] for e in ("E4", "E8")]
+    assert ids[0] == ids[1] and len(ids[0]) == 1
+    assert [runs.run_id(c) for c in study.finetune()].count(ids[0][0]) == 1
+    plan = study.plan()
+    assert plan["run"].is_unique and plan.set_index("run")["experiment"][ids[0][0]] == "E4"
+    done(study.finetune("radnet", ["R"], ["E4"], [1])[0], {"accuracy": 0.5})
+    assert set(study.results()["experiment"]) == {"E4", "E8", "E4_equal_steps"}
+
+
+def test_an_experiment_has_its_own_seeds(write_study):
+    write_study(seeds=[1, 2], experiments={"E2": {"seeds": [1, 9]}})
+    study = load("mine", "paper", "phantom")
+    assert study.seeds == [1, 2, 9]
+    assert {c["seed"] for c in study.finetune(experiments=["E1"])} == {1, 2}
+    assert {c["seed"] for c in study.finetune(experiments=["E2"])} == {1, 9}
+    assert study.finetune(experiments=["E1"], seeds=[9]) == []
+    assert {c["task"] for c in study.finetune(seeds=[9])} == set(study.spec["experiments"]["E2"]["tasks"])
+    with pytest.raises(UnknownNameError, match=r"unknown seed '3'\..* Allowed: 1, 2, 9"):
+        study.finetune(seeds=[3])
+
+
+def test_an_entry_of_another_follows_it_at_every_scale(write_study):
+    write_study(
+        tasks={
+            "half": {"of": "R", "fraction": 0.5, "recipe": {"epochs": 3}},
+            "small": {"of": "half", "images": 9},
+        }
+    )
+    for scale in ("quick", "smoke"):
+        tasks = load("mine", scale).spec["tasks"]
+        assert {k: tasks["half"][k] for k in ("dataset", "classes", "images")} == {
+            k: tasks["R"][k] for k in ("dataset", "classes", "images")
+        }
+        assert tasks["half"]["recipe"] == {**tasks["R"]["recipe"], "epochs": 3} == tasks["small"]["recipe"]
+        assert (tasks["small"]["fraction"], tasks["small"]["images"]) == (0.5, 9)
+    paper = load("mine", "paper", "phantom").spec["tasks"]
+    assert "images" not in paper["I100S"] and paper["I100S"]["classes"] == {"every": 10}  # null reaches through
 
 
 def test_an_experiment_changes_share_and_recipe_of_a_task(any_data):
@@ -119,7 +201,7 @@ def test_a_filter_keeps_to_the_tasks_and_pretrainings_of_each_experiment(write_s
         (lambda: load("boundaries", "smoke", "phantoms"), "unknown kind of data 'phantoms'. Did you mean 'phantom'?"),
         (lambda: load("boundaries").finetune(tasks=["Lits"]), "unknown task 'Lits'. Did you mean 'LiTS'?"),
         (lambda: load("boundaries").finetune("radnet12"), "unknown pretraining 'radnet12'. Did you mean 'radnet12m'?"),
-        (lambda: load("boundaries").finetune(experiments=["E2"]), "unknown experiment 'E2'. Did you mean"),
+        (lambda: load("boundaries").finetune(experiments=["E3"]), "unknown experiment 'E3'. Did you mean"),
         (lambda: load("boundaries").pretrain("imagenett"), "unknown pretraining 'imagenett'. Did you mean 'imagenet'?"),
         (lambda: load("boundaries").phantom_parameters("brain"), "unknown phantom of this study 'brain'"),
     ],
@@ -139,9 +221,35 @@ def test_an_unknown_name_gets_the_nearest(call, message):
     ],
 )
 def test_a_key_that_nothing_reads_is_an_error(write_study, changes, message):
-    assert load("mine").tasks == ["R", "LiTS", "I1k"]
+    assert load("mine").tasks[:3] == ["R", "LiTS", "I1k"]
     write_study(**changes)
     with pytest.raises(StudyError, match=re.escape(message)):
+        load("mine")
+
+
+@pytest.mark.parametrize(
+    ("part", "entry", "message"),
+    [
+        ("pretrainings", {"corpora": ["imagenet"], "dataset": "radnet"}, "mine: `corpora` already says which images"),
+        ("pretrainings", {"corpora": ["scratch"]}, "unknown corpus (mine.yaml, pretrainings, mine) 'scratch'"),
+        (
+            "pretrainings",
+            {"of": "radnet", "after": "scratch"},
+            "unknown earlier pretraining (mine.yaml, pretrainings, ",
+        ),
+        (
+            "pretrainings",
+            {"of": "radnet", "after": "mine"},
+            "unknown earlier pretraining (mine.yaml, pretrainings, min",
+        ),
+        ("pretrainings", {"of": "mine"}, "unknown earlier entry (mine.yaml, pretrainings, mine) 'mine'"),
+        ("tasks", {"of": "Lits"}, "unknown earlier entry (mine.yaml, tasks, mine) 'Lits'. Did you mean 'LiTS'?"),
+        ("tasks", {"recipe": {"base": "finetune"}}, "mine.yaml, tasks, mine: lacks a dataset"),
+    ],
+)
+def test_an_entry_without_images_of_its_own_names_others_that_come_before(write_study, part, entry, message):
+    write_study(**{part: {"mine": entry}})
+    with pytest.raises(ConfigError if "unknown" not in message else UnknownNameError, match=re.escape(message)):
         load("mine")
 
 
@@ -150,7 +258,7 @@ def test_a_key_that_nothing_reads_is_an_error(write_study, changes, message):
     [
         ({"mode": "linevl"}, "unknown mode 'linevl'. Did you mean 'lineval'?"),
         ({"tasks": ["Lits"]}, "unknown task 'Lits'. Did you mean 'LiTS'?"),
-        ({"recipes": {"I1": {}}}, "unknown task 'I1'. Did you mean 'I1k'?"),
+        ({"recipes": {"Bratz": {}}}, "unknown task 'Bratz'. Did you mean 'BraTS'?"),
         ({"pretrainings": ["imagnet"]}, "unknown pretraining 'imagnet'. Did you mean 'imagenet'?"),
     ],
 )
@@ -275,6 +383,15 @@ def test_a_downstream_job_waits_for_its_data_and_its_pretraining(size):
             assert needed and needed <= {by_output[n].name for n in job.needs}
 
 
+def test_a_pretraining_waits_for_all_its_corpora_and_for_the_one_before():
+    jobs = workflow.jobs(load("boundaries", "smoke"))
+    names = {j.output: j.name for j in jobs}
+    needs = {j.name: {names[n] for n in j.needs} for j in jobs if j.name.startswith("pretrain-")}
+    assert needs["pretrain-mixed_together"] == {"data-imagenet", "data-radnet"}
+    assert needs["pretrain-mixed_sequential"] == {"data-radnet", "pretrain-imagenet"}
+    assert needs["pretrain-radnet"] == {"data-radnet"}
+
+
 @pytest.mark.parametrize("changes", [{"seeds": [42, 7]}, {"tasks": {"R": {"recipe": {"lr": 0.5}}}}, {"size": 40}])
 def test_an_output_gets_another_name_when_its_runs_change(changes):
     before, study = load("boundaries", "smoke"), load("boundaries", "smoke")
@@ -295,11 +412,12 @@ def test_headline_is_what_the_papers_figures_show():
     for config in study.finetune("imagenet"):
         done(config, metrics)
     done(study.pretrain("imagenet"), {"loss": 1.0})
-    found = study.headline()
+    found = study.headline()[lambda f: f["experiment"].isin(["E1", "E4"])]
     shown = found.groupby("task")["metric"].unique().map(sorted).to_dict()
-    assert shown == {"R": ["accuracy"], "I1k": ["accuracy"], "LiTS": ["dice_1", "dice_2"]}
+    dice = ["dice_1", "dice_2"]
+    assert shown == {"R": ["accuracy"], "I1k": ["accuracy"], "CX8": ["auc"], "LiTS": dice, "BraTS": dice}
     assert set(found["experiment"]) == {"E1", "E4"} and set(found["study"]) == {"boundaries"}
-    assert len(found) == 2 * len(study.spec["seeds"]) * 4  # experiments, seeds, metrics
+    assert len(found) == 2 * len(study.spec["seeds"]) * 7  # experiments, seeds, metrics
     assert "loss" not in set(study.results()["metric"])
 
 
@@ -325,3 +443,20 @@ def test_run_all_does_each_pretraining_before_its_runs(monkeypatch):
     configs = study.finetune("radnet", ["R"], seeds=[42])
     assert studies.run_all(configs, study) == [runs.run_id(c) for c in configs]
     assert order == ["radnet", "finetune", "lineval"]
+    order.clear()
+    studies.run_all(study.finetune("mixed_sequential", ["R"]), study)
+    assert order == ["imagenet", "mixed_sequential", "finetune"]
+
+
+def test_a_data_set_may_have_its_own_split_and_regions_name_their_dice(write_study):
+    brats = {"dataset": "brats", "recipe": {"base": "segment", "window": [2000, 4000], "class_weights": [1, 5, 5, 5]}}
+    write_study(tasks={"B": brats}, phantoms={"brats": {"seed": 1}}, splits={"brats": {"val": 3, "test": 4}})
+    study = load("mine")
+    assert study.data({"dataset": "brats"})["split"] == {"val": 3, "test": 4, "seed": 0}
+    assert study.data({"dataset": "lits"})["split"] == study.spec["split"]
+    names = study.names()
+    assert names["B/dice_1"] == "Dice, enhancing tumour" and names["B/dice_2"] == "Dice, whole tumour"
+    assert names["B/dice_3"] == "Dice, tumour core" and names["LiTS/dice_2"] == "Dice, lesion"
+    write_study(splits={"brat": {"val": 3}})
+    with pytest.raises(UnknownNameError, match=r"unknown data set 'brat'. Did you mean 'brats'"):
+        load("mine")

@@ -31,6 +31,16 @@ def store_root() -> Path:
     return runs_root() / "data" / "stores"
 
 
+def index_root() -> Path:
+    """Return the folder of the indexes of DICOM archives."""
+    return runs_root() / "data" / "index"
+
+
+def private_root() -> Path:
+    """Return the folder of what stays on this machine: the key of the pseudonyms."""
+    return runs_root() / "private"
+
+
 def paper_root() -> Path:
     """Return the folder of generated figures and tables: TLKIT_PAPER, or `paper/` in the repository."""
     return Path(os.environ.get("TLKIT_PAPER") or REPO / "paper").expanduser().resolve()

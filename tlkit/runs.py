@@ -50,6 +50,11 @@ def run_id(config: dict[str, Any]) -> str:
     return f"{slug}-{short_hash(config)}"
 
 
+def corpora(config: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the `data` entries of a config: one, or one a corpus where a pretraining joins several."""
+    return config["data"] if isinstance(config["data"], list) else [config["data"]]
+
+
 def folder(rid: str) -> Path:
     """Return where the finished run `rid` lies (or will lie)."""
     return paths.runs_root() / rid

@@ -7,82 +7,25 @@ epochs and seeds. The cross product is the list of runs.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import product
+from itertools import chain, product
 from typing import Any
 
 import pandas as pd
-import yaml
 
-from tlkit import paths, runs
-from tlkit.config import ConfigError, lookup, nearest
+from tlkit import paths, runs, studyfile
+from tlkit.config import lookup
 from tlkit.datasets import cards, identity
 from tlkit.report.style import NAMES
 from tlkit.training.recipe import recipe
 from tlkit.training.tasks import TASKS
 
-KEYS = {
-    "name", "title", "source", "data", "backbone", "size", "seeds", "split", "phantoms", "pretrainings", "tasks",
-    "experiments", "figures", "job", "images_per_second", "pretraining_seed",
-}  # fmt: skip
-ENTRY_KEYS = {
-    "pretrainings": ("title", "dataset", "classes", "images", "fraction_by", "recipe"),
-    "tasks": ("title", "dataset", "classes", "images", "fraction_by", "recipe"),
-    "experiments": ("title", "mode", "fraction", "tasks", "pretrainings", "bn", "recipe", "recipes"),
-}  # fmt: skip
-MODES = ("finetune", "lineval")
-
-
-class StudyError(ConfigError):
-    """A study file says something that cannot be run."""
-
-
-def names() -> list[str]:
-    return sorted(p.stem for p in paths.STUDIES.glob("*.yaml"))
-
 
 def load(name: str, scale: str = "quick", data: str = "") -> Study:
     """Return the study `name` at `scale`; `data` ("phantom" or "real") overrides what the scale says.
 
-    Raises: UnknownNameError for a study, scale, task, pretraining or mode that does not exist; StudyError for a key
-    that nobody reads.
+    Raises: as `studyfile.read` does.
     """
-    path = lookup(name, {n: paths.STUDIES / f"{n}.yaml" for n in names()}, "study")
-    text = yaml.safe_load(path.read_text())
-    spec = merge(text["common"], lookup(scale, text["scales"], "scale"))
-    if data:
-        spec["data"] = lookup(data, {"phantom": "phantom", "real": "real"}, "kind of data")
-    spec = {"name": name, **spec}
-    _check_keys(spec, sorted(KEYS), path.name)
-    for part, keys in ENTRY_KEYS.items():
-        for entry, values in spec[part].items():
-            _check_keys(values, keys, f"{path.name}, {part}, {entry}")
-    for entry in spec["experiments"].values():
-        _check_names(entry, spec)
-    return Study(name, scale, spec)
-
-
-def _check_keys(values: dict[str, Any], known: Iterable[str], where: str) -> None:
-    for key in set(values) - set(known):
-        raise StudyError(f"{where}: nothing reads '{key}'.{nearest(key, known)} Known keys: {', '.join(known)}.")
-
-
-def _check_names(experiment: dict[str, Any], spec: dict[str, Any]) -> None:
-    """Raise UnknownNameError for a mode, task or pretraining in an experiment that would lead nowhere."""
-    lookup(experiment["mode"], dict.fromkeys(MODES), "mode")
-    for name in [*experiment.get("tasks", []), *experiment.get("recipes", [])]:
-        lookup(name, spec["tasks"], "task")
-    for name in experiment.get("pretrainings", []):
-        lookup(name, spec["pretrainings"], "pretraining")
-
-
-def merge(base: Any, over: Any) -> Any:
-    """Return `base` with `over` laid on it: dicts key by key, everything else replaced; None removes a key."""
-    if not (isinstance(base, dict) and isinstance(over, dict)):
-        return over
-    merged = {
-        k: merge(base[k], over[k]) if k in base and k in over else over.get(k, base.get(k)) for k in {**base, **over}
-    }
-    return {k: v for k, v in merged.items() if not (k in over and over[k] is None)}
+    return Study(name, scale, studyfile.read(name, scale, data))
 
 
 class Names(dict):
@@ -114,17 +57,39 @@ class Study:
     def tasks(self) -> list[str]:
         return list(self.spec["tasks"])
 
+    @property
+    def seeds(self) -> list[int]:
+        """The study's seeds, and those that only some experiment has."""
+        own = (e.get("seeds", []) for e in self.spec["experiments"].values())
+        return list(dict.fromkeys(chain(self.spec["seeds"], *own)))
+
+    def corpora(self, pretraining: str) -> list[str]:
+        """Return the data sets that a pretraining reads; none for training from scratch."""
+        return [entry["dataset"] for entry in self._corpora(pretraining)]
+
+    def _corpora(self, pretraining: str) -> list[dict[str, Any]]:
+        """Return the entries whose images a pretraining uses: its own, or those of the ones that it names."""
+        table = self.spec["pretrainings"]
+        entry = lookup(pretraining, table, "pretraining")
+        return [e for e in [entry, *(table[name] for name in entry.get("corpora", []))] if "dataset" in e]
+
     def phantom_parameters(self, dataset: str) -> dict[str, Any] | None:
         """Return the parameters that make this study's phantom of a data set; None where the data are real."""
         return dict(lookup(dataset, self.spec["phantoms"], "phantom of this study")) if self.phantom else None
 
-    def data(self, entry: dict[str, Any]) -> dict[str, Any]:
-        """Return what decides the data of a run: identity, image size, split, and how many classes and images."""
+    def data(self, entry: dict[str, Any], seed: int | None = None) -> dict[str, Any]:
+        """Return what decides the data of a run: identity, image size, split, and how many classes and images.
+
+        A split of seed "run" is redrawn by every downstream run, by its `seed`; pretrainings share one.
+        """
         dataset = entry["dataset"]
         chosen = {k: entry[k] for k in ("classes", "images", "fraction_by") if entry.get(k) is not None}
         if dataset not in self._identities:
             self._identities[dataset] = self._identity(dataset)
-        return {**self._identities[dataset], "size": self.spec["size"], "split": self.spec["split"], **chosen}
+        split = self.spec["split"] | self.spec.get("splits", {}).get(dataset, {})
+        if split["seed"] == "run":
+            split = {**split, "seed": self.spec.get("pretraining_seed", 42) if seed is None else seed}
+        return {**self._identities[dataset], "size": self.spec["size"], "split": split, **chosen}
 
     def _identity(self, dataset: str) -> dict[str, Any]:
         try:
@@ -137,17 +102,29 @@ class Study:
 
     def pretrain(self, pretraining: str) -> dict[str, Any] | None:
         """Return the config of a pretraining run; None for training from scratch."""
-        entry = lookup(pretraining, self.spec["pretrainings"], "pretraining")
-        if "dataset" not in entry:
+        data = [self.data(entry) for entry in self._corpora(pretraining)]
+        if not data:
             return None
+        entry, more = self.spec["pretrainings"][pretraining], {}
+        if "after" in entry:
+            more["weights"] = {"run": runs.run_id(self.pretrain(entry["after"]))}
+        if "images_per_epoch" in entry:
+            more["images_per_epoch"] = entry["images_per_epoch"]
         return {
             "kind": "pretrain",
             "pretraining": pretraining,
-            "data": self.data(entry),
+            "data": data if "corpora" in entry else data[0],
             "backbone": self.spec["backbone"],
             "recipe": _recipe(entry["recipe"]),
             "seed": self.spec.get("pretraining_seed", 42),
+            **more,
         }
+
+    def lineage(self, pretraining: str) -> list[dict[str, Any]]:
+        """Return the configs of a pretraining and of all that it builds on, in the order in which they can be done."""
+        config = self.pretrain(pretraining)
+        before = self.spec["pretrainings"][pretraining].get("after")
+        return [*(self.lineage(before) if before else []), *([config] if config else [])]
 
     def finetune(
         self,
@@ -158,14 +135,17 @@ class Study:
     ) -> list[dict[str, Any]]:
         """Return the configs of the downstream runs that fit the filter; an empty filter lets all through.
 
-        Raises: UnknownNameError for a pretraining, task or experiment that the study does not have.
+        A run that two experiments share comes once. Raises: UnknownNameError for a pretraining, task, experiment or
+        seed that the study does not have.
         """
-        return [config for _, config in self._downstream(pretraining, tasks, experiments, seeds)]
+        found = self._downstream(pretraining, tasks, experiments, seeds)
+        return list({runs.run_id(config): config for _, config in found}.values())
 
     def _downstream(self, pretraining="", tasks=(), experiments=(), seeds=()) -> list[tuple[str, dict[str, Any]]]:
         for value, table, what in [
             *((t, self.spec["tasks"], "task") for t in tasks),
             *((e, self.spec["experiments"], "experiment") for e in experiments),
+            *((s, dict.fromkeys(self.seeds), "seed") for s in seeds),
             *([(pretraining, self.spec["pretrainings"], "pretraining")] if pretraining else []),
         ]:
             lookup(value, table, what)
@@ -176,7 +156,8 @@ class Study:
             allowed = experiment.get("pretrainings", self.pretrainings)
             sources = [s for s in ([pretraining] if pretraining else allowed) if s in allowed]
             wanted = [t for t in experiment.get("tasks", self.tasks) if not tasks or t in tasks]
-            for task, source, seed in product(wanted, sources, seeds or self.spec["seeds"]):
+            own = [s for s in experiment.get("seeds", self.spec["seeds"]) if not seeds or s in seeds]
+            for task, source, seed in product(wanted, sources, own):
                 found.append((name, self._config(experiment, task, source, seed)))
         return found
 
@@ -190,8 +171,8 @@ class Study:
             "task": task,
             "task_kind": self._card(task).task,
             "pretraining": source,
-            "fraction": float(experiment.get("fraction", 1)),
-            "data": self.data(entry),
+            "fraction": float(experiment.get("fraction", entry.get("fraction", 1))),
+            "data": self.data(entry, seed),
             "weights": None if before is None else {"run": runs.run_id(before)},
             "backbone": self.spec["backbone"],
             "recipe": _recipe({**entry["recipe"], **changes}),
@@ -212,8 +193,10 @@ class Study:
         """
         self._planning, rows = True, []
         pre = [("", c) for c in map(self.pretrain, self.pretrainings) if c is not None]
+        planned: dict[str, tuple[str, dict[str, Any]]] = {}
         for experiment, config in pre + self._downstream():
-            rid = runs.run_id(config)
+            planned.setdefault(runs.run_id(config), (experiment, config))  # a shared run counts in its first experiment
+        for rid, (experiment, config) in planned.items():
             row = {"run": rid, "state": runs.state(rid), "kind": config["kind"], "experiment": experiment}
             row |= {k: config.get(k) for k in ("task", "pretraining", "fraction", "seed")}
             row |= {
@@ -255,7 +238,9 @@ class Study:
         for table in (self.spec["pretrainings"], self.spec["tasks"], self.spec["experiments"]):
             titled |= {k: v["title"] for k, v in table.items() if "title" in v}
         for task in self.tasks:
-            titled |= {f"{task}/dice_{i}": f"Dice, {c}" for i, c in enumerate(self._card(task).classes) if i}
+            card = self._card(task)
+            parts = card.options.get("regions", card.classes[1:])
+            titled |= {f"{task}/dice_{i}": f"Dice, {part}" for i, part in enumerate(parts, 1)}
         return titled
 
     def _card(self, task: str) -> cards.DataCard:
@@ -269,9 +254,18 @@ class Study:
 
 def passes(config: dict[str, Any]) -> float:
     """Return how many images (pretraining: views) a run sends through the model in training; NaN if not known."""
-    images = config["data"].get("images") or cards.DATASETS[config["data"]["name"]].counts.get("train", float("nan"))
+    images = config.get("images_per_epoch") or sum(map(_images, runs.corpora(config)))
     views = 2 if config["kind"] == "pretrain" else config["fraction"]
     return views * images * config["recipe"]["epochs"]
+
+
+def _images(data: dict[str, Any]) -> float:
+    """Return the number of training images: what the config says, or what the card counts, of as many classes."""
+    if data.get("images"):
+        return data["images"]
+    classes = data.get("classes")
+    of = classes["every"] if isinstance(classes, dict) else 1
+    return cards.DATASETS[data["name"]].counts.get("train", float("nan")) / of
 
 
 def _seconds(rid: str) -> float:
@@ -290,10 +284,8 @@ def run_all(configs: list[dict[str, Any]], study: Study) -> list[str]:
     """
     from tlkit.training.run import run
 
-    ids = []
     for config in configs:
-        if config.get("weights") and not runs.state_is_done(config["weights"]["run"]):
-            run(study.pretrain(config["pretraining"]), wait=True)
-        run(config, wait=True)
-        ids.append(runs.run_id(config))
-    return ids
+        for needed in [*study.lineage(config["pretraining"]), config]:
+            if not runs.state_is_done(runs.run_id(needed)):
+                run(needed, wait=True)
+    return [runs.run_id(config) for config in configs]

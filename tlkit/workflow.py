@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -47,17 +48,18 @@ class Job:
 def jobs(study: Study) -> list[Job]:
     """Return the DAG: data, pretrainings, downstream runs (grouped as `job` says), figures."""
     where = {"study": study.name, "scale": study.scale, "data": study.spec["data"]}
-    entries = [*study.spec["pretrainings"].values(), *study.spec["tasks"].values()]
-    sets = {e["dataset"] for e in entries if "dataset" in e}
+    sets = {e["dataset"] for e in study.spec["tasks"].values()}
+    sets |= {d for name in study.pretrainings for d in study.corpora(name)}
     data = {d: Job(f"data-{d}", "", {**where, "dataset": d}) for d in sorted(sets)}
     pre: dict[str, Job] = {}
     for name in study.pretrainings:
         config = study.pretrain(name)
         if config is not None:
-            needs = (data[study.spec["pretrainings"][name]["dataset"]].output,)
-            parameters = {**where, "pretraining": name}
-            pre[name] = Job(f"pretrain-{name}", "10_pretrain_contrastive", parameters, needs, (runs.run_id(config),))
-    down = [_down_job(study, where, data, pre, cell) for cell in _cells(study)]
+            before = study.spec["pretrainings"][name].get("after")
+            needs = [data[d].output for d in study.corpora(name)] + ([pre[before].output] if before else [])
+            parameters, makes = {**where, "pretraining": name}, (runs.run_id(config),)
+            pre[name] = Job(f"pretrain-{name}", "10_pretrain_contrastive", parameters, tuple(needs), makes)
+    down = [_down_job(study, where, data, pre, *cell) for cell in _cells(study)]
     ready = tuple(j.output for j in down)
     figures = [
         Job(f"figure-{n}", n, where, ready, tuple(sorted({r for j in down for r in j.makes})))
@@ -66,24 +68,31 @@ def jobs(study: Study) -> list[Job]:
     return [*data.values(), *pre.values(), *down, *figures]
 
 
-def _cells(study: Study) -> list[dict[str, Any]]:
-    """Return the filters of the downstream jobs: one a pretraining, split further by what the study's `job` names."""
-    values = {"tasks": study.tasks, "experiments": list(study.spec["experiments"]), "seeds": study.spec["seeds"]}
+def _cells(study: Study) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Yield the filter of each downstream job and the configs of the runs that no earlier one makes.
+
+    One job a pretraining, split further by what the study's `job` names.
+    """
+    values = {"tasks": study.tasks, "experiments": list(study.spec["experiments"]), "seeds": study.seeds}
     split = {k: lookup(k, values, "part of a job") for k in study.spec.get("job", [])}
-    cells = []
+    made: set[str] = set()
     for source, *chosen in product(study.pretrainings, *split.values()):
         only = {k: [v] for k, v in zip(split, chosen, strict=True)}
-        cells.append({"pretraining": source, **{key: [] for key in values}, **only})
-    return [c for c in cells if study.finetune(**c)]
+        cell = {"pretraining": source, **{key: [] for key in values}, **only}
+        configs = [c for c in study.finetune(**cell) if runs.run_id(c) not in made]
+        made |= {runs.run_id(c) for c in configs}
+        if configs:
+            yield cell, configs
 
 
-def _down_job(study: Study, where: dict, data: dict[str, Job], pre: dict[str, Job], cell: dict[str, Any]) -> Job:
+def _down_job(
+    study: Study, where: dict, data: dict[str, Job], pre: dict[str, Job], cell: dict[str, Any], configs: list[dict]
+) -> Job:
     name = "-".join(["finetune", cell["pretraining"], *cell["tasks"], *cell["experiments"], *map(str, cell["seeds"])])
-    tasks = cell["tasks"] or study.tasks
-    needs = {data[study.spec["tasks"][t]["dataset"]].output for t in tasks}
+    needs = {data[c["data"]["name"]].output for c in configs}
     if cell["pretraining"] in pre:
         needs.add(pre[cell["pretraining"]].output)
-    makes = tuple(runs.run_id(c) for c in study.finetune(**cell))
+    makes = tuple(runs.run_id(c) for c in configs)
     return Job(name, "20_finetune", {**where, **cell}, tuple(sorted(needs)), makes)
 
 

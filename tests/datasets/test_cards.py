@@ -9,7 +9,7 @@ from tlkit.datasets import DATASETS, LAYOUTS, MissingDataError, cards, present, 
 def test_a_card_is_complete(card):
     assert card.layout in LAYOUTS
     assert card.domain in {"natural", "CT", "MR", "CR", "XA", "RF"}
-    assert card.task in {"multiclass", "segmentation", "none"}
+    assert card.task in {"multiclass", "multilabel", "segmentation", "none"}
     assert all((card.licence, card.source, card.citation, card.access, card.counts))
     assert card.folder in card.tree
 

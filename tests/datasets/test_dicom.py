@@ -1,20 +1,34 @@
-from dataclasses import replace
-
 import numpy as np
-import pandas as pd
+import pydicom
 import pytest
 import trees
+from pydicom.data import get_testdata_file
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
-from tlkit.datasets import DATASETS, UnreadableFile, dicom
-
-CARD = DATASETS["radnet"]
+from tlkit.datasets import dicom
+from tlkit.datasets.arrays import resize
+from tlkit.datasets.cards import UnreadableFile
 
 
 def save(root, name, dataset):
     file = root / name
     file.parent.mkdir(parents=True, exist_ok=True)
     dataset.save_as(file, enforce_file_format=True)
-    return pd.DataFrame({"path": [name], "frame": [0]})
+    return file
+
+
+def noisy(pixels: int = 32) -> np.ndarray:
+    """Return stored values of a body with noise, 0 to 1,100."""
+    rng = np.random.default_rng(0)
+    return rng.integers(900, 1100, (pixels, pixels)).astype(np.uint16) * (np.indices((pixels, pixels)).sum(0) > 4)
+
+
+def slice_of(stored: np.ndarray, **tags) -> pydicom.Dataset:
+    return trees.ct_header("s", 0, Rows=stored.shape[0], Columns=stored.shape[1], PixelData=stored.tobytes(), **tags)
+
+
+def head(**tags) -> dict[str, str]:
+    return dict.fromkeys(dicom.TAGS, "") | {"Modality": "CT", "SeriesInstanceUID": "1.2"} | tags
 
 
 @pytest.mark.parametrize(
@@ -27,96 +41,156 @@ def save(root, name, dataset):
 )  # fmt: skip
 def test_body_part(tag, label):
     assert dicom.body_part(tag) == label
+    assert dicom.body_part(dicom.keyword(tag)) == label and (dicom.keyword(tag) == "") == (label == 6)
 
 
-def test_slices_are_ordered_by_position_whatever_the_file_names(tmp_path):
-    samples, rejects = dicom.scan(trees.ct_series(tmp_path), CARD)
-    assert rejects.empty and len(samples) == 90
-    for _, series in samples.groupby("series"):
-        assert (series["position"].to_numpy() == 2.0 * np.arange(30)).all() and set(series["order"]) == {"position"}
-        values = [dicom.decode(tmp_path, series.iloc[[k]], CARD)[0][0][0, 0] for k in (0, 11, 29)]
-        assert values == [0, 11, 29]
-    assert samples.groupby("patient")["label"].unique().map(list).to_dict() == {
-        "P1": [1],
-        "P2": [4],
-        "P3": [0],
-    }
+@pytest.mark.parametrize(
+    ("tags", "words"),
+    [
+        ({}, ""),
+        ({"ImageType": "ORIGINAL\\PRIMARY\\AXIAL", "NumberOfFrames": "1"}, ""),
+        ({"Modality": "MR"}, "modality MR"),
+        ({"Modality": "Müller, Eva"}, "modality unknown"),
+        ({"ImageType": "ORIGINAL\\PRIMARY\\LOCALIZER"}, "localizer"),
+        ({"ImageType": "DERIVED\\PRIMARY\\MPR"}, "derived"),
+        ({"ImageType": "ORIGINAL\\SECONDARY"}, "derived"),
+        ({"SOPClassUID": pydicom.uid.SecondaryCaptureImageStorage}, "secondary capture"),
+        ({"NumberOfFrames": "7"}, "more than one frame"),
+        ({"MediaStorageSOPClassUID": dicom.DICOMDIR}, "DICOMDIR"),
+    ],
+)
+def test_what_is_a_slice(tags, words):
+    reason = dicom.not_a_slice(head(**tags))
+    assert words in reason and bool(reason) == bool(words)
 
 
-def test_position_is_taken_along_the_normal_of_a_coronal_series(tmp_path):
-    for k in range(30):  # rows run to the left, columns down: the normal points to the front of the body
-        tags = {"ImageOrientationPatient": [1, 0, 0, 0, 0, -1], "ImagePositionPatient": [5, -3 * k, 7]}
-        save(tmp_path, f"{k}", trees.ct_header("s", k, **tags))
-    samples, _ = dicom.scan(tmp_path, CARD)
-    assert samples["path"].tolist() == [str(29 - k) for k in range(30)]
-    assert samples["position"].tolist() == [-3.0 * (29 - k) for k in range(30)]
+def test_both_ways_of_reading_a_header_agree_on_the_real_files_of_pydicom():
+    root = (trees.Path(pydicom.__file__).parent / "data" / "test_files").rglob("*")
+    files = sorted(file for file in root if file.is_file() and file.name != "ExplVR_BigEndNoMeta.dcm")
+    found = list(dicom.headers(files))
+    assert sum(isinstance(head, dict) for head in found) > 140
+    for file, head in zip(files, found, strict=True):
+        try:
+            assert head == dicom._header(file), file
+        except UnreadableFile as error:
+            assert isinstance(head, UnreadableFile) and str(head) == str(error), file
 
 
-def test_without_positions_the_instance_number_decides_and_the_table_says_so(tmp_path):
-    for k in range(30):
-        save(tmp_path, f"{k}", trees.ct_header("s", k, ImagePositionPatient=None, InstanceNumber=100 - k))
-    samples, _ = dicom.scan(tmp_path, CARD)
-    assert samples["path"].tolist() == [str(k) for k in range(29, -1, -1)]
-    assert set(samples["order"]) == {"instance"} and samples["position"].isna().all()
+@pytest.mark.parametrize(("encoding", "charset"), [("latin-1", "ISO_IR 100"), ("utf-8", "ISO_IR 192")])
+def test_text_is_read_in_its_own_character_set(tmp_path, encoding, charset):
+    ds = trees.ct_header("s", 0, SpecificCharacterSet=charset, PatientID="Jürgen")
+    ds.add_new("BodyPartExamined", "CS", b"X")
+    ds["BodyPartExamined"].VR, ds["BodyPartExamined"].value = "LO", "Schädel"
+    file = save(tmp_path, "ö x.dcm", ds)
+    (found,) = dicom.headers([file])
+    assert found["PatientID"] == "Jürgen" and found["BodyPartExamined"] == "Schädel"
 
 
-def test_what_is_left_out_has_a_reason(tmp_path):
-    trees.ct_series(tmp_path)
-    save(tmp_path, "mr", trees.ct_header("m", 0, Modality="MR"))
-    save(tmp_path, "scout", trees.ct_header("s1", 99, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]))
-    save(tmp_path, "short", trees.ct_header("few", 0))
-    save(tmp_path, "twin", trees.ct_header("s1", 3))
+def test_damaged_files_say_why_and_what_is_no_dicom_is_none(tmp_path):
     (tmp_path / "notes.txt").write_text("a text")
     (tmp_path / "empty.dcm").touch()
     (tmp_path / "text.dcm").write_text("no DICOM " * 40)
-    whole = (tmp_path / "short").read_bytes()
-    (tmp_path / "cut").write_bytes(whole[:400])
-    samples, rejects = dicom.scan(tmp_path, CARD)
-    reasons = rejects.set_index("path")
-    assert len(samples) == 90
-    for path, words, kind in (
-        ("mr", "modality MR", "rule"),
-        ("scout", "localizer", "rule"),
-        ("short", "series of 1 slices", "rule"),
-        ("twin", "second copy", "rule"),
-        ("notes.txt", "no DICOM file", "rule"),
-        ("empty.dcm", "empty file", "unreadable"),
-        ("text.dcm", "content is not", "unreadable"),
-        ("cut", "", "unreadable"),
-    ):
-        assert words in reasons.at[path, "reason"] and reasons.at[path, "kind"] == kind, path
-    assert len(rejects) == 8
+    (tmp_path / "cut").write_bytes(save(tmp_path, "whole", trees.ct_header("s", 0)).read_bytes()[:400])
+    (tmp_path / "gone.dcm").symlink_to("nowhere")
+    names = ("notes.txt", "empty.dcm", "text.dcm", "cut", "gone.dcm", "whole")
+    text, empty, wrong, cut, gone, whole = dicom.headers([tmp_path / name for name in names])
+    assert text is None and whole["InstanceNumber"] == "1"
+    assert "empty file" in str(empty) and "content is not" in str(wrong)
+    assert isinstance(cut, UnreadableFile) and "No such file" in str(gone) and "nowhere" not in str(gone)
 
 
-def test_without_a_patient_id_a_study_counts_as_a_patient(tmp_path):
-    for k in range(30):
-        save(tmp_path, f"{k}", trees.ct_header("s", k, PatientID=""))
-    assert dicom.scan(tmp_path, CARD)[0]["patient"].str.startswith("study ").all()
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless, "JPEG lossless", None])
+@pytest.mark.parametrize("signed", [False, True])
+def test_compressed_slices_have_the_values_of_the_uncompressed_one(tmp_path, syntax, signed):
+    stored = noisy().astype(np.int16) - 1000 if signed else noisy()
+    tags = {"PixelRepresentation": int(signed), "RescaleIntercept": 0 if signed else -1000}
+    file = save(tmp_path, "x.dcm", ds := slice_of(stored, **tags))
+    if syntax == "JPEG lossless":
+        to_jpeg_lossless(file)
+    elif syntax:
+        ds.compress(syntax)
+        save(tmp_path, "x.dcm", ds)
+    assert (pydicom.dcmread(file).file_meta.TransferSyntaxUID.is_compressed) == bool(syntax)
+    expected = stored if signed else stored.astype(np.int16) - 1000
+    assert (dicom.decode(file, 0.0) == expected).all()
+
+
+def to_jpeg_lossless(file):
+    """Compress a file in place: GDCM alone writes this syntax."""
+    import gdcm
+
+    reader, change, writer = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax(), gdcm.ImageWriter()
+    reader.SetFileName(str(file))
+    assert reader.Read()
+    change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGLosslessProcess14_1))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer.SetFileName(str(file))
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    assert writer.Write()
+
+
+@pytest.mark.parametrize("name", ["CT_small.dcm", "693_J2KI.dcm", "J2K_pixelrep_mismatch.dcm"])
+def test_real_ct_files_decode_to_their_hu(name):
+    file = get_testdata_file(name)
+    ds = pydicom.dcmread(file)
+    if name != "CT_small.dcm":
+        ds.pixel_array_options(decoding_plugin="pylibjpeg")  # another decoder than ours
+    expected = ds.pixel_array * float(ds.RescaleSlope) + float(ds.RescaleIntercept)
+    if "PixelPaddingValue" in ds:
+        expected[ds.pixel_array == ds.PixelPaddingValue] = dicom.AIR
+    image = dicom.decode(trees.Path(file), 0.0)
+    assert image.dtype == np.int16 and np.abs(image - expected).max() <= (1 if name == "693_J2KI.dcm" else 0)
+    (size,) = dicom.decode_block([trees.Path(file)], 224, 0.0)
+    assert size.shape == (224, 224)
+
+
+@pytest.mark.parametrize(
+    "name", ["MR_small.dcm", "MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm"]
+)
+def test_real_compressed_files_have_the_stored_values_of_their_uncompressed_twin(name):
+    plain = pydicom.dcmread(get_testdata_file("MR_small.dcm")).pixel_array
+    assert (dicom._stored(pydicom.dcmread(get_testdata_file(name))) == plain).all()
+
+
+def test_what_lies_in_unused_bits_is_no_value(tmp_path):
+    stored = noisy()
+    tags = {"BitsStored": 12, "HighBit": 11, "RescaleIntercept": 0}
+    assert (dicom.decode(save(tmp_path, "x", slice_of(stored, **tags)), 0.0) == stored).all()
+    overlay = stored | 0x8000
+    assert (dicom.decode(save(tmp_path, "y", slice_of(overlay, **tags)), 0.0) == stored).all()
 
 
 def test_hu_are_rescaled_rounded_and_padding_is_air(tmp_path):
     stored = np.full((16, 16), 1000, np.int16)
     stored[0, 0], stored[8, 8] = -2000, 1003
-    tags = {
-        "PixelRepresentation": 1,
-        "PixelPaddingValue": -2000,
-        "RescaleSlope": "0.5",
-        "RescaleIntercept": "-100",
-    }
-    rows = save(tmp_path, "x", trees.ct_header("s", 0, PixelData=stored.tobytes(), **tags))
-    (image,), masks = dicom.decode(tmp_path, rows, CARD)
-    assert image.dtype == np.int16 and masks == [None]
+    tags = {"PixelRepresentation": 1, "PixelPaddingValue": -2000, "RescaleSlope": "0.5", "RescaleIntercept": "-100"}
+    image = dicom.decode(save(tmp_path, "x", slice_of(stored, **tags)))
+    assert image.dtype == np.int16
     assert image[0, 0] == -1024 and image[1, 1] == 400 and image[8, 8] == 402  # 401.5 goes to the even number
+
+
+@pytest.mark.parametrize("slope", [1, 0.5])
+def test_resized_hu_are_those_of_the_whole_slice(tmp_path, slope):
+    file = save(tmp_path, "x", slice_of(noisy(512), RescaleSlope=slope, RescaleIntercept=-1024))
+    small, whole = dicom.decode(file, 0.0, 224), dicom.decode(file, 0.0)
+    assert small.dtype == whole.dtype == np.int16 and np.abs(small - resize(whole, 224)).max() == 0
+
+
+def test_hu_that_int16_cannot_hold_are_cut_at_its_ends(tmp_path):
+    stored = np.full((16, 16), 65535, np.uint16)
+    stored[0, 0] = 0
+    image = dicom.decode(save(tmp_path, "x", slice_of(stored, RescaleSlope=2, RescaleIntercept=-40000)))
+    assert image[0, 0] == -32768 and image[1, 1] == 32767
 
 
 def test_a_slice_of_mostly_air_is_left_out_by_a_rule(tmp_path):
     stored = np.zeros((16, 16), np.uint16)
     stored[6:10, 6:10] = 1000
-    rows = save(tmp_path, "x", trees.ct_header("s", 0, PixelData=stored.tobytes()))
-    (reason,), _ = dicom.decode(tmp_path, rows, CARD)
-    assert isinstance(reason, str) and "at least 25%" in reason
-    everything = replace(CARD, options={"min_coverage": 0.0})
-    assert dicom.decode(tmp_path, rows, everything)[0][0].shape == (16, 16)
+    file = save(tmp_path, "x", slice_of(stored))
+    assert "at least 25% is wanted" in dicom.decode(file)
+    assert dicom.decode(file, 0.0).shape == (16, 16)
 
 
 def test_coverage_fills_what_the_body_encloses():
@@ -125,18 +199,35 @@ def test_coverage_fills_what_the_body_encloses():
     r = np.hypot(x, y)
     image[(r <= 25) & (r >= 20)] = 0  # a ring: body around a lung
     assert dicom.coverage(image) == pytest.approx(0.25, abs=0.01)
+    assert dicom.coverage(image.repeat(5, 0).repeat(5, 1)) == pytest.approx(0.25, abs=0.01)
     assert dicom.coverage(np.zeros((64, 64), np.int16)) == 1
+
+
+def test_a_constant_slice_is_left_out_by_a_rule(tmp_path):
+    assert "same value" in dicom.decode(save(tmp_path, "x", slice_of(np.full((8, 8), 1000, np.uint16))))
 
 
 @pytest.mark.parametrize(
     ("tags", "words"),
     [
         ({"RescaleSlope": None}, "no HU"),
+        ({"RescaleSlope": 0}, "slope 0"),
         ({"PixelData": b"\0" * 100}, "ValueError"),
         ({"PixelData": None}, "AttributeError"),
+        ({"SamplesPerPixel": 3, "PixelData": b"\1\0" * 768, "PlanarConfiguration": 0}, "expected one grey slice"),
     ],
 )
 def test_damaged_pixels_give_their_reason(tmp_path, tags, words):
-    rows = save(tmp_path, "x", trees.ct_header("s", 0, **tags))
+    file = save(tmp_path, "x", trees.ct_header("s", 0, **tags))
     with pytest.raises(UnreadableFile, match=words):
-        dicom.decode(tmp_path, rows, CARD)
+        dicom.decode(file)
+    (error,) = dicom.decode_block([file], 8, 0.25)
+    assert isinstance(error, UnreadableFile) and words in str(error)
+
+
+def test_pixels_that_are_not_finite_are_an_error(tmp_path):
+    values = np.ones((16, 16), np.float32)
+    values[3, 3] = np.nan
+    ds = trees.ct_header("s", 0, PixelData=None, BitsAllocated=32, FloatPixelData=values.tobytes())
+    with pytest.raises(UnreadableFile, match="not finite"):
+        dicom.decode(save(tmp_path, "x", ds))

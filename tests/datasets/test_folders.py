@@ -80,6 +80,16 @@ def test_both_layouts_of_val_are_halved_alike(tmp_path):
     assert halves[0] == halves[1] and sorted(halves[0].values()).count("test") == 9
 
 
+def test_the_official_val_gives_25_of_each_class_to_both_halves():
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(1000), 50))
+    ids = [f"val/ILSVRC2012_val_{k:08d}.JPEG" for k in range(1, 50_001)]
+    half = folders.halve(pd.DataFrame({"id": ids, "split": "val", "label": labels}), "val")
+    counts = pd.crosstab(labels, half)
+    assert (counts == 25).all(axis=None) and counts.shape == (1000, 2)
+    tenth = labels % 10 == 0  # ImageNet-100
+    assert half[tenth].value_counts().to_dict() == {"val": 2500, "test": 2500}
+
+
 def test_the_tree_of_the_kaggle_archive(tmp_path):
     trees.imagenet(tmp_path)
     inner = tmp_path / folders.KAGGLE

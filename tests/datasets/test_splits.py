@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tlkit.config import ConfigError
 from tlkit.datasets import splits
 
 quick = settings(max_examples=40, deadline=None)
@@ -129,9 +130,17 @@ def test_take_count_is_exact_and_keeps_the_ratios(frame, share):
         assert abs(got.get(label, 0) - size * n / len(frame)) < 1
 
 
-def test_classes_every():
-    frame = table([1] * 30, range(30))
-    assert frame[frame["id"].isin(splits.classes_every(frame, 10))]["label"].tolist() == [0, 10, 20]
+def test_labels_of_the_chosen_classes_are_numbered_from_0():
+    label = pd.Series([0, 1, 9, 10, 11, 20, 29, 10])
+    assert splits.of_classes(label, {"every": 10}).tolist() == [0, -1, -1, 1, -1, 2, -1, 1]
+    assert splits.of_classes(label, 10).tolist() == [0, 1, 9, -1, -1, -1, -1, -1]
+    assert splits.of_classes(label, {"every": 1}).tolist() == label.tolist()
+
+
+@pytest.mark.parametrize("classes", [{"every": 0}, {"evry": 10}, {"every": 2.5}, {}])
+def test_a_choice_of_classes_that_cannot_be_is_an_error(classes):
+    with pytest.raises(ConfigError, match=r"classes: expected a number, or \{every: step\}"):
+        splits.of_classes(pd.Series([0, 1]), classes)
 
 
 @pytest.mark.parametrize(

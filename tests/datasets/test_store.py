@@ -40,14 +40,15 @@ def test_every_card_goes_from_files_to_a_store(card, tmp_path):
     opened = open_store(build_store(card, root, 8))
     images, masks = opened.take(np.arange(len(opened)))
     assert len(images) == len(opened) == len(samples) and tuple(images.shape[1:3]) == (8, 8)
-    assert images.dtype == (torch.int16 if card.layout in ("ct_series", "lits") else torch.uint8)
+    assert images.dtype == (torch.int16 if card.layout in ("ct_series", "lits", "brats") else torch.uint8)
     assert (masks is not None) == (card.task == "segmentation")
     if masks is None:
-        assert opened.table["label"].between(0, len(opened.meta["classes"]) - 1).all()
+        names = [*opened.meta["classes"], *card.options.get("also", ())]
+        assert opened.table["label"].between(0, len(names) - 1).all()
     else:
         assert masks.dtype == torch.uint8
-        assert (opened.table["liver_px"].to_numpy() == (masks == 1).sum((1, 2)).numpy()).all()
-        assert (opened.table["lesion_px"].to_numpy() == (masks == 2).sum((1, 2)).numpy()).all()
+        for column, value in card.options["mask_columns"].items():
+            assert (opened.table[column].to_numpy() == (masks == value).sum((1, 2)).numpy()).all()
     check_disjoint(assign(opened.table), opened.table["patient"])
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 SLICES = 30
+BRATS = ("t1", "t1ce", "t2", "flair")
 
 
 def picture(path: Path, seed: int = 0, size: tuple[int, int] = (20, 16), mode: str = "RGB") -> Path:
@@ -48,7 +49,7 @@ def imagenet(root: Path, train: int = 3, val: int = 4, flat: bool = True) -> Pat
 
 
 def ct_header(series: str, k: int, patient: str = "P1", part: str = "THORAX", **tags) -> pydicom.Dataset:
-    """Return slice `k` of an axial series, 2 mm apart, 16 px, with 1000 + k stored everywhere (so k HU)."""
+    """Return slice `k` of an axial series, 2 mm apart, 16 px, with 1000 + k stored (so k HU) but in the last pixel."""
     d = pydicom.Dataset()
     d.file_meta = pydicom.dataset.FileMetaDataset()
     d.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -65,7 +66,9 @@ def ct_header(series: str, k: int, patient: str = "P1", part: str = "THORAX", **
     d.BitsAllocated = d.BitsStored = 16
     d.HighBit, d.PixelRepresentation = 15, 0
     d.RescaleSlope, d.RescaleIntercept = 1, -1000
-    d.PixelData = np.full((16, 16), 1000 + k, np.uint16).tobytes()
+    pixels = np.full((16, 16), 1000 + k, np.uint16)
+    pixels[-1, -1] = 0  # a constant slice is no picture
+    d.PixelData = pixels.tobytes()
     for name, value in tags.items():
         delattr(d, name) if value is None else setattr(d, name, value)
     return d
@@ -100,9 +103,79 @@ def lits(root: Path) -> Path:
     return root
 
 
+def brats_patient(root: Path, number: int, ending: str = ".nii", affine=None, **changed) -> dict[str, np.ndarray]:
+    """Write one patient [12,10,4] in the official orientation (x to the left, y to the back, z up); return all arrays.
+
+    `changed` replaces arrays by name: `seg=...`, `t1=...`; None leaves the file out.
+    """
+    name = f"BraTS20_Training_{number:03d}"
+    (root / name).mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(number)
+    arrays = {k: rng.integers(1, 900 + 100 * i, (12, 10, 4), dtype=np.int16) for i, k in enumerate(BRATS)}
+    seg = np.zeros((12, 10, 4), np.uint8)
+    seg[2:8, 3:8], seg[3:6, 4:7], seg[4, 5] = 2, 4, 1
+    arrays = arrays | {"seg": seg} | changed
+    affine = np.array([[-1.0, 0, 0, 0], [0, -1, 0, 9], [0, 0, 1, 0], [0, 0, 0, 1]]) if affine is None else affine
+    for kind, array in arrays.items():
+        if array is not None:
+            nib.save(nib.Nifti1Image(array, affine), root / name / f"{name}_{kind}{ending}")
+    return arrays
+
+
+def brats(root: Path) -> Path:
+    top = root / "MICCAI_BraTS2020_TrainingData"
+    for number in (1, 2, 355):
+        brats_patient(top, number, ending=".nii.gz" if number == 2 else ".nii")
+    odd = top / "BraTS20_Training_355"
+    (odd / "BraTS20_Training_355_seg.nii").rename(odd / "W39_1998.09.19_Segm.nii")
+    for name in ("name_mapping.csv", "survival_info.csv"):
+        (top / name).write_text("Grade\n")
+    return root
+
+
+CHESTXRAY = [  # image, findings, patient; patients 5 and 6 are for the test
+    ("00000001_000.png", "Cardiomegaly", 1),
+    ("00000001_001.png", "Cardiomegaly|Effusion", 1),
+    ("00000002_000.png", "No Finding", 2),
+    ("00000003_000.png", "Hernia|Infiltration|Mass", 3),
+    ("00000004_000.png", "No Finding", 4),
+    ("00000005_000.png", "Effusion", 5),
+    ("00000005_001.png", "No Finding", 5),
+    ("00000006_000.png", "Pleural_Thickening", 6),
+]
+
+
+def chestxray(root: Path, rows=CHESTXRAY, tests=(5, 6), csv: str = "Data_Entry_2017.csv") -> Path:
+    """Write images in two of the official folders, the CSV with the official header, and both lists."""
+    header = (
+        "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
+        "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],\n"
+    )
+    for k, (name, _, patient) in enumerate(rows):
+        picture(root / f"images_{1 + patient % 2:03d}" / "images" / name, k, mode="L")
+    lines = [f"{name},{findings},0,{patient},58,M,PA,2682,2749,0.143,0.143,\n" for name, findings, patient in rows]
+    (root / csv).write_text(header + "".join(lines))
+    for name, wanted in (("train_val_list.txt", False), ("test_list.txt", True)):
+        (root / name).write_text("".join(f"{i}\n" for i, _, p in rows if (p in tests) == wanted))
+    return root
+
+
+def lits_png(root: Path) -> Path:
+    for volume in (0, 3, 12):
+        for k in range(4):
+            picture(root / "volumes" / f"volume-{volume}_{k}.png", 10 * volume + k, mode="L")
+            for part, high in (("livermask", 12), ("lesionmask", 6)):
+                mask = np.zeros((20, 16), np.uint8)
+                mask[4:high, 4:high] = 255
+                (root / "segmentations").mkdir(exist_ok=True)
+                Image.fromarray(mask).save(root / "segmentations" / f"segmentation-{volume}_{part}_{k}.png")
+    return root
+
+
 def for_card(card, root: Path) -> Path:
     """Write a tiny data set that fits `card`."""
     writers: dict[str, Callable[[Path], Path]] = {"imagenet": imagenet, "ct_series": ct_series, "lits": lits}
+    writers |= {"brats": brats, "chestxray": chestxray, "lits_png": lits_png}
     if card.layout in writers:
         return writers[card.layout](root)
     parts = ("train", "val") if "splits" in card.options else ("Training", "Testing")

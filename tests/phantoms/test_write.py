@@ -15,6 +15,8 @@ from tlkit.phantoms import anatomy, write
 TINY = {
     "radnet": {"series": 8, "pixels": 32, "slices": (3, 5)},
     "lits": {"volumes": 3, "pixels": 32, "slices": (12, 14)},
+    "brats": {"patients": 2, "pixels": 48, "slices": 12},
+    "chestxray": {"patients": 12, "pixels": 32},
     "imagenet": {"classes": 3, "train": 3, "val": 2, "pixels": 32},
 }
 # The keyword order of Jonske et al.: the first list that matches by substring wins.
@@ -117,6 +119,23 @@ def test_lits_masks_align(made):
         world = nib.affines.apply_affine(mask.affine, np.argwhere(labels > 0))
         assert world[:, 0].mean() > 10  # the liver is on the right, where RAS x is positive
     assert all(0 < m < 200 for m in livers)
+
+
+def test_brats_volumes_lie_on_one_grid_outside_the_brain_all_is_0(made):
+    folders = sorted((made["brats"] / "MICCAI_BraTS2020_TrainingData").iterdir())
+    assert [f.name for f in folders] == ["BraTS20_Training_001", "BraTS20_Training_002"]
+    for folder in folders:
+        files = {k: nib.load(folder / f"{folder.name}_{k}.nii") for k in ("t1", "t1ce", "t2", "flair", "seg")}
+        assert len(list(folder.iterdir())) == 5
+        assert {f.shape for f in files.values()} == {(48, 48, 12)}
+        assert all(np.array_equal(f.affine, files["seg"].affine) for f in files.values())
+        assert nib.aff2axcodes(files["t1"].affine) == ("L", "P", "S")
+        assert np.allclose(files["t1"].header.get_zooms(), (5, 5, 155 / 12))
+        arrays = {k: np.asanyarray(f.dataobj) for k, f in files.items()}
+        seg, inside = arrays.pop("seg"), arrays["t1"] > 0
+        assert set(np.unique(seg)) <= {0, 1, 2, 4} and (seg > 0).any() and inside[seg > 0].all()
+        assert all(a.dtype == np.int16 and ((a > 0) == inside).all() for a in arrays.values())
+        assert 0.1 < inside.mean() < 0.35
 
 
 def test_imagenet_layout(made):

@@ -246,7 +246,7 @@ def test_no_room_is_found_before_the_first_step(tmp_path, monkeypatch):
 
 
 def test_fit_has_no_way_to_see_test_data():
-    assert list(inspect.signature(fit).parameters) == ["objective", "recipe", "seed", "folder", "device"]
+    assert list(inspect.signature(fit).parameters) == ["objective", "recipe", "seed", "folder", "per_epoch", "device"]
     assert not any("test" in name for name in loop.Objective.__annotations__)
 
 

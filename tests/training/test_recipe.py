@@ -48,6 +48,35 @@ def test_published_values():  # jonske2025 1.1, 2.2
     assert {r.select for n, r in RECIPES.items() if n.endswith("_published")} == {"last"}
 
 
+@pytest.mark.parametrize(
+    ("names", "batch", "epochs", "optimizer", "lr", "weight_decay", "decay"),
+    [
+        ("I1k", 4096, 100, "lars", 4.8, 1e-6, 0.97),
+        ("R", 4096, 100, "lars", 0.01, 1e-4, 0.97),
+        ("CX8", 128, 50, "adamw", 5e-4, 1e-6, 0.97),
+        ("LiTS", 128, 50, "adamw", 2e-4, 1e-6, 0.97),
+        ("BraTS", 128, 50, "adamw", 1e-3, 1e-5, 0.95),
+        ("I1kS I100", 1024, 100, "lars", 2.4, 1e-6, 0.97),
+        ("RS", 1024, 100, "lars", 0.005, 1e-5, 0.97),
+        ("I1kXS I100S I100XS I10 I10S RXS RXXS", 256, 100, "adamw", 1e-4, 1e-6, 0.97),
+        ("I10XS", 64, 100, "adamw", 1e-4, 1e-6, 0.97),
+    ],
+)
+def test_published_values_by_task(names, batch, epochs, optimizer, lr, weight_decay, decay):  # jonske2025 2.2, 2.3
+    for name in names.split():
+        r = RECIPES[f"{name}_published"]
+        assert (r.batch, r.epochs, r.optimizer, r.lr, r.weight_decay) == (batch, epochs, optimizer, lr, weight_decay)
+        assert (r.schedule, r.decay, r.warmup, r.freeze, r.intensity) == ("exponential", decay, 0, "none", "minmax")
+
+
+def test_published_loss_weights_and_augmentation():  # jonske2025 2.2, 2.5
+    weights = {n: RECIPES[f"{n}_published"].class_weights for n in ("I1k", "R", "LiTS", "BraTS", "CX8")}
+    assert weights.pop("CX8") == (1, 1, 1, 0.001) + (1,) * 11
+    assert weights == {"I1k": None, "R": None, "LiTS": (1, 3, 10), "BraTS": (1, 5, 5, 5)}
+    looks = {n: RECIPES[f"{n}_published"].augment for n in ("CX8", "LiTS", "BraTS")}
+    assert [(a.draw, a.p_colour) for a in looks.values()] == [("batch", 0.2), ("image", 0.2), ("image", 0.0)]
+
+
 def test_augmentation_by_name_by_dict_or_as_it_is():
     assert recipe("finetune", augment="none").augment == Augment()
     assert recipe("finetune", augment={"p_blur": 0.5, "blur_sigma": [1, 2]}).augment == Augment(

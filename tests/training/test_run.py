@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tlkit import __main__, runs
-from tlkit.config import UnknownNameError
+from tlkit.config import ConfigError, UnknownNameError
 from tlkit.datasets.store import Store
 from tlkit.models.weights import WeightsMismatchError, weights_hash
 from tlkit.training import checkpoint, loop
@@ -66,17 +66,26 @@ KINDS = {
     "lineval": {"mode": "lineval", "recipe": {"freeze": "encoder", "bn": "frozen"}},
     "segmentation": {"dataset": "lits", "recipe": {"epochs": 3}},
     "pretraining": {"kind": "pretrain", "recipe": {"epochs": 3}},
+    "pretraining, a part an epoch": {"kind": "pretrain", "recipe": {"epochs": 3}, "images_per_epoch": 24},
+    "pretraining on two corpora": {"kind": "pretrain", "recipe": {"epochs": 3}},
 }
+
+
+def both(config) -> list[dict]:
+    """Return the data entries of a pretraining on photographs and on CT."""
+    return [config(dataset=name)["data"] for name in ("imagenet", "lits")]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_killed_and_resumed_is_unbroken_to_the_bit(kind, config, new_runs, monkeypatch):
     made = config(**KINDS[kind])
+    if kind.endswith("two corpora"):
+        made["data"] = both(config)
     new_runs("whole")
     whole = bits(run(made))
     new_runs("broken")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        stop(patch, Contrastive if kind == "pretraining" else Supervised, epoch=2)
+        stop(patch, Contrastive if kind.startswith("pretraining") else Supervised, epoch=2)
         run(made)
     assert runs.state(runs.run_id(made)) == "interrupted"
     torch.manual_seed(int(time.time()))
@@ -205,6 +214,57 @@ def test_linear_evaluation_keeps_every_byte_of_the_encoder(config, pretrained):
     after = load_file(adapted / "model.safetensors")
     moved = {k for k, v in before.items() if not torch.equal(after[f"encoder.{k}"], v)}
     assert {"bn1.weight", "bn1.running_mean"} <= moved and "conv1.weight" not in moved
+
+
+def test_pretraining_after_another_starts_from_its_encoder(config, pretrained, monkeypatch):
+    before = load_file(runs.folder(pretrained["weights"]["run"]) / "model.safetensors")
+    started, real = [], run_module.fit
+
+    def seen(objective, *args, **kwargs):
+        started.append({k: v.clone() for k, v in objective.model.state_dict().items()})
+        return real(objective, *args, **kwargs)
+
+    monkeypatch.setattr(run_module, "fit", seen)
+    alone = config("pretrain", "lits", recipe={"epochs": 1})
+    folder = run({**alone, "weights": pretrained["weights"]})
+    run(alone)
+    first, fresh = started
+    assert all(torch.equal(first[f"encoder.{k}"], v) for k, v in before.items())
+    assert all(torch.equal(first[k], fresh[k]) for k in fresh if k.startswith("projection."))
+    assert not torch.equal(first["encoder.conv1.weight"], fresh["encoder.conv1.weight"])
+    after = load_file(folder / "model.safetensors")
+    assert set(after) == set(before) and not torch.equal(after["conv1.weight"], before["conv1.weight"])
+    source = runs.folder(pretrained["weights"]["run"]) / "model.safetensors"
+    assert runs.read_json(folder / "weights.json")["sha256"] == weights_hash(source)
+
+
+def test_pretraining_on_two_corpora_uses_the_training_images_of_both(config, monkeypatch):
+    made = config("pretrain", recipe={"epochs": 1, "batch": 16})
+    made["data"] = both(config)
+    taken, real = [], Store.take
+    monkeypatch.setattr(Store, "take", lambda self, index: taken.append((self, index)) or real(self, index))
+    metrics = runs.read_json(run(made) / "metrics.json")
+    assert metrics["images"] == 40 + 24
+    seen = {"imagenet": [], "lits": []}
+    for store, index in taken:
+        seen[store.meta["name"]] += list(index)
+    for data in made["data"]:
+        _, table = open_data(data)
+        assert sorted(seen[data["name"]]) == sorted(chosen_rows(data, table, "train"))
+    sizes = [len(index) for store, index in taken if store.meta["name"] == "lits"]
+    assert len(sizes) >= 3 and max(sizes) < 16  # mixed in a batch, not one after the other
+
+
+def test_a_part_of_the_images_an_epoch_is_drawn_anew_and_sets_the_steps(config, monkeypatch):
+    taken, real = [], Store.take
+    monkeypatch.setattr(Store, "take", lambda self, index: taken.append(set(index)) or real(self, index))
+    run(config("pretrain", recipe={"epochs": 3, "batch": 8}, images_per_epoch=24))
+    assert [len(t) for t in taken] == [8] * 9
+    epochs = [set().union(*taken[k : k + 3]) for k in (0, 3, 6)]
+    assert [len(e) for e in epochs] == [24] * 3 and epochs[0] != epochs[1] and len(set().union(*epochs)) > 24
+    message = "images_per_epoch: expected 1 to 40, the images there, found 41"
+    with pytest.raises(ConfigError, match=message):
+        run(config("pretrain", recipe={"epochs": 1}, images_per_epoch=41))
 
 
 @pytest.mark.parametrize("dataset", ["imagenet", "lits"])
@@ -381,10 +441,25 @@ def test_chosen_rows(config):
     _, table = open_data(data)
     train = chosen_rows(data, table, "train")
     assert len(train) == 40 and set(table["split"].iloc[train]) == {"train"}
-    assert set(table["label"].iloc[chosen_rows({**data, "classes": 2}, table, "val")]) == {0, 1}
     assert set(chosen_rows({**data, "images": 10}, table, "train")) < set(table.index[table["split"] == "train"])
-    names = run_module.class_names({**data, "classes": 2}, table)
-    assert names == ("n90000001", "n90000002")
+
+
+@pytest.mark.parametrize(("classes", "kept"), [(2, [0, 1]), ({"every": 2}, [0, 2])])
+def test_a_subset_of_the_classes_is_numbered_from_0_in_every_split(config, classes, kept):
+    whole, data = config()["data"], config(data={"classes": classes})["data"]
+    (_, before), (store, table) = open_data(whole), open_data(data)
+    assert (store.table["label"] == table["label"]).all() and (table["split"] == before["split"]).all()
+    for split in ("train", "val", "test"):
+        rows = chosen_rows(data, table, split)
+        assert {kept[new]: old for new, old in zip(table["label"][rows], before["label"][rows], strict=True)} == {
+            k: k for k in kept
+        }
+        if split != "train":
+            assert len(rows) == before.query("split == @split")["label"].isin(kept).sum()
+    assert run_module.class_names(data, table) == tuple(f"n9000000{k + 1}" for k in kept)
+    made = config(data={"classes": classes}, recipe={"epochs": 1})
+    found = pd.read_parquet(run(made) / "predictions_test.parquet")
+    assert set(found["target"]) == {0, 1} and set(found["output"].map(len)) == {2}
 
 
 def test_more_images_than_there_are_is_said(config, caplog):

@@ -131,7 +131,46 @@ def test_dice_by_case_does_not_depend_on_batches_or_order(seed, batch):
     assert mixed == pytest.approx(whole, nan_ok=True)
 
 
+BRATS = {"enhancing": ("ET",), "whole": ("NCR", "ED", "ET"), "core": ("NCR", "ET")}
+CLASSES = ("background", "NCR", "ED", "ET")
+
+
+def test_regions_count_unions_by_hand():
+    truth = torch.tensor([[[0, 1, 1, 2], [2, 3, 3, 0]]], dtype=torch.uint8)
+    guess = torch.tensor([[[0, 3, 1, 2], [0, 3, 2, 1]]])
+    logits = torch.nn.functional.one_hot(guess, 4).permute(0, 3, 1, 2).float()
+    job = task("segmentation", CLASSES, regions=BRATS)
+    found = job.keep(logits, truth)
+    assert found["target"][0].tolist() == [2, 2, 6, 4]  # background, ET, whole tumour, tumour core
+    assert found["output"][0].tolist() == [2, 2, 6, 4]
+    assert found["overlap"][0].tolist() == [1, 1, 5, 3]  # NCR taken for ET is right in the whole and in the core
+    values = job.metrics(pd.DataFrame({"patient": ["a"], **found}), full=False)
+    assert values == pytest.approx(
+        {"dice_1": 0.5, "dice_2": 5 / 6, "dice_3": 3 / 4, "dice_mean": (1 / 2 + 5 / 6 + 3 / 4) / 3}
+    )
+
+
+def test_regions_of_one_class_each_are_the_classes():
+    rng = np.random.default_rng(0)
+    truth = torch.from_numpy(rng.integers(0, 4, (5, 6, 6)).astype(np.uint8))
+    logits = torch.from_numpy(rng.standard_normal((5, 4, 6, 6)).astype(np.float32))
+    single = task("segmentation", CLASSES, regions={c: (c,) for c in CLASSES[1:]}).keep(logits, truth)
+    plain = task("segmentation", CLASSES).keep(logits, truth)
+    for column in ("target", "output", "overlap"):
+        assert np.array_equal(single[column], plain[column])
+
+
+def test_a_patient_without_a_region_has_no_dice_of_it():
+    job = task("segmentation", CLASSES, regions=BRATS)
+    truth = torch.full((1, 4, 4), 2, dtype=torch.uint8)
+    logits = torch.nn.functional.one_hot(truth.long(), 4).permute(0, 3, 1, 2).float()
+    found = job.metrics(pd.DataFrame({"patient": ["a"], **job.keep(logits, truth)}))
+    assert np.isnan(found["dice_1"]) and np.isnan(found["dice_3"]) and found["dice_2"] == found["dice_mean"] == 1.0
+
+
 def test_errors():
+    with pytest.raises(UnknownNameError, match=r"unknown class of a region 'NRC'. Did you mean 'NCR'"):
+        task("segmentation", CLASSES, regions={"core": ("NRC", "ET")})
     with pytest.raises(UnknownNameError, match=r"unknown task kind 'multiclas'. Did you mean 'multiclass'"):
         task("multiclas", ("a", "b"))
     with pytest.raises(ValueError, match=r"expected 2 values \(a, b\), found 3"):

@@ -7,7 +7,7 @@ from typing import Any
 
 from tlkit import paths
 from tlkit.config import ConfigError, lookup
-from tlkit.datasets import dicom, folders, lits
+from tlkit.datasets import brats, chestxray, folders, lits, lits_png, radnet
 from tlkit.datasets.cards import DATASETS, DataCard, MissingDataError, UnreadableFile, present, where
 from tlkit.datasets.content import content_hash
 
@@ -16,7 +16,15 @@ __all__ = [
     "where",
 ]  # fmt: skip
 
-LAYOUTS = {"class_folders": folders, "imagenet": folders, "ct_series": dicom, "lits": lits}
+LAYOUTS = {
+    "class_folders": folders,
+    "imagenet": folders,
+    "ct_series": radnet,
+    "lits": lits,
+    "lits_png": lits_png,
+    "brats": brats,
+    "chestxray": chestxray,
+}
 
 
 def prepare(name: str, size: int, phantom: dict[str, Any] | None = None, **options: Any) -> Path:
@@ -39,11 +47,18 @@ def identity(name: str, phantom: dict[str, Any] | None = None) -> dict[str, Any]
     """Return what decides a run's data: the phantom's parameters and version, or the hash of the files."""
     card = lookup(name, DATASETS, "data set")
     if phantom is None:
-        return {"name": name, "content": content_hash(where(card))}
+        more = (f"{k} {v}" for k, v in reader(card, where(card)).items())
+        return {"name": name, "content": " ".join([content_hash(where(card)), *more])}
     from tlkit.phantoms.write import PHANTOM_VERSION
 
     facts = {"writer": _twin(card), "seed": 0, **phantom, "version": PHANTOM_VERSION}
     return {"name": name, "phantom": facts}
+
+
+def reader(card: DataCard, root: Path) -> dict[str, Any]:
+    """Return what decides the samples besides the files and the card: nothing for most layouts."""
+    layout = LAYOUTS[card.layout]
+    return layout.identity(root) if hasattr(layout, "identity") else {}
 
 
 def _twin(card: DataCard) -> str:

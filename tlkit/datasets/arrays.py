@@ -68,8 +68,7 @@ def read_rows(array: np.memmap, file: int, index: np.ndarray) -> np.ndarray:
 def resize(image: np.ndarray, size: int, nearest: bool = False) -> np.ndarray:
     """Return `image` [H,W] or [H,W,3] squashed to `size` x `size` px, of the same dtype.
 
-    Averaged over areas where it shrinks, linear where it grows, `nearest` for masks; int16 goes through
-    float32 and is rounded.
+    Averaged over areas where it shrinks, linear where it grows, and rounded; `nearest` for masks.
     """
     import cv2
 
@@ -78,6 +77,6 @@ def resize(image: np.ndarray, size: int, nearest: bool = False) -> np.ndarray:
     if nearest:
         return cv2.resize(image, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
     how = cv2.INTER_AREA if min(image.shape[:2]) >= size else cv2.INTER_LINEAR
-    if image.dtype == np.uint8:
+    if image.dtype in (np.uint8, np.int16, np.uint16):
         return cv2.resize(image, (size, size), interpolation=how)
     return np.rint(cv2.resize(image.astype(np.float32), (size, size), interpolation=how)).astype(image.dtype)

@@ -28,7 +28,7 @@ class DataCard:
     name: str
     title: str
     domain: str  # natural | CT | MR | CR | XA | RF
-    task: str  # multiclass | segmentation | none
+    task: str  # multiclass | multilabel | segmentation | none
     layout: str
     folder: str
     licence: str
@@ -166,10 +166,12 @@ RADNET = DataCard(
     source="University Medicine Essen; described in the paper below, section 2.1.1",
     citation="Jonske et al. Why does my medical AI look at pictures of birds? CMPB 261, 108634 (2025).",
     access=(
-        "RadNet is not given out. Put your own CT archive in its place: any tree of DICOM files, any names.",
-        "De-identify it first (for instance with https://github.com/UMEssen/DicomDeidentify) and keep "
-        "PatientID as a pseudonym: the splits need to know which series belong to one patient.",
-        "Keep BodyPartExamined (0018,0015): it is the label.",
+        "RadNet is not given out. Put your own CT archive in its place: any tree of DICOM files, any names, "
+        "uncompressed, RLE, JPEG lossless, JPEG-LS or JPEG 2000. Notebook 02_radnet_from_dicom goes through it.",
+        "Keep BodyPartExamined (0018,0015): it is the label; and PatientID, which keeps patients in one split.",
+        "Nothing that is written holds a name, a UID or a true date (PS3.15 basic profile, see "
+        "tlkit/datasets/deidentify.py). The key of the pseudonyms is runs/private/deidentify.key: keep it with the "
+        "runs, pass it to nobody.",
     ),
     tree="""
 radnet/
@@ -206,6 +208,103 @@ lits/
     classes=("background", "liver", "lesion"),
     options={"only_liver": False, "mask_columns": {"liver_px": 1, "lesion_px": 2}},
     phantom="lits",
+)
+
+LITS_PNG = DataCard(
+    name="lits-png",
+    title="LiTS 2017 as PNG slices, the export that the study used",
+    domain="CT",
+    task="segmentation",
+    layout="lits_png",
+    folder="lits-png",
+    licence="CC BY-NC-SA 4.0",
+    source="https://www.kaggle.com/datasets/andrewmvd/lits-png",
+    citation="Bilic et al. The Liver Tumor Segmentation Benchmark (LiTS). Med Image Anal 84 (2023).",
+    access=(
+        "Log in at Kaggle and download 'andrewmvd/lits-png'.",
+        "Unpack; sub-folders may stay. The grey values are 8 bits of a window of the export's choice, not HU.",
+    ),
+    tree="""
+lits-png/
+  **/volume-<v>_<s>.png                     v the volume, s the slice
+  **/segmentation-<v>_livermask_<s>.png     above 0 in the liver
+  **/segmentation-<v>_lesionmask_<s>.png    above 0 in lesions
+""",
+    counts={"volumes": 131},
+    classes=("background", "liver", "lesion"),
+    options={"channels": 1, "only_liver": False, "mask_columns": {"liver_px": 1, "lesion_px": 2}},
+)
+
+BRATS = DataCard(
+    name="brats",
+    title="BraTS 2020: gliomas in brain MR",
+    domain="MR",
+    task="segmentation",
+    layout="brats",
+    folder="brats",
+    licence="free for research after registration, with citation; see the terms at the source",
+    source="https://www.med.upenn.edu/cbica/brats2020/data.html",
+    citation="Menze et al. The Multimodal Brain Tumor Image Segmentation Benchmark (BRATS). IEEE TMI 34 (2015); "
+    "Bakas et al. Advancing TCGA glioma MRI collections. Sci Data 4, 170117 (2017); Bakas et al. arXiv:1811.02629.",
+    access=(
+        "Register at the CBICA image processing portal (link above) and download the training data of 2020, or the "
+        "same files from Kaggle ('awsaf49/brats20-dataset-training-validation'; about 35 GB unpacked).",
+        "Unpack; folders above the patients may stay. The validation part has no segmentations and is not used.",
+    ),
+    tree="""
+brats/
+  **/BraTS20_Training_<nnn>/    nnn = 001 ... 369; all volumes 240 x 240 x 155, skull taken off
+    BraTS20_Training_<nnn>_{t1,t1ce,t2,flair}.nii[.gz]
+    BraTS20_Training_<nnn>_seg.nii[.gz]    0 background, 1 NCR/NET, 2 ED, 4 ET
+                                           (of patient 355 also W39_1998.09.19_Segm.nii)
+""",
+    counts={"patients": 369},
+    classes=("background", "NCR/NET", "ED", "ET"),  # mask values 0 to 3; the files write 4 for ET
+    options={
+        "channels": ("t1", "t1ce", "flair"),  # one or three of t1, t1ce, t2, flair; these as published
+        "scale": "channel",  # or "patient": one factor for all channels
+        "only_tumour": True,
+        "window": (2000.0, 4000.0),  # centre and width that recipe.window needs: 0 to brats.FULL
+        "mask_columns": {"ncr_px": 1, "ed_px": 2, "et_px": 3},
+        "regions": {  # dice_1, dice_2, dice_3
+            "enhancing tumour": ("ET",),
+            "whole tumour": ("NCR/NET", "ED", "ET"),
+            "tumour core": ("NCR/NET", "ET"),
+        },
+    },
+    phantom="brats",
+)
+
+FINDINGS = (  # in the order of the published outputs, in which "No Finding" is the fourth
+    "Cardiomegaly", "Emphysema", "Effusion", "Hernia", "Infiltration", "Mass", "Nodule", "Atelectasis", "Pneumothorax",
+    "Pleural_Thickening", "Pneumonia", "Fibrosis", "Edema", "Consolidation",
+)  # fmt: skip
+CHESTXRAY = DataCard(
+    name="chestxray",
+    title="ChestX-ray8/14: frontal chest radiographs with 14 findings mined from reports",
+    domain="CR",
+    task="multilabel",
+    layout="chestxray",
+    folder="chestxray",
+    licence="free use with citation of the paper and acknowledgement of the NIH Clinical Center",
+    source="https://nihcc.app.box.com/v/ChestXray-NIHCC",
+    citation="Wang et al. ChestX-ray8: Hospital-scale Chest X-ray Database and Benchmarks. CVPR (2017).",
+    access=(
+        "Download the twelve archives images_*.tar.gz, Data_Entry_2017_v2020.csv (or Data_Entry_2017.csv), "
+        "train_val_list.txt and test_list.txt from the page above, or 'nih-chest-xrays/data' from Kaggle; no "
+        "agreement is needed, about 45 GB.",
+        "Unpack each archive into a folder of its own (images_001/images/*.png); one images/ for all is read as well.",
+    ),
+    tree="""
+chestxray/
+  Data_Entry_2017.csv  or  Data_Entry_2017_v2020.csv
+  train_val_list.txt, test_list.txt         the official split, by patient
+  images_*/images/<patient>_<nnn>.png  or  images/*.png
+""",
+    counts={"images": 112_120, "patients": 30_805, "train": 77_871, "train and val": 86_524, "test": 25_596},
+    classes=FINDINGS,
+    options={"channels": 1, "also": ("No Finding",)},  # labels that exclude all others; outputs where a study asks
+    phantom="chestxray",
 )
 
 BRAIN_TUMOR_MRI = DataCard(
@@ -285,5 +384,6 @@ natural-images/
 )
 
 DATASETS: dict[str, DataCard] = {
-    card.name: card for card in (IMAGENET, RADNET, LITS, BRAIN_TUMOR_MRI, COVID_CT, NATURAL_IMAGES)
+    card.name: card
+    for card in (IMAGENET, RADNET, LITS, LITS_PNG, BRATS, CHESTXRAY, BRAIN_TUMOR_MRI, COVID_CT, NATURAL_IMAGES)
 }

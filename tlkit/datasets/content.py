@@ -13,6 +13,7 @@ import pandas as pd
 from tlkit import paths
 from tlkit.config import short_hash
 from tlkit.datasets.cards import visible_files
+from tlkit.datasets.deidentify import load_key, pseudonym
 
 SETTLED = 2e9  # ns: a file changed less than this ago may change again within one tick of the clock
 
@@ -21,15 +22,17 @@ def content_hash(root: Path, cache: Path | None = None) -> str:
     """Return the SHA-256 over the sorted (relative path, SHA-256 of the bytes) of all visible files.
 
     Digests are kept in `cache` (default: beside the stores) by path, size and time of change, so that an
-    unchanged tree is not read again. Two copies of a tree have the same hash wherever they lie.
+    unchanged tree is not read again. Two copies of a tree have the same hash wherever they lie. Paths, which may hold
+    names of patients, stand in the cache as pseudonyms.
     """
     root = Path(root).resolve()
     cache = cache or paths.store_root() / "hashes" / f"{short_hash(str(root))}.parquet"
-    files = visible_files(root)
+    files, key = visible_files(root), load_key(root)
+    names = [f.relative_to(root).as_posix() for f in files]
     stats = [f.stat() for f in files]
     now = pd.DataFrame(
         {
-            "path": [f.relative_to(root).as_posix() for f in files],
+            "path": [pseudonym(key, "file", name) for name in names],
             "size": [s.st_size for s in stats],
             "mtime_ns": [s.st_mtime_ns for s in stats],
         }
@@ -42,8 +45,8 @@ def content_hash(root: Path, cache: Path | None = None) -> str:
     if new.any():
         _save(now[now["mtime_ns"] < time.time_ns() - SETTLED], cache)
     total = hashlib.sha256()
-    for path, digest in zip(now["path"], now["sha256"], strict=True):
-        total.update(f"{path}\0{digest}\n".encode())
+    for name, digest in zip(names, now["sha256"], strict=True):
+        total.update(f"{name}\0{digest}\n".encode())
     return total.hexdigest()
 
 

@@ -10,7 +10,7 @@ import hashlib
 import numpy as np
 import pandas as pd
 
-from tlkit.config import ConfigError, TlkitError
+from tlkit.config import ConfigError, TlkitError, lookup
 
 SPLITS = ("train", "val", "test")
 
@@ -19,28 +19,41 @@ class LeakageError(TlkitError, ValueError):
     """The same patient stands in two splits."""
 
 
-def assign(table: pd.DataFrame, val: float = 0.15, test: float = 0.2, seed: int = 0) -> pd.Series:
+def assign(table: pd.DataFrame, val: float = 0.15, test: float = 0.2, seed: int = 0, by: str = "patient") -> pd.Series:
     """Return "train", "val" or "test" for every row, aligned with `table`; no patient is in two of them.
 
     Splits that the data set fixes are kept; missing ones are carved by patient from what is "train" or "".
     `val` and `test` are shares of the rows carved from, met as nearly as whole patients allow. Stratified by
     each patient's most frequent label: a class with a patient for each split is in each split; rarer classes
-    are pooled. Raises LeakageError if the fixed splits already share a patient.
+    are pooled. by="image" carves single images (published for ChestX-ray), so that the carved splits share patients.
+    From 1 on, `val` and `test` are numbers of patients (exact where all are of one class, as without labels).
+    Raises LeakageError if the fixed splits already share a patient.
     """
-    if val < 0 or test < 0 or val + test >= 1:
-        raise ConfigError(f"val and test are shares that leave some to train; got val={val}, test={test}.")
+    counted = max(val, test) >= 1
+    if val < 0 or test < 0 or (val % 1 or test % 1 if counted else val + test >= 1):
+        raise ConfigError(
+            "val and test are two shares that leave some to train, or two whole numbers of patients; "
+            f"got val={val}, test={test}."
+        )
     fixed = table["split"] if "split" in table else pd.Series("", index=table.index)
+    units = lookup(by, {"patient": _patients, "image": _slices}, "unit of a split")
     unknown = set(fixed) - {*SPLITS, ""}
     if unknown:
         raise ValueError(f"unknown splits {sorted(unknown)}; expected train, val, test or an empty string.")
     has = set(fixed)
     shares = {name: s for name, s in {"val": val, "test": test}.items() if s > 0 and name not in has}
-    shares = {"train": 1 - sum(shares.values()), **shares}
     split = fixed.replace("", "train").rename("split")
-    pool = table[split == "train"]
-    if len(shares) > 1 and len(pool):
-        split[pool.index] = pool["patient"].map(_deal(_patients(pool, seed), shares))
     check_disjoint(split, table["patient"])
+    pool = table[split == "train"]
+    if shares and len(pool):
+        drawn = units(pool, seed)
+        if counted:
+            drawn["rows"] = 1
+        rest = (len(drawn) if counted else 1) - sum(shares.values())
+        if rest <= 0:
+            raise ConfigError(f"val={val} and test={test} leave none of {len(drawn)} patients to train.")
+        shares = {"train": rest, **shares}
+        split[pool.index] = pool["patient" if by == "patient" else "id"].map(_deal(drawn, shares))
     return split
 
 
@@ -83,12 +96,17 @@ def take_count(table: pd.DataFrame, n: int, seed: int = 0) -> np.ndarray:
     return np.sort(np.array(kept, dtype=object))
 
 
-def classes_every(table: pd.DataFrame, step: int) -> np.ndarray:
-    """Return the sorted ids of the classes 0, step, 2 step, ...; their new label is `label // step`.
+def of_classes(label: pd.Series, classes: int | dict[str, int]) -> pd.Series:
+    """Return the labels of the chosen classes, numbered from 0, and -1 for all others.
 
-    Jonske et al. 2025: ImageNet-100 is step 10, ImageNet-10 is step 100.
+    `classes`: n for the classes 0 to n - 1, {"every": step} for the classes 0, step, 2 step, ... (Jonske et al. 2025:
+    ImageNet-100 is step 10, ImageNet-10 is step 100). Raises ConfigError for anything else.
     """
-    return np.sort(table.loc[table["label"] % step == 0, "id"].to_numpy())
+    if isinstance(classes, int):
+        return label.where(label < classes, -1)
+    if set(classes) != {"every"} or not isinstance(classes["every"], int) or classes["every"] < 1:
+        raise ConfigError(f"classes: expected a number, or {{every: step}} with a step of 1 or more, found {classes}.")
+    return (label // classes["every"]).where(label % classes["every"] == 0, -1)
 
 
 def check_disjoint(split: pd.Series, patient: pd.Series) -> None:

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,13 +29,13 @@ import torch
 
 from tlkit import paths
 from tlkit.config import TlkitError, short_hash
-from tlkit.datasets import LAYOUTS
+from tlkit.datasets import LAYOUTS, reader
 from tlkit.datasets.arrays import NpyWriter, read_rows, resize
 from tlkit.datasets.cards import PHANTOM_FACTS, DataCard, UnreadableFile
 from tlkit.datasets.content import content_hash
 from tlkit.progress import track
 
-STORE_VERSION = 1
+STORE_VERSION = 2
 REJECTS = ["path", "reason", "kind"]
 log = logging.getLogger(__name__)
 A, B = TypeVar("A"), TypeVar("B")
@@ -113,7 +114,8 @@ def build_store(
     A finished store is returned at once; a second process waits for the one that builds. Files that cannot be
     read and slices left out by a rule go to rejects.csv; raises UnreadableShareError where more than
     `max_unreadable` of the files cannot be read, StoreError where nothing can be or the disk is too small.
-    `workers` decode at the same time (default: 4 at most) and do not change the result.
+    `workers` decode at the same time (default: 4 at most) and do not change the result. A layout that has a `read`
+    of its own (CT series: processes, and files named by pseudonyms) decodes with that.
     """
     from filelock import FileLock, Timeout
 
@@ -125,6 +127,7 @@ def build_store(
         "classes": card.classes,
         "size": size,
         "version": STORE_VERSION,
+        **reader(card, root),
     }
     facts = root / PHANTOM_FACTS
     phantom = json.loads(facts.read_text()) if facts.is_file() else None
@@ -182,19 +185,20 @@ def _build(
     """Write a whole store into the folder `part`."""
     layout = LAYOUTS[card.layout]
     samples, scanned = layout.scan(root, card)
-    groups = _by_file(samples)
-    rejects = _Rejects(card, len(groups) + int((scanned["kind"] == "unreadable").sum()), most)
+    count = len(_starts(samples))
+    rejects = _Rejects(card, count + int((scanned["kind"] == "unreadable").sum()), most)
     rejects.extend(scanned)
 
-    read = partial(_read_file, layout.decode, root, card, key["size"])
+    if hasattr(layout, "read"):
+        images_of_files = layout.read(root, samples, card, key["size"], workers)
+    else:
+        read = partial(_read_file, layout.decode, root, card, key["size"])
+        images_of_files = _in_order(read, _by_file(samples), workers or min(4, os.cpu_count() or 1))
     writers: dict[str, NpyWriter] = {}
     kept, counts = [], []
-    with (
-        closing(_in_order(read, groups, workers or min(4, os.cpu_count() or 1))) as decoded,
-        _disk_errors(part),
-    ):
-        files = zip(groups, decoded, strict=True)
-        for rows, (images, masks, error) in track(files, len(groups), f"{card.name}: decode", "file"):
+    with closing(images_of_files) as decoded, _disk_errors(part):
+        files = zip(_by_file(samples), decoded, strict=True)
+        for rows, (images, masks, error) in track(files, count, f"{card.name}: decode", "file"):
             if error:
                 rejects.add(rows["path"].iloc[0], error, "unreadable")
                 continue
@@ -236,18 +240,22 @@ def _build(
         "dtype": str(writers["images"].dtype),
         "files": rejects.files,
         "unreadable": len(rejects.unreadable),
-        "left_out": len(rejects) - len(rejects.unreadable),
+        "left_out": sum(kind == "rule" for *_, kind in rejects),  # kind "note" is in the store
         "phantom": phantom,
         "key": key,
     }
     (part / "store.json").write_text(json.dumps(meta, indent=1))
 
 
-def _by_file(samples: pd.DataFrame) -> list[pd.DataFrame]:
-    """Return the rows of each file, in the order of the table (rows of one file are neighbours)."""
+def _starts(samples: pd.DataFrame) -> np.ndarray:
+    """Return the first row of each file (rows of one file are neighbours)."""
     path = samples["path"].to_numpy()
-    starts = [0, *(np.flatnonzero(path[1:] != path[:-1]) + 1)] if len(path) else []
-    return [samples.iloc[a:b] for a, b in zip(starts, [*starts[1:], len(path)], strict=False)]
+    return np.flatnonzero(np.r_[True, path[1:] != path[:-1]]) if len(path) else np.array([], int)
+
+
+def _by_file(samples: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Yield the rows of each file; one at a time, since an archive has millions."""
+    return (samples.iloc[a:b] for a, b in pairwise([*_starts(samples), len(samples)]))
 
 
 def _read_file(decode: Callable, root: Path, card: DataCard, size: int, rows: pd.DataFrame):

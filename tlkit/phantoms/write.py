@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from tlkit.config import TlkitError, lookup, short_hash
-from tlkit.phantoms import anatomy, ct, natural
+from tlkit.phantoms import anatomy, brats, chestxray, ct, natural
 from tlkit.phantoms.anatomy import Tissue
 from tlkit.progress import track
 
@@ -254,6 +254,8 @@ def write_imagenet(root: Path, seed: int, classes: int = 10, train: int = 64, va
 PHANTOMS: dict[str, Callable[..., None]] = {
     "radnet": write_radnet,
     "lits": write_lits,
+    "brats": brats.write_brats,
+    "chestxray": chestxray.write_chestxray,
     "imagenet": write_imagenet,
 }
 
@@ -275,6 +277,10 @@ def expected_bytes(name: str, settings: dict) -> int:
     area = settings["pixels"] ** 2
     if name == "imagenet":
         return settings["classes"] * (settings["train"] + settings["val"]) * (area + 4096)
+    if name == "brats":
+        return settings["patients"] * (settings["slices"] * area * 9 + 2048)
+    if name == "chestxray":
+        return settings["patients"] * 3 * (area + 1024)
     if name == "lits":
         return settings["volumes"] * settings["slices"][1] * area * 3
     return settings["series"] * settings["slices"][1] * (area * 2 + 8192)

@@ -81,25 +81,36 @@ def batches(order: np.ndarray, batch: int) -> list[np.ndarray]:
     return [order[i + first : i + first + share] for i in range(0, len(order) - batch + 1, batch)]
 
 
-def fit(objective: Objective, recipe: Recipe, *, seed: int, folder: Path, device: torch.device | None = None) -> Fit:
+def fit(
+    objective: Objective,
+    recipe: Recipe,
+    *,
+    seed: int,
+    folder: Path,
+    per_epoch: int | None = None,
+    device: torch.device | None = None,
+) -> Fit:
     """Train `objective.model` and leave the selected weights in the model, read back from `folder/checkpoint`.
 
-    Sees training and validation samples only. Resumes from `folder/checkpoint` where there is one, and then gives
-    the bits of an unbroken run (CPU). Writes `folder/history.csv` (epoch, loss, lr, validation values, seconds).
+    An epoch is all training samples, or `per_epoch` of them, drawn anew each time. Sees training and validation
+    samples only. Resumes from `folder/checkpoint` where there is one, and then gives the bits of an unbroken run
+    (CPU). Writes `folder/history.csv` (epoch, loss, lr, validation values, seconds).
     Raises: DivergedError with the first bad step; the last good epoch stays on disk.
     Random: order by (seed, epoch), augmentation by (seed, epoch, sample), layers by torch seeded per epoch.
     """
     device = device or pick_device()
     model = objective.model.to(device, memory_format=torch.channels_last)
     checkpoint.require_room(folder, model)
-    steps = len(batches(np.arange(objective.size), recipe.batch))
+    per_epoch = objective.size if per_epoch is None else per_epoch
+    if not 0 < per_epoch <= objective.size:
+        raise ConfigError(f"images_per_epoch: expected 1 to {objective.size}, the images there, found {per_epoch}")
     parts = _Parts(model, recipe, device)
     trained = distributed(model, device)
     state = _resume(folder, model, parts, device)
     for epoch in range(len(state.rows), recipe.epochs):
         if _out_of_patience(state, recipe):
             break
-        row = _epoch(objective, trained, parts, recipe, seed, epoch, steps, device)
+        row = _epoch(objective, trained, parts, recipe, seed, epoch, per_epoch, device)
         model.eval()
         share_buffers(model)
         row |= objective.validate()
@@ -146,15 +157,16 @@ def _epoch(
     recipe: Recipe,
     seed: int,
     epoch: int,
-    steps: int,
+    per_epoch: int,
     device: torch.device,
 ) -> dict[str, float]:
     model.train()
     torch.manual_seed(seed * 1_000_003 + epoch)  # for layers that draw (dropout, stochastic depth)
-    losses = torch.zeros(steps, device=device)
     optimizer, scaler = parts.optimizer, parts.scaler
     start, cpu = time.perf_counter(), time.process_time()
-    mine = batches(epoch_order(objective.size, seed, epoch), recipe.batch)
+    mine = batches(epoch_order(objective.size, seed, epoch)[:per_epoch], recipe.batch)
+    steps = len(mine)
+    losses = torch.zeros(steps, device=device)
     lr = 0.0
     for step, (positions, batch) in enumerate(_progress(_fetched(objective, mine, device), mine, epoch, recipe)):
         lr = learning_rate(

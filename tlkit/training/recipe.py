@@ -75,6 +75,7 @@ class Recipe:
         return cls(**{**plain, "augment": look})
 
 
+CHEST_WEIGHTS = (1, 1, 1, 0.001, *11 * (1,))  # the fourth of the 15 published outputs is "No Finding"
 SOFT_TISSUE = (40.0, 400.0)  # HU centre and width of the usual abdominal window
 WIDE = (0.0, 2000.0)  # HU: lung, soft tissue and most bone at once, for mixed body regions
 
@@ -83,8 +84,21 @@ _published = {
     "select": "last",
     "schedule": "exponential",
     "intensity": "minmax",
+    "exclude": False,
 }
-_published_seg = {**_published, "augment": AUGMENTS["segmentation_published"]}
+_published_seg = {**_published, "augment": AUGMENTS["segmentation_published"], "epochs": 50, "batch": 128}
+# The complexity ladder of ImageNet and RadNet, by the size of the training set: of 130,000 images, of at most 13,000.
+_large = Recipe(epochs=100, batch=1024, optimizer="lars", lr=2.4, weight_decay=1e-6, **_published)
+_small = Recipe(epochs=100, batch=256, lr=1e-4, weight_decay=1e-6, **_published)
+_chest = Recipe(epochs=50, batch=128, lr=5e-4, weight_decay=1e-6, class_weights=CHEST_WEIGHTS, **_published)
+_liver = Recipe(lr=2e-4, weight_decay=1e-6, class_weights=(1, 3, 10), **_published_seg)
+_brain = Recipe(
+    lr=1e-3,
+    weight_decay=1e-5,
+    decay=0.95,
+    class_weights=(1, 5, 5, 5),
+    **{**_published_seg, "augment": replace(AUGMENTS["segmentation_published"], p_colour=0.0)},
+)
 
 RECIPES: dict[str, Recipe] = {
     # Ours: the clean way, small enough for a laptop; studies override epochs, batch and learning rate.
@@ -114,22 +128,16 @@ RECIPES: dict[str, Recipe] = {
         projection="published",
         window=None,
     ),
-    # spec 2.2: fine-tuning by task.
-    "I1k_published": Recipe(
-        epochs=100, batch=4096, optimizer="lars", lr=4.8, weight_decay=1e-6, exclude=False, **_published
-    ),
-    "R_published": Recipe(
-        epochs=100, batch=4096, optimizer="lars", lr=0.01, weight_decay=1e-4, exclude=False, **_published
-    ),
-    "LiTS_published": Recipe(
-        epochs=50,
-        batch=128,
-        lr=2e-4,
-        weight_decay=1e-6,
-        exclude=False,
-        class_weights=(1, 3, 10),
-        **_published_seg,
-    ),
+    # spec 2.2 and 2.3: fine-tuning by task; the epochs are the same however few the images.
+    "I1k_published": replace(_large, batch=4096, lr=4.8),
+    **dict.fromkeys(("I1kS_published", "I100_published"), _large),
+    **{f"{name}_published": _small for name in ("I1kXS", "I100S", "I100XS", "I10", "I10S", "RXS", "RXXS")},
+    "I10XS_published": replace(_small, batch=64),
+    "R_published": replace(_large, batch=4096, lr=0.01, weight_decay=1e-4),
+    "RS_published": replace(_large, lr=0.005, weight_decay=1e-5),
+    "CX8_published": _chest,  # the next three on parts of their data, too
+    "LiTS_published": _liver,
+    "BraTS_published": _brain,
 }
 
 

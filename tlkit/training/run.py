@@ -33,6 +33,7 @@ CONFIG_KEYS = {
         "kind", "mode", "task", "task_kind", "pretraining", "fraction", "data", "weights", "backbone", "recipe", "seed",
     ),
 }  # fmt: skip
+OPTIONAL_KEYS = {"pretrain": ("weights", "images_per_epoch")}
 DATA_KEYS = ("name", "phantom", "content", "size", "split", "classes", "images", "fraction_by")
 
 
@@ -73,8 +74,9 @@ def run(config: dict[str, Any], wait: bool = False) -> Path:
 
 def _check_keys(config: dict[str, Any]) -> None:
     keys = lookup(config.get("kind"), CONFIG_KEYS, "kind of run")
-    _check_dict(config, "a config", keys, keys)
-    _check_dict(config["data"], "config.data", DATA_KEYS, ("name", "size", "split"))
+    _check_dict(config, "a config", (*keys, *OPTIONAL_KEYS.get(config["kind"], ())), keys)
+    for data in runs.corpora(config):
+        _check_dict(data, "config.data", DATA_KEYS, ("name", "size", "split"))
 
     lineval = config.get("mode") == "lineval"
     if config["kind"] == "finetune" and lineval != (config["recipe"].get("freeze") == "encoder"):
@@ -113,7 +115,10 @@ def _agree(value: Any) -> Any:
 
 
 def open_data(data: dict[str, Any]) -> tuple[Store, pd.DataFrame]:
-    """Return the store of a config's `data` entry and its table with the split of every row."""
+    """Return the store of a config's `data` entry and its table with the split of every row.
+
+    Where the entry has `classes`, the labels of both are `splits.of_classes`.
+    """
     made = data.get("phantom")
     phantom = made and {k: v for k, v in made.items() if k not in ("writer", "version")}
     found = identity(data["name"], phantom)
@@ -126,7 +131,11 @@ def open_data(data: dict[str, Any]) -> tuple[Store, pd.DataFrame]:
     store = open_store(prepare(data["name"], data["size"], phantom=phantom))
     table = store.table.assign(row=np.arange(len(store.table)))
     table["split"] = splits.assign(table, **data["split"]).to_numpy()
-    splits.check_disjoint(table["split"], table["patient"])
+    if data["split"].get("by") != "image":
+        splits.check_disjoint(table["split"], table["patient"])
+    if data.get("classes") is not None and store.meta["task"] != "multilabel":
+        table["label"] = splits.of_classes(table["label"], data["classes"])
+        store.table = store.table.assign(label=table["label"])
     return store, table
 
 
@@ -136,8 +145,8 @@ def chosen_rows(data: dict[str, Any], table: pd.DataFrame, split: str) -> np.nda
     Raises ValueError where there is none.
     """
     part = table[table["split"] == split]
-    if data.get("classes") is not None:
-        part = part[part["label"] < data["classes"]]
+    if data.get("classes") is not None:  # of images of other classes the label is -1
+        part = part[part["label"] >= 0]
     if split == "train" and data.get("images"):
         if data["images"] > len(part):
             log.warning(
@@ -158,44 +167,92 @@ def chosen_rows(data: dict[str, Any], table: pd.DataFrame, split: str) -> np.nda
 
 
 def class_names(data: dict[str, Any], table: pd.DataFrame) -> tuple[str, ...]:
-    """Return the class names of a task: the card's, or those that the store found; the first `classes` of them."""
-    card = cards.DATASETS[data["name"]]
-    names = card.classes or tuple(table.sort_values("label")["class"].unique())
-    return tuple(names[: data["classes"]]) if data.get("classes") is not None else tuple(names)
+    """Return the class names of a task, the chosen `classes` alone: the card's, or those that the store found."""
+    card, chosen = cards.DATASETS[data["name"]], data.get("classes")
+    names = card.classes
+    if card.task == "multilabel":
+        return _outputs(card, chosen)
+    if not names:
+        named = table if chosen is None else table[table["label"] >= 0]
+        return tuple(named.sort_values("label")["class"].unique())
+    if chosen is None:
+        return names
+    labels = splits.of_classes(pd.Series(range(len(names))), chosen)
+    return tuple(n for n, label in zip(names, labels, strict=True) if label >= 0)
+
+
+def _outputs(card: cards.DataCard, chosen: list[str] | None) -> tuple[str, ...]:
+    """Return the labels of a multi-label task: the card's classes, or those chosen by name."""
+    if chosen is None:
+        return card.classes
+    if not isinstance(chosen, list | tuple):
+        raise ConfigError(f"{card.name} is a multi-label task, so `classes` is a list of names; found {chosen!r}.")
+    known = dict.fromkeys((*card.classes, *card.options.get("also", ())))
+    for name in chosen:
+        lookup(name, known, f"label of {card.name}")
+    return tuple(chosen)
+
+
+def training_images(config: dict[str, Any]) -> list[Samples]:
+    """Return the training images of a pretraining's config, one entry a corpus."""
+    found = []
+    for data in runs.corpora(config):
+        store, table = open_data(data)
+        check_window(cards.DATASETS[data["name"]], Recipe.from_dict(config["recipe"]))
+        found.append(Samples(store, chosen_rows(data, table, "train")))
+    return found
 
 
 def _pretrain(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], Fit]:
     recipe, seed = Recipe.from_dict(config["recipe"]), config["seed"]
-    store, table = open_data(config["data"])
-    rows = chosen_rows(config["data"], table, "train")
+    images = training_images(config)
     with initial_weights(seed):
         model = SimCLRModel(backbone(config["backbone"]), recipe.projection == "published")
-    fitted = fit(Contrastive(model, Samples(store, rows), recipe, seed), recipe, seed=seed, folder=folder)
+    _start_from(config, model.encoder, folder)
+    objective = Contrastive(model, images, recipe, seed)
+    fitted = fit(objective, recipe, seed=seed, folder=folder, per_epoch=config.get("images_per_epoch"))
     if rank() == 0:
         save_weights(model.encoder, folder / "model.safetensors")
-    return {"loss": float(fitted.history["loss"].iloc[-1]), "images": len(rows)}, fitted
+    return {"loss": float(fitted.history["loss"].iloc[-1]), "images": objective.size}, fitted
+
+
+def check_window(card: cards.DataCard, recipe: Recipe) -> None:
+    """Raise ConfigError where the recipe's window is not that of the data set's grey values (MR is not in HU)."""
+    wanted = card.options.get("window")
+    if wanted and recipe.intensity == "range" and recipe.window != tuple(wanted):
+        raise ConfigError(
+            f"recipe.window is {recipe.window}, but the grey values of '{card.name}' need {tuple(wanted)}. Say "
+            f"window: {list(wanted)} in its recipe, or intensity: minmax."
+        )
 
 
 def _finetune(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], Fit]:
     recipe, seed, data = Recipe.from_dict(config["recipe"]), config["seed"], config["data"]
     store, table = open_data(data)
+    card = cards.DATASETS[data["name"]]
+    check_window(card, recipe)
     rows = chosen_rows(data, table, "train")
     if config["fraction"] < 1:
         part = table.iloc[rows]
         keep = splits.fraction(part, config["fraction"], seed=seed, by=data.get("fraction_by", "patient"))
         rows = part[part["id"].isin(keep)]["row"].to_numpy()
     train, val = Samples(store, rows), Samples(store, chosen_rows(data, table, "val"))
-    job = task(config["task_kind"], class_names(data, table), recipe.class_weights)
+    job = task(config["task_kind"], class_names(data, table), recipe.class_weights, card.options.get("regions"))
     encoder = backbone(config["backbone"], seed=seed)
-    report = load_pretrained(encoder, config["weights"])
+    _start_from(config, encoder, folder)
     with initial_weights(seed):  # of the head: the same for all pretrainings
         model = job.model(encoder)
     freeze(model, recipe.freeze, recipe.bn)
+    fitted = fit(Supervised(model, job, train, val, recipe, seed), recipe, seed=seed, folder=folder)
+    return _evaluate(config, folder, model, job, store, table, recipe, fitted) | {"images": len(rows)}, fitted
+
+
+def _start_from(config: dict[str, Any], encoder: torch.nn.Module, folder: Path) -> None:
+    """Load the weights that the config names, if any, and leave the report in `weights.json`."""
+    report = load_pretrained(encoder, config.get("weights"))
     if rank() == 0 and report is not None:
         weights = runs.folder(config["weights"]["run"]) / "model.safetensors"
         runs.write_json(folder / "weights.json", {"report": str(report), "sha256": weights_hash(weights)})
-    fitted = fit(Supervised(model, job, train, val, recipe, seed), recipe, seed=seed, folder=folder)
-    return _evaluate(config, folder, model, job, store, table, recipe, fitted) | {"images": len(rows)}, fitted
 
 
 def load_pretrained(encoder: torch.nn.Module, weights: dict[str, Any] | None) -> LoadReport | None:

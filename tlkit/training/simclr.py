@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import nn
@@ -25,20 +27,47 @@ class SimCLRModel(nn.Module):
 
 
 class Contrastive:
-    """The SimCLR objective for the training loop. Needs no labels; there is no validation value."""
+    """The SimCLR objective for the training loop, over the images of one store or of several.
+
+    Needs no labels; there is no validation value. With several, positions run through the stores in turn, so an
+    epoch's order mixes them; each image is read and augmented as its own store needs (dtype, channels), and the views
+    are joined. Where a recipe draws for a batch (`draw="batch"`), each store has its own draw.
+    """
 
     monitor = None
 
-    def __init__(self, model: SimCLRModel, train: Samples, recipe: Recipe, seed: int):
-        self.model, self.train, self.recipe, self.seed, self.size = model, train, recipe, seed, len(train)
+    def __init__(self, model: SimCLRModel, train: Sequence[Samples], recipe: Recipe, seed: int):
+        self.model, self.train, self.recipe, self.seed = model, train, recipe, seed
+        self.starts = np.cumsum([0, *map(len, train)])
+        self.size = int(self.starts[-1])
 
     def fetch(self, positions: np.ndarray) -> tuple[torch.Tensor | None, ...]:
-        return (self.train.store.take(self.train.rows[positions])[0],)
+        """Return one batch of images a store, in the order of `positions`; None for a store without any."""
+        return tuple(
+            samples.store.take(samples.rows[positions[at] - start])[0] if len(at) else None
+            for samples, start, at in zip(self.train, self.starts, self._shares(positions), strict=False)
+        )
 
     def loss(self, model: nn.Module, batch: tuple, positions: np.ndarray, epoch: int) -> torch.Tensor:
-        views = [random_view(batch[0], self.recipe, self.seed, epoch, positions, view=v)[0] for v in (0, 1)]
-        z1, z2 = model(torch.cat(views)).chunk(2)
+        z1, z2 = model(torch.cat([self._view(batch, positions, epoch, v) for v in (0, 1)])).chunk(2)
         return nt_xent(z1, z2, self.recipe.temperature, group=self.recipe.negatives)
+
+    def _shares(self, positions: np.ndarray) -> list[np.ndarray]:
+        """Return, for each store, where in `positions` its images stand."""
+        owner = np.searchsorted(self.starts, positions, side="right") - 1
+        return [np.flatnonzero(owner == k) for k in range(len(self.train))]
+
+    def _view(self, batch: tuple, positions: np.ndarray, epoch: int, view: int) -> torch.Tensor:
+        """Return one view of each image, in the order of `positions`: neighbours share negatives, so it matters."""
+        shares = self._shares(positions)
+        parts = [
+            random_view(images, self.recipe, self.seed, epoch, positions[at], view=view)[0]
+            for images, at in zip(batch, shares, strict=True)
+            if images is not None
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        return torch.cat(parts)[torch.from_numpy(np.concatenate(shares).argsort())]
 
     def validate(self) -> dict[str, float]:
         return {}

@@ -38,7 +38,7 @@ class Supervised:
         self.model, self.task, self.train, self.val = model, task, train, val
         self.recipe, self.seed, self.size = recipe, seed, len(train)
         self.monitor = task.monitor if val is not None else None
-        self.labels = None if task.masks else torch.tensor(train.table["label"].to_numpy(), dtype=torch.long)
+        self.labels = None if task.masks else task.targets(train.table)
 
     def fetch(self, positions: np.ndarray) -> tuple[torch.Tensor | None, ...]:
         images, masks = self.train.store.take(self.train.rows[positions])
@@ -95,13 +95,14 @@ def predict(model: nn.Module, task: Any, samples: Samples, recipe: Recipe) -> pd
     device = next(model.parameters()).device
     mine = samples.rows[rank() :: world_size()]
     step = max(1, min(recipe.batch, 256))
+    targets = None if task.masks else task.targets(samples.store.table.iloc[mine])
     model.eval()
     parts = []
     with torch.inference_mode(), autocast(recipe.precision, device):
         for start in range(0, len(mine), step):
             rows = mine[start : start + step]
             images, masks = samples.store.take(rows)
-            labels = masks if task.masks else torch.as_tensor(samples.store.table["label"].to_numpy()[rows])
+            labels = masks if targets is None else targets[start : start + step]
             kept = task.keep(model(plain_view(images.to(device), recipe)), labels.to(device))
             parts.append(pd.DataFrame({"row": rows, **kept}))
     frame = _gathered(parts).sort_values("row")

@@ -6,6 +6,8 @@ from a finished run without images or model.
 
 from __future__ import annotations
 
+from itertools import chain
+
 import numpy as np
 import pandas as pd
 import torch
@@ -13,6 +15,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from tlkit.config import ConfigError, lookup
+
+NO_FINDING = "No Finding"  # an output for the absence of findings is no finding
 
 
 class Multiclass:
@@ -30,6 +34,10 @@ class Multiclass:
         from tlkit.models.heads import classifier
 
         return classifier(encoder, len(self.classes))
+
+    def targets(self, table: pd.DataFrame) -> torch.Tensor:
+        """Return the class index of every row of a store's table, int64 [N]."""
+        return torch.tensor(table["label"].to_numpy(), dtype=torch.long)
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Return the mean cross-entropy of logits [B,C] and class indices [B]."""
@@ -54,21 +62,79 @@ class Multiclass:
         return values
 
 
+class Multilabel:
+    """Any number of labels an image, one sigmoid output each. Keeps the probabilities; selects on the mean AUC.
+
+    `weights` are the labels' weights in the loss. An output named "No Finding" is trained like the others, but left out
+    of the mean AUC; only `auc_published` counts it in (spec 4).
+    """
+
+    monitor = "auc"
+    reported = ("auc",)
+    masks = False
+
+    def __init__(self, classes: tuple[str, ...], weights: tuple[float, ...] | None = None):
+        self.classes = classes
+        self.weights = torch.tensor(weights, dtype=torch.float32) if weights else None
+
+    def model(self, encoder: nn.Module) -> nn.Module:
+        from tlkit.models.heads import classifier
+
+        return classifier(encoder, len(self.classes))
+
+    def targets(self, table: pd.DataFrame) -> torch.Tensor:
+        """Return 1 for every label that a row of a store's table has and 0 for the others, float32 [N,C]."""
+        return torch.tensor(table[list(self.classes)].to_numpy(np.float32))
+
+    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Return the weighted binary cross-entropy of logits [B,C] and targets [B,C], mean over all B x C."""
+        weights = None if self.weights is None else self.weights.to(output.device)
+        return F.binary_cross_entropy_with_logits(output.float(), target, weight=weights)
+
+    def keep(self, output: torch.Tensor, target: torch.Tensor) -> dict[str, list]:
+        probabilities = output.float().sigmoid().cpu().numpy()
+        return {"target": list(target.cpu().numpy().astype(np.uint8)), "output": list(probabilities)}
+
+    def metrics(self, kept: pd.DataFrame, full: bool = True) -> dict[str, float]:
+        """Return `auc` (0 to 1), the mean over the findings; if `full`, also that of each label and `auc_published`.
+
+        A label that all or none of the images have has no AUC (NaN) and is left out of the means.
+        """
+        target, p = (np.stack(kept[column].to_numpy()) for column in ("target", "output"))
+        each = dict(zip(self.classes, class_auc(target > 0, p), strict=True))
+        values = {"auc": _mean([v for name, v in each.items() if name != NO_FINDING])}
+        if full:
+            values |= {f"auc_{name}": v for name, v in each.items()}
+            if NO_FINDING in each:
+                values["auc_published"] = _mean(list(each.values()))
+        return values
+
+
 class Segmentation:
     """One class a pixel, 0 = background. Keeps the pixel counts of each slice; selects on the mean Dice.
 
     Dice of a class: 2|P∩T| / (|P|+|T|). Where prediction and truth are both empty it is undefined and left out of the
     mean; where only one is empty it is 0. Three ways of pooling: by "slice", by "case" (all slices of a patient; ours),
-    and by "batch" of 128 slices (as published, spec 4).
+    and by "batch" of 128 slices (as published, spec 4). `regions` are unions of classes by name, such as BraTS's whole
+    tumour: the counts, and so all metrics, are then of the regions in their order instead of the classes.
     """
 
     monitor = "dice_mean"
-    reported = ("dice_1", "dice_2")
+    reported = ("dice_1", "dice_2", "dice_3")  # as many as there are
     masks = True
 
-    def __init__(self, classes: tuple[str, ...], weights: tuple[float, ...] | None = None):
+    def __init__(
+        self,
+        classes: tuple[str, ...],
+        weights: tuple[float, ...] | None = None,
+        regions: dict[str, tuple[str, ...]] | None = None,
+    ):
         self.classes = classes
         self.weights = torch.tensor(weights, dtype=torch.float32) if weights else None
+        parts = [(name,) for name in classes] if regions is None else [classes[:1], *regions.values()]
+        for name in chain.from_iterable(parts):
+            lookup(name, dict.fromkeys(classes), "class of a region")
+        self.member = np.array([[name in part for name in classes] for part in parts], dtype=np.int64)
 
     def model(self, encoder: nn.Module) -> nn.Module:
         from tlkit.models.unet import UNet
@@ -84,10 +150,10 @@ class Segmentation:
         guess, target = output.argmax(1).flatten(1), target.long().flatten(1)
         n = len(self.classes)
         code = (target * n + guess + torch.arange(len(guess), device=guess.device)[:, None] * n * n).flatten()
-        confusion = torch.bincount(code, minlength=len(guess) * n * n).view(len(guess), n, n)
-        true, pred = confusion.sum(2), confusion.sum(1)
-        both = confusion.diagonal(dim1=1, dim2=2)
-        return {name: list(v.cpu().numpy()) for name, v in (("target", true), ("output", pred), ("overlap", both))}
+        confusion = torch.bincount(code, minlength=len(guess) * n * n).view(len(guess), n, n).cpu().numpy()
+        true, pred = confusion.sum(2) @ self.member.T, confusion.sum(1) @ self.member.T
+        both = np.einsum("ri,bij,rj->br", self.member, confusion, self.member)
+        return {"target": list(true), "output": list(pred), "overlap": list(both)}
 
     def metrics(self, kept: pd.DataFrame, full: bool = True) -> dict[str, float]:
         """Return Dice (and IoU if `full`) by case of each foreground class, their mean, and the other poolings."""
@@ -102,16 +168,25 @@ class Segmentation:
         return values
 
 
-TASKS = {"multiclass": Multiclass, "segmentation": Segmentation}
+TASKS = {"multiclass": Multiclass, "multilabel": Multilabel, "segmentation": Segmentation}
 
 
-def task(kind: str, classes: tuple[str, ...], weights: tuple[float, ...] | None = None) -> Multiclass | Segmentation:
-    """Return the task of that kind for these class names; `weights` are the loss weights of the classes."""
+def task(
+    kind: str,
+    classes: tuple[str, ...],
+    weights: tuple[float, ...] | None = None,
+    regions: dict[str, tuple[str, ...]] | None = None,
+) -> Multiclass | Multilabel | Segmentation:
+    """Return the task of that kind for these class names; `weights` are the loss weights of the classes.
+
+    `regions` (segmentation only): unions of classes that are measured in the place of the classes.
+    """
     if weights is not None and len(weights) != len(classes):
         raise ConfigError(
             f"recipe.class_weights: expected {len(classes)} values ({', '.join(classes)}), found {len(weights)}."
         )
-    return lookup(kind, TASKS, "task kind")(classes, weights)
+    made = lookup(kind, TASKS, "task kind")
+    return made(classes, weights, regions) if regions else made(classes, weights)
 
 
 def macro_f1(target: np.ndarray, guess: np.ndarray, classes: int) -> float:
@@ -124,18 +199,31 @@ def macro_f1(target: np.ndarray, guess: np.ndarray, classes: int) -> float:
 def macro_auc(target: np.ndarray, scores: np.ndarray) -> float:
     """Return the mean one-against-rest ROC-AUC over the classes with both positives and negatives; NaN if none.
 
-    Args: target [N] class indices; scores [N,C]. By ranks with ties halved (Mann-Whitney), as sklearn's value.
+    Args: target [N] class indices; scores [N,C].
+    """
+    return _mean(class_auc(target[:, None] == np.arange(scores.shape[1]), scores))
+
+
+def class_auc(positive: np.ndarray, scores: np.ndarray) -> list[float]:
+    """Return the ROC-AUC of each class, NaN where positives or negatives are missing.
+
+    Args: positive [N,C] bool; scores [N,C]. By ranks with ties halved (Mann-Whitney), as sklearn's value.
     """
     from scipy.stats import rankdata
 
     values = []
-    for c in range(scores.shape[1]):
-        positive = target == c
-        n_pos, n_neg = int(positive.sum()), int((~positive).sum())
-        if n_pos and n_neg:
-            rank_sum = rankdata(scores[:, c])[positive].sum()
-            values.append((rank_sum - n_pos * (n_pos + 1) / 2) / (n_pos * n_neg))
-    return float(np.mean(values)) if values else float("nan")
+    for hit, score in zip(positive.T, scores.T, strict=True):
+        n_pos, n_neg = int(hit.sum()), int((~hit).sum())
+        rank_sum = rankdata(score)[hit].sum()
+        both = n_pos and n_neg
+        values.append(float((rank_sum - n_pos * (n_pos + 1) / 2) / (n_pos * n_neg)) if both else float("nan"))
+    return values
+
+
+def _mean(values: list[float]) -> float:
+    """Return the mean of the values that are numbers; NaN where none is."""
+    found = [v for v in values if not np.isnan(v)]
+    return float(np.mean(found)) if found else float("nan")
 
 
 def overlap_metrics(kept: pd.DataFrame, pooling: str, batch: int = 128) -> dict[str, float]:

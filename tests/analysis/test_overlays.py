@@ -1,0 +1,120 @@
+"""Overlays: the rule that chooses slices, the kinds of pixels by hand, and masks that are those of the run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tlkit import runs
+from tlkit.analysis import overlays
+from tlkit.config import ConfigError
+from tlkit.report.overlays import overlays as figure
+from tlkit.training.run import run
+
+
+def differences(*d: float) -> pd.DataFrame:
+    return pd.DataFrame({"id": [f"s{i}" for i in range(len(d))], "d": d, "dice_a": 0.5, "dice_b": 0.5})
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, phantom_data, config) -> Path:
+    """Return a runs folder with two segmentation runs, one with another split, and one of classes."""
+    root = tmp_path_factory.mktemp("overlays")
+    (root / "data").symlink_to(phantom_data)
+    short, split = {"epochs": 1}, {"val": 0.2, "test": 0.4, "seed": 0}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TLKIT_RUNS", str(root))
+        configs = [config("finetune", "lits", recipe={"epochs": 2}, seed=s) for s in (1, 2)]
+        configs += [config("finetune", "lits", recipe=short, data={"split": split}), config("finetune", recipe=short)]
+        names = [runs.run_id(c) for c in configs if run(c)]
+    (root / "names").write_text(" ".join(names))
+    return root
+
+
+@pytest.fixture
+def names(made, tmp_path, monkeypatch) -> list[str]:
+    """Lend this test a copy of the runs, and return their ids."""
+    copied = shutil.copytree(made, tmp_path / "copied", symlinks=True)
+    monkeypatch.setenv("TLKIT_RUNS", str(copied))
+    return (made / "names").read_text().split()
+
+
+@pytest.fixture
+def two(names) -> list[str]:
+    return names[:2]
+
+
+def test_slices_stand_at_the_quantiles_of_each_side():
+    found = overlays.choose(differences(0.1, 0.2, 0.3, 0.4, 0.5, 0, -0.7, -0.1, -0.2))
+    assert found[["better", "id"]].to_numpy().tolist() == [
+        ["a", "s1"], ["a", "s2"], ["a", "s3"], ["a", "s4"], ["b", "s7"], ["b", "s8"], ["b", "s6"],
+    ]  # fmt: skip
+    assert found["of"].tolist() == [5] * 4 + [3] * 3
+
+
+def test_the_rule_treats_both_sides_alike():
+    rng = np.random.default_rng(0)
+    d = rng.normal(size=40)
+    ours, mirrored = overlays.choose(differences(*d)), overlays.choose(differences(*-d))
+    swap = mirrored.assign(better=mirrored["better"].map({"a": "b", "b": "a"})).sort_values("better", kind="stable")
+    assert ours[["better", "id", "quantile", "of"]].to_numpy().tolist() == (
+        swap[["better", "id", "quantile", "of"]].to_numpy().tolist()
+    )
+
+
+def test_a_side_without_slices_gives_none():
+    found = overlays.choose(differences(0.1, 0.2))
+    assert found["better"].tolist() == ["a", "a"] and found["id"].is_unique
+    assert overlays.choose(differences(0, 0)).empty
+
+
+def test_pixel_kinds_by_hand():
+    truth = np.array([[1, 1, 1, 1, 0, 0, 0, 0, 2]])
+    a = np.array([[1, 1, 0, 2, 0, 0, 1, 1, 1]])
+    b = np.array([[1, 0, 1, 0, 0, 1, 0, 1, 2]])
+    kinds = overlays.pixel_kinds(truth, a, b)
+    assert kinds.dtype == np.uint8
+    # right, only a, only b, both wrong | right, b false positive, a false positive, both | the exact class counts
+    assert kinds.tolist() == [[0, 1, 2, 5, 0, 3, 4, 5, 2]]
+
+
+def test_dice_difference_is_that_of_the_masks(two):
+    found = overlays.dice_difference(*two)
+    assert len(found) > 5 and found["d"].is_monotonic_increasing
+    masks = [overlays.predict_masks(rid, found["id"]) for rid in two]
+    truths = overlays.slices(two[0], found["id"])[1] == 1
+    for name, guess in zip(("dice_a", "dice_b"), masks, strict=True):
+        guess = guess == 1
+        dice = 2 * (guess & truths).sum((1, 2)) / (guess.sum((1, 2)) + truths.sum((1, 2)))
+        assert found[name].to_numpy() == pytest.approx(dice, abs=1e-3)
+
+
+def test_the_figure_draws_both_sides(two):
+    chosen = overlays.choose(overlays.dice_difference(*two))
+    masks = [overlays.predict_masks(rid, chosen["id"]) for rid in two]
+    images, truths = overlays.slices(two[0], chosen["id"])
+    assert images.shape == truths.shape == (len(chosen), 32, 32) and 0 <= images.min() < images.max() <= 1
+    kinds = overlays.pixel_kinds(truths, *masks)
+    assert figure(images, truths, kinds, chosen, ("one", "two")).axes
+    with pytest.raises(ValueError, match="same Dice on every slice"):
+        figure(images, truths, kinds, chosen[:0], ("one", "two"))
+
+
+def test_other_weights_than_the_runs_are_refused(two):
+    shutil.copy(runs.folder(two[1]) / "model.safetensors", runs.folder(two[0]) / "model.safetensors")
+    with pytest.raises(overlays.PredictionChangedError, match="pixels differ from what the run kept"):
+        overlays.predict_masks(two[0], overlays.dice_difference(*two)["id"])
+
+
+def test_what_cannot_be_compared_is_said(names):
+    segmentation, _, other, classes = names
+    with pytest.raises(ConfigError, match="has no test slice nothing"):
+        overlays.predict_masks(segmentation, ["nothing"])
+    with pytest.raises(ConfigError, match="expected a segmentation run"):
+        overlays.dice_difference(segmentation, classes)
+    with pytest.raises(ConfigError, match="tested on other slices"):
+        overlays.dice_difference(segmentation, other)

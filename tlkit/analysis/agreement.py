@@ -1,0 +1,150 @@
+"""Who is right where (Fig. 6): do models that start from other pretrainings get other images right?
+
+Correctness is one of an image's class (multiclass tasks). A mask is neither right nor wrong, and any limit on its
+Dice would decide the answer, so segmentation is left to the pixels (`analysis.overlays`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations as every_two
+from itertools import product
+
+import numpy as np
+import pandas as pd
+
+from tlkit import runs
+from tlkit.config import ConfigError
+
+NONE = "none"
+WHY = {
+    "multiclass": "Right or wrong is said of one class an image only.",
+    "segmentation": "Masks come from segmentation runs only.",
+}
+PAIR = ("a", "b", "seed_a", "seed_b")
+
+
+def correctness(ids: Mapping[tuple[str, int], str]) -> pd.DataFrame:
+    """Return [images x runs] of bool: is the most probable class the true one? Rows by image id.
+
+    Args: ids: (pretraining, seed) -> run, which become the columns; the runs must share their test images.
+    Raises ConfigError for a task that is not multiclass and for runs with other test images or truths,
+    FileNotFoundError for a run that is not done.
+    """
+    columns, first = {}, None
+    for key, rid in ids.items():
+        found = kept_predictions(rid, "multiclass").set_index("id")
+        first = found if first is None else first
+        if not found["target"].equals(first["target"]):
+            raise ConfigError(
+                f"{rid} was tested on other images or truths than {next(iter(ids.values()))} ({len(found)} and "
+                f"{len(first)} images): compare runs of one task, data set and split."
+            )
+        columns[key] = np.stack(found["output"].to_numpy()).argmax(1) == found["target"].to_numpy()
+    return pd.DataFrame(columns, index=None if first is None else first.index).rename_axis(
+        columns=["pretraining", "seed"]
+    )
+
+
+def kept_predictions(rid: str, kind: str) -> pd.DataFrame:
+    """Return predictions_test.parquet of the finished run `rid`, whose task must be of that kind."""
+    config, path = runs.folder(rid) / "config.json", runs.folder(rid) / "predictions_test.parquet"
+    if not path.exists():
+        raise FileNotFoundError(f"run {rid} is not done: expected {path}. `make plan` shows which runs are missing.")
+    if (found := runs.read_json(config)["task_kind"]) != kind:
+        raise ConfigError(f"expected a {kind} run, found {rid} ({found}). {WHY[kind]}")
+    return pd.read_parquet(path)
+
+
+def combinations(right: pd.DataFrame) -> pd.DataFrame:
+    """Return how many images each combination of models gets right, and what independent models would.
+
+    Args: right [images x models] of bool, such as one seed of `correctness` (as published, seed 42).
+    Columns: right (the names that are right, joined by " + ", or NONE), one bool a model, count, share, se
+    (sqrt(count) / n) and expected, the product over the models of accuracy or 1 - accuracy. All 2^models rows. Images
+    differ in difficulty, so independence is a straw man: even two seeds of one pretraining exceed it; see `pairs`.
+    Source: Jonske et al. 2025, Fig. 6; spec 5.8.
+    """
+    names, values, n = list(right.columns), right.to_numpy(bool), len(right)
+    accuracy, rows = values.mean(0), []
+    for chosen in sorted(product((True, False), repeat=len(names)), key=sum):
+        count = int((values == chosen).all(1).sum())
+        rows.append(
+            {
+                "right": " + ".join(str(m) for m, yes in zip(names, chosen, strict=True) if yes) or NONE,
+                **dict(zip(names, chosen, strict=True)),
+                "count": count,
+                "share": count / n,
+                "se": np.sqrt(count) / n,
+                "expected": float(np.where(chosen, accuracy, 1 - accuracy).prod()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def pairs(right: pd.DataFrame) -> pd.DataFrame:
+    """Compare every two runs of `correctness`: one row an unordered pair, PAIR and the columns below.
+
+    kind: "pretraining" (another pretraining, same seed), "both" (another one and another seed) or "seed" (same
+    pretraining: the baseline for "both"). acc_a, acc_b, only_a, only_b, both, neither (shares of the images): only_a -
+    only_b = acc_a - acc_b whatever the models, so the difference of these two says nothing beyond accuracy. kappa:
+    see `error_consistency`. p_mcnemar: exact two-sided test of only_a = only_b; p_holm: Holm's correction over the
+    "pretraining" pairs of this frame (NaN elsewhere). Images of one patient are counted as independent.
+    """
+    rows = []
+    for (a, s), (b, t) in every_two(right.columns, 2):
+        x, y = right[a, s].to_numpy(bool), right[b, t].to_numpy(bool)
+        kind = "seed" if a == b else "pretraining" if s == t else "both"
+        shares = {"only_a": x & ~y, "only_b": ~x & y, "both": x & y, "neither": ~x & ~y}
+        rows.append(
+            dict(zip(PAIR, (a, b, s, t), strict=True))
+            | {"kind": kind, "n": len(x), "acc_a": x.mean(), "acc_b": y.mean()}
+            | {name: v.mean() for name, v in shares.items()}
+            | {"kappa": error_consistency(x, y), "p_mcnemar": mcnemar(x, y)}
+        )
+    return with_holm(pd.DataFrame(rows))
+
+
+def with_holm(compared: pd.DataFrame) -> pd.DataFrame:
+    """Return `pairs`, or several of them in one frame, with p_holm over all their "pretraining" pairs."""
+    from statsmodels.stats.multitest import multipletests
+
+    tested = compared.index[compared["kind"] == "pretraining"] if len(compared) else []
+    p = multipletests(compared.loc[tested, "p_mcnemar"], method="holm")[1] if len(tested) else []
+    return compared.assign(p_holm=pd.Series(p, index=tested, dtype=float).reindex(compared.index))
+
+
+def error_consistency(x: np.ndarray, y: np.ndarray) -> float:
+    """Return Cohen's kappa of two models' correctness [images] of bool: agreement beyond what their accuracies give.
+
+    1: right on the same images; 0: as independent models of these accuracies; below 0: less. NaN where both are
+    always right or always wrong. Source: Geirhos, Meding and Wichmann 2020, arXiv:2006.16736.
+    """
+    p, q = x.mean(), y.mean()
+    expected = p * q + (1 - p) * (1 - q)
+    return float(((x == y).mean() - expected) / (1 - expected)) if expected < 1 else float("nan")
+
+
+def mcnemar(x: np.ndarray, y: np.ndarray) -> float:
+    """Return the two-sided exact McNemar p of two models' correctness; 1 where they are right on the same images."""
+    from statsmodels.stats.contingency_tables import mcnemar as test
+
+    table = [[(x & y).sum(), (x & ~y).sum()], [(~x & y).sum(), (~x & ~y).sum()]]
+    return float(test(table, exact=True).pvalue) if (x != y).any() else 1.0
+
+
+def against_seeds(compared: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean kappa of every two pretrainings beside that of two seeds of each: a, b, kappa, seeds_a, seeds_b.
+
+    kappa is over pairs of other pretraining and other seed, so that they differ from the baseline in the pretraining
+    alone. `lost` = mean of seeds_a and seeds_b, less kappa: about 0 where the pretraining changes no more than a seed.
+    No test: the pairs share runs. Columns n_pairs and n_seeds say how many pairs stand behind.
+    """
+    seeds = compared[compared["kind"] == "seed"].groupby("a")["kappa"].agg(["mean", "size"])
+    rows = []
+    for (a, b), group in compared[compared["kind"] == "both"].groupby(["a", "b"], sort=False):
+        one, two = (seeds["mean"].get(name, np.nan) for name in (a, b))
+        row = {"a": a, "b": b, "kappa": group["kappa"].mean(), "seeds_a": one, "seeds_b": two}
+        n_seeds = int(seeds["size"].reindex([a, b]).fillna(0).sum())
+        rows.append(row | {"lost": (one + two) / 2 - row["kappa"], "n_pairs": len(group), "n_seeds": n_seeds})
+    return pd.DataFrame(rows, columns=["a", "b", "kappa", "seeds_a", "seeds_b", "lost", "n_pairs", "n_seeds"])

@@ -1,0 +1,136 @@
+"""Where in a slice is one segmentation right and another wrong (Fig. 7)? Slices are chosen by a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tlkit import runs
+from tlkit.analysis.agreement import kept_predictions
+from tlkit.config import ConfigError, TlkitError
+from tlkit.datasets import DATASETS
+
+if TYPE_CHECKING:
+    from torch import nn
+
+QUANTILES = (0.25, 0.5, 0.75, 1.0)
+# What a pixel of two predictions is; the truth is the background, or a class of its own.
+KINDS = ("only a, target", "only b, target", "only a, background", "only b, background", "both wrong")
+
+
+class PredictionChangedError(TlkitError, RuntimeError):
+    """A finished run's weights do not give the predictions that the run kept."""
+
+
+def dice_difference(a: str, b: str, label: int = 1) -> pd.DataFrame:
+    """Return id, patient, dice_a, dice_b and d of the test slices of two segmentation runs that show class `label`.
+
+    d = dice_a - dice_b of that class (or region) by slice; sorted by d, then id. Slices without the class are left
+    out: on them Dice is 0 or undefined, whatever the number of wrong pixels.
+    Raises ConfigError for runs of another kind of task or with other test slices.
+    """
+    kept = [kept_predictions(rid, "segmentation") for rid in (a, b)]
+    counts = [{c: np.stack(k[c].to_numpy()) for c in ("target", "output", "overlap")} for k in kept]
+    same = len(kept[0]) == len(kept[1]) and (kept[0]["id"].to_numpy() == kept[1]["id"].to_numpy()).all()
+    if not same or not np.array_equal(counts[0]["target"], counts[1]["target"]):
+        raise ConfigError(f"{a} and {b} were tested on other slices or truths: compare runs of one task and data set.")
+    true = counts[0]["target"][:, label]
+    found = kept[0][["id", "patient"]].copy()
+    for name, c in zip(("dice_a", "dice_b"), counts, strict=True):
+        found[name] = 2 * c["overlap"][:, label] / np.maximum(true + c["output"][:, label], 1)
+    found["d"] = found["dice_a"] - found["dice_b"]
+    return found[true > 0].sort_values(["d", "id"]).reset_index(drop=True)
+
+
+def choose(difference: pd.DataFrame, quantiles: Sequence[float] = QUANTILES) -> pd.DataFrame:
+    """Return the slices to show: of those where a is better, and of those where b is, the ones at the quantiles of |d|.
+
+    The rule is the same for both sides, so neither is favoured; `better` ("a" or "b"), `quantile`, and `of` (how many
+    slices that side has) stand beside the columns of `dice_difference`. A slice at two quantiles is shown once (at the
+    lower one); a side without slices gives none.
+    """
+    sides = []
+    for better, side in (("a", difference[difference["d"] > 0]), ("b", difference[difference["d"] < 0])):
+        side = side.assign(size=side["d"].abs()).sort_values(["size", "id"]).drop(columns="size")
+        at = [round(q * (len(side) - 1)) for q in quantiles] if len(side) else []
+        chosen = side.iloc[at].assign(better=better, quantile=quantiles[: len(at)], of=len(side))
+        sides.append(chosen.drop_duplicates("id"))
+    return pd.concat(sides, ignore_index=True)
+
+
+def predict_masks(rid: str, ids: Sequence[str]) -> np.ndarray:
+    """Return the masks uint8 [n,H,W] that the finished segmentation run `rid` predicts for the test slices `ids`.
+
+    The weights are loaded again. Raises PredictionChangedError where they do not give the pixel counts that the run
+    kept (more than 1 % of a slice's pixels; other devices round differently), ConfigError for an id that is
+    not in its test set.
+    """
+    import torch
+
+    from tlkit.training.processes import pick_device
+    from tlkit.training.recipe import Recipe
+    from tlkit.training.run import open_data
+    from tlkit.training.supervised import plain_view
+
+    kept = kept_predictions(rid, "segmentation").set_index("id")
+    if unknown := [i for i in ids if i not in kept.index]:
+        raise ConfigError(f"{rid} has no test slice {unknown[0]}; its {len(kept)} ids are such as {kept.index[0]}")
+    config, device = runs.read_json(runs.folder(rid) / "config.json"), pick_device()
+    store, table = open_data(config["data"])
+    recipe, (job, model) = Recipe.from_dict(config["recipe"]), _model(rid, config, table)
+    model.to(device).eval()
+    found = []
+    for name, row in zip(ids, table.set_index("id")["row"].loc[list(ids)], strict=True):
+        image, truth = (t.to(device) for t in store.take(np.array([row])))
+        with torch.inference_mode():
+            output = model(plain_view(image, recipe))
+        moved = np.abs(job.keep(output, truth)["output"][0] - kept.at[name, "output"]).max()
+        if moved > 0.01 * truth.numel():
+            raise PredictionChangedError(f"{rid}, slice {name}: {moved} pixels differ from what the run kept")
+        found.append(output.argmax(1)[0].to(torch.uint8).cpu().numpy())
+    return np.stack(found)
+
+
+def slices(rid: str, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the slices `ids` as the run's network sees them (first channel, float32 in [0,1]) and their masks."""
+    from tlkit.training.recipe import Recipe
+    from tlkit.training.run import open_data
+    from tlkit.training.supervised import plain_view
+
+    config = runs.read_json(runs.folder(rid) / "config.json")
+    store, table = open_data(config["data"])
+    images, truths = store.take(table.set_index("id")["row"].loc[list(ids)].to_numpy())
+    return plain_view(images, Recipe.from_dict(config["recipe"]))[:, 0].numpy(), truths.numpy()
+
+
+def pixel_kinds(truth: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return [..., H, W] of uint8: 0 where both are right, else 1 + the pixel's place in KINDS.
+
+    Right means the exact class, background included: "only a, background" is a false positive of b. The published
+    figure leaves the background out (spec 5.9).
+    """
+    right_a, right_b, target = a == truth, b == truth, truth > 0
+    conditions = [
+        right_a & ~right_b & target,
+        ~right_a & right_b & target,
+        right_a & ~right_b & ~target,
+        ~right_a & right_b & ~target,
+        ~right_a & ~right_b,
+    ]
+    return np.select(conditions, range(1, len(KINDS) + 1), 0).astype(np.uint8)
+
+
+def _model(rid: str, config: dict[str, Any], table: pd.DataFrame) -> tuple[Any, nn.Module]:
+    """Return the task of a finished run, as its training had it, and its trained model."""
+    from tlkit.models import backbone, read_tensors
+    from tlkit.training.run import class_names
+    from tlkit.training.tasks import task
+
+    regions = DATASETS[config["data"]["name"]].options.get("regions")
+    job = task(config["task_kind"], class_names(config["data"], table), regions=regions)
+    model = job.model(backbone(config["backbone"]))
+    model.load_state_dict(read_tensors(runs.folder(rid) / "model.safetensors"))
+    return job, model
