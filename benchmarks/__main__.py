@@ -19,7 +19,7 @@ import torch
 
 from tlkit.config import lookup
 
-NAMES = ("augment", "store", "step")
+NAMES = ("augment", "store", "step", "published")
 COMPARE = {"<=": operator.le, ">=": operator.ge}
 
 

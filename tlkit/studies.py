@@ -14,7 +14,9 @@ import pandas as pd
 import yaml
 
 from tlkit import paths, runs
-from tlkit.config import ConfigError, lookup, nearest
+from tlkit.analysis import convergence
+from tlkit.analysis.adjusted import SizeAdjustment
+from tlkit.config import ConfigError, Names, lookup, nearest
 from tlkit.datasets import cards, identity
 from tlkit.report.style import NAMES
 from tlkit.training.recipe import recipe
@@ -30,6 +32,7 @@ ENTRY_KEYS = {
     "experiments": ("title", "mode", "fraction", "tasks", "pretrainings", "bn", "recipe", "recipes"),
 }  # fmt: skip
 MODES = ("finetune", "lineval")
+HISTORY = ["experiment", "run", "mode", "task", "pretraining", "fraction", "seed", "epoch", "samples", "loss"]
 
 
 class StudyError(ConfigError):
@@ -83,13 +86,6 @@ def merge(base: Any, over: Any) -> Any:
         k: merge(base[k], over[k]) if k in base and k in over else over.get(k, base.get(k)) for k in {**base, **over}
     }
     return {k: v for k, v in merged.items() if not (k in over and over[k] is None)}
-
-
-class Names(dict):
-    """Display names; what has none is its own."""
-
-    def __missing__(self, key: str) -> str:
-        return key
 
 
 class Study:
@@ -248,6 +244,32 @@ class Study:
         results = self.results()
         shown = [(t, m) for t in self.tasks for m in TASKS[self._card(t).task].reported]
         return results[pd.MultiIndex.from_frame(results[["task", "metric"]]).isin(shown)].reset_index(drop=True)
+
+    def history(self) -> pd.DataFrame:
+        """Return the epochs of the study's finished downstream runs, one row a run and epoch.
+
+        Columns: experiment, run, mode, task, pretraining, fraction, seed, and those of `runs.history`, with samples:
+        the images seen until the end of the epoch.
+        """
+        parts = []
+        for experiment, config in self._downstream():
+            rid = runs.run_id(config)
+            if runs.state_is_done(rid):
+                head = {k: config[k] for k in ("mode", "task", "pretraining", "fraction", "seed")}
+                epochs = runs.history(rid)
+                seen = (epochs["epoch"] + 1) * passes(config) / config["recipe"]["epochs"]
+                parts.append(epochs.assign(experiment=experiment, run=rid, samples=seen, **head))
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=HISTORY)
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """The mean training loss by images seen of each cell: `convergence.mean_curves` of the history."""
+        return convergence.mean_curves(self.history())
+
+    def size_adjustment(self) -> SizeAdjustment | None:
+        """Return how to estimate RadNet pretraining at another size; None where the study lacks either corpus."""
+        corpora = [self.spec["pretrainings"].get(name, {}).get("images") for name in SizeAdjustment.parents]
+        return SizeAdjustment(*corpora) if all(corpora) else None
 
     def names(self) -> Names:
         """Return display names: pretrainings, tasks and experiments by their `title`, Dice by the name of its class."""

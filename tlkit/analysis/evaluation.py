@@ -1,0 +1,65 @@
+"""From results to the tables of a study: the same way for the authors' published logs and for our own runs.
+
+A source is a `published.Logs` or a `studies.Study`: both have headline(), history(), size_adjustment().
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from tlkit.analysis import adjusted, convergence, stats
+
+if TYPE_CHECKING:
+    from tlkit.published import Logs
+    from tlkit.studies import Study
+
+# Tests that stand in one figure of the paper are corrected together.
+FIGURES = {"E1": "fig2", "E4": "fig2", "E2": "fig3", "E6": "mixed", "E8": "mixed"}
+PANEL = ("figure", *stats.PANEL)
+ORDER = ("scratch", "imagenet", "radnet", "radnet_lb", "radnet_ub", "radnet12m", "mixed_sequential", "mixed_together")
+
+
+def results(source: Logs | Study) -> pd.DataFrame:
+    """Return `source.headline()` with its figure and, where both RadNet corpora are there, the pseudo-runs.
+
+    The pseudo-runs (radnet_lb, radnet_ub) are the published way to set RadNet against ImageNet at equal size:
+    `adjusted.published_runs`. `figure` is that of FIGURES, else the experiment.
+    """
+    found, adjustment = source.headline(), source.size_adjustment()
+    found = found if adjustment is None else adjusted.published_runs(found, adjustment)
+    figure = found["experiment"].map(FIGURES).fillna(found["experiment"])
+    order = [*dict.fromkeys(FIGURES.values()), *sorted(set(figure).difference(FIGURES.values()))]
+    return found.assign(figure=pd.Categorical(figure, order, ordered=True))
+
+
+def cells(results: pd.DataFrame) -> pd.DataFrame:
+    """Return mean, sd (ddof=1), sd_population (ddof=0) and n of each cell: PANEL and pretraining."""
+    by = (*PANEL, "pretraining")
+    population = stats.summarise(results, by, ddof=0)["sd"]
+    table = stats.summarise(results, by)
+    table.insert(table.columns.get_loc("n"), "sd_population", population)
+    return table
+
+
+def contrasts(results: pd.DataFrame, adjustment: adjusted.SizeAdjustment | None, margin: float = 0.01) -> pd.DataFrame:
+    """Return `stats.pairwise` of the results, with Holm's correction within each figure.
+
+    Args: margin: the largest difference that counts as none, in points of the metric (0.01 = one point of a
+    hundred).
+    """
+    there = set(results["pretraining"])
+    order = [*(p for p in ORDER if p in there), *sorted(there.difference(ORDER))]
+    mixtures = {} if adjustment is None else adjustment.mixtures()
+    return stats.pairwise(results, PANEL, order, mixtures, margin, family=("figure",))
+
+
+def tables(source: Logs | Study, margin: float = 0.01) -> dict[str, pd.DataFrame]:
+    """Return the tables results, contrasts and convergence of a source, by name."""
+    found = results(source)
+    return {
+        "results": cells(found),
+        "contrasts": contrasts(found, source.size_adjustment(), margin),
+        "convergence": convergence.summary(convergence.times(source.history())),
+    }
