@@ -80,6 +80,14 @@ def test_without_both_corpora_nothing_is_estimated(phantom):
     assert evaluation.contrasts(found, None)["p_sound"].notna().all()
 
 
+def test_a_source_without_results_says_what_helps():
+    from tlkit.config import ConfigError
+    from tlkit.studies import load
+
+    with pytest.raises(ConfigError, match="make figures"):
+        evaluation.results(load("boundaries", "smoke"))
+
+
 # --- the authors' logs ---
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from tlkit.analysis import adjusted, convergence, stats
+from tlkit.config import ConfigError
 
 if TYPE_CHECKING:
     from tlkit.published import Logs
@@ -25,13 +26,19 @@ def results(source: Logs | Study) -> pd.DataFrame:
     """Return `source.headline()` with its figure and, where both RadNet corpora are there, the pseudo-runs.
 
     The pseudo-runs (radnet_lb, radnet_ub) are the published way to set RadNet against ImageNet at equal size:
-    `adjusted.published_runs`. `figure` is that of FIGURES, else the experiment.
+    `adjusted.published_runs`. `figure` is that of FIGURES; an experiment of another name belongs to the first. Raises
+    ConfigError where there is no result.
     """
     found, adjustment = source.headline(), source.size_adjustment()
+    if found.empty:
+        raise ConfigError(
+            f"{source.name} has no results yet. Of a study, `python -m tlkit plan` lists the runs that are missing and "
+            "`make figures` makes them; of published logs, `python -m tlkit published` says why none could be used."
+        )
     found = found if adjustment is None else adjusted.published_runs(found, adjustment)
-    figure = found["experiment"].map(FIGURES).fillna(found["experiment"])
-    order = [*dict.fromkeys(FIGURES.values()), *sorted(set(figure).difference(FIGURES.values()))]
-    return found.assign(figure=pd.Categorical(figure, order, ordered=True))
+    figures = list(dict.fromkeys(FIGURES.values()))
+    figure = found["experiment"].map(FIGURES).fillna(figures[0])
+    return found.assign(figure=pd.Categorical(figure, figures, ordered=True))
 
 
 def cells(results: pd.DataFrame) -> pd.DataFrame:
