@@ -18,27 +18,30 @@ if TYPE_CHECKING:
 
 # Tests that stand in one figure of the paper are corrected together.
 FIGURES = {"E1": "fig2", "E4": "fig2", "E2": "fig3", "E6": "mixed", "E8": "mixed"}
+FIGURES |= {"E1_equal_steps": "equal_steps", "E4_equal_steps": "equal_steps"}
 PANEL = ("figure", *stats.PANEL)
 ORDER = ("scratch", "imagenet", "radnet", "radnet_lb", "radnet_ub", "radnet12m", "mixed_sequential", "mixed_together")
 
 
-def results(source: Logs | Study) -> pd.DataFrame:
+def results(source: Logs | Study, figure: str = "") -> pd.DataFrame:
     """Return `source.headline()` with its figure and, where both RadNet corpora are there, the pseudo-runs.
 
     The pseudo-runs (radnet_lb, radnet_ub) are the published way to set RadNet against ImageNet at equal size:
-    `adjusted.published_runs`. `figure` is that of FIGURES; an experiment of another name belongs to the first. Raises
-    ConfigError where there is no result.
+    `adjusted.published_runs`. The column figure is by FIGURES, fig2 for other experiments. With `figure`, only its
+    rows. Raises ConfigError where there is no result.
     """
     found, adjustment = source.headline(), source.size_adjustment()
+    number = found["experiment"].map(FIGURES).fillna("fig2")
+    found = found.assign(figure=pd.Categorical(number, list(dict.fromkeys(FIGURES.values())), ordered=True))
+    if figure:
+        found = found[found["figure"] == figure].reset_index(drop=True)
     if found.empty:
         raise ConfigError(
-            f"{source.name} has no results yet. Of a study, `python -m tlkit plan` lists the runs that are missing and "
-            "`make figures` makes them; of published logs, `python -m tlkit published` says why none could be used."
+            f"{source.name} has no results{f' of {figure}' if figure else ''} yet. Of a study, `python -m tlkit plan` "
+            "lists the missing runs and `make figures` makes them; of published logs, `python -m tlkit published` "
+            "says why none could be used."
         )
-    found = found if adjustment is None else adjusted.published_runs(found, adjustment)
-    figures = list(dict.fromkeys(FIGURES.values()))
-    figure = found["experiment"].map(FIGURES).fillna(figures[0])
-    return found.assign(figure=pd.Categorical(figure, figures, ordered=True))
+    return found if adjustment is None else adjusted.published_runs(found, adjustment)
 
 
 def cells(results: pd.DataFrame) -> pd.DataFrame:
