@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tlkit import paths
 
 PHANTOMS = {
     "imagenet": {"seed": 1, "classes": 3, "train": 16, "val": 14, "pixels": 32},
@@ -15,6 +18,7 @@ PHANTOMS = {
 }
 SPLIT = {"val": 0.2, "test": 0.2, "seed": 0}
 IMAGES = {"imagenet": 40, "lits": 24}
+REAL_LOGS = os.environ.get("TLKIT_LOGS") or paths.REPO.parent / "shared/published/jonske2025"
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +28,7 @@ def own_folders(tmp_path, monkeypatch):
     monkeypatch.setenv("TLKIT_PAPER", str(tmp_path / "paper"))
     monkeypatch.setenv("TLKIT_UNATTENDED", "1")
     monkeypatch.delenv("TLKIT_DATA", raising=False)
+    monkeypatch.delenv("TLKIT_LOGS", raising=False)
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +42,16 @@ def phantom_data(tmp_path_factory) -> Path:
         for name, phantom in PHANTOMS.items():
             prepare(name, 32, phantom=phantom)
     return root / "data"
+
+
+@pytest.fixture(scope="session")
+def jonske_logs():
+    """Return the authors' logs (E1, E4 and what else the tree holds), read with their train.log."""
+    from tlkit import published
+
+    if not Path(REAL_LOGS).is_dir():
+        pytest.skip("the published logs are not here: set TLKIT_LOGS to a clone of the authors' repository")
+    return published.read(REAL_LOGS)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import namedtuple
 
+import pandas as pd
 import pytest
 
 from tlkit import check, paths, runs, studies, workflow
@@ -63,8 +64,8 @@ def test_no_command_and_help_list_all_commands(capsys):
         main(["--help"])
     assert stop.value.code == 0
     out = capsys.readouterr().out
-    for name in ("check", "data", "plan", "run", "status", "notebook", "job", "figures"):
-        assert re.search(rf"^    {name} ", out, re.M)
+    for name in ("check", "data", "plan", "run", "status", "notebook", "job", "figures", "published"):
+        assert re.search(rf"^    {name}\s", out, re.M)
     with pytest.raises(SystemExit) as stop:
         main([])
     assert stop.value.code == 2
@@ -113,6 +114,25 @@ def test_plan_needs_no_data(capsys):
         "Data that are not there: brats, chestxray, imagenet, lits, radnet. `python -m tlkit data`"
         in capsys.readouterr().out
     )
+
+
+def test_published_writes_four_tables_and_prints_the_claims(tmp_path, capsys):
+    from tlkit.phantoms.logs import write_logs
+
+    logs, out = tmp_path / "logs", tmp_path / "out"
+    logs.mkdir()
+    write_logs(logs, seed=0, experiments=("E1", "E4"))
+    logs.joinpath("E1/PT_Scratch_FT_R/test.log").write_text("acc,avg_val_loss\n0.9x,0.1\n")
+    assert main(["published", str(logs), "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "linear evaluation on RadNet" in shown and "139 runs" in shown
+    tables = {path.stem: pd.read_csv(path) for path in out.iterdir()}
+    assert set(tables) == {"results", "contrasts", "convergence", "rejects"}
+    assert {"E1/PT_Scratch_FT_R/test.log", "E1/PT_SimCLR_I1k_FT_BraTS_testing"} == set(tables["rejects"]["file"])
+    cell = tables["results"].query("experiment == 'E1' and task == 'R' and pretraining == 'scratch'")
+    assert cell["n"].tolist() == [3]
+    main(["published", str(logs), "--out", str(out), "--margin", "0.5", "--no-train"])
+    assert pd.read_csv(out / "contrasts.csv")["equivalent"].mean() > tables["contrasts"]["equivalent"].mean()
 
 
 def test_status_lists_runs(capsys):
@@ -175,6 +195,7 @@ def test_job_and_figures_get_the_study(monkeypatch, capsys):
         (["notebook", "fig2_task_dependency"], "Did you mean '30_fig2_task_dependency'?"),
         (["notebook", "20_finetune", "-p", "task", "R"], "20_finetune has no parameter 'task'. Did you mean 'tasks'?"),
         (["run", "no-such-config.json"], "no-such-config.json"),
+        (["published", "no-such-folder"], "git clone https://github.com/TIO-IKIM/"),
     ],
 )
 def test_wrong_names(capsys, argv, message):

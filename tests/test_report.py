@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tlkit import paths, report
-from tlkit.analysis import stats
+from tlkit.analysis import convergence, stats
+from tlkit.config import UnknownNameError
 
 ABOUT = {
     "runs": ["run-b", "run-a", "run-b"],
@@ -266,6 +268,350 @@ def test_commit_names_the_tree(tmp_path, monkeypatch):
     assert len(clean["commit"]) == 40 and clean["dirty"] is False
     (tmp_path / "new.py").write_text("")
     assert report.commit() == {**clean, "dirty": True}
+
+
+def pairs(panels: int = 2, **columns: object) -> pd.DataFrame:
+    """Both directions of imagenet, radnet and scratch in `panels` tasks, with the columns of `stats.pairwise`."""
+    rng = np.random.default_rng(1)
+    rows = []
+    for experiment in ("E1", "E4"):
+        for i in range(panels):
+            mean = dict(zip(("scratch", "imagenet", "radnet"), rng.uniform(0.5, 0.9, 3), strict=True))
+            p = {
+                frozenset(ab): rng.uniform(0, 1)
+                for ab in (("scratch", "imagenet"), ("scratch", "radnet"), ("imagenet", "radnet"))
+            }
+            for a, b in permutations(mean, 2):
+                known, gap = p[frozenset((a, b))], mean[a] - mean[b]
+                rows.append(
+                    {"experiment": experiment, "task": f"t{i}", "metric": "auc", "a": a, "b": b, "n_a": 4, "n_b": 4}
+                    | {"mean_a": mean[a], "mean_b": mean[b], "delta_pct": (mean[a] / mean[b] - 1) * 100}
+                    | {"p_published": known, "p_sound": known / 2, "p_holm": min(1, 3 * known)}
+                    | {"ci_low": gap - 0.02, "ci_high": gap + 0.03, "equivalent": False}
+                )
+    return pd.DataFrame(rows).assign(**columns)
+
+
+def cells(ax) -> dict[tuple[float, float], str]:
+    return {tuple(map(int, t.get_position()[::-1])): t.get_text() for t in ax.texts if "\n" in t.get_text()}
+
+
+def gid(ax, name: str) -> list:
+    return [artist for artist in (*ax.lines, *ax.collections, *ax.patches) if artist.get_gid() == name]
+
+
+def test_estimates_are_hatched_and_said():
+    frame = results().query("experiment == 'finetune' and task == 'lits'").replace({"mine": "radnet_ub"})
+    (ax,) = report.bars(frame, estimated=["radnet_ub", "radnet_lb"]).axes
+    assert [patch.get_hatch() for patch in ax.patches] == [None, None, "////"]
+    assert len(drawn_runs(ax)) == 6
+    (pseudo,) = gid(ax, "pseudo-runs")
+    assert sorted(pseudo.get_ydata()) == sorted(frame.query("pretraining == 'radnet_ub'")["value"])
+    assert pseudo.get_marker() == "s"
+    assert "estimates" in texts(ax.figure)
+    assert "estimates" not in texts(report.bars(frame))
+    assert "estimates" not in texts(report.bars(frame, estimated=["radnet_lb"]))
+
+
+def test_panels_follow_the_order_of_a_categorical():
+    frame = results().query("experiment == 'finetune'")
+    frame["task"] = pd.Categorical(frame["task"], ["radnet", "lits", "absent"], ordered=True)
+    assert [ax.get_title() for ax in report.bars(frame).axes] == ["RadNet", "LiTS"]
+
+
+def test_experiments_stand_in_the_order_of_the_paper():
+    parts = [results().query("experiment == 'lineval'").assign(experiment=e) for e in ("E2", "E6", "E4", "E1")]
+    names = {f"E{i}": f"experiment {i}" for i in (1, 2, 4, 6)}
+    shown = texts(report.bars(pd.concat(parts), names=names))
+    at = [shown.index(f"Experiment {i}") for i in (1, 4, 2, 6)]
+    assert at == sorted(at)
+
+
+def test_only_the_lowest_panels_name_their_bars():
+    frame = pd.concat(
+        [results().query("experiment == 'lineval' and task == 'lits'").assign(task=f"t{i}") for i in range(5)]
+    )
+    named = [bool(ax.get_xticklabels()[0].get_text()) for ax in report.bars(frame).axes]
+    assert named == [False, False, True, True, True]
+    # The third one stands above a gap: its names may reach into it.
+    assert [ax.get_xticklabels()[0].get_in_layout() for ax in report.bars(frame).axes[2:]] == [False, True, True]
+
+
+def test_a_matrix_shows_delta_and_p_of_row_against_column():
+    frame = pairs()
+    fig = report.matrices(frame, names={"t0": "Task 0", "E1": "fine-tuning"}, phantom=True)
+    *axes, _ = fig.axes
+    order = ["scratch", "imagenet", "radnet"]
+    for ax, (_, panel) in zip(axes, frame.groupby(["experiment", "task"]), strict=True):
+        assert len(cells(ax)) == len(panel) == 6
+        drawn = ax.images[0].get_array()
+        for pair in panel.to_dict("records"):
+            at = order.index(pair["a"]), order.index(pair["b"])
+            delta = f"{pair['delta_pct']:+.2f}".replace("-", "−")
+            assert cells(ax)[at] == f"{delta}\n{pair['p_published']:.3f}"
+            assert drawn[at] == pytest.approx(np.sign(pair["delta_pct"]) * (1 - pair["p_published"]))
+        assert np.ma.getmaskarray(drawn).diagonal().all()
+    assert axes[0].get_title() == "Task 0, AUC"
+    assert [t.get_text() for t in axes[0].get_yticklabels()] == ["Scratch", "ImageNet", "RadNet"]
+    shown = texts(fig)
+    for words in ("Fine-tuning", "row worse, certain", "uncertain", "as published", "n = 4 each", "phantom data"):
+        assert words in shown
+
+
+@pytest.mark.parametrize(
+    ("delta", "p", "text"),
+    [
+        (0.004, 0.9994, "±0\n0.999"),
+        (-0.004, 1.0, "±0\n1.000"),
+        (131.62, 0.0009, "+131.62\n<0.001"),
+        (np.nan, np.nan, "–\n–"),
+    ],
+)
+def test_numbers_of_a_cell(delta, p, text):
+    fig = report.matrices(pairs(delta_pct=delta, p_sound=p), p="p_sound")
+    assert set(cells(fig.axes[0]).values()) == {text}
+
+
+def test_the_other_p_values_are_named():
+    assert "Holm" in texts(report.matrices(pairs(), p="p_holm"))
+    with pytest.raises(UnknownNameError, match=r"p_welch.*p_published"):
+        report.matrices(pairs(), p="p_welch")
+
+
+def test_a_lower_error_is_better_in_a_matrix():
+    frame = pairs(metric="mae")
+    pair = frame.iloc[0]
+    drawn = report.matrices(frame).axes[0].images[0].get_array()
+    assert np.sign(drawn[0, 1]) == -np.sign(pair["mean_a"] - pair["mean_b"])
+
+
+def test_text_of_a_matrix_is_legible_on_every_colour():
+    import matplotlib.colors as mc
+    from matplotlib import text
+
+    frame = pairs(panels=6)
+    frame["p_published"] = np.linspace(0, 1, len(frame))
+
+    def luminance(colour):
+        rgb = np.array(mc.to_rgb(colour))
+        return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+
+    fig = report.matrices(frame)
+    for ax in fig.axes[:-1]:
+        (image,) = ax.images
+        for written in ax.texts:
+            if "\n" in written.get_text():
+                x, y = written.get_position()
+                below = image.to_rgba(image.get_array()[int(y), int(x)])[:3]
+                light, dark = sorted([luminance(below), luminance(written.get_color())], reverse=True)
+                assert (light + 0.05) / (dark + 0.05) > 4.5
+    assert min(t.get_size() for t in fig.findobj(text.Text) if t.get_text()) >= 5
+
+
+def test_matrices_need_every_pretraining_in_their_order():
+    with pytest.raises(ValueError, match=r"order lists \['radnet'\].*\['imagenet', 'scratch'\]"):
+        report.matrices(pairs(), order=["radnet"])
+    first = report.matrices(pairs(), order=["radnet", "scratch", "imagenet"]).axes[0]
+    assert [t.get_text() for t in first.get_yticklabels()] == ["RadNet", "Scratch", "ImageNet"]
+
+
+def test_pairs_keep_the_order_of_their_panels():
+    frame = pairs().replace({"t0": "zebra", "t1": "ape"})
+    assert [ax.get_title() for ax in report.matrices(frame).axes[:2]] == ["zebra, AUC", "ape, AUC"]
+
+
+def forest_row(fig, label: str) -> tuple[float, list[str]]:
+    ax, table = fig.axes
+    at = dict(zip([t.get_text() for t in ax.get_yticklabels()], ax.get_yticks(), strict=True))
+    return at[label], [t.get_text() for t in table.texts if t.get_position()[1] == at[label]]
+
+
+def test_a_forest_shows_points_interval_and_p_values():
+    frame = pairs()
+    fig = report.forest(frame, a="radnet", b="imagenet", margin=0.02, names={"E4": "linear evaluation"}, phantom=True)
+    chosen = frame.query("a == 'radnet' and b == 'imagenet'")
+    points = 100 * (chosen["mean_a"] - chosen["mean_b"])
+    ax, _ = fig.axes
+    assert [line.get_xdata()[0] for line in gid(ax, "difference")] == pytest.approx(points.tolist())
+    drawn = [list(line.get_xdata()) for line in gid(ax, "interval")]
+    assert np.array(drawn) == pytest.approx(100 * chosen[["ci_low", "ci_high"]].to_numpy())
+    low, high = ax.get_xlim()
+    assert low < np.min(drawn) and np.max(drawn) < high
+    (band,) = gid(ax, "margin")
+    assert [f(band.get_paths()[0].vertices[:, 0]) for f in (min, max)] == pytest.approx([-2, 2])
+    labels = [t.get_text() for t in ax.get_yticklabels()]
+    assert labels == ["E1", "t0, AUC", "t1, AUC", "Linear evaluation", "t0, AUC", "t1, AUC"]
+    shown = texts(fig)
+    for words in ("RadNet minus ImageNet", "RadNet\nhigher →", "n = 4 each", "±2 points", "phantom data"):
+        assert words in shown
+
+
+@pytest.mark.parametrize(
+    ("p_holm", "equivalent", "gap", "verdict"),
+    [
+        (0.04, False, 0.03, "higher"),
+        (0.04, False, -0.03, "lower"),
+        (0.04, True, 0.003, "higher, within ±1"),
+        (0.06, True, 0.003, "within ±1"),
+        (0.06, False, 0.003, "open"),
+        (np.nan, False, 0.003, "open"),
+    ],
+)
+def test_verdicts(p_holm, equivalent, gap, verdict):
+    frame = pairs(1, mean_a=0.7, mean_b=0.7 - gap, ci_low=gap - 0.01, ci_high=gap + 0.01, p_holm=p_holm)
+    frame = frame.query("experiment == 'E1'").assign(equivalent=equivalent, p_published=0.0004, p_sound=0.2)
+    fig = report.forest(frame, a="radnet", b="scratch")
+    _, row = forest_row(fig, "t0, AUC")
+    interval = f"{100 * gap:+.2f} [{100 * gap - 1:+.2f}, {100 * gap + 1:+.2f}]".replace("-", "−")
+    assert row == [interval, "<0.001", "0.200", "–" if np.isnan(p_holm) else f"{p_holm:.3f}", verdict]
+    (dot,) = gid(fig.axes[0], "difference")
+    assert (dot.get_markerfacecolor() == "white") == (not p_holm < 0.05)
+
+
+def test_a_wide_forest_is_logarithmic_outside_and_says_so():
+    narrow = pairs(ci_low=-0.05, ci_high=0.09, mean_a=0.7, mean_b=0.68)
+    wide = narrow.assign(ci_low=-0.4)
+    (near, _), (far, _) = (report.forest(f, a="radnet", b="scratch").axes for f in (narrow, wide))
+    assert (near.get_xscale(), far.get_xscale()) == ("linear", "symlog")
+    assert "logarithmic beyond ±2" in far.get_xlabel() and "logarithmic" not in near.get_xlabel()
+    assert far.get_xlim()[0] < -40
+
+
+def test_untested_pairs_stay_in_a_forest():
+    untested = ["ci_low", "ci_high", "p_published", "p_sound", "p_holm"]
+    frame = pairs(1, **dict.fromkeys(untested, np.nan), mean_a=0.7, mean_b=0.68)
+    _, row = forest_row(report.forest(frame.query("experiment == 'E1'"), a="radnet", b="scratch"), "t0, AUC")
+    assert row == ["+2.00", "–", "–", "–", "open"]
+
+
+def loss_curves(rows: int = 50) -> pd.DataFrame:
+    rng = np.random.default_rng(2)
+    parts = [
+        pd.DataFrame({"samples": 64.0 * np.arange(1, rows + 1), "loss": rng.uniform(0.1, 2, rows)}).assign(
+            experiment="E1", task=task, pretraining=name, n=3
+        )
+        for task in ("LiTS", "R")
+        for name in ("scratch", "radnet")
+    ]
+    return convergence.relative(pd.concat(parts, ignore_index=True))
+
+
+def settled(never: int = 0) -> pd.DataFrame:
+    """Three runs a cell; the first `never` runs of scratch on LiTS do not converge."""
+    rows = [
+        ("E1", task, metric, name, seed, f"{task}-{name}-{seed}", "published", 5 + seed + i, True)
+        for task, metric in (("R", "accuracy"), ("LiTS", "dice_1"))
+        for i, name in enumerate(("scratch", "radnet"))
+        for seed in range(3)
+    ]
+    columns = ["experiment", "task", "metric", "pretraining", "seed", "run", "rule", "epoch", "reached"]
+    frame = pd.DataFrame(rows, columns=columns)
+    lost = (frame["task"] == "LiTS") & (frame["pretraining"] == "scratch") & (frame["seed"] < never)
+    return frame.assign(reached=~lost, epoch=frame["epoch"].where(~lost, 100))
+
+
+def test_convergence_draws_losses_and_epochs():
+    losses, times = loss_curves(), settled()
+    fig = report.convergence(losses, times, names={"LiTS/dice_1": "Dice, liver"}, phantom=True)
+    lits, bars, rad, _ = fig.axes
+    assert [lits.get_title(), bars.get_title(), rad.get_title()] == ["LiTS", "Dice, liver", "R"]
+    assert [lits.get_title("left"), rad.get_title("left")] == ["a", "b"]
+    for line, name in zip(gid(lits, "loss"), ("scratch", "radnet"), strict=True):
+        curve = losses.query("task == 'LiTS' and pretraining == @name")
+        assert line.get_xydata() == pytest.approx(curve[["samples", "loss_relative"]].to_numpy())
+        assert line.get_color() == report.PRETRAINING_COLOURS[name]
+    assert [p.get_height() for p in bars.patches] == [6, 7]
+    assert drawn_runs(bars) == [5, 6, 7, 6, 7, 8]
+    assert lits.get_xlim() == (0, 64 * 50)
+    shown = texts(fig)
+    for words in ("images seen", "relative training loss", "epochs", "n = 3.", "heights", "phantom data", "Scratch"):
+        assert words in shown
+    assert "Triangles" not in shown
+    absolute = report.convergence(losses.drop(columns="loss_relative"), times, relative=False)
+    assert gid(absolute.axes[0], "loss")[0].get_ydata() == pytest.approx(losses["loss"][:50].to_numpy())
+    assert "heights" not in texts(absolute)
+
+
+def test_runs_that_never_converge_are_marked_and_count_as_their_rule_writes_them():
+    fig = report.convergence(loss_curves(), settled(never=2))
+    bars = fig.axes[1]
+    assert [p.get_height() for p in bars.patches] == [pytest.approx((100 + 100 + 7) / 3), 7]
+    assert len(gid(bars, "not reached")) == 2
+    assert "did not converge, counted as 100 epochs" in texts(fig)
+
+
+def test_convergence_says_where_there_are_no_training_logs():
+    for losses in (loss_curves().query("task == 'R'"), loss_curves().iloc[:0]):
+        assert "no training logs" in texts(report.convergence(losses, settled()))
+
+
+def test_long_curves_are_thinned_within_their_limit():
+    losses = loss_curves(5000)
+    fig = report.convergence(losses, settled(), limits={"LiTS": 64 * 1000})
+    lits, rad = gid(fig.axes[0], "loss")[0], gid(fig.axes[2], "loss")[0]
+    curve = losses.query("task == 'LiTS' and pretraining == 'scratch'")[["samples", "loss_relative"]].to_numpy()
+    assert lits.get_xydata() == pytest.approx(curve[:1000:2])  # 1000 rows: every second one leaves 500
+    assert len(rad.get_xdata()) == 556  # 5000 rows: every ninth one
+    assert fig.axes[0].get_xlim() == (0, 64 * 1000)
+
+
+@pytest.mark.parametrize(
+    ("losses", "times", "message"),
+    [
+        (lambda c: c, lambda t: t.iloc[:0], "python -m tlkit status"),
+        (lambda c: c.drop(columns="loss_relative"), lambda t: t, r"analysis\.convergence\.relative"),
+        (lambda c: c, lambda t: pd.concat([t, t.assign(rule="patience")]), r"rules \['patience', 'published'\]"),
+    ],
+)
+def test_convergence_says_what_it_needs(losses, times, message):
+    with pytest.raises(ValueError, match=message):
+        report.convergence(losses(loss_curves()), times(settled()))
+
+
+def test_nulls_show_the_share_below_005():
+    sound = (np.arange(1000) + 0.5) / 1000
+    fig = report.nulls(pd.DataFrame({"p_published": np.sqrt(sound), "p_sound": sound}))
+    (ax,) = fig.axes
+    published, uniform = (patch.get_data().values for patch in ax.patches if hasattr(patch, "get_data"))
+    assert uniform == pytest.approx(np.full(20, 5.0))
+    assert published == pytest.approx(np.histogram(np.sqrt(sound), np.linspace(0, 1, 21))[0] / 10)
+    shown = [t.get_text() for t in ax.get_legend().get_texts()]
+    assert "as published: 0.2 % below 0.05" in shown and "contrast of the real runs: 5.0 % below 0.05" in shown
+    (band,) = gid(ax, "band")
+    # 1,000 draws with probability 0.05: 95 % of the counts lie from 37 to 64.
+    assert (band.get_y(), band.get_y() + band.get_height()) == pytest.approx((3.7, 6.4))
+    assert "n = 1,000" in texts(fig)
+
+
+def test_empty_frames_say_what_helps():
+    with pytest.raises(ValueError, match="python -m tlkit status"):
+        report.matrices(pairs().iloc[:0])
+    with pytest.raises(ValueError, match=r"no pair \(radnet, radnet12m\).*'imagenet'"):
+        report.forest(pairs(), a="radnet", b="radnet12m")
+    with pytest.raises(ValueError, match="one row a simulated comparison"):
+        report.nulls(pd.DataFrame({"p_sound": [0.5]}))
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: report.matrices(pairs(), phantom=True),
+        lambda: report.forest(pairs(), a="radnet", b="scratch", phantom=True),
+        lambda: report.convergence(loss_curves(), settled(1), phantom=True),
+        lambda: report.nulls(pd.DataFrame({"p_published": [0.1, 0.9], "p_sound": [0.2, 0.4]})),
+    ],
+    ids=["matrices", "forest", "convergence", "nulls"],
+)
+def test_every_figure_is_closed_and_repeatable(draw):
+    import matplotlib.pyplot as plt
+
+    figures = [draw(), draw()]
+    assert not plt.get_fignums()
+    saved = [
+        report.save_figure(fig, "s", str(i), **ABOUT, phantom=True)[0].read_bytes() for i, fig in enumerate(figures)
+    ]
+    assert saved[0] == saved[1]
+    assert all(texts(fig).count("phantom data") == 1 for fig in figures)
 
 
 def test_import_is_light():

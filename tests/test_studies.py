@@ -421,6 +421,23 @@ def test_headline_is_what_the_papers_figures_show():
     assert "loss" not in set(study.results()["metric"])
 
 
+def test_history_curves_and_sizes_are_those_of_published_logs():
+    study = load("boundaries", "smoke")
+    assert study.history().empty and study.curves.empty
+    config, *_ = study.finetune("imagenet", ["R"], ["E1"], [42])
+    rid = done(config, {"accuracy": 0.5})
+    runs.folder(rid).joinpath("history.csv").write_text("epoch,loss,accuracy\n0,2.0,0.3\n1,1.0,0.4\n")
+    found = study.history()
+    assert found[["experiment", "task", "pretraining", "seed"]].drop_duplicates().values.tolist() == [
+        ["E1", "R", "imagenet", 42]
+    ]
+    assert found["samples"].tolist() == [64, 128] and found["accuracy"].tolist() == [0.3, 0.4]
+    assert study.curves[["n", "samples", "loss"]].values.tolist() == [[1, 64, 2.0], [1, 128, 1.0]]
+    sizes = study.size_adjustment()
+    assert (sizes.small, sizes.large) == (96, 400)
+    assert load("real_mini", "smoke").size_adjustment() is None
+
+
 def test_names_are_for_reading():
     names = load("boundaries", "smoke").names()
     assert names["R"] == "RadNet body part" and names["E4"] == "linear evaluation"

@@ -1,4 +1,4 @@
-"""python -m tlkit check | data | plan | run | status | notebook | job | figures"""
+"""python -m tlkit check | data | plan | run | status | notebook | job | figures | published"""
 
 from __future__ import annotations
 
@@ -61,6 +61,15 @@ def parser() -> argparse.ArgumentParser:
     figures = command("figures", do_figures, "make a study's figures and tables, and all that they need")
     figures.add_argument("--cores", type=int, default=0, help="processes at once (default: all cores)")
     study(figures)
+    logs = command(
+        "published", do_published, "check the published numbers of Jonske et al. 2025 against the authors' logs"
+    )
+    logs.add_argument("logs", help="the clone of the authors' repository, or its folder of fine-tuning logs")
+    logs.add_argument("--out", type=Path, help="where the four .csv files go (default: paper/tables/jonske2025)")
+    logs.add_argument(
+        "--margin", type=float, default=0.01, help="largest difference that counts as none (default: 0.01)"
+    )
+    logs.add_argument("--no-train", action="store_true", help="leave the large train.log files unread")
     return main
 
 
@@ -151,6 +160,23 @@ def do_figures(args: argparse.Namespace) -> None:
     from tlkit.workflow import figures
 
     figures(_study(args), args.cores)
+
+
+def do_published(args: argparse.Namespace) -> None:
+    from tlkit import published
+    from tlkit.analysis import claims, evaluation
+    from tlkit.report.files import write_csv
+
+    logs = published.read(args.logs, train=not args.no_train)
+    tables = evaluation.tables(logs, args.margin) | {"rejects": logs.rejects}
+    out = args.out or paths.paper_root() / "tables" / logs.name
+    for name, table in tables.items():
+        write_csv(table, out / f"{name}.csv")
+    checked = claims.check(claims.quoted(logs.name), tables["contrasts"])
+    shown = ["statement", "experiment", "delta_pct", "p", "delta_ours", "p_ours", "agrees", "holds"]
+    print(checked[shown].to_string(index=False))
+    counts = f"{logs.results['run'].nunique()} runs, {len(tables['results'])} cells, {len(logs.rejects)} rejects"
+    print(f"{counts}; results.csv, contrasts.csv, convergence.csv and rejects.csv are in {out}")
 
 
 if __name__ == "__main__":

@@ -51,6 +51,13 @@ def short_hash(obj: Any) -> str:
     return hashlib.sha256(canonical(obj).encode()).hexdigest()[:8]
 
 
+class Names(dict):
+    """Display names; what has none is its own."""
+
+    def __missing__(self, key: str) -> str:
+        return key
+
+
 class Parameters:
     """A notebook's parameters, each of which must be read before the `with` block ends.
 

@@ -8,11 +8,18 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parent.parent
 NOTEBOOKS = REPO / "notebooks"
 STUDIES = REPO / "paper" / "studies"
+CLAIMS = REPO / "paper" / "claims"
 
 
 def data_root() -> Path | None:
     """Return the folder of real data sets (environment variable TLKIT_DATA), or None where it is not set."""
     value = os.environ.get("TLKIT_DATA")
+    return Path(value).expanduser().resolve() if value else None
+
+
+def logs_root() -> Path | None:
+    """Return the folder of published logs (environment variable TLKIT_LOGS), or None where it is not set."""
+    value = os.environ.get("TLKIT_LOGS")
     return Path(value).expanduser().resolve() if value else None
 
 

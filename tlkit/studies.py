@@ -13,11 +13,15 @@ from typing import Any
 import pandas as pd
 
 from tlkit import paths, runs, studyfile
-from tlkit.config import lookup
+from tlkit.analysis import convergence
+from tlkit.analysis.adjusted import SizeAdjustment
+from tlkit.config import Names, lookup
 from tlkit.datasets import cards, identity
 from tlkit.report.style import NAMES
 from tlkit.training.recipe import recipe
 from tlkit.training.tasks import TASKS
+
+HISTORY = ["experiment", "run", "mode", "task", "pretraining", "fraction", "seed", "epoch", "samples", "loss"]
 
 
 def load(name: str, scale: str = "quick", data: str = "") -> Study:
@@ -26,13 +30,6 @@ def load(name: str, scale: str = "quick", data: str = "") -> Study:
     Raises: as `studyfile.read` does.
     """
     return Study(name, scale, studyfile.read(name, scale, data))
-
-
-class Names(dict):
-    """Display names; what has none is its own."""
-
-    def __missing__(self, key: str) -> str:
-        return key
 
 
 class Study:
@@ -231,6 +228,32 @@ class Study:
         results = self.results()
         shown = [(t, m) for t in self.tasks for m in TASKS[self._card(t).task].reported]
         return results[pd.MultiIndex.from_frame(results[["task", "metric"]]).isin(shown)].reset_index(drop=True)
+
+    def history(self) -> pd.DataFrame:
+        """Return the epochs of the study's finished downstream runs, one row a run and epoch.
+
+        Columns: experiment, run, mode, task, pretraining, fraction, seed, and those of `runs.history`, with samples:
+        the images seen until the end of the epoch.
+        """
+        parts = []
+        for experiment, config in self._downstream():
+            rid = runs.run_id(config)
+            if runs.state_is_done(rid):
+                head = {k: config[k] for k in ("mode", "task", "pretraining", "fraction", "seed")}
+                epochs = runs.history(rid)
+                seen = (epochs["epoch"] + 1) * passes(config) / config["recipe"]["epochs"]
+                parts.append(epochs.assign(experiment=experiment, run=rid, samples=seen, **head))
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=HISTORY)
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """The mean training loss by images seen of each cell: `convergence.mean_curves` of the history."""
+        return convergence.mean_curves(self.history())
+
+    def size_adjustment(self) -> SizeAdjustment | None:
+        """Return how to estimate RadNet pretraining at another size; None where the study lacks either corpus."""
+        corpora = [self.spec["pretrainings"].get(name, {}).get("images") for name in SizeAdjustment.parents]
+        return SizeAdjustment(*corpora) if all(corpora) else None
 
     def names(self) -> Names:
         """Return display names: pretrainings, tasks and experiments by their `title`, Dice by the name of its class."""

@@ -19,6 +19,7 @@ import numpy as np
 from tlkit.config import TlkitError, lookup, short_hash
 from tlkit.phantoms import anatomy, brats, chestxray, ct, natural
 from tlkit.phantoms.anatomy import Tissue
+from tlkit.phantoms.logs import write_logs
 from tlkit.progress import track
 
 log = logging.getLogger(__name__)
@@ -257,6 +258,7 @@ PHANTOMS: dict[str, Callable[..., None]] = {
     "brats": brats.write_brats,
     "chestxray": chestxray.write_chestxray,
     "imagenet": write_imagenet,
+    "logs": write_logs,
 }
 
 
@@ -274,6 +276,8 @@ def _settings(name: str, params: dict) -> dict:
 
 def expected_bytes(name: str, settings: dict) -> int:
     """Return an upper estimate of a phantom data set's size on disk."""
+    if name == "logs":
+        return len(settings["experiments"]) * (11_000_000 if settings["all_train"] else 6_000_000)
     area = settings["pixels"] ** 2
     if name == "imagenet":
         return settings["classes"] * (settings["train"] + settings["val"]) * (area + 4096)

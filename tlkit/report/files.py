@@ -71,8 +71,7 @@ def save_table(
     if any(level is not None for level in frame.index.names):
         frame = frame.reset_index()
     base = paths.paper_root() / "tables" / study / name
-    with _replacing(_file(base, "csv")) as temp:
-        frame.to_csv(temp, index=False, lineterminator="\n")
+    write_csv(frame, _file(base, "csv"))
     formats = floats if isinstance(floats, Mapping) else dict.fromkeys(frame.columns, floats)
     shown = frame.astype(object)
     for column in frame.select_dtypes("float"):
@@ -85,6 +84,12 @@ def save_table(
         temp.write_text(f"{_full_caption(caption, scale, phantom)}\n\n{table}\n", encoding="utf-8")
     sidecar = _save_sidecar(base, runs, notebook, caption, scale, phantom)
     return [_file(base, "csv"), _file(base, "md"), sidecar]
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a frame in full precision, aside and renamed; the folder is made where it is missing."""
+    with _replacing(path) as temp:
+        frame.to_csv(temp, index=False, lineterminator="\n")
 
 
 def _save_sidecar(base: Path, runs: Iterable[str], notebook: str, caption: str, scale: str, phantom: bool) -> Path:

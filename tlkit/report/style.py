@@ -13,20 +13,30 @@ if TYPE_CHECKING:
 MM = 1 / 25.4  # one millimetre in inches
 PAPER_WIDTH = 180 * MM
 
-# Okabe-Ito: told apart with every kind of colour blindness. The order is that of every figure.
+# Okabe-Ito, and Tol's muted ones: told apart with every kind of colour blindness. The order is that of every figure.
 PRETRAINING_COLOURS = {
     "scratch": "#8c8c8c",
     "imagenet": "#e69f00",
     "radnet": "#56b4e9",
+    "radnet_lb": "#399ed7",  # estimates between radnet and radnet12m: so are their colours
+    "radnet_ub": "#1d88c4",
     "radnet12m": "#0072b2",
+    "mixed_sequential": "#117733",
+    "mixed_together": "#882255",
 }
+ESTIMATED = ("radnet_lb", "radnet_ub")  # no runs of their own: analysis.adjusted
+BETTER, WORSE, SAME = "#0072b2", "#d55e00", "#009e73"
 OTHER_COLOURS = ("#009e73", "#cc79a7", "#d55e00", "#f0e442", "#7a5195", "#a6761d")
 
 NAMES = {
     "scratch": "Scratch",
     "imagenet": "ImageNet",
     "radnet": "RadNet",
+    "radnet_lb": "RadNet, LB-adjusted",
+    "radnet_ub": "RadNet, UB-adjusted",
     "radnet12m": "RadNet-12M",
+    "mixed_sequential": "Mixed, sequential",
+    "mixed_together": "Mixed, together",
     "finetune": "fine-tuning",
     "lineval": "linear evaluation",
     "lits": "LiTS",
@@ -38,7 +48,7 @@ NAMES = {
     "dice_3": "Dice, class 3",
     "mae": "mean absolute error",
 }
-FIRST_EXPERIMENTS = ("finetune", "lineval")
+FIRST_EXPERIMENTS = ("finetune", "lineval", "E1", "E4", "E2")  # in the order of the paper
 LOWER_IS_BETTER = ("loss", "mae", "rmse")
 
 STYLE = {
@@ -89,5 +99,6 @@ def mark_phantom(fig: Figure) -> None:
     """Write "phantom data" into the upper right corner of the figure, once."""
     if not any(text.get_gid() == "phantom" for text in fig.texts):
         box = {"boxstyle": "round,pad=0.3", "fc": "white", "ec": "#d55e00", "lw": 0.8}
-        corner = {"x": 0.99, "y": 0.99, "ha": "right", "va": "top"}
+        width, height = fig.get_size_inches()
+        corner = {"x": 1 - 1.8 * MM / width, "y": 1 - 1.8 * MM / height, "ha": "right", "va": "top"}
         fig.text(**corner, s="phantom data", color="#d55e00", weight="bold", size=7, bbox=box, gid="phantom")

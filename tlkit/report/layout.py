@@ -1,0 +1,164 @@
+"""What the figures of many panels share: the grid by experiment, names of panels, bars of runs, the footer."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
+from string import ascii_lowercase
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tlkit.report.style import FIRST_EXPERIMENTS, MM, PAPER_WIDTH, mark_phantom
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FOOTER_CHARACTERS = 145  # of one line over the width of the page
+
+
+def by_experiment(frame: pd.DataFrame, panel: Sequence[str], sort: bool = True) -> dict[str, list[pd.DataFrame]]:
+    """Return for each experiment the frames of its panels, FIRST_EXPERIMENTS first.
+
+    `panel` lists the columns that tell panels apart, the experiment first. Panels are sorted by them (a Categorical
+    column by its own order), or come as they first appear. Raises ValueError for an empty frame.
+    """
+    if frame.empty:
+        raise ValueError("no results to draw; `python -m tlkit status` lists which runs are missing")
+    panels: dict[str, list[pd.DataFrame]] = {}
+    for (experiment, *_), rows in frame.groupby(list(panel), observed=True, sort=sort):
+        panels.setdefault(experiment, []).append(rows)
+    first = [e for e in FIRST_EXPERIMENTS if e in panels]
+    return {e: panels[e] for e in dict.fromkeys([*first, *panels])}
+
+
+def balanced(experiments: Mapping[str, Sequence], columns: int) -> tuple[int, list[int]]:
+    """Return the columns and each experiment's rows: five panels in four columns become 3 + 2, not 4 + 1."""
+    most = max(map(len, experiments.values()))
+    columns = int(np.ceil(most / np.ceil(most / columns)))
+    return columns, [int(np.ceil(len(panels) / columns)) for panels in experiments.values()]
+
+
+def grid(
+    experiments: Mapping[str, Sequence],
+    columns: int,
+    height: float,
+    foot: float,
+    names: Mapping[str, str],
+    widths: Sequence[float] = (1,),
+) -> tuple[Figure, dict[str, list[list[Axes]]]]:
+    """Return a figure and, for each experiment, the axes of each of its panels: one for each of `widths`.
+
+    Each experiment starts a new row, with its name above it; panels are lettered through the figure. `height` is
+    that of a row in mm, `foot` what the lowest row of an experiment needs more, for the names that `edges` puts
+    there. To be called within `style()`; ends with `finish`.
+    """
+    import matplotlib.pyplot as plt
+
+    columns, rows = balanced(experiments, columns)
+    fig = plt.figure(figsize=(PAPER_WIDTH, (8 + height * sum(rows) + foot * len(rows)) * MM), layout="constrained")
+    fig.get_layout_engine().set(w_pad=2 * MM)
+    ratios = {"width_ratios": list(widths) * columns}
+    axes = fig.subplots(sum(rows), columns * len(widths), squeeze=False, gridspec_kw=ratios)
+    letters, found = _letters(), {}
+    for (experiment, panels), block in zip(experiments.items(), np.split(axes, np.cumsum(rows)[:-1]), strict=True):
+        places = block.reshape(-1, len(widths)).tolist()
+        found[experiment] = places[: len(panels)]
+        for place in found[experiment]:
+            place[0].set_title(next(letters), loc="left", ha="right", x=-0.2, weight="bold")  # clear of long titles
+        for ax in block.ravel()[len(panels) * len(widths) :]:
+            ax.remove()
+        _heading(places[0][0], heading(experiment, names))
+    return fig, found
+
+
+class Edge(NamedTuple):
+    """Where a panel stands in its experiment: names of rows and columns are written at the edges only."""
+
+    first: bool  # of its row
+    lowest: bool  # of its column
+    above_gap: bool  # the last row is shorter and leaves the place below it empty
+
+
+def edges(places: Sequence[Sequence[Axes]]) -> list[Edge]:
+    """Return for each panel of an experiment at which edges it stands."""
+    rows = [place[0].get_subplotspec().rowspan for place in places]
+    columns, lowest = rows.count(rows[0]), [i + rows.count(rows[0]) >= len(rows) for i in range(len(rows))]
+    return [Edge(i % columns == 0, low, low and rows[i] != rows[-1]) for i, low in enumerate(lowest)]
+
+
+def finish(fig: Figure, footer: str, phantom: bool) -> Figure:
+    """Write the footer below the figure and the phantom mark, close the figure and return it."""
+    import matplotlib.pyplot as plt
+
+    text = textwrap.fill(footer, FOOTER_CHARACTERS)
+    fig.supxlabel(text, x=0.012, ha="left", size=6.5, color="0.25")
+    if phantom:
+        mark_phantom(fig)
+    plt.close(fig)  # a notebook would show it a second time at the end of the cell
+    return fig
+
+
+def heading(experiment: str, names: Mapping[str, str]) -> str:
+    """Return the display name of an experiment with a capital."""
+    name = names.get(experiment, experiment)
+    return name[:1].upper() + name[1:]
+
+
+def metric_name(task: str, metric: str, names: Mapping[str, str]) -> str:
+    """Return the display name of a task's metric: "task/metric", else "metric", else the metric in words."""
+    return names.get(f"{task}/{metric}", names.get(metric, metric.replace("_", " ")))
+
+
+def n_range(n: pd.Series) -> str:
+    """Return "n = 4" or "n = 3 to 4"."""
+    return f"n = {n.min():.0f}" if n.min() == n.max() else f"n = {n.min():.0f} to {n.max():.0f}"
+
+
+def mean_bar(ax: Axes, x: float, values: Sequence[float], colour: str, *, estimate: bool = False) -> np.ndarray:
+    """Draw the mean of `values` as a bar at `x`, their sd (ddof=1) as a whisker, each as a dot; return their places.
+
+    Dots stand in the order of `values`: sorted by seed, a run can be followed from bar to bar. NaN is left out and
+    keeps its place. An estimate is hatched, its dots are squares.
+    """
+    values = np.asarray(values, dtype=float)
+    at = x + (np.linspace(-0.24, 0.24, len(values)) if len(values) > 1 else np.zeros(1))
+    there = np.isfinite(values)
+    if there.any():
+        hatch = {"hatch": "////", "edgecolor": "white", "linewidth": 0} if estimate else {}
+        mean, sd = values[there].mean(), values[there].std(ddof=1) if there.sum() > 1 else None
+        ax.bar(x, mean, width=0.72, color=colour, **hatch)
+        ax.errorbar(x, mean, sd, color="0.15", capsize=2.2, lw=0.9, capthick=0.9)
+        marker, gid = ("s", "pseudo-runs") if estimate else ("o", "runs")
+        ax.plot(at[there], values[there], marker, ms=2.8, mfc="white", mec="0.15", mew=0.6, zorder=3, gid=gid)
+    return at
+
+
+def name_columns(ax: Axes, labels: Sequence[str], *, rotation: float = 35, above_gap: bool = False) -> None:
+    """Name the bars or columns at 0, 1, ... of a panel; above a gap in the last row the names reach into it."""
+    ax.set_xticks(range(len(labels)), labels, rotation=rotation, ha="right", rotation_mode="anchor")
+    for text in ax.get_xticklabels():
+        text.set_in_layout(not above_gap)
+    ax.tick_params(axis="x", length=0)
+    ax.set_xlim(-0.6, len(labels) - 0.4)
+
+
+def note(ax: Axes, x: float, text: str) -> None:
+    """Write `text` upright where the bar at `x` would stand."""
+    at_foot = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "bottom", "rotation": 90}
+    ax.text(x, 0.03, text, **at_foot, color="0.45", size=6)
+
+
+def _heading(ax: Axes, name: str) -> None:
+    above = {"xycoords": "axes fraction", "xytext": (0, 20), "textcoords": "offset points", "size": 8.5}
+    text = ax.annotate(name, (0, 1), **above, weight="bold")
+    text.set_in_layout(False)  # a long heading must not widen its panel's column, only take its height:
+    ax.annotate("X", (0, 1), **above, alpha=0)
+
+
+def _letters() -> Iterator[str]:
+    """Yield a, b, ... z, aa, bb, ..."""
+    return (letter * times for times in count(1) for letter in ascii_lowercase)
