@@ -24,7 +24,7 @@ from tlkit.progress import track
 
 log = logging.getLogger(__name__)
 
-PHANTOM_VERSION = 1
+PHANTOM_VERSION = 2
 SHARES = {
     "thorax": 0.38,
     "abdomen": 0.2,
