@@ -122,7 +122,7 @@ def test_the_paper_scale_has_every_published_subset(any_data):  # jonske2025 2.3
 
 
 def test_pretraining_on_both_corpora_and_for_equal_steps():
-    study = load("boundaries")
+    study = load("boundaries", "course")
     first, second, larger = map(study.pretrain, ("imagenet", "radnet", "radnet12m"))
     assert all(set(c) == set(CONFIG_KEYS["pretrain"]) for c in (first, second, larger))
     together, after, equal = map(study.pretrain, ("mixed_together", "mixed_sequential", "radnet12m_equal_steps"))
@@ -136,7 +136,7 @@ def test_pretraining_on_both_corpora_and_for_equal_steps():
 
 
 def test_a_run_of_two_experiments_is_done_once_and_counts_in_both():
-    study = load("boundaries")
+    study = load("boundaries", "course")
     ids = [[runs.run_id(c) for c in study.finetune("radnet", ["R"], [e], [1])] for e in ("E4", "E8")]
     assert ids[0] == ids[1] and len(ids[0]) == 1
     assert [runs.run_id(c) for c in study.finetune()].count(ids[0][0]) == 1

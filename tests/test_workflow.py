@@ -68,6 +68,9 @@ def finish(study, *ids: str) -> None:
                     runs.finish(run, {"accuracy": 0.5}, seconds=1, train_cpu_seconds=2.0)
 
 
+FIGURES = {f"figure-{name}" for name in load("boundaries", "smoke").spec["figures"]}
+
+
 def all_done(study) -> dict:
     """Leave everything as a finished study leaves it, and return its jobs by name."""
     finish(study)
@@ -80,11 +83,11 @@ def all_done(study) -> dict:
             store = paths.store_root() / job.name
             store.mkdir(parents=True)
             runs.write_json(output, {"store": str(store)})
-    sidecar = paths.paper_root() / "figures" / study.name / "fig2.json"
-    sidecar.parent.mkdir(parents=True)
-    figure = jobs["figure-30_fig2_task_dependency"]
-    facts = {"notebook": figure.notebook, "scale": study.scale, "phantom": study.phantom, "runs": figure.makes[:3]}
-    runs.write_json(sidecar, facts)
+    folder = paths.paper_root() / "figures" / study.name
+    folder.mkdir(parents=True)
+    for job in (j for name, j in jobs.items() if name in FIGURES):
+        facts = {"notebook": job.notebook, "scale": study.scale, "phantom": study.phantom, "runs": job.makes[:3]}
+        runs.write_json(folder / f"{job.notebook.split('_')[1]}.json", facts)
     return jobs
 
 
@@ -196,10 +199,10 @@ def gone(path):
         (lambda jobs: gone(runs.folder(jobs["pretrain-radnet"].makes[0])), {"pretrain-radnet"}),
         (
             lambda jobs: gone(runs.folder(jobs["finetune-radnet"].makes[1])),
-            {"finetune-radnet", "figure-30_fig2_task_dependency"},
+            {"finetune-radnet", *FIGURES},
         ),
         (lambda jobs: gone(paths.store_root() / "data-lits"), {"data-lits"}),
-        (lambda jobs: gone(paths.paper_root() / "figures"), {"figure-30_fig2_task_dependency"}),
+        (lambda jobs: gone(paths.paper_root() / "figures"), FIGURES),
     ],
 )
 def test_outputs_without_their_runs_stores_or_figures_are_dropped(study, break_it, stale):
