@@ -10,7 +10,7 @@ import pandas as pd
 
 from tlkit.config import ConfigError, lookup
 from tlkit.datasets.cards import DataCard, UnreadableFile, visible_files
-from tlkit.datasets.lits import _Axial, _slices
+from tlkit.datasets.lits import Axial, count_slices
 
 MODALITIES = ("t1", "t1ce", "t2", "flair")
 FOLDER = re.compile(r"BraTS20_Training_(\d{3})")
@@ -45,7 +45,7 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
         names = {k: files[k].relative_to(root).as_posix() for k in (*channels, "seg")}
         for k in channels:
             try:
-                n = _slices(files[k], files["seg"])
+                n = count_slices(files[k], files["seg"])
             except UnreadableFile as error:
                 rejects.append((names[k], str(error), "unreadable"))
                 break
@@ -126,7 +126,7 @@ def _what(file: Path) -> tuple[str, str]:
 
 def _masks(path: Path, frames: pd.Series) -> list[np.ndarray | None]:
     """Return the masks of some slices, uint8 [H,W]: 0 background, 1 NCR/NET, 2 ED, 3 ET."""
-    labels, masks = _Axial(path), []
+    labels, masks = Axial(path), []
     for k in frames:
         written = labels[k]
         if not np.isin(written, (0, 1, 2, 4)).all():
@@ -138,7 +138,7 @@ def _masks(path: Path, frames: pd.Series) -> list[np.ndarray | None]:
 
 def _volume(path: Path) -> np.ndarray:
     """Return all slices, float32 [Z,H,W]; raise UnreadableFile where they cannot be an image."""
-    slices = _Axial(path)
+    slices = Axial(path)
     volume = np.stack([slices[k] for k in range(slices.raw.shape[2])])
     if not np.isfinite(volume).all():
         raise UnreadableFile(f"{path.name}: values that are no numbers")

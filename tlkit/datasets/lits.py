@@ -47,7 +47,7 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
         try:
             if mask is None:
                 raise UnreadableFile(f"no segmentation-{number} beside it")
-            n = _slices(file, mask)
+            n = count_slices(file, mask)
         except UnreadableFile as error:
             rejects.append((path, str(error), "unreadable"))
             continue
@@ -64,8 +64,8 @@ def decode(root: Path, rows: pd.DataFrame, card: DataCard) -> tuple[list[np.ndar
     `options["only_liver"]`, a reason (str) stands in place of a slice without liver or lesion. Raises
     UnreadableFile for damaged files and for masks with other values.
     """
-    volume = _Axial(root / rows["path"].iloc[0])
-    labels = _Axial(root / rows["mask_path"].iloc[0])
+    volume = Axial(root / rows["path"].iloc[0])
+    labels = Axial(root / rows["mask_path"].iloc[0])
     images: list[np.ndarray | str] = []
     masks: list[np.ndarray | None] = []
     for k in rows["frame"]:
@@ -84,7 +84,7 @@ def decode(root: Path, rows: pd.DataFrame, card: DataCard) -> tuple[list[np.ndar
     return images, masks
 
 
-class _Axial:
+class Axial:
     """The axial slices of a NIfTI file, scaled one at a time: no second copy of the volume is made."""
 
     def __init__(self, path: Path):
@@ -112,7 +112,7 @@ def _to_lps(affine: np.ndarray) -> np.ndarray:
     return ornt_transform(io_orientation(affine), axcodes2ornt(("L", "P", "S")))
 
 
-def _slices(volume: Path, mask: Path) -> int:
+def count_slices(volume: Path, mask: Path) -> int:
     """Return the number of axial slices of a pair; raise UnreadableFile where the two do not fit."""
     import nibabel as nib
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tlkit.phantoms import anatomy, brain, mr
+from tlkit.phantoms.streams import stream
 from tlkit.progress import track
 
 FOV = 240.0  # mm of the atlas that all patients are laid on
@@ -20,13 +21,11 @@ def write_brats(root: Path, seed: int, patients: int = 24, pixels: int = 96, sli
     """
     import nibabel as nib
 
-    from tlkit.phantoms.write import _stream  # write imports this module
-
     mm = FOV / pixels
     affine = np.diag([-mm, -mm, brain.HEIGHT / slices, 1.0])
     affine[1, 3] = FOV - mm
     for k in track(range(patients), patients, "phantom brats", "patient"):
-        body, rng = anatomy.random_body(_stream(seed, "brats body", k)), _stream(seed, "brats patient", k)
+        body, rng = anatomy.random_body(stream(seed, "brats body", k)), stream(seed, "brats patient", k)
         made = brain.sample(body, brain.view(body, slices, pixels, FOV, rng), rng)
         values = mr.tissues(rng)
         volumes = {name: mr.image(made, values, name, rng) for name in mr.SEQUENCES} | {"seg": made.labels}

@@ -11,6 +11,7 @@ import numpy as np
 from tlkit.phantoms import anatomy, xray
 from tlkit.phantoms.anatomy import Body, Tissue
 from tlkit.phantoms.organs import Builder, Tube
+from tlkit.phantoms.streams import stream
 from tlkit.progress import track
 
 HEADER = (
@@ -174,9 +175,8 @@ def plant(body: Body, findings: tuple[str, ...], seed: list[int]) -> Body:
 
 
 def _patient(seed: int, number: int) -> tuple[Body, tuple[str, ...], np.random.Generator]:
-    from tlkit.phantoms.write import _stream  # write imports this module
 
-    rng = _stream(seed, "chestxray patient", number)
+    rng = stream(seed, "chestxray patient", number)
     body = xray.breathe_in(anatomy.random_body(rng, lesion_share=0.0), rng, rng.uniform(20, 45))
     return body, draw_findings(rng), rng
 

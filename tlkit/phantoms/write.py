@@ -20,11 +20,11 @@ from tlkit.config import TlkitError, lookup, short_hash
 from tlkit.phantoms import anatomy, brats, chestxray, ct, natural
 from tlkit.phantoms.anatomy import Tissue
 from tlkit.phantoms.logs import write_logs
+from tlkit.phantoms.streams import PHANTOM_VERSION, stream
 from tlkit.progress import track
 
 log = logging.getLogger(__name__)
 
-PHANTOM_VERSION = 2
 SHARES = {
     "thorax": 0.38,
     "abdomen": 0.2,
@@ -52,10 +52,6 @@ KEYWORDS: dict[str, tuple[str, ...]] = {
 
 class DiskSpaceError(TlkitError, OSError):
     """The disk has no room for a phantom data set; the message says how much is free and needed."""
-
-
-def _stream(seed: int, kind: str, index: int) -> np.random.Generator:
-    return np.random.default_rng([seed, PHANTOM_VERSION, *kind.encode(), index])
 
 
 def _quotas(n: int, shares: dict[str, float]) -> list[str]:
@@ -154,15 +150,15 @@ def write_radnet(
     """
     from pydicom import config
 
-    order = _stream(seed, "radnet order", 0)
+    order = stream(seed, "radnet order", 0)
     regions = order.permutation(_quotas(series, SHARES))
     again = order.random(series) < 0.17  # this series is a second one of the patient before
     patients = np.cumsum(~again | (np.arange(series) == 0))
     low, high = slices
     with config.disable_value_validation():  # mixed case in a code string is wrong, and common
         for k, region in track(enumerate(regions), series, "phantom radnet", "series"):
-            body = anatomy.random_body(_stream(seed, "radnet body", int(patients[k])))
-            rng = _stream(seed, "radnet series", k)
+            body = anatomy.random_body(stream(seed, "radnet body", int(patients[k])))
+            rng = stream(seed, "radnet series", k)
             least = low if rng.random() < 0.5 else min(max(low, 30), high)
             view = anatomy.random_view(body, str(region), int(rng.integers(least, high + 1)), pixels, rng)
             protocol = ct.random_protocol(rng, str(region))
@@ -204,8 +200,8 @@ def write_lits(root: Path, seed: int, volumes: int = 24, pixels: int = 96, slice
     import nibabel as nib
 
     for k in track(range(volumes), volumes, "phantom lits", "volume"):
-        body = anatomy.random_body(_stream(seed, "lits body", k), lesion_share=0.8)
-        rng = _stream(seed, "lits volume", k)
+        body = anatomy.random_body(stream(seed, "lits body", k), lesion_share=0.8)
+        rng = stream(seed, "lits volume", k)
         view = anatomy.random_view(body, "liver", int(rng.integers(slices[0], slices[1] + 1)), pixels, rng)
         scene = anatomy.sample(body, view)
         hu = ct.image(scene, ct.random_protocol(rng, "liver"), rng)
@@ -237,11 +233,11 @@ def write_imagenet(root: Path, seed: int, classes: int = 10, train: int = 64, va
     for wnid in wnids:
         (root / "train" / wnid).mkdir(parents=True)
     names = [(c, f"train/{wnids[c]}/{wnids[c]}_{i}.JPEG") for c in range(classes) for i in range(train)]
-    order = _stream(seed, "imagenet order", 0).permutation(np.repeat(np.arange(classes), val))
+    order = stream(seed, "imagenet order", 0).permutation(np.repeat(np.arange(classes), val))
     names += [(int(c), f"val/ILSVRC2012_val_{i:08d}.JPEG") for i, c in enumerate(order, 1)]
     solution = [("ImageId", "PredictionString")]
     for index, (c, name) in track(enumerate(names), len(names), "phantom imagenet", "image"):
-        picture, box = natural.photograph(kinds[c], pixels, _stream(seed, "imagenet image", index))
+        picture, box = natural.photograph(kinds[c], pixels, stream(seed, "imagenet image", index))
         quality = [cv2.IMWRITE_JPEG_QUALITY, 90]
         (root / name).write_bytes(cv2.imencode(".JPEG", picture[..., ::-1], quality)[1].tobytes())
         if name.startswith("val/"):

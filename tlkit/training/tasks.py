@@ -19,11 +19,9 @@ from tlkit.config import ConfigError, lookup
 NO_FINDING = "No Finding"  # an output for the absence of findings is no finding
 
 
-class Multiclass:
-    """One class an image. Keeps the class probabilities; selects on accuracy."""
+class _Labels:
+    """A task of labels for the whole image: one output each."""
 
-    monitor = "accuracy"
-    reported = ("accuracy",)  # the metrics that the figures of a paper show
     masks = False
 
     def __init__(self, classes: tuple[str, ...], weights: tuple[float, ...] | None = None):
@@ -34,6 +32,13 @@ class Multiclass:
         from tlkit.models.heads import classifier
 
         return classifier(encoder, len(self.classes))
+
+
+class Multiclass(_Labels):
+    """One class an image. Keeps the class probabilities; selects on accuracy."""
+
+    monitor = "accuracy"
+    reported = ("accuracy",)  # the metrics that the figures of a paper show
 
     def targets(self, table: pd.DataFrame) -> torch.Tensor:
         """Return the class index of every row of a store's table, int64 [N]."""
@@ -62,7 +67,7 @@ class Multiclass:
         return values
 
 
-class Multilabel:
+class Multilabel(_Labels):
     """Any number of labels an image, one sigmoid output each. Keeps the probabilities; selects on the mean AUC.
 
     `weights` are the labels' weights in the loss. An output named "No Finding" is trained like the others, but left out
@@ -71,16 +76,6 @@ class Multilabel:
 
     monitor = "auc"
     reported = ("auc",)
-    masks = False
-
-    def __init__(self, classes: tuple[str, ...], weights: tuple[float, ...] | None = None):
-        self.classes = classes
-        self.weights = torch.tensor(weights, dtype=torch.float32) if weights else None
-
-    def model(self, encoder: nn.Module) -> nn.Module:
-        from tlkit.models.heads import classifier
-
-        return classifier(encoder, len(self.classes))
 
     def targets(self, table: pd.DataFrame) -> torch.Tensor:
         """Return 1 for every label that a row of a store's table has and 0 for the others, float32 [N,C]."""
