@@ -325,10 +325,8 @@ def test_data_that_changed_are_not_trained_on(config):
     made = config()
     version = made["data"]["phantom"]["version"]
     made["data"]["phantom"]["version"] = version - 1
-    with pytest.raises(
-        DataChangedError,
-        match=rf"'imagenet' is not the one.*expected .*'version': {version - 1}.*found .*'version': {version}",
-    ):
+    told = rf"'imagenet' is not the one.*expected .*'version': {version - 1}.*found .*'version': {version}"
+    with pytest.raises(DataChangedError, match=told):
         run(made)
 
 
