@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -101,7 +102,8 @@ def _times(ax: Axes, times: pd.DataFrame, order: list[str], names: Mapping[str, 
     ax.set_ylim(0, 1.25 * ax.get_ylim()[1])
     ax.locator_params(axis="y", nbins=4)
     ax.set_ylabel("epochs")
-    ax.set_title(layout.metric_name(times["task"].iloc[0], times["metric"].iloc[0], names), size=6)
+    metric = layout.metric_name(times["task"].iloc[0], times["metric"].iloc[0], names)
+    ax.set_title(fill(metric, 16), size=6)  # the axes are narrow
     labels = [names.get(name, name) for name in order]
     layout.name_columns(ax, labels if edge.lowest else [""] * len(order), rotation=60, above_gap=edge.above_gap)
 
