@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks import as_rows
 from tlkit.analysis import similarity
 
 IMAGES, FEATURES, SHARED = 10_000, 2_048, 64
@@ -69,14 +70,12 @@ def run() -> list[dict]:
         other = measured("whole", Path(folder), "linear")
     peak = max(o["MB"] for o in ours.values())
     what = f"CKA, {IMAGES:,} x {FEATURES:,}"
-    rows = [
+    found = as_rows(
         (f"{what}, peak memory against 1 GB", "MB", peak, LIMIT, "<= 1.0"),
         (f"{what}, peak memory, minibatch against at once", "MB", ours["linear"]["MB"], other["MB"], ""),
         (f"{what}, linear, seconds", "s", ours["linear"]["seconds"], other["seconds"], ""),
         (f"{what}, linear, value", "", ours["linear"]["value"], other["value"], ">= 0.98"),
-    ]
-    named = ("name", "unit", "ours", "other", "ratio", "limit")
-    found = [dict(zip(named, (n, u, a, b, a / b, limit), strict=True)) for n, u, a, b, limit in rows]
+    )
     alone = {"name": f"{what}, RBF, seconds", "unit": "s", "ours": ours["rbf"]["seconds"]}
     return [*found, {**alone, "other": None, "ratio": None, "limit": ""}]
 

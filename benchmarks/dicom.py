@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks import as_rows
 from tlkit.datasets import DATASETS, archive, deidentify, radnet
 from tlkit.datasets.arrays import NpyWriter
 from tlkit.datasets.store import build_store
@@ -193,10 +194,7 @@ def _run(folder: Path) -> list[dict]:
         write(folder / name, count, 32)
     memory = [peak(folder / name) for name in ("many", "few")]
     rows.append(("DICOM to a store, peak memory, 10,000 files against 1,000", "MB", *memory, "<= 1.1"))
-    return [
-        {"name": name, "unit": unit, "ours": mine, "other": other, "ratio": mine / other, "limit": limit}
-        for name, unit, mine, other, limit in rows
-    ]
+    return as_rows(*rows)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks import as_rows
 from tlkit import paths, published
 from tlkit.phantoms.write import make
 
@@ -57,18 +58,10 @@ def run() -> list[dict]:
         memory = peak(logs.folder)
     ours, other = 1000 * np.median(rounds, axis=0)
     name = f"reading {len(files)} {'phantom' if logs.phantom else 'published'} logs"
-    return [
-        {
-            "name": f"{name}, pandas",
-            "unit": "ms",
-            "ours": ours,
-            "other": other,
-            "ratio": ours / other,
-            "limit": "<= 3.0",
-        },
-        {"name": f"{name} and all train.log, peak memory against the limit", "unit": "MB", "ours": memory}
-        | {"other": LIMIT, "ratio": memory / LIMIT, "limit": "<= 1.0"},
-    ]
+    return as_rows(
+        (f"{name}, pandas", "ms", ours, other, "<= 3.0"),
+        (f"{name} and all train.log, peak memory against the limit", "MB", memory, LIMIT, "<= 1.0"),
+    )
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks import as_rows
 from tlkit.datasets.store import Store, open_store
 
 SIZE, BATCH, REPEATS = 128, 128, 7
@@ -82,15 +83,11 @@ def run() -> list[dict]:
         shuffled = np.random.default_rng(1).permutation(line)
         rounds = [(copy(source), epoch(large, line), epoch(large, shuffled)) for _ in range(REPEATS)]
         memcpy, sequential, random = large.images.nbytes / 1e9 / np.median(rounds, axis=0)
-    rows = [
+    return as_rows(
         ("store, sequential epoch against memcpy", "GB/s", sequential, memcpy, ">= 0.5"),
         ("store, random epoch against memcpy", "GB/s", random, memcpy, ""),
         ("store, peak memory of an epoch, 600 MB against 60 MB", "MB", *memory, "<= 1.1"),
-    ]
-    return [
-        {"name": name, "unit": unit, "ours": ours, "other": other, "ratio": ours / other, "limit": limit}
-        for name, unit, ours, other, limit in rows
-    ]
+    )
 
 
 if __name__ == "__main__":

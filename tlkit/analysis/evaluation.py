@@ -11,6 +11,7 @@ import pandas as pd
 
 from tlkit.analysis import adjusted, convergence, stats
 from tlkit.config import ConfigError
+from tlkit.report.style import in_order
 
 if TYPE_CHECKING:
     from tlkit.published import Logs
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 FIGURES = {"E1": "fig2", "E4": "fig2", "E2": "fig3", "E6": "mixed", "E8": "mixed"}
 FIGURES |= {"E1_equal_steps": "equal_steps", "E4_equal_steps": "equal_steps"}
 PANEL = ("figure", *stats.PANEL)
-ORDER = ("scratch", "imagenet", "radnet", "radnet_lb", "radnet_ub", "radnet12m", "mixed_sequential", "mixed_together")
 
 
 def results(source: Logs | Study, figure: str = "") -> pd.DataFrame:
@@ -59,8 +59,7 @@ def contrasts(results: pd.DataFrame, adjustment: adjusted.SizeAdjustment | None,
     Args: margin: the largest difference that counts as none, in points of the metric (0.01 = one point of a
     hundred).
     """
-    there = set(results["pretraining"])
-    order = [*(p for p in ORDER if p in there), *sorted(there.difference(ORDER))]
+    order = in_order(results["pretraining"])
     mixtures = {} if adjustment is None else adjustment.mixtures()
     return stats.pairwise(results, PANEL, order, mixtures, margin, family=("figure",))
 

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from tlkit.analysis import agreement
-from tlkit.report.style import MM, NAMES, PAPER_WIDTH, colours, in_order, mark_phantom, style
+from tlkit.report import layout
+from tlkit.report.style import MM, NAMES, PAPER_WIDTH, colours, in_order, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 FOOTER = (
     "Left: share of the test images that exactly the marked models get right; bars: mean over the seeds, dots: each "
-    "seed, filled: the first one;\nhatched: expected of independent models of these accuracies. A share of 0 has no "
-    "place on a logarithmic axis and stands at its foot.\nRight: Cohen's kappa of who is right; each dot is a pair of "
+    "seed, filled: the first one; hatched: expected of independent models of these accuracies. A share of 0 has no "
+    "place on a logarithmic axis and stands at its foot. Right: Cohen's kappa of who is right; each dot is a pair of "
     "runs of different seeds, ticks are means. Coloured: both runs from one pretraining."
 )
 
@@ -51,11 +52,7 @@ def who_is_right(
             _kappas(side, agreement.pairs(right), names)
             side.set_title(ascii_lowercase[(2 * i + 1) % 26], loc="left", weight="bold")
         fig.suptitle("Which models are right on which images", x=0.012, ha="left", weight="bold", size=8.5)
-        fig.supxlabel(FOOTER, x=0.012, ha="left", size=6.5, color="0.25")
-        if phantom:
-            mark_phantom(fig)
-        plt.close(fig)
-    return fig
+        return layout.finish(fig, FOOTER, phantom)
 
 
 def _bars(top: Axes, below: Axes, right: pd.DataFrame, names: Mapping[str, str]) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tlkit.report.style import MM, NAMES, PAPER_WIDTH, colours, in_order, mark_phantom, style
+from tlkit.report import layout
+from tlkit.report.style import MM, NAMES, PAPER_WIDTH, colours, in_order, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +24,7 @@ MEASURES = {
 }
 FOOTER = (
     "White dots: single runs. Coloured: their mean, whisker: sd (ddof = 1). Grey: the same measure between two runs "
-    "that differ in\ntheir seed only (mean of all pairs). L1 to L3: the first three convolutions; pooled: the features "
+    "that differ in their seed only (mean of all pairs). L1 to L3: the first three convolutions; pooled: the features "
     "that the head sees."
 )
 
@@ -62,11 +63,7 @@ def feature_reuse(
             ax.set_title(names.get(task, task))
         handles = [plt.Line2D([], [], marker="o", ls="", color=colours(order)[p], label=names.get(p, p)) for p in order]
         fig.legend(handles=handles, loc="outside upper left", ncols=len(order), frameon=False)
-        fig.supxlabel(FOOTER, x=0.012, ha="left", size=6.5, color="0.25")
-        if phantom:
-            mark_phantom(fig)
-        plt.close(fig)
-    return fig
+        return layout.finish(fig, FOOTER, phantom)
 
 
 def _of(frame: pd.DataFrame, measure: str, task: str) -> pd.Series | slice:
