@@ -117,7 +117,7 @@ def test_plan_needs_no_data(capsys):
 
 
 def test_published_writes_four_tables_and_prints_the_claims(tmp_path, capsys):
-    from tlkit.phantoms.logs import write_logs
+    from tlkit.phantoms.logs import write as write_logs
 
     logs, out = tmp_path / "logs", tmp_path / "out"
     logs.mkdir()

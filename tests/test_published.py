@@ -15,7 +15,7 @@ from pandas.testing import assert_frame_equal
 
 from tlkit import jonske2025 as study
 from tlkit import published
-from tlkit.phantoms.logs import write_logs
+from tlkit.phantoms.logs import write as write_logs
 
 FRAMES = {"test": "results", "val": "epochs", "train": "training"}
 # A few runs are enough for most tests: two tasks, two pretrainings, four repeats.

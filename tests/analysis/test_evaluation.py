@@ -11,7 +11,7 @@ import pytest
 from tlkit import paths, published
 from tlkit.analysis import claims, convergence, evaluation
 from tlkit.analysis.adjusted import SizeAdjustment
-from tlkit.phantoms.logs import write_logs
+from tlkit.phantoms.logs import write as write_logs
 
 SPEC = paths.REPO.parent / "shared" / "specs" / "jonske2025.md"
 

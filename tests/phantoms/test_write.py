@@ -10,7 +10,7 @@ import pydicom
 import pytest
 
 from tlkit.config import UnknownNameError
-from tlkit.phantoms import anatomy, write
+from tlkit.phantoms import anatomy, lits, radnet, write
 
 TINY = {
     "radnet": {"series": 8, "pixels": 32, "slices": (3, 5)},
@@ -88,19 +88,19 @@ def test_radnet_file_numbers_do_not_follow_positions(made):
 
 
 def test_keywords_fall_into_their_class_by_the_published_order():
-    for name, words in write.KEYWORDS.items():
+    for name, words in radnet.KEYWORDS.items():
         for word in words:
             hits = [i for i, keys in enumerate(ORDER) if any(k in word.lower() for k in keys)]
             assert [*hits, 6][0] == GROUP[name], word
-    assert {r.name for region in write.SHARES for r in anatomy.REGIONS[region]} <= set(write.KEYWORDS)
+    assert {r.name for region in radnet.SHARES for r in anatomy.REGIONS[region]} <= set(radnet.KEYWORDS)
 
 
 @pytest.mark.parametrize("n", [3, 7, 8, 40, 120])
 def test_quotas(n):
-    drawn = write._quotas(n, write.SHARES)
+    drawn = radnet.quotas(n, radnet.SHARES)
     assert len(drawn) == n
     if n >= 7:
-        assert set(drawn) == set(write.SHARES)
+        assert set(drawn) == set(radnet.SHARES)
     if n == 120:
         assert 0.35 <= drawn.count("thorax") / n <= 0.45
 
@@ -157,12 +157,14 @@ def test_finished_folder_is_returned_untouched(made):
 
 
 def test_killed_writing_leaves_nothing_that_looks_done(tmp_path, monkeypatch):
+    whole = lits.write
+
     def killed(root, seed, volumes, pixels, slices):
-        write.write_lits(root, seed, 1, pixels, slices)
+        whole(root, seed, 1, pixels, slices)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as m:
-        m.setitem(write.PHANTOMS, "lits", killed)
+        m.setattr(lits, "write", killed)
         with pytest.raises(KeyboardInterrupt):
             write.make("lits", tmp_path, 7, **TINY["lits"])
     assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(".")] == []
@@ -182,7 +184,7 @@ def test_full_disk_is_told_before_writing(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", TINY)
 def test_estimate_is_an_upper_bound_of_the_right_order(name, made):
     size = sum(p.stat().st_size for p in made[name].rglob("*") if p.is_file())
-    assert size < 1.2 * write.expected_bytes(name, write._settings(name, TINY[name]))
+    assert size < 1.2 * write.PHANTOMS[name].expected_bytes(write._settings(name, TINY[name]))
 
 
 def test_misspelt_names_are_told(tmp_path):

@@ -13,7 +13,7 @@ from tlkit.progress import track
 FOV = 240.0  # mm of the atlas that all patients are laid on
 
 
-def write_brats(root: Path, seed: int, patients: int = 24, pixels: int = 96, slices: int = 31) -> None:
+def write(root: Path, seed: int, patients: int = 24, pixels: int = 96, slices: int = 31) -> None:
     """Write `MICCAI_BraTS2020_TrainingData/BraTS20_Training_NNN/BraTS20_Training_NNN_{t1,t1ce,t2,flair,seg}.nii`.
 
     int16, no unit, 0 outside the brain; seg 0, 1, 2, 4. Size and grid of the official files are pixels=240,
@@ -37,3 +37,8 @@ def write_brats(root: Path, seed: int, patients: int = 24, pixels: int = 96, sli
             picture.header.set_xyzt_units("mm")
             picture.header["descrip"] = b"tlkit PHANTOM"
             nib.save(picture, folder / f"{name}_{kind}.nii")
+
+
+def expected_bytes(settings: dict) -> int:
+    """Return an upper estimate of the size on disk."""
+    return settings["patients"] * (settings["slices"] * settings["pixels"] ** 2 * 9 + 2048)

@@ -181,7 +181,7 @@ def _patient(seed: int, number: int) -> tuple[Body, tuple[str, ...], np.random.G
     return body, draw_findings(rng), rng
 
 
-def write_chestxray(root: Path, seed: int, patients: int = 160, pixels: int = 96) -> None:
+def write(root: Path, seed: int, patients: int = 160, pixels: int = 96) -> None:
     """Write phantom radiographs `images_001/images/<patient>_<number>.png`, their CSV and the two official lists.
 
     Two images a patient on average, most of his findings in each; the sick are taken in bed (AP) more often, as they
@@ -209,3 +209,8 @@ def write_chestxray(root: Path, seed: int, patients: int = 160, pixels: int = 96
     (root / "Data_Entry_2017.csv").write_text("\n".join(lines) + "\n")
     for name, files in lists.items():
         (root / f"{name}_list.txt").write_text("\n".join(files) + "\n")
+
+
+def expected_bytes(settings: dict) -> int:
+    """Return an upper estimate of the size on disk."""
+    return settings["patients"] * 3 * (settings["pixels"] ** 2 + 1024)

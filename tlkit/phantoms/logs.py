@@ -41,7 +41,7 @@ BALANCE = {"BraTS": (0.96, 1.03, 0.93), "LiTS": (1.02, 0.9)}
 FOREGROUND = 0.03  # share of pixels
 
 
-def write_logs(
+def write(
     root: Path, seed: int, experiments: tuple[str, ...] = tuple(study.EXPERIMENTS), all_train: bool = False
 ) -> None:
     """Write `E<number>/PT_<pretraining>_FT_<task>.../{test,val,train}.log` with made-up numbers; seeded by run name.
@@ -162,3 +162,8 @@ def _csv(path: Path, table: dict[str, np.ndarray]) -> None:
             yield ",".join(map(repr, row))
 
     path.write_text("".join(f"{line}\n" for line in lines()), encoding="ascii", newline="\n")
+
+
+def expected_bytes(settings: dict) -> int:
+    """Return an upper estimate of the size on disk."""
+    return len(settings["experiments"]) * (11_000_000 if settings["all_train"] else 6_000_000)

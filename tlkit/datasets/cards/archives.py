@@ -1,0 +1,31 @@
+"""What hospitals keep: DICOM archives that nobody gives out."""
+
+from tlkit.datasets.cards.card import DataCard
+
+RADNET = DataCard(
+    name="radnet",
+    title="RadNet: CT series of one hospital, labelled by body region",
+    domain="CT",
+    task="multiclass",
+    layout="ct_series",
+    folder="radnet",
+    licence="private (patients' data); nothing may be shared",
+    source="University Medicine Essen; described in the paper below, section 2.1.1",
+    citation="Jonske et al. Why does my medical AI look at pictures of birds? CMPB 261, 108634 (2025).",
+    access=(
+        "RadNet is not given out. Put your own CT archive in its place: any tree of DICOM files, any names, "
+        "uncompressed, RLE, JPEG lossless, JPEG-LS or JPEG 2000. Notebook 02_radnet_from_dicom goes through it.",
+        "Keep BodyPartExamined (0018,0015): it is the label; and PatientID, which keeps patients in one split.",
+        "Nothing that is written holds a name, a UID or a true date (PS3.15 basic profile, see "
+        "tlkit/datasets/deidentify.py). The key of the pseudonyms is runs/private/deidentify.key: keep it with the "
+        "runs, pass it to nobody.",
+    ),
+    tree="""
+radnet/
+  **/*                          DICOM files of CT series; recognised by content, not by name
+""",
+    counts={"series": 90_663, "slices": 12_034_617, "classes": 7},
+    classes=("head/neck", "thorax", "abdomen", "extremities", "pelvis/hip", "spine", "other"),
+    options={"min_slices": 30, "min_coverage": 0.25},
+    phantom="radnet",
+)

@@ -1,0 +1,58 @@
+"""Phantom of LiTS 2017: abdominal CT volumes and their liver segmentations in NIfTI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tlkit.phantoms import anatomy, ct
+from tlkit.phantoms.anatomy import Tissue
+from tlkit.phantoms.streams import stream
+from tlkit.progress import track
+
+
+def liver_mask(scene: anatomy.Scene) -> np.ndarray:
+    """Return uint8 [Z, P, P]: 1 liver with its vessels, 2 lesion, 0 all else."""
+    table = np.zeros(len(Tissue), np.uint8)
+    table[[Tissue.LIVER, Tissue.LIVER_VESSEL]], table[Tissue.LESION] = 1, 2
+    return table[scene.labels()]
+
+
+def _affine(view: anatomy.View, flips: tuple[bool, bool, bool]) -> np.ndarray:
+    """Return the voxel-to-world matrix (RAS, mm) of a volume [x, y, z] (LPS order) with some axes flipped."""
+    steps = np.array([-view.fov / view.pixels, -view.fov / view.pixels, float(view.z[1] - view.z[0])])
+    first = np.array([view.fov / 2 - view.centre[0], view.fov / 2 - view.centre[1], float(view.z[0])])
+    counts = np.array([view.pixels, view.pixels, len(view.z)])
+    first = first + np.where(flips, steps * (counts - 1), 0)
+    affine = np.diag([*np.where(flips, -steps, steps), 1.0])
+    affine[:3, 3] = first
+    return affine
+
+
+def write(root: Path, seed: int, volumes: int = 24, pixels: int = 96, slices: tuple[int, int] = (30, 40)) -> None:
+    """Write phantom liver CTs `volume-N.nii` (int16 HU), `segmentation-N.nii` (1 liver, 2 lesion), N from 0.
+
+    About four in five livers have lesions. A few volumes are stored flipped, and their affine says so.
+    """
+    import nibabel as nib
+
+    for k in track(range(volumes), volumes, "phantom lits", "volume"):
+        body = anatomy.random_body(stream(seed, "lits body", k), lesion_share=0.8)
+        rng = stream(seed, "lits volume", k)
+        view = anatomy.random_view(body, "liver", int(rng.integers(slices[0], slices[1] + 1)), pixels, rng)
+        scene = anatomy.sample(body, view)
+        hu = ct.image(scene, ct.random_protocol(rng, "liver"), rng)
+        flips = tuple(bool(f) for f in rng.random(3) < (0.1, 0.1, 0.2))
+        affine = _affine(view, flips)
+        for name, array in (("volume", hu), ("segmentation", liver_mask(scene))):
+            array = np.flip(array.transpose(2, 1, 0), [axis for axis in range(3) if flips[axis]])
+            picture = nib.Nifti1Image(array, affine)
+            picture.header.set_xyzt_units("mm")
+            picture.header["descrip"] = b"tlkit PHANTOM"
+            nib.save(picture, root / f"{name}-{k}.nii")
+
+
+def expected_bytes(settings: dict) -> int:
+    """Return an upper estimate of the size on disk."""
+    return settings["volumes"] * settings["slices"][1] * settings["pixels"] ** 2 * 3
