@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from tlkit.config import UnknownNameError
-from tlkit.training.tasks import Multiclass, Segmentation, macro_auc, macro_f1, overlap_metrics, task
+from tlkit.training.tasks import Multiclass, Segmentation, label_metrics, macro_auc, overlap_metrics, task
 
 NAN = float("nan")
 
@@ -32,13 +32,19 @@ def test_accuracy_f1_and_auc_by_hand():
     assert found["accuracy"] == 0.75
     assert found["f1_macro"] == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)  # a: P 1, R 1/2; b: P 1/2, R 1; c: 1
     assert found["auc"] == pytest.approx(1.0)
-    assert set(Multiclass(("a", "b", "c")).metrics(kept([0, 0, 1, 2], p), full=False)) == {"accuracy"}
+    assert set(Multiclass(("a", "b", "c")).metrics(kept([0, 0, 1, 2], p), full=False)) == {
+        "accuracy",
+        "f1_macro",
+        "log_loss",
+    }
 
 
 def test_f1_of_one_predicted_class():
     target = np.array([0, 0, 1, 2])
-    assert macro_f1(target, np.zeros(4, int), 3) == pytest.approx((2 * 0.5 / 1.5) / 3)
-    assert macro_f1(np.array([0, 0]), np.array([0, 0]), 3) == pytest.approx(1 / 3)  # absent classes count 0
+    assert label_metrics(target, np.zeros(4, int), 3)["f1_macro"] == pytest.approx((2 * 0.5 / 1.5) / 3)
+    assert label_metrics(np.array([0, 0]), np.array([0, 0]), 3)["f1_macro"] == pytest.approx(
+        1 / 3
+    )  # absent ones count 0
 
 
 @given(st.integers(0, 10**6), st.integers(2, 5), st.booleans())

@@ -109,6 +109,30 @@ def of_classes(label: pd.Series, classes: int | dict[str, int]) -> pd.Series:
     return (label // classes["every"]).where(label % classes["every"] == 0, -1)
 
 
+def balanced(table: pd.DataFrame, seed: int = 0) -> np.ndarray:
+    """Return the sorted ids of as many rows of every class as the rarest has, drawn at random over all patients.
+
+    (RadiologyNET 2025 balanced osteopenia and COVID-19 so, but took the first ones of a list: spec 6.8.)
+    """
+    units = _slices(table, seed)
+    least = units.groupby("label").size().min()
+    return np.sort(np.concatenate([group.index[:least] for _, group in units.groupby("label")]).astype(object))
+
+
+def oversampled(labels: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Return positions in which every class comes as often as the largest: all its samples in turn, then a random few.
+
+    Source: radiologynet spec 1.4, where the few were the first ones.
+    """
+    rng, (classes, counts) = np.random.default_rng(seed), np.unique(labels, return_counts=True)
+    found = []
+    for label in classes:
+        own = np.flatnonzero(labels == label)
+        again, rest = divmod(counts.max(), len(own))
+        found += [np.tile(own, again), rng.choice(own, rest, replace=False)]
+    return np.sort(np.concatenate(found))
+
+
 def check_disjoint(split: pd.Series, patient: pd.Series) -> None:
     """Raise LeakageError, naming the patients, if any stands in more than one split."""
     pairs = pd.DataFrame({"split": split.to_numpy(), "patient": patient.to_numpy()}).drop_duplicates()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from tlkit.config import ConfigError, lookup
@@ -63,3 +64,35 @@ def classifier(encoder: nn.Module, classes: int, bias: bool = True, seed: int | 
     """
     with initial_weights(seed):
         return TransferModel(encoder, nn.Linear(encoder.num_features, classes, bias=bias))
+
+
+class Regressor(TransferModel):
+    """[B,3,H,W] and covariates [B,K] -> [B,1] in the target's unit: the head's output times `sd` plus `mean`."""
+
+    def __init__(self, encoder: nn.Module, head: nn.Module, covariates: nn.Module | None, mean: float, sd: float):
+        super().__init__(encoder, head)
+        self.covariates = covariates
+        self.register_buffer("unit", torch.tensor([mean, sd]))
+
+    def forward(self, x: Tensor, inputs: Tensor | None = None) -> Tensor:
+        features = self.encoder(x)
+        if self.covariates is not None:
+            features = torch.cat([features, self.covariates(inputs)], dim=1)
+        return self.unit[0] + self.unit[1] * self.head(features)
+
+
+def regressor(
+    encoder: nn.Module, inputs: int = 0, mean: float = 0.0, sd: float = 1.0, seed: int | None = None, hidden: int = 1000
+) -> Regressor:
+    """Return `encoder` with the published head for bone age (radiologynet 2.4) on pooled features.
+
+    `inputs` covariates (such as sex) pass a linear layer of 128; then two hidden layers with ReLU and one output.
+    Published, the feature map was flattened without pooling, which makes a head of 130 million parameters.
+    """
+    with initial_weights(seed):
+        covariates = nn.Linear(inputs, 128) if inputs else None
+        width = encoder.num_features + (128 if inputs else 0)
+        head = nn.Sequential(
+            nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1)
+        )
+        return Regressor(encoder, head, covariates, mean, sd)

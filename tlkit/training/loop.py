@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -15,11 +15,11 @@ import pandas as pd
 import torch
 from torch import nn
 
-from tlkit.config import ConfigError, TlkitError
+from tlkit.config import ConfigError, TlkitError, lookup
 from tlkit.models.weights import read_tensors, save_weights
 from tlkit.progress import watched
 from tlkit.training import checkpoint
-from tlkit.training.optim import build_optimizer, learning_rate
+from tlkit.training.optim import build_optimizer, learning_rate, plateau_factor
 from tlkit.training.processes import (
     autocast,
     averaged,
@@ -31,6 +31,7 @@ from tlkit.training.processes import (
     world_size,
 )
 from tlkit.training.recipe import Recipe
+from tlkit.training.tasks import sign
 
 log = logging.getLogger(__name__)
 LAST, BEST = Path("checkpoint", "last.pt"), Path("checkpoint", "best.safetensors")
@@ -46,7 +47,7 @@ class Objective(Protocol):
 
     model: nn.Module
     size: int  # training samples
-    monitor: str | None  # the validation metric that selects, higher is better; None without validation
+    monitor: str | None  # the validation metric that selects (`tasks.sign`: which way); None without validation
 
     def fetch(self, positions: np.ndarray) -> tuple[torch.Tensor | None, ...]: ...
     def loss(self, model: nn.Module, batch: tuple, positions: np.ndarray, epoch: int) -> torch.Tensor: ...
@@ -110,7 +111,9 @@ def fit(
     for epoch in range(len(state.rows), recipe.epochs):
         if _out_of_patience(state, recipe):
             break
-        row = _epoch(objective, trained, parts, recipe, seed, epoch, per_epoch, device)
+        row = _epoch(
+            objective, trained, parts, _lowered(recipe, state, objective.monitor), seed, epoch, per_epoch, device
+        )
         model.eval()
         share_buffers(model)
         row |= objective.validate()
@@ -143,11 +146,23 @@ class _State:
     best_epoch: int = -1
 
     def add(self, row: dict[str, float], monitor: str | None) -> None:
-        value = row[monitor] if monitor else float(len(self.rows))
-        value = -math.inf if math.isnan(value) else value
+        value = _value(row, monitor) if monitor else float(len(self.rows))
         if value > self.best_value or self.best_epoch < 0:
             self.best_value, self.best_epoch = value, len(self.rows)
         self.rows.append(row)
+
+
+def _value(row: dict[str, float], monitor: str) -> float:
+    """Return the validation value of an epoch so that higher is better; the worst where it is not defined."""
+    value = sign(monitor) * lookup(monitor, row, "validation metric")
+    return -math.inf if math.isnan(value) else value
+
+
+def _lowered(recipe: Recipe, state: _State, monitor: str | None) -> Recipe:
+    """Return the recipe with the rate that the "plateau" schedule has come to; as it is for all other schedules."""
+    if recipe.schedule != "plateau" or monitor is None:
+        return recipe
+    return replace(recipe, lr=recipe.lr * plateau_factor([_value(row, monitor) for row in state.rows]))
 
 
 def _epoch(

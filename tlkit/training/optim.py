@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -135,7 +135,23 @@ SCHEDULES = {
     "cosine": _cosine,
     "cosine_epoch": _cosine_epoch,
     "exponential": lambda step, steps, per_epoch, decay: decay ** (step // per_epoch),
+    "plateau": lambda step, steps, per_epoch, decay: 1.0,  # the loop lowers the peak: see plateau_factor
 }
+PLATEAU, PLATEAU_FACTOR = 3, 0.1  # epochs without a better value, and what the rate is then multiplied by
+
+
+def plateau_factor(values: Sequence[float]) -> float:
+    """Return what the "plateau" schedule has made of the rate after these validation values (higher is better).
+
+    Times 0.1 whenever more than three epochs brought no better value (radiologynet 2.0), replayed from the history so
+    that there is nothing to resume.
+    """
+    factor, best, bad = 1.0, -math.inf, 0
+    for value in values:
+        best, bad = (value, 0) if value > best else (best, bad + 1)
+        if bad > PLATEAU:
+            factor, bad = factor * PLATEAU_FACTOR, 0
+    return factor
 
 
 def learning_rate(
@@ -150,8 +166,8 @@ def learning_rate(
     """Return the learning rate of step `step` (from 0) of `steps`; a pure function, so nothing to resume.
 
     Linear over `warmup` steps up to `peak`, then "constant", "cosine" (to 0 at `steps`), "cosine_epoch"
-    (cosine in stairs of one epoch; published pretraining, jonske2025 1.1) or "exponential" (times `decay`
-    an epoch; published fine-tuning, 2.1).
+    (cosine in stairs of one epoch; published pretraining, jonske2025 1.1), "exponential" (times `decay`
+    an epoch; published fine-tuning, 2.1) or "plateau" (constant; the caller lowers `peak` by `plateau_factor`).
     """
     shape = lookup(schedule, SCHEDULES, "schedule")
     if step < warmup:

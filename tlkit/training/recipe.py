@@ -10,10 +10,17 @@ from tlkit.models.heads import FREEZING
 from tlkit.training.augment import AUGMENTS, Augment
 from tlkit.training.optim import OPTIMIZERS, SCHEDULES
 
+NORMALISE = {  # mean and standard deviation of the channels, taken off the image in [0,1]
+    "none": None,
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+}
+
 CHOICES = {
     "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "select": ("best", "last"), "freeze": FREEZING,
     "bn": (None, "train", "frozen", "adapt"), "intensity": ("range", "minmax"),
     "precision": ("auto", "float32", "bfloat16", "float16"), "projection": ("clean", "published"),
+    "normalise": NORMALISE, "sampling": ("all", "oversample"), "loss": ("cross_entropy", "dice"),
 }  # fmt: skip
 
 
@@ -27,16 +34,20 @@ class Recipe:
     lr: float = 1e-3  # peak learning rate
     weight_decay: float = 1e-4
     exclude: bool = True  # no weight decay (LARS: no trust ratio) on biases and BatchNorm; False as published
-    schedule: str = "cosine"  # cosine (per step) | cosine_epoch | exponential (per epoch) | constant
+    schedule: str = "cosine"  # cosine (per step) | cosine_epoch | exponential (per epoch) | constant | plateau
     decay: float = 0.97  # factor an epoch, exponential only
     warmup: float = 0.0  # epochs of linear warm-up
     patience: int = 0  # epochs without a better validation value before stopping; 0 = never
     select: str = "best"  # best validation epoch | last, as published
+    monitor: str = ""  # the validation metric that selects; empty: the task's own
     freeze: str = "none"  # none = fine-tuning | encoder = linear evaluation
     bn: str | None = None  # of a frozen encoder: frozen (clean, the default) | adapt (as published); else train
     augment: Augment = field(default_factory=Augment)
     window: tuple[float, float] | None = None  # HU centre and width, CT only
     intensity: str = "range"  # range = one scale for all images | minmax = per image, as published
+    normalise: str = "none"  # a key of NORMALISE, after augmentation
+    sampling: str = "all"  # all | oversample: every class as often as the largest in each epoch
+    loss: str = "cross_entropy"  # of segmentation: cross_entropy | dice (radiologynet 2.5)
     precision: str = "auto"  # auto | float32 | bfloat16 | float16
     class_weights: tuple[float, ...] | None = None  # of the cross-entropy
     temperature: float = 0.5  # NT-Xent

@@ -13,7 +13,7 @@ from torch import nn
 from tlkit.datasets.store import Store
 from tlkit.training.augment import AUGMENTS, augment, to_float
 from tlkit.training.processes import autocast, rank, world_size
-from tlkit.training.recipe import Recipe
+from tlkit.training.recipe import NORMALISE, Recipe
 
 
 @dataclass(frozen=True)
@@ -37,24 +37,33 @@ class Supervised:
     def __init__(self, model: nn.Module, task: Any, train: Samples, val: Samples | None, recipe: Recipe, seed: int):
         self.model, self.task, self.train, self.val = model, task, train, val
         self.recipe, self.seed, self.size = recipe, seed, len(train)
-        self.monitor = task.monitor if val is not None else None
+        self.monitor = (recipe.monitor or task.monitor) if val is not None else None
         self.labels = None if task.masks else task.targets(train.table)
+        self.inputs = covariates(train.table, task)
 
     def fetch(self, positions: np.ndarray) -> tuple[torch.Tensor | None, ...]:
+        """Return images, targets and, where the task has such, the columns that the model gets beside the image."""
         images, masks = self.train.store.take(self.train.rows[positions])
-        return images, masks if self.labels is None else self.labels[torch.from_numpy(positions)]
+        at = torch.from_numpy(positions)
+        target = masks if self.labels is None else self.labels[at]
+        return images, target, *(columns[at] for columns in self.inputs)
 
     def loss(self, model: nn.Module, batch: tuple, positions: np.ndarray, epoch: int) -> torch.Tensor:
-        images, target = batch
+        images, target, *inputs = batch
         views, masks = random_view(
             images, self.recipe, self.seed, epoch, positions, masks=target if self.task.masks else None
         )
-        return self.task.loss(model(views), masks if self.task.masks else target)
+        return self.task.loss(model(views, *inputs), masks if self.task.masks else target)
 
     def validate(self) -> dict[str, float]:
         if self.val is None:
             return {}
         return self.task.metrics(predict(self.model, self.task, self.val, self.recipe), full=False)
+
+
+def covariates(table: pd.DataFrame, task: Any) -> tuple[torch.Tensor, ...]:
+    """Return (float32 [N,K],) of the task's `inputs` in a store's table; nothing for a task of images alone."""
+    return (torch.tensor(table[list(task.inputs)].to_numpy(np.float32)),) if task.inputs else ()
 
 
 def random_view(
@@ -66,10 +75,10 @@ def random_view(
     view: int = 0,
     masks: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Return a store's batch as the network sees it in training: float32 [B,3,H,W] in [0,1], and its masks."""
+    """Return a store's batch as the network sees it in training, and its masks: augmented, else as `plain_view`."""
     if recipe.augment == AUGMENTS["none"]:
         return plain_view(images, recipe), masks
-    return augment(
+    views, masks = augment(
         images,
         recipe.augment,
         seed=seed,
@@ -80,11 +89,24 @@ def random_view(
         window=recipe.window,
         intensity=recipe.intensity,
     )
+    return normalised(views, recipe), masks
 
 
 def plain_view(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
-    """Return a store's batch as the network sees it in evaluation: float32 [B,3,H,W] in [0,1], channels_last."""
-    return as_rgb(to_float(images, recipe.window, recipe.intensity))
+    """Return a store's batch as the network sees it in evaluation: float32 [B,3,H,W], channels_last.
+
+    In [0,1], or with the recipe's mean taken off and divided by its standard deviation.
+    """
+    return normalised(as_rgb(to_float(images, recipe.window, recipe.intensity)), recipe)
+
+
+def normalised(views: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """Return float32 [B,3,H,W] in [0,1] as `recipe.normalise` says."""
+    moments = NORMALISE[recipe.normalise]
+    if moments is None:
+        return views
+    mean, sd = (torch.tensor(m, device=views.device).view(3, 1, 1) for m in moments)
+    return (views - mean) / sd
 
 
 def predict(model: nn.Module, task: Any, samples: Samples, recipe: Recipe) -> pd.DataFrame:
@@ -95,7 +117,9 @@ def predict(model: nn.Module, task: Any, samples: Samples, recipe: Recipe) -> pd
     device = next(model.parameters()).device
     mine = samples.rows[rank() :: world_size()]
     step = max(1, min(recipe.batch, 256))
-    targets = None if task.masks else task.targets(samples.store.table.iloc[mine])
+    table = samples.store.table.iloc[mine]
+    targets = None if task.masks else task.targets(table)
+    inputs = covariates(table, task)
     model.eval()
     parts = []
     with torch.inference_mode(), autocast(recipe.precision, device):
@@ -103,7 +127,8 @@ def predict(model: nn.Module, task: Any, samples: Samples, recipe: Recipe) -> pd
             rows = mine[start : start + step]
             images, masks = samples.store.take(rows)
             labels = masks if targets is None else targets[start : start + step]
-            kept = task.keep(model(plain_view(images.to(device), recipe)), labels.to(device))
+            beside = [columns[start : start + step].to(device) for columns in inputs]
+            kept = task.keep(model(plain_view(images.to(device), recipe), *beside), labels.to(device))
             parts.append(pd.DataFrame({"row": rows, **kept}))
     frame = _gathered(parts).sort_values("row")
     named = samples.store.table.iloc[frame.pop("row").to_numpy()]

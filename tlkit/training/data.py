@@ -1,0 +1,174 @@
+"""The data of a run: which rows of which store a config's `data` entry means, in which split, with which labels."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tlkit import runs
+from tlkit.config import ConfigError, TlkitError, lookup
+from tlkit.datasets import cards, identity, prepare, splits
+from tlkit.datasets.store import Store, open_store
+from tlkit.training.recipe import Recipe
+from tlkit.training.supervised import Samples
+
+log = logging.getLogger(__name__)
+DATA_KEYS = (
+    "name", "phantom", "content", "size", "split", "classes", "images", "fraction_by", "where", "groups", "balance",
+)  # fmt: skip
+
+
+class DataChangedError(TlkitError, RuntimeError):
+    """The data set on disk is not the one that the config was made for."""
+
+
+def open_data(data: dict[str, Any]) -> tuple[Store, pd.DataFrame]:
+    """Return the store of a config's `data` entry and the table of the rows it means, with the split of each.
+
+    `where` keeps the rows whose columns have these values, `groups` makes pseudo-labels with these settings, `classes`
+    chooses classes and `balance` as many rows of each. The store's labels are those of the table; -1 outside of it.
+    Raises DataChangedError, MissingDataError, ConfigError.
+    """
+    made = data.get("phantom")
+    phantom = made and {k: v for k, v in made.items() if k not in ("writer", "version")}
+    found = identity(data["name"], phantom)
+    if found != {k: data[k] for k in ("name", "phantom", "content") if k in data}:
+        raise DataChangedError(
+            f"data set '{data['name']}' is not the one of this config: expected {made or data.get('content')}, "
+            f"found {found.get('phantom') or found.get('content')}. Load the study again (its runs get new ids), or "
+            "bring the old data back."
+        )
+    store = open_store(prepare(data["name"], data["size"], phantom=phantom))
+    table = _labelled(_kept(store.table.assign(row=np.arange(len(store.table))), data), data, phantom)
+    if data.get("balance"):
+        table = table[table["id"].isin(splits.balanced(table, seed=data["split"]["seed"]))]
+    table = table.assign(split=splits.assign(table, **data["split"]).to_numpy())
+    if data["split"].get("by") != "image":
+        splits.check_disjoint(table["split"], table["patient"])
+    if data.get("classes") is not None and store.meta["task"] != "multilabel":
+        table["label"] = splits.of_classes(table["label"], data["classes"])
+    if {"classes", "groups"} & set(data) and store.meta["task"] != "multilabel":
+        whole = pd.Series(-1, index=store.table.index)
+        whole.iloc[table["row"]] = table["label"]
+        store.table = store.table.assign(label=whole)
+    return store, table
+
+
+def _kept(table: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
+    """Return the rows whose columns have the values that `where` gives."""
+    for column, value in data.get("where", {}).items():
+        if column not in table:
+            raise ConfigError(f"{data['name']} has no column '{column}' to choose by; it has {', '.join(table)}.")
+        chosen = table[column].astype(str) == str(value)
+        if not chosen.any():
+            there = ", ".join(sorted(table[column].astype(str).unique())[:20])
+            raise ConfigError(f"{data['name']}: no row has {column} '{value}'; there are {there}.")
+        table = table[chosen]
+    return table
+
+
+def _labelled(table: pd.DataFrame, data: dict[str, Any], phantom: dict[str, Any] | None) -> pd.DataFrame:
+    """Return the rows of kept groups with their pseudo-labels, numbered from 0; all rows where none are asked for.
+
+    Groups that `where` leaves too few files of are dropped as well (radiologynet 1.11).
+    """
+    if "groups" not in data:
+        return table
+    from tlkit import pseudolabels
+
+    folder = pseudolabels.make(data["name"], data["size"], phantom=phantom, **data["groups"])
+    table = table.assign(label=pseudolabels.labels(table, folder))
+    size = table.groupby("label")["id"].transform("size")
+    table = table[(table["label"] >= 0) & (size >= pseudolabels.settings(**data["groups"]).floor)]
+    if table["label"].nunique() < 2:
+        raise ConfigError(f"{data['name']}: fewer than two groups are left to learn. See {folder / 'summary.csv'}.")
+    codes = {label: code for code, label in enumerate(sorted(table["label"].unique()))}
+    return table.assign(group=table["label"], label=table["label"].map(codes))
+
+
+def chosen_rows(data: dict[str, Any], table: pd.DataFrame, split: str) -> np.ndarray:
+    """Return the rows of one split that the config's `data` entry asks for (classes, number of training images).
+
+    Raises ConfigError where there is none.
+    """
+    part = table[table["split"] == split]
+    if data.get("classes") is not None:  # of images of other classes the label is -1
+        part = part[part["label"] >= 0]
+    if split == "train" and data.get("images"):
+        if data["images"] > len(part):
+            log.warning(
+                "%s: %d training images asked for, %d there; taking all",
+                data["name"],
+                data["images"],
+                len(part),
+            )
+        part = part[
+            part["id"].isin(splits.take_count(part, min(data["images"], len(part)), seed=data["split"]["seed"]))
+        ]
+    if part.empty:
+        counts = table["split"].value_counts().to_dict()
+        raise ConfigError(
+            f"{data['name']}: no image to take in split '{split}'; found {counts}. See data.split and data.classes."
+        )
+    return part["row"].to_numpy()
+
+
+def class_names(data: dict[str, Any], table: pd.DataFrame) -> tuple[str, ...]:
+    """Return the class names of a task, the chosen `classes` alone: the card's, or those that the store found."""
+    card, chosen = cards.DATASETS[data["name"]], data.get("classes")
+    names = card.classes
+    if "groups" in data:
+        numbers = table[["label", "group"]].drop_duplicates().sort_values("label")["group"]
+        return tuple(f"group {n}" for n in numbers)
+    if card.task == "multilabel":
+        return _outputs(card, chosen)
+    if card.task == "regression":
+        return (card.options["target"],)
+    if not names:
+        named = table if chosen is None else table[table["label"] >= 0]
+        return tuple(named.sort_values("label")["class"].unique())
+    if chosen is None:
+        return names
+    labels = splits.of_classes(pd.Series(range(len(names))), chosen)
+    return tuple(n for n, label in zip(names, labels, strict=True) if label >= 0)
+
+
+def _outputs(card: cards.DataCard, chosen: list[str] | None) -> tuple[str, ...]:
+    """Return the labels of a multi-label task: the card's classes, or those chosen by name."""
+    if chosen is None:
+        return card.classes
+    if not isinstance(chosen, list | tuple):
+        raise ConfigError(f"{card.name} is a multi-label task, so `classes` is a list of names; found {chosen!r}.")
+    known = dict.fromkeys((*card.classes, *card.options.get("also", ())))
+    for name in chosen:
+        lookup(name, known, f"label of {card.name}")
+    return tuple(chosen)
+
+
+def task_options(card: cards.DataCard, recipe: Recipe) -> dict[str, Any]:
+    """Return what a task is told besides its classes: by the card (regions, target, inputs) and by the recipe."""
+    told = {k: card.options[k] for k in ("regions", "target", "inputs") if k in card.options}
+    return told | ({"dice": True} if recipe.loss == "dice" else {})
+
+
+def training_images(config: dict[str, Any]) -> list[Samples]:
+    """Return the training images of a pretraining's config, one entry a corpus."""
+    found = []
+    for data in runs.corpora(config):
+        store, table = open_data(data)
+        check_window(cards.DATASETS[data["name"]], Recipe.from_dict(config["recipe"]))
+        found.append(Samples(store, chosen_rows(data, table, "train")))
+    return found
+
+
+def check_window(card: cards.DataCard, recipe: Recipe) -> None:
+    """Raise ConfigError where the recipe's window is not that of the data set's grey values (MR is not in HU)."""
+    wanted = card.options.get("window")
+    if wanted and recipe.intensity == "range" and recipe.window != tuple(wanted):
+        raise ConfigError(
+            f"recipe.window is {recipe.window}, but the grey values of '{card.name}' need {tuple(wanted)}. Say "
+            f"window: {list(wanted)} in its recipe, or intensity: minmax."
+        )

@@ -1,0 +1,35 @@
+"""The energy that a run took, estimated by codecarbon from the load of processor, memory and GPU."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def measured() -> Iterator[dict[str, float]]:
+    """Yield a dict that gets `energy_kwh`, of this process alone, when the block ends; nothing goes to the network.
+
+    Where the machine has no power meter, codecarbon takes the processor's typical power times its load, so compare
+    runs of one machine. Country and carbon are left out: they say where a run was, not what it cost.
+    """
+    from codecarbon import OfflineEmissionsTracker
+
+    for name in ("codecarbon", "apscheduler"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    tracker = OfflineEmissionsTracker(
+        country_iso_code="DEU",  # one must be named; the energy does not depend on it
+        output_methods=[],
+        log_level="critical",
+        tracking_mode="process",
+        allow_multiple_runs=True,
+        measure_power_secs=15,
+    )
+    found: dict[str, float] = {}
+    tracker.start()
+    try:
+        yield found
+    finally:
+        tracker.stop()
+        found["energy_kwh"] = float(tracker.final_emissions_data.energy_consumed)

@@ -1,0 +1,65 @@
+"""Ways to pretrain an encoder: each builds the objective of the training loop from a run's config."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from tlkit.config import ConfigError, lookup
+from tlkit.datasets import cards, splits
+from tlkit.training.data import check_window, chosen_rows, class_names, open_data, training_images
+from tlkit.training.loop import Objective
+from tlkit.training.recipe import Recipe
+from tlkit.training.reconstruction import Reconstruction
+from tlkit.training.simclr import Contrastive, SimCLRModel
+from tlkit.training.supervised import Samples, Supervised
+from tlkit.training.tasks import task
+
+
+def objective(config: dict[str, Any], encoder: nn.Module, recipe: Recipe) -> Objective:
+    """Return the objective of a pretraining's config around `encoder`; its head comes from the global generator."""
+    return lookup(config.get("method", "contrastive"), METHODS, "method of pretraining")(config, encoder, recipe)
+
+
+def _contrastive(config: dict[str, Any], encoder: nn.Module, recipe: Recipe) -> Contrastive:
+    images = training_images(config)
+    return Contrastive(SimCLRModel(encoder, recipe.projection == "published"), images, recipe, config["seed"])
+
+
+def _classification(config: dict[str, Any], encoder: nn.Module, recipe: Recipe) -> Supervised:
+    """Cross-entropy on the labels of the data set, or on pseudo-labels; the best validation epoch is kept."""
+    data, store, table = _one_corpus(config)
+    train, val = (chosen_rows(data, table, split) for split in ("train", "val"))
+    job = task("multiclass", class_names(data, table), recipe.class_weights)
+    if recipe.sampling == "oversample":
+        train = train[splits.oversampled(store.table["label"].to_numpy()[train], seed=config["seed"])]
+    return Supervised(job.model(encoder), job, Samples(store, train), Samples(store, val), recipe, config["seed"])
+
+
+def _reconstruction(config: dict[str, Any], encoder: nn.Module, recipe: Recipe) -> Reconstruction:
+    if not hasattr(encoder, "reconstruct"):
+        raise ConfigError(
+            f"backbone '{config['backbone']}' puts out no image, so it cannot learn to reconstruct one. Take 'unet'."
+        )
+    data, store, table = _one_corpus(config)
+    train, val = (Samples(store, chosen_rows(data, table, split)) for split in ("train", "val"))
+    return Reconstruction(encoder.reconstruct(), train, val, recipe)
+
+
+def _one_corpus(config: dict[str, Any]):
+    data = config["data"]
+    if isinstance(data, list):
+        raise ConfigError(
+            f"pretraining '{config['pretraining']}': {config['method']} takes one corpus, not {len(data)}."
+        )
+    check_window(cards.DATASETS[data["name"]], Recipe.from_dict(config["recipe"]))
+    return data, *open_data(data)
+
+
+METHODS: dict[str, Callable[..., Objective]] = {
+    "contrastive": _contrastive,
+    "classification": _classification,
+    "reconstruction": _reconstruction,
+}

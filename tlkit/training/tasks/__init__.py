@@ -1,0 +1,57 @@
+"""A task kind: the head it needs, its loss, what it keeps of each image, and its metrics.
+
+Metrics are computed from the kept predictions alone (`predictions_{val,test}.parquet`), so they can be recomputed
+from a finished run without images or model.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tlkit.config import ConfigError, lookup
+from tlkit.training.tasks.labels import (
+    NO_FINDING,
+    Binary,
+    Multiclass,
+    Multilabel,
+    class_auc,
+    label_metrics,
+    log_loss,
+    macro_auc,
+)
+from tlkit.training.tasks.regression import Regression
+from tlkit.training.tasks.segmentation import Segmentation, dice_loss, overlap_metrics
+
+__all__ = [
+    "LOWER", "NO_FINDING", "TASKS", "Binary", "Multiclass", "Multilabel", "Regression", "Segmentation", "Task",
+    "class_auc", "dice_loss", "label_metrics", "log_loss", "macro_auc", "overlap_metrics", "sign", "task",
+]  # fmt: skip
+
+LOWER = ("log_loss", "mae", "rmse", "mse")  # metrics of which less is better
+
+
+def sign(metric: str) -> int:
+    """Return 1 for a metric of which more is better and -1 for one of which less is."""
+    return -1 if metric in LOWER else 1
+
+
+TASKS = {
+    "multiclass": Multiclass,
+    "multilabel": Multilabel,
+    "binary": Binary,
+    "regression": Regression,
+    "segmentation": Segmentation,
+}
+Task = Multiclass | Multilabel | Binary | Regression | Segmentation
+
+
+def task(kind: str, classes: tuple[str, ...], weights: tuple[float, ...] | None = None, **options: Any) -> Task:
+    """Return the task of that kind for these class names; `weights` are the loss weights of the classes.
+
+    `options` go to the class: `regions` and `dice` of a segmentation, `target` and `inputs` of a regression.
+    """
+    if weights is not None and len(weights) != len(classes):
+        raise ConfigError(
+            f"recipe.class_weights: expected {len(classes)} values ({', '.join(classes)}), found {len(weights)}."
+        )
+    return lookup(kind, TASKS, "task kind")(classes, weights, **options)
