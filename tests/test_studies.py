@@ -9,10 +9,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tlkit import paths, runs, studies, studyfile, workflow
+from tlkit import paths, runs, studies, studyfile, studyruns, workflow
 from tlkit.config import ConfigError, UnknownNameError
 from tlkit.datasets import MissingDataError
-from tlkit.studies import load, passes
+from tlkit.plans import passes
+from tlkit.studies import load
 from tlkit.studyfile import StudyError, merge
 from tlkit.training.recipe import RECIPES
 from tlkit.training.run import CONFIG_KEYS
@@ -25,12 +26,12 @@ JOB_SIZES = ([], ["tasks"], ["experiments"], ["experiments", "tasks", "seeds"])
 @pytest.fixture
 def any_data(monkeypatch):
     """Real data sets count as present, with made-up content."""
-    identity = studies.identity
+    identity = studyruns.identity
 
     def made_up(name, phantom):
         return identity(name, phantom) if phantom else {"name": name, "content": f"content of {name}"}
 
-    monkeypatch.setattr(studies, "identity", made_up)
+    monkeypatch.setattr(studyruns, "identity", made_up)
 
 
 @pytest.fixture

@@ -268,8 +268,9 @@ def listing() -> pd.DataFrame:
 def read_all(ids: list[str] | None = None) -> pd.DataFrame:
     """Return the test metrics of finished runs as a tidy frame, one row a run and metric.
 
-    Columns: run, kind, mode, task, pretraining, fraction, seed, metric, value. Metrics whose name starts
-    with "val_" are validation values. `ids` limits the runs; an id that is not done is left out.
+    Columns: run, kind, mode, task, pretraining, fraction, seed, backbone, lr (peak), metric, value. Metrics whose name
+    starts with "val_" are validation values; energy_kwh is from status.json. `ids` limits the runs; an id that is not
+    done is left out.
     """
     found = ids if ids is not None else [p.parent.name for p in paths.runs_root().glob("*/metrics.json")]
     rows = []
@@ -277,10 +278,15 @@ def read_all(ids: list[str] | None = None) -> pd.DataFrame:
         config, metrics = read_json(folder(rid) / "config.json"), read_json(folder(rid) / "metrics.json")
         head = {
             "run": rid,
-            **{k: config.get(k) for k in ("kind", "mode", "task", "pretraining", "fraction", "seed")},
+            **{k: config.get(k) for k in ("kind", "mode", "task", "pretraining", "fraction", "seed", "backbone")},
+            "lr": config["recipe"]["lr"],
         }
+        spent = read_json(folder(rid) / "status.json")
+        metrics |= {k: spent[k] for k in ("energy_kwh",) if k in spent}
         rows += [{**head, "metric": k, "value": v} for k, v in metrics.items()]
-    columns = ["run", "kind", "mode", "task", "pretraining", "fraction", "seed", "metric", "value"]
+    columns = [
+        "run", "kind", "mode", "task", "pretraining", "fraction", "seed", "backbone", "lr", "metric", "value",
+    ]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 
 

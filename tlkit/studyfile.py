@@ -16,10 +16,19 @@ KEYS = {
     "tasks", "experiments", "figures", "job", "images_per_second", "gpus", "pretraining_seed",
 }  # fmt: skip
 ENTRY_KEYS = {
-    "pretrainings": ("title", "of", "dataset", "classes", "images", "images_per_epoch", "corpora", "after", "recipe"),
-    "tasks": ("title", "of", "dataset", "classes", "images", "fraction", "fraction_by", "recipe"),
-    "experiments": ("title", "mode", "fraction", "tasks", "pretrainings", "seeds", "bn", "recipe", "recipes"),
-}
+    "pretrainings": (
+        "title", "of", "dataset", "classes", "images", "where", "groups", "images_per_epoch", "corpora", "after",
+        "method", "weights", "size", "recipe", "by_backbone",
+    ),
+    "tasks": (
+        "title", "of", "dataset", "classes", "images", "where", "balance", "fraction", "fraction_by", "backbone",
+        "size", "recipe",
+    ),
+    "experiments": (
+        "title", "mode", "fraction", "fractions", "tasks", "pretrainings", "seeds", "lrs", "bn", "recipe", "recipes",
+        "pretraining_recipes",
+    ),
+}  # fmt: skip
 MODES = ("finetune", "lineval")
 
 
@@ -85,6 +94,8 @@ def _check_pretraining(name: str, pretrainings: dict[str, dict[str, Any]], where
         raise StudyError(f"{where}: `corpora` already says which images are used; take out {', '.join(both)}.")
     for corpus in entry.get("corpora", []):
         lookup(corpus, {k: v for k, v in pretrainings.items() if "dataset" in v}, f"corpus ({where})")
+    if "weights" in entry and ({"dataset", "corpora", "after"} & set(entry)):
+        raise StudyError(f"{where}: published `weights` are not trained here; take out dataset, corpora and after.")
     if "after" in entry:
         earlier = dict(list(pretrainings.items())[: list(pretrainings).index(name)])
         made = {k: v for k, v in earlier.items() if "dataset" in v or "corpora" in v}
@@ -96,7 +107,7 @@ def _check_names(experiment: dict[str, Any], spec: dict[str, Any]) -> None:
     lookup(experiment["mode"], dict.fromkeys(MODES), "mode")
     for name in [*experiment.get("tasks", []), *experiment.get("recipes", [])]:
         lookup(name, spec["tasks"], "task")
-    for name in experiment.get("pretrainings", []):
+    for name in [*experiment.get("pretrainings", []), *experiment.get("pretraining_recipes", [])]:
         lookup(name, spec["pretrainings"], "pretraining")
 
 

@@ -19,6 +19,11 @@ from tlkit.config import TlkitError, lookup, nearest, short_hash
 from tlkit.studies import Study
 
 log = logging.getLogger(__name__)
+PRETRAINING = {  # method: the notebook that does it
+    "contrastive": "10_pretrain_contrastive",
+    "classification": "11_pretrain_classification",
+    "reconstruction": "12_pretrain_reconstruction",
+}
 
 
 class UnknownParameterError(TlkitError, ValueError):
@@ -51,14 +56,16 @@ def jobs(study: Study) -> list[Job]:
     sets = {e["dataset"] for e in study.spec["tasks"].values()}
     sets |= {d for name in study.pretrainings for d in study.corpora(name)}
     data = {d: Job(f"data-{d}", "", {**where, "dataset": d}) for d in sorted(sets)}
-    pre: dict[str, Job] = {}
-    for name in study.pretrainings:
-        config = study.pretrain(name)
+    pre: dict[str, Job] = {}  # by run id
+    for name, backbone in ((n, b) for n in study.pretrainings for b in study.backbones(n)):
+        config = study.pretrain(name, backbone)
         if config is not None:
-            before = study.spec["pretrainings"][name].get("after")
-            needs = [data[d].output for d in study.corpora(name)] + ([pre[before].output] if before else [])
-            parameters, makes = {**where, "pretraining": name}, (runs.run_id(config),)
-            pre[name] = Job(f"pretrain-{name}", "10_pretrain_contrastive", parameters, tuple(needs), makes)
+            before = [pre[w["run"]].output] if (w := config.get("weights")) else []
+            needs = [data[d].output for d in study.corpora(name)] + before
+            parameters = {**where, "pretraining": name, "backbone": backbone}
+            method, rid = config.get("method", "contrastive"), runs.run_id(config)
+            title = "-".join(["pretrain", name, *([_short(backbone)] if len(study.backbones(name)) > 1 else [])])
+            pre[rid] = Job(title, PRETRAINING[method], parameters, tuple(needs), (rid,))
     down = [_down_job(study, where, data, pre, *cell) for cell in _cells(study)]
     ready = tuple(j.output for j in down)
     figures = [
@@ -90,10 +97,13 @@ def _down_job(
 ) -> Job:
     name = "-".join(["finetune", cell["pretraining"], *cell["tasks"], *cell["experiments"], *map(str, cell["seeds"])])
     needs = {data[c["data"]["name"]].output for c in configs}
-    if cell["pretraining"] in pre:
-        needs.add(pre[cell["pretraining"]].output)
+    needs |= {pre[w["run"]].output for c in configs if (w := c["weights"]) and "run" in w}
     makes = tuple(runs.run_id(c) for c in configs)
     return Job(name, "20_finetune", {**where, **cell}, tuple(sorted(needs)), makes)
+
+
+def _short(backbone: str) -> str:
+    return backbone.removeprefix("torchvision/")
 
 
 def notebooks() -> dict[str, Path]:

@@ -189,9 +189,9 @@ def load_pretrained(encoder: torch.nn.Module, weights: dict[str, Any] | None) ->
 
 
 def _load_published(encoder: torch.nn.Module, weights: dict[str, Any]) -> LoadReport:
-    from tlkit.models import weight_cards
+    from tlkit.models import weight_cards, weight_list
 
-    card = lookup(weights["card"], weight_cards.WEIGHTS, "published weights")
+    card = lookup(weights["card"], weight_list.WEIGHTS, "published weights")
     found = weights_hash(weight_cards.where(card))
     if found != weights["sha256"]:
         raise DataChangedError(

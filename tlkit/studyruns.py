@@ -1,0 +1,244 @@
+"""A study file as a list of runs: the cross product of its pretrainings, tasks and experiments.
+
+A study (`paper/studies/<name>.yaml`) names them once; its scales change sizes, epochs and seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain, product
+from typing import Any
+
+from tlkit import paths, runs, studyfile
+from tlkit.config import lookup
+from tlkit.datasets import cards, identity
+from tlkit.models import weight_cards, weight_list
+from tlkit.models.weights import weights_hash
+from tlkit.training.recipe import recipe
+
+CHOSEN = ("classes", "images", "fraction_by", "where", "groups", "balance")  # what an entry says of its data
+
+
+class StudyRuns:
+    """What a study file says at one scale, as the configs of runs."""
+
+    def __init__(self, name: str, scale: str, spec: dict[str, Any]):
+        self.name, self.scale, self.spec = name, scale, spec
+        self.folder = paths.runs_root() / "studies" / name / scale
+        self._identities: dict[str, dict[str, Any]] = {}  # hashing a real data set once is enough
+        self._planning = False  # a plan can be made without the data
+        self.absent: set[str] = set()  # real data sets that a plan did without
+
+    @property
+    def phantom(self) -> bool:
+        return self.spec["data"] == "phantom"
+
+    @property
+    def pretrainings(self) -> list[str]:
+        return list(self.spec["pretrainings"])
+
+    @property
+    def tasks(self) -> list[str]:
+        return list(self.spec["tasks"])
+
+    @property
+    def seeds(self) -> list[int]:
+        """The study's seeds, and those that only some experiment has."""
+        own = (e.get("seeds", []) for e in self.spec["experiments"].values())
+        return list(dict.fromkeys(chain(self.spec["seeds"], *own)))
+
+    def backbones(self, pretraining: str) -> list[str]:
+        """Return the backbones that start from a pretraining, or from one that goes on from it; at least the study's.
+
+        A task may name a backbone of its own; each pretraining that it starts from is then done with that one, too.
+        """
+        found: dict[str, None] = {}
+        for experiment in self.spec["experiments"].values():
+            if pretraining in experiment.get("pretrainings", self.pretrainings):
+                found |= dict.fromkeys(map(self._backbone, experiment.get("tasks", self.tasks)))
+        for name, entry in self.spec["pretrainings"].items():
+            if entry.get("after") == pretraining:
+                found |= dict.fromkeys(self.backbones(name))
+        return list(found) or [self.spec["backbone"]]
+
+    def _backbone(self, task: str) -> str:
+        return self.spec["tasks"][task].get("backbone", self.spec["backbone"])
+
+    def corpora(self, pretraining: str) -> list[str]:
+        """Return the data sets that a pretraining reads; none for training from scratch."""
+        return [entry["dataset"] for entry in self._corpora(pretraining)]
+
+    def _corpora(self, pretraining: str) -> list[dict[str, Any]]:
+        """Return the entries whose images a pretraining uses: its own, or those of the ones that it names."""
+        table = self.spec["pretrainings"]
+        entry = lookup(pretraining, table, "pretraining")
+        return [e for e in [entry, *(table[name] for name in entry.get("corpora", []))] if "dataset" in e]
+
+    def phantom_parameters(self, dataset: str) -> dict[str, Any] | None:
+        """Return the parameters that make this study's phantom of a data set; None where the data are real."""
+        return dict(lookup(dataset, self.spec["phantoms"], "phantom of this study")) if self.phantom else None
+
+    def data(self, entry: dict[str, Any], seed: int | None = None) -> dict[str, Any]:
+        """Return what decides the data of a run: identity, image size, split, and how many classes and images.
+
+        A split of seed "run" is redrawn by every downstream run, by its `seed`; pretrainings share one.
+        """
+        dataset = entry["dataset"]
+        chosen = {k: entry[k] for k in CHOSEN if entry.get(k) is not None}
+        if dataset not in self._identities:
+            self._identities[dataset] = self._identity(dataset)
+        split = self.spec["split"] | self.spec.get("splits", {}).get(dataset, {})
+        if split["seed"] == "run":
+            split = {**split, "seed": self.spec.get("pretraining_seed", 42) if seed is None else seed}
+        return {**self._identities[dataset], "size": entry.get("size", self.spec["size"]), "split": split, **chosen}
+
+    def _identity(self, dataset: str) -> dict[str, Any]:
+        try:
+            return identity(dataset, self.phantom_parameters(dataset))
+        except cards.MissingDataError:
+            if not self._planning:
+                raise
+            self.absent.add(dataset)
+            return {"name": dataset, "content": None}
+
+    @contextmanager
+    def without_data(self) -> Iterator[None]:
+        """Let configs be made of real data that are not there; which they are is then in `absent`."""
+        self._planning = True
+        try:
+            yield
+        finally:
+            self._planning = False
+            self._identities = {k: v for k, v in self._identities.items() if k not in self.absent}
+
+    def pretrain(self, pretraining: str, backbone: str = "") -> dict[str, Any] | None:
+        """Return the config of a pretraining run with `backbone` (default: the first of `backbones`).
+
+        None for what needs no run: training from scratch, and weights that others published.
+        """
+        entry = self._entry(pretraining, backbone := backbone or self.backbones(pretraining)[0])
+        data = [self.data(e) for e in self._corpora(pretraining)]
+        if not data:
+            return None
+        more = {k: entry[k] for k in ("method", "images_per_epoch") if k in entry}
+        if "after" in entry:
+            more["weights"] = {"run": runs.run_id(self.pretrain(entry["after"], backbone))}
+        if "size" in entry:
+            data = [{**d, "size": entry["size"]} for d in data]
+        return {
+            "kind": "pretrain",
+            "pretraining": pretraining,
+            "data": data if "corpora" in entry else data[0],
+            "backbone": backbone,
+            "recipe": recipe_dict(entry["recipe"]),
+            "seed": self.spec.get("pretraining_seed", 42),
+            **more,
+        }
+
+    def _entry(self, pretraining: str, backbone: str) -> dict[str, Any]:
+        """Return what the study says of a pretraining, with what it changes `by_backbone`."""
+        entry = lookup(pretraining, self.spec["pretrainings"], "pretraining")
+        return studyfile.merge(entry, entry.get("by_backbone", {}).get(backbone, {}))
+
+    def _weights(self, pretraining: str, backbone: str) -> dict[str, Any] | None:
+        """Return what a downstream run starts from: a pretraining run, a published checkpoint, or nothing."""
+        config = self.pretrain(pretraining, backbone)
+        if config is not None:
+            return {"run": runs.run_id(config)}
+        source = self._entry(pretraining, backbone).get("weights")
+        return None if source is None else self._checkpoint(source, backbone)
+
+    def _checkpoint(self, source: str, backbone: str) -> dict[str, Any]:
+        """Return the published weights of a source (a key of WEIGHTS begins with it) for a backbone."""
+        card = weight_list.find(source, backbone)
+        if card.name not in self._identities:
+            try:
+                self._identities[card.name] = {"sha256": weights_hash(weight_cards.where(card))}
+            except weight_cards.MissingWeightsError:
+                if not self._planning:
+                    raise
+                self.absent.add(card.name)
+                return {"card": card.name, "sha256": None}
+        return {"card": card.name, **self._identities[card.name]}
+
+    def pretrain_configs(self) -> list[dict[str, Any]]:
+        """Return the configs of all pretraining runs, in the order in which they can be done."""
+        found = [self.pretrain(name, backbone) for name in self.pretrainings for backbone in self.backbones(name)]
+        return [config for config in found if config is not None]
+
+    def lineage(self, pretraining: str, backbone: str = "") -> list[dict[str, Any]]:
+        """Return the configs of a pretraining and of all that it builds on, in the order in which they can be done."""
+        config = self.pretrain(pretraining, backbone)
+        before = self.spec["pretrainings"][pretraining].get("after")
+        return [*(self.lineage(before, backbone) if before else []), *([config] if config else [])]
+
+    def finetune(
+        self,
+        pretraining: str = "",
+        tasks: Iterable[str] = (),
+        experiments: Iterable[str] = (),
+        seeds: Iterable[int] = (),
+    ) -> list[dict[str, Any]]:
+        """Return the configs of the downstream runs that fit the filter; an empty filter lets all through.
+
+        A run that two experiments share comes once. Raises: UnknownNameError for a pretraining, task, experiment or
+        seed that the study does not have.
+        """
+        found = self.downstream(pretraining, tasks, experiments, seeds)
+        return list({runs.run_id(config): config for _, config in found}.values())
+
+    def downstream(self, pretraining="", tasks=(), experiments=(), seeds=()) -> list[tuple[str, dict[str, Any]]]:
+        """Return (experiment, config) of the runs of `finetune`; one that two experiments share comes twice."""
+        for value, table, what in [
+            *((t, self.spec["tasks"], "task") for t in tasks),
+            *((e, self.spec["experiments"], "experiment") for e in experiments),
+            *((s, dict.fromkeys(self.seeds), "seed") for s in seeds),
+            *([(pretraining, self.spec["pretrainings"], "pretraining")] if pretraining else []),
+        ]:
+            lookup(value, table, what)
+        found = []
+        for name, experiment in self.spec["experiments"].items():
+            if experiments and name not in experiments:
+                continue
+            allowed = experiment.get("pretrainings", self.pretrainings)
+            sources = [s for s in ([pretraining] if pretraining else allowed) if s in allowed]
+            wanted = [t for t in experiment.get("tasks", self.tasks) if not tasks or t in tasks]
+            own = [s for s in experiment.get("seeds", self.spec["seeds"]) if not seeds or s in seeds]
+            axes = (experiment.get("fractions", [None]), experiment.get("lrs", [None]))
+            for task, source, seed, share, lr in product(wanted, sources, own, *axes):
+                found.append((name, self._config(experiment, task, source, seed, share, lr)))
+        return found
+
+    def _config(
+        self, experiment: dict[str, Any], task: str, source: str, seed: int, fraction: float | None, lr: float | None
+    ) -> dict[str, Any]:
+        entry, backbone = self.spec["tasks"][task], self._backbone(task)
+        frozen = {"freeze": "encoder", "bn": experiment.get("bn", "frozen")} if experiment["mode"] == "lineval" else {}
+        own = (experiment.get("recipes", {}).get(task, {}), experiment.get("pretraining_recipes", {}).get(source, {}))
+        changes = experiment.get("recipe", {}) | own[0] | own[1] | frozen | ({} if lr is None else {"lr": lr})
+        return {
+            "kind": "finetune",
+            "mode": experiment["mode"],
+            "task": task,
+            "task_kind": self._card(task).task,
+            "pretraining": source,
+            "fraction": float(fraction or experiment.get("fraction", entry.get("fraction", 1))),
+            "data": self.data(entry, seed),
+            "weights": self._weights(source, backbone),
+            "backbone": backbone,
+            "recipe": recipe_dict({**entry["recipe"], **changes}),
+            "seed": seed,
+        }
+
+    def configs(self) -> list[dict[str, Any]]:
+        """Return the configs of all runs, pretrainings first."""
+        return self.pretrain_configs() + self.finetune()
+
+    def _card(self, task: str) -> cards.DataCard:
+        return cards.DATASETS[self.spec["tasks"][task]["dataset"]]
+
+
+def recipe_dict(entry: dict[str, Any]) -> dict[str, Any]:
+    changes = dict(entry)
+    return recipe(changes.pop("base"), **changes).to_dict()
