@@ -85,7 +85,7 @@ def make_config(
     kind: str = "finetune", dataset: str = "imagenet", recipe: dict | None = None, data: dict | None = None, **changes
 ) -> dict[str, Any]:
     from tlkit.datasets import DATASETS, identity
-    from tlkit.training.recipe import recipe as named
+    from tlkit.training.recipes import recipe as named
 
     base = {"pretrain": "simclr", "finetune": "segment" if dataset == "lits" else "finetune"}[kind]
     found = {

@@ -214,7 +214,7 @@ def test_missing_data(capsys, argv):
         ({"kind": "train"}, "UnknownNameError: unknown kind of run 'train'."),
         ({"seeed": 1}, "UnknownNameError: unknown key of a config 'seeed'. Did you mean 'seed'?"),
         ({"backbone": "resnet11"}, "UnknownNameError: "),
-        ({"recipe": {"optimizer": "adamv"}}, "unknown recipe.optimizer 'adamv'. Did you mean 'adamw'?"),
+        ({"recipe": {"optimizer": "adamww"}}, "unknown recipe.optimizer 'adamww'. Did you mean 'adamw'?"),
         ({"recipe": {"epochs": 0}}, "ConfigError: recipe.epochs: expected 1 or more, found 0"),
         ({"data": {"phantom": {"writer": "imagenet", "seed": 1, "version": 0}}}, "DataChangedError: data set"),
         ({"data": {"name": "covid-ct", "phantom": {"seed": 1}}}, "ConfigError: 'covid-ct' has no phantom."),

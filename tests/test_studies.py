@@ -15,7 +15,7 @@ from tlkit.datasets import MissingDataError
 from tlkit.plans import passes
 from tlkit.studies import load
 from tlkit.studyfile import StudyError, merge
-from tlkit.training.recipe import RECIPES
+from tlkit.training.recipes import RECIPES
 from tlkit.training.run import CONFIG_KEYS
 
 FILES = {name: yaml.safe_load((paths.STUDIES / f"{name}.yaml").read_text()) for name in studyfile.names()}

@@ -38,6 +38,11 @@ def store_root() -> Path:
     return runs_root() / "data" / "stores"
 
 
+def groups_root() -> Path:
+    """Return the folder of pseudo-labels: the groups of archives."""
+    return runs_root() / "data" / "groups"
+
+
 def index_root() -> Path:
     """Return the folder of the indexes of DICOM archives."""
     return runs_root() / "data" / "index"
@@ -46,6 +51,11 @@ def index_root() -> Path:
 def private_root() -> Path:
     """Return the folder of what stays on this machine: the key of the pseudonyms."""
     return runs_root() / "private"
+
+
+def ratings_root() -> Path:
+    """Return the folder of the blinded ratings, one folder a session."""
+    return runs_root() / "ratings"
 
 
 def paper_root() -> Path:

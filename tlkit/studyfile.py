@@ -105,9 +105,12 @@ def _check_pretraining(name: str, pretrainings: dict[str, dict[str, Any]], where
 def _check_names(experiment: dict[str, Any], spec: dict[str, Any]) -> None:
     """Raise UnknownNameError for a mode, task or pretraining in an experiment that would lead nowhere."""
     lookup(experiment["mode"], dict.fromkeys(MODES), "mode")
-    for name in [*experiment.get("tasks", []), *experiment.get("recipes", [])]:
+    sources, by_task = experiment.get("pretrainings", []), {}
+    if isinstance(sources, dict):
+        sources, by_task = [name for names in sources.values() for name in names], sources
+    for name in [*experiment.get("tasks", []), *experiment.get("recipes", []), *by_task]:
         lookup(name, spec["tasks"], "task")
-    for name in [*experiment.get("pretrainings", []), *experiment.get("pretraining_recipes", [])]:
+    for name in [*sources, *experiment.get("pretraining_recipes", [])]:
         lookup(name, spec["pretrainings"], "pretraining")
 
 

@@ -15,7 +15,7 @@ from tlkit.config import lookup
 from tlkit.datasets import cards, identity
 from tlkit.models import weight_cards, weight_list
 from tlkit.models.weights import weights_hash
-from tlkit.training.recipe import recipe
+from tlkit.training.recipes import recipe
 
 CHOSEN = ("classes", "images", "fraction_by", "where", "groups", "balance")  # what an entry says of its data
 
@@ -55,25 +55,32 @@ class StudyRuns:
         """
         found: dict[str, None] = {}
         for experiment in self.spec["experiments"].values():
-            if pretraining in experiment.get("pretrainings", self.pretrainings):
-                found |= dict.fromkeys(map(self._backbone, experiment.get("tasks", self.tasks)))
+            pairs = self._pairs(experiment)
+            found |= dict.fromkeys(self._backbone(task) for task, source in pairs if source == pretraining)
         for name, entry in self.spec["pretrainings"].items():
             if entry.get("after") == pretraining:
                 found |= dict.fromkeys(self.backbones(name))
         return list(found) or [self.spec["backbone"]]
+
+    def _pairs(self, experiment: dict[str, Any]) -> list[tuple[str, str]]:
+        """Return the (task, pretraining) of an experiment; its pretrainings are a list, or a list for each task."""
+        chosen = experiment.get("pretrainings", self.pretrainings)
+        if isinstance(chosen, dict):
+            return [(task, source) for task, sources in chosen.items() for source in sources]
+        return list(product(experiment.get("tasks", self.tasks), chosen))
 
     def _backbone(self, task: str) -> str:
         return self.spec["tasks"][task].get("backbone", self.spec["backbone"])
 
     def corpora(self, pretraining: str) -> list[str]:
         """Return the data sets that a pretraining reads; none for training from scratch."""
-        return [entry["dataset"] for entry in self._corpora(pretraining)]
+        entries = (e for backbone in self.backbones(pretraining) for e in self._corpora(pretraining, backbone))
+        return list(dict.fromkeys(entry["dataset"] for entry in entries))
 
-    def _corpora(self, pretraining: str) -> list[dict[str, Any]]:
+    def _corpora(self, pretraining: str, backbone: str) -> list[dict[str, Any]]:
         """Return the entries whose images a pretraining uses: its own, or those of the ones that it names."""
-        table = self.spec["pretrainings"]
-        entry = lookup(pretraining, table, "pretraining")
-        return [e for e in [entry, *(table[name] for name in entry.get("corpora", []))] if "dataset" in e]
+        entry = self._entry(pretraining, backbone)
+        return [e for e in [entry, *(self._entry(n, backbone) for n in entry.get("corpora", []))] if "dataset" in e]
 
     def phantom_parameters(self, dataset: str) -> dict[str, Any] | None:
         """Return the parameters that make this study's phantom of a data set; None where the data are real."""
@@ -118,14 +125,12 @@ class StudyRuns:
         None for what needs no run: training from scratch, and weights that others published.
         """
         entry = self._entry(pretraining, backbone := backbone or self.backbones(pretraining)[0])
-        data = [self.data(e) for e in self._corpora(pretraining)]
+        data = [self.data(e) for e in self._corpora(pretraining, backbone)]
         if not data:
             return None
         more = {k: entry[k] for k in ("method", "images_per_epoch") if k in entry}
         if "after" in entry:
             more["weights"] = {"run": runs.run_id(self.pretrain(entry["after"], backbone))}
-        if "size" in entry:
-            data = [{**d, "size": entry["size"]} for d in data]
         return {
             "kind": "pretrain",
             "pretraining": pretraining,
@@ -201,12 +206,14 @@ class StudyRuns:
         for name, experiment in self.spec["experiments"].items():
             if experiments and name not in experiments:
                 continue
-            allowed = experiment.get("pretrainings", self.pretrainings)
-            sources = [s for s in ([pretraining] if pretraining else allowed) if s in allowed]
-            wanted = [t for t in experiment.get("tasks", self.tasks) if not tasks or t in tasks]
+            pairs = [
+                (task, source)
+                for task, source in self._pairs(experiment)
+                if (not tasks or task in tasks) and pretraining in ("", source)
+            ]
             own = [s for s in experiment.get("seeds", self.spec["seeds"]) if not seeds or s in seeds]
             axes = (experiment.get("fractions", [None]), experiment.get("lrs", [None]))
-            for task, source, seed, share, lr in product(wanted, sources, own, *axes):
+            for (task, source), seed, share, lr in product(pairs, own, *axes):
                 found.append((name, self._config(experiment, task, source, seed, share, lr)))
         return found
 

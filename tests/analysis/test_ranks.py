@@ -125,6 +125,12 @@ def test_groups_that_do_not_vary_inside_have_no_levene_test():
     assert np.isnan(row["p_levene"]) and np.isfinite(row["p_kruskal"])
 
 
+def test_pairs_of_runs_have_no_levene_test():
+    # Their distances from the median differ by rounding alone, which would make p as small as 1e-41.
+    row = ranks.omnibus(panel(a=[0.1, 0.31], b=[0.2, 0.43], c=[0.7, 0.83])).iloc[0]
+    assert np.isnan(row["p_levene"]) and np.isfinite(row["p_kruskal"])
+
+
 def test_one_row_a_panel_in_the_order_of_the_tasks():
     two = pd.concat([panel(a=[1, 2], b=[3, 4]), panel(a=[1, 2], b=[3, 5]).assign(task="s")])
     two["task"] = pd.Categorical(two["task"], ["t", "s"], ordered=True)
@@ -149,3 +155,55 @@ def test_student_with_one_or_both_sides_without_spread():
         found = ranks.student(panel(a=[1, 1, 1], b=[2, 2, 2], c=[2, 3, 4]))
     assert found["p_student"].isna().tolist() == found["p_welch"].isna().tolist() == [True, False, False]
     assert found["p_student"][1] == pytest.approx(2 * 0.0128242, abs=1e-4)  # t = 2 / sqrt(0.5 * 2 / 3) = 3.4641, df 4
+
+
+@pytest.mark.parametrize(
+    ("b", "delta"),
+    [([6, 7, 8, 9, 10], -1), ([0, 0.1, 0.2, 0.3, 0.4], 1), ([3, 3, 3, 3, 3], 0), ([1, 2, 3, 4, 5], 0)],
+)
+def test_cliffs_delta_counts_wins_less_losses(b, delta):
+    row = ranks.cliffs_delta(ranks.mann_whitney(panel(a=[1, 2, 3, 4, 5], b=b))).iloc[0]
+    assert row["cliffs_delta"] == delta
+    assert -1 <= row["delta_low"] <= delta <= row["delta_high"] <= 1
+
+
+def test_the_interval_of_delta_is_where_newcombes_error_says():
+    # 23 wins of 25; at each bound t: (t - 0.92)^2 = 1.96^2 t (1 - t) (1 + 4 ((1 - t) / (2 - t) + t / (1 + t))) / 25.
+    row = ranks.cliffs_delta(ranks.mann_whitney(panel(a=[1, 7, 8, 9, 10], b=[0, 0.5, 2, 3, 0.7]))).iloc[0]
+    assert row["u"] == 23
+    for bound in (row["delta_low"], row["delta_high"]):
+        t = (bound + 1) / 2
+        error = t * (1 - t) * (1 + 4 * ((1 - t) / (2 - t) + t / (1 + t))) / 25
+        assert (t - 0.92) ** 2 == pytest.approx(1.959964**2 * error, rel=1e-4)
+
+
+def test_complete_separation_keeps_an_interval_that_excludes_no_effect():
+    row = ranks.cliffs_delta(ranks.mann_whitney(panel(a=TENS, b=[1, 2, 3, 4, 5]))).iloc[0]
+    assert row["delta_high"] == 1
+    assert 0.2 < row["delta_low"] < 0.4  # not a point, as by an estimated variance
+    one = ranks.cliffs_delta(ranks.mann_whitney(panel(a=[2], b=[1]))).iloc[0]
+    assert one["cliffs_delta"] == 1 and np.isnan(one["delta_low"])
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says():
+    from scipy.stats import norm
+
+    rng, delta = np.random.default_rng(0), 2 * norm.cdf(1 / np.sqrt(2)) - 1
+    draws = [panel(a=rng.normal(1, 1, 5), b=rng.normal(0, 1, 5)).assign(task=f"t{i}") for i in range(400)]
+    found = ranks.cliffs_delta(ranks.mann_whitney(pd.concat(draws)))
+    covered = (found["delta_low"] <= delta) & (delta <= found["delta_high"])
+    assert 0.92 < covered.mean() < 0.99
+
+
+def test_holm_leaves_out_tests_that_were_not_made():
+    p = pd.Series([0.01, np.nan, 0.04, 0.03], index=[3, 1, 7, 5])
+    assert ranks.holm(p).dropna().tolist() == pytest.approx([0.03, 0.06, 0.06])
+    assert ranks.holm(p).index.tolist() == [3, 1, 7, 5]
+    assert ranks.holm(pd.Series([np.nan])).isna().all()
+
+
+@pytest.mark.parametrize(("n", "p"), [(5, 2 / 252), (3, 0.1), (1, 1.0)])
+def test_the_smallest_p_is_that_of_complete_separation(n, p):
+    assert ranks.smallest_p(n, n) == pytest.approx(p)
+    row = ranks.mann_whitney(panel(a=range(n), b=range(100, 100 + n))).iloc[0]
+    assert row["p"] == pytest.approx(p)

@@ -151,7 +151,7 @@ def test_real_ct_files_decode_to_their_hu(name):
 )
 def test_real_compressed_files_have_the_stored_values_of_their_uncompressed_twin(name):
     plain = pydicom.dcmread(get_testdata_file("MR_small.dcm")).pixel_array
-    assert (dicom._stored(pydicom.dcmread(get_testdata_file(name))) == plain).all()
+    assert (dicom.stored_values(pydicom.dcmread(get_testdata_file(name))) == plain).all()
 
 
 def test_what_lies_in_unused_bits_is_no_value(tmp_path):

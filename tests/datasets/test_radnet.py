@@ -243,11 +243,11 @@ def test_files_are_located_by_who_has_the_key_alone(root):
 @settings(max_examples=30, deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(1, 12), st.integers(0, 5))
 def test_no_patient_is_in_two_splits_and_every_slice_is_somewhere(random, patients, seed):
-    rows = []
+    rows, empty = [], archive.empty(archive.COLUMNS)
     for number in range(patients * 2):
         for k in range(random.randint(1, 5)):
             name = {"path": f"{number}-{k}", "series": f"s{number}", "sop": f"{number}-{k}", "position": 2.0 * k}
-            rows.append(archive.EMPTY | name | {"patient": f"p{number % patients}", "label": random.randint(0, 6)})
+            rows.append(empty | name | {"patient": f"p{number % patients}", "label": random.randint(0, 6)})
     random.shuffle(rows)
     samples, rejects = radnet.assemble(pd.DataFrame(rows), min_slices=3)
     assert sorted([*samples["path"], *rejects["path"]]) == sorted(row["path"] for row in rows)

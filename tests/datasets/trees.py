@@ -70,7 +70,7 @@ def ct_header(series: str, k: int, patient: str = "P1", part: str = "THORAX", **
     pixels[-1, -1] = 0  # a constant slice is no picture
     d.PixelData = pixels.tobytes()
     for name, value in tags.items():
-        delattr(d, name) if value is None else setattr(d, name, value)
+        d.pop(name, None) if value is None else setattr(d, name, value)
     return d
 
 
@@ -80,6 +80,26 @@ def ct_series(root: Path, series=(("s1", "P1", "THORAX"), ("s2", "P2", "BECKEN")
             file = root / patient / name / f"IM{(7 * k) % SLICES:04d}"  # names say nothing about the order
             file.parent.mkdir(parents=True, exist_ok=True)
             ct_header(name, k, patient, part).save_as(file, enforce_file_format=True)
+    return root
+
+
+def radiology(modality: str, k: int = 0, patient: str = "P1", frames: int = 0, **tags) -> pydicom.Dataset:
+    """Return one file of any modality: 16 px, stored 0 to 255 by rows, window 128/256, no rescale, frames alike."""
+    own = {"Modality": modality, "RescaleSlope": None, "RescaleIntercept": None}
+    own |= {"WindowCenter": 128, "WindowWidth": 256}
+    own["PixelData"] = np.arange(256, dtype=np.uint16).tobytes() * max(frames, 1)
+    if frames:
+        own["NumberOfFrames"] = frames
+    return ct_header(f"{modality} of {patient}", k, patient, **(own | tags))
+
+
+def multimodal(root: Path) -> Path:
+    for n, modality in enumerate(("MR", "CT", "CR", "XA", "RF") * 2):
+        several = {"XA": {"frames": 2}, "CT": {"WindowCenter": [128, 64], "WindowWidth": [256, 128]}}
+        ds = radiology(modality, patient=f"P{n}", AccessionNumber=f"A{n}", **several.get(modality, {}))
+        (root / f"P{n}").mkdir(parents=True)
+        ds.save_as(root / f"P{n}" / "IM1", enforce_file_format=True)
+    (root / "reports.csv").write_text("exam,text\nA0,Uredan nalaz.\nA1,Keine Fraktur.\n")
     return root
 
 
@@ -175,7 +195,14 @@ def lits_png(root: Path) -> Path:
 def for_card(card, root: Path) -> Path:
     """Write a tiny data set that fits `card`."""
     writers: dict[str, Callable[[Path], Path]] = {"imagenet": imagenet, "ct_series": ct_series, "lits": lits}
+    from test_boneage import tree as boneage
+    from test_grazped import tree as grazped
+    from test_luna16 import tree as luna16
+
+    writers |= {"boneage": boneage, "grazped": grazped}
+    writers |= {"luna16": lambda root: luna16(root, shape=(100, 96, 7))}  # the card's crop has 96 px
     writers |= {"brats": brats, "chestxray": chestxray, "lits_png": lits_png}
+    writers |= {"multimodal": multimodal}
     if card.layout in writers:
         return writers[card.layout](root)
     parts = ("train", "val") if "splits" in card.options else ("Training", "Testing")

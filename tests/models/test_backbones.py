@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import published_files
 import pytest
 import torch
 
-from tlkit.config import UnknownNameError
+from tlkit.config import ConfigError, UnknownNameError
 from tlkit.models import NoPyramidError, backbone, pyramid, pyramid_levels
 
 
@@ -80,3 +81,71 @@ def test_a_vit_has_no_pyramid():
         pyramid_levels(encoder)
     with pytest.raises(NoPyramidError):
         pyramid_levels(encoder, size=96)
+
+
+STUDY = {  # of RadiologyNET: features behind the encoder, millions of parameters, maps of the pyramid, published pixels
+    "resnet18": (512, 11.18, [64, 64, 128, 256, 512], 224),
+    "resnet34": (512, 21.28, [64, 64, 128, 256, 512], 224),
+    "resnet50": (2048, 23.51, [64, 256, 512, 1024, 2048], 224),
+    "vgg16": (512, 14.71, [64, 128, 256, 512, 512, 512], 224),
+    "efficientnet_b3": (1536, 10.70, [24, 32, 48, 136, 1536], 300),
+    "efficientnet_b4": (1792, 17.55, [24, 32, 56, 160, 1792], 380),
+    "densenet121": (1024, 6.95, [64, 256, 512, 1024, 1024], 224),
+    "mobilenet_v3_small": (1024, 1.52, [16, 16, 24, 48, 576], 224),
+    "mobilenet_v3_large": (1280, 4.20, [16, 24, 40, 112, 960], 224),
+    "inception_v3": (2048, 21.79, None, 299),
+}
+
+
+@pytest.mark.parametrize("arch", STUDY)
+def test_every_architecture_of_the_study(arch):
+    features, millions, channels, published = STUDY[arch]
+    encoder = published_files.empty(f"torchvision/{arch}").eval()
+    for tensor in encoder.state_dict().values():
+        tensor.fill_(0.01) if tensor.is_floating_point() else tensor.zero_()
+    assert encoder.num_features == features
+    assert sum(p.numel() for p in encoder.parameters()) / 1e6 == pytest.approx(millions, abs=0.005)
+    with torch.no_grad():
+        assert encoder(torch.rand(2, 3, 80, 80)).shape == (2, features)
+    with torch.device("meta"):
+        assert backbone(f"torchvision/{arch}").eval()(torch.zeros(1, 3, published, published)).shape == (1, features)
+    if channels is None:
+        with pytest.raises(NoPyramidError, match=r"halve step by step"):
+            pyramid_levels(encoder)
+        assert pyramid(encoder, torch.zeros(1, 3, 80, 80))[-1].shape[1] == 2048
+        return
+    levels = pyramid_levels(encoder)
+    assert [c for c, _ in levels] == channels
+    assert [r for _, r in levels] == [2**k for k in range(*((0, 6) if arch == "vgg16" else (1, 6)))]
+
+
+@pytest.mark.parametrize(("arch", "smallest"), [("inception_v3", 75), ("vgg16", 32), ("densenet121", 29)])
+def test_an_image_too_small_is_said_to_be(arch, smallest):
+    with torch.device("meta"):
+        encoder = backbone(f"torchvision/{arch}").eval()
+        assert encoder(torch.zeros(1, 3, smallest, smallest)).shape == (1, encoder.num_features)
+        with pytest.raises(
+            ConfigError, match=f"{arch} needs images of at least {smallest} pixels, found {smallest - 1}"
+        ):
+            encoder(torch.zeros(1, 3, 200, smallest - 1))
+
+
+def test_inception_gives_one_output_and_leaves_its_input_alone():
+    with torch.device("meta"):
+        encoder = backbone("torchvision/inception_v3").train()
+        assert encoder(torch.zeros(2, 3, 80, 80)).shape == (2, 2048)
+    assert encoder.AuxLogits is None and not encoder.transform_input
+
+
+def test_the_pyramid_ends_in_what_is_pooled():
+    """Also in DenseNet, whose last ReLU is no part of its features."""
+    for name in ("torchvision/densenet121", "torchvision/efficientnet_b0", "torchvision/vgg11", "resnet10"):
+        encoder = backbone(name, seed=0).eval()
+        x = torch.rand(1, 3, 64, 64)
+        with torch.no_grad():
+            assert torch.allclose(pyramid(encoder, x)[-1].mean((2, 3)), encoder(x), atol=1e-5), name
+
+
+def test_what_ends_in_no_linear_layer():
+    with pytest.raises(ConfigError, match="no linear classifier"):
+        backbone("torchvision/squeezenet1_0")

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tlkit.config import UnknownNameError
-from tlkit.models import UNet, backbone, default_widths
+from tlkit.models import UNet, backbone, default_widths, segmenter
 
 
 def count(module: torch.nn.Module) -> int:
@@ -76,3 +76,12 @@ def test_widths():
         UNet(backbone("resnet10"), 2, widths=(8, 8))
     with pytest.raises(UnknownNameError, match="nearest"):
         UNet(backbone("resnet10"), 2, up="neares")
+
+
+@pytest.mark.parametrize("name", ["vgg16", "resnet50", "efficientnet_b4", "densenet121", "mobilenet_v3_large"])
+def test_a_unet_on_the_studys_encoders(name):
+    with torch.device("meta"):
+        encoder = backbone(f"torchvision/{name}").train()
+        net = segmenter(encoder, 2)
+        out = net(torch.zeros(2, 3, 96, 90))
+    assert type(net) is UNet and net.encoder is encoder and out.shape == (2, 2, 96, 90)

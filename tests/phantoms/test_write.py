@@ -15,8 +15,13 @@ from tlkit.phantoms import anatomy, lits, radnet, write
 TINY = {
     "radnet": {"series": 8, "pixels": 32, "slices": (3, 5)},
     "lits": {"volumes": 3, "pixels": 32, "slices": (12, 14)},
+    "lits_png": {"volumes": 2, "pixels": 32, "slices": (6, 8)},
+    "luna16": {"series": 2, "pixels": 48, "slices": (8, 9)},
+    "covid": {"images": 6, "pixels": 32},
     "brats": {"patients": 2, "pixels": 48, "slices": 12},
     "chestxray": {"patients": 12, "pixels": 32},
+    "rsna-bone-age": {"train": 4, "val": 2, "test": 2, "pixels": 32},
+    "grazpedwri": {"patients": 4, "pixels": 32},
     "imagenet": {"classes": 3, "train": 3, "val": 2, "pixels": 32},
 }
 # The keyword order of Jonske et al.: the first list that matches by substring wins.

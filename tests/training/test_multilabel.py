@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from tlkit import runs, studies
 from tlkit.config import ConfigError, UnknownNameError
 from tlkit.datasets import DATASETS, identity
-from tlkit.training.recipe import recipe
+from tlkit.training.recipes import recipe
 from tlkit.training.run import open_data, run
 from tlkit.training.tasks import NO_FINDING, Multilabel, class_auc, task
 

@@ -110,7 +110,7 @@ def test_only_what_learns_is_optimised():
     with pytest.raises(ValueError, match="everything is frozen"):
         build_optimizer(model.requires_grad_(False), "sgd", 1e-3)
     with pytest.raises(UnknownNameError, match="adamw"):
-        build_optimizer(nn.Linear(1, 1), "adamv", 1e-3)
+        build_optimizer(nn.Linear(1, 1), "adamww", 1e-3)
 
 
 def test_learning_rates_by_hand():

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from tlkit.config import UnknownNameError
 from tlkit.training.augment import AUGMENTS, Augment
-from tlkit.training.recipe import CHOICES, RECIPES, Recipe, linear_evaluation, recipe
+from tlkit.training.recipe import CHOICES, Recipe
+from tlkit.training.recipes import RECIPES, linear_evaluation, recipe
 
 rates = st.floats(1e-8, 10, allow_nan=False)
 pairs = st.tuples(st.floats(0.1, 1), st.floats(1, 3))
@@ -91,7 +92,7 @@ def test_augmentation_by_name_by_dict_or_as_it_is():
         (lambda: recipe("fintune"), "unknown recipe 'fintune'. Did you mean 'finetune'"),
         (lambda: recipe("finetune", epoch=1), "unknown recipe field 'epoch'. Did you mean 'epochs'"),
         (lambda: recipe("finetune", augment="simcrl"), "unknown augmentation 'simcrl'. Did you mean 'simclr'"),
-        (lambda: recipe("finetune", optimizer="adamv"), "recipe.optimizer 'adamv'. Did you mean 'adamw'"),
+        (lambda: recipe("finetune", optimizer="adamww"), "recipe.optimizer 'adamww'. Did you mean 'adamw'"),
         (lambda: recipe("finetune", schedule="cosin"), "recipe.schedule 'cosin'. Did you mean 'cosine'"),
         (lambda: recipe("finetune", select="lasst"), "recipe.select 'lasst'. Did you mean 'last'"),
         (lambda: recipe("finetune", precision="bfloat"), "recipe.precision 'bfloat'. Did you mean 'bfloat16'"),

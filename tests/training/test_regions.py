@@ -9,7 +9,7 @@ import pytest
 from tlkit import runs
 from tlkit.config import ConfigError
 from tlkit.datasets import DATASETS, identity
-from tlkit.training.recipe import recipe
+from tlkit.training.recipes import recipe
 from tlkit.training.run import open_data, run
 from tlkit.training.tasks import task
 

@@ -400,7 +400,7 @@ def test_unknown_names_give_the_nearest(config, change, message):
 @pytest.mark.parametrize(
     ("part", "change", "message"),
     [
-        ("recipe", {"optimizer": "adamv"}, "'adamv'. Did you mean 'adamw'"),
+        ("recipe", {"optimizer": "adamww"}, "'adamww'. Did you mean 'adamw'"),
         ("recipe", {"augment": "simcrl"}, "unknown augmentation 'simcrl'. Did you mean 'simclr'"),
         ("recipe", {"epoch": 3}, "unknown recipe field 'epoch'. Did you mean 'epochs'"),
         ("data", {"name": "imagnet"}, "unknown data set 'imagnet'. Did you mean 'imagenet'"),

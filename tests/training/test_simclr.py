@@ -8,7 +8,7 @@ from torch import nn
 from tlkit.models import backbone
 from tlkit.training import simclr
 from tlkit.training.contrastive import nt_xent
-from tlkit.training.recipe import recipe
+from tlkit.training.recipes import recipe
 from tlkit.training.simclr import Contrastive, SimCLRModel
 from tlkit.training.supervised import Samples, random_view
 

@@ -9,7 +9,8 @@ from torch import nn
 from tlkit.models import backbone, classifier, freeze
 from tlkit.training import supervised
 from tlkit.training.augment import Augment
-from tlkit.training.recipe import Recipe, recipe
+from tlkit.training.recipe import Recipe
+from tlkit.training.recipes import recipe
 from tlkit.training.supervised import Samples, Supervised, plain_view, predict, random_view
 from tlkit.training.tasks import task
 

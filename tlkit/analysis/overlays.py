@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from tlkit import runs
+from tlkit.analysis import finished
 from tlkit.analysis.agreement import kept_predictions
-from tlkit.config import ConfigError, TlkitError
-from tlkit.datasets import DATASETS
-
-if TYPE_CHECKING:
-    from torch import nn
+from tlkit.analysis.finished import PredictionChangedError
+from tlkit.config import ConfigError
 
 QUANTILES = (0.25, 0.5, 0.75, 1.0)
 # What a pixel of two predictions is; the truth is the background, or a class of its own.
 KINDS = ("only a, target", "only b, target", "only a, background", "only b, background", "both wrong")
-
-
-class PredictionChangedError(TlkitError, RuntimeError):
-    """A finished run's weights do not give the predictions that the run kept."""
 
 
 def dice_difference(a: str, b: str, label: int = 1) -> pd.DataFrame:
@@ -61,6 +53,19 @@ def choose(difference: pd.DataFrame, quantiles: Sequence[float] = QUANTILES) -> 
     return pd.concat(sides, ignore_index=True)
 
 
+def random_slices(a: str, b: str, count: int = 4, seed: int = 0, label: int = 1) -> pd.DataFrame:
+    """Return `dice_difference` of `count` random test slices that show class `label`, in the order of the draw.
+
+    The draw is a permutation, by `seed`, of their sorted ids: neither run has a say. `of`: how many slices there are.
+    Raises ConfigError where no test slice shows the class.
+    """
+    found = dice_difference(a, b, label).set_index("id")
+    if found.empty:
+        raise ConfigError(f"{a}: no test slice shows class {label}, so there is no mask to look at.")
+    chosen = finished.drawn(found.index, count, seed)
+    return found.loc[chosen].assign(of=len(found)).reset_index()
+
+
 def predict_masks(rid: str, ids: Sequence[str]) -> np.ndarray:
     """Return the masks uint8 [n,H,W] that the finished segmentation run `rid` predicts for the test slices `ids`.
 
@@ -70,24 +75,15 @@ def predict_masks(rid: str, ids: Sequence[str]) -> np.ndarray:
     """
     import torch
 
-    from tlkit.training.processes import pick_device
-    from tlkit.training.recipe import Recipe
-    from tlkit.training.run import open_data
-    from tlkit.training.supervised import plain_view
-
     kept = kept_predictions(rid, "segmentation").set_index("id")
     if unknown := [i for i in ids if i not in kept.index]:
         raise ConfigError(f"{rid} has no test slice {unknown[0]}; its {len(kept)} ids are such as {kept.index[0]}")
-    config, device = runs.read_json(runs.folder(rid) / "config.json"), pick_device()
-    store, table = open_data(config["data"])
-    recipe, (job, model) = Recipe.from_dict(config["recipe"]), _model(rid, config, table)
-    model.to(device).eval()
-    found = []
-    for name, row in zip(ids, table.set_index("id")["row"].loc[list(ids)], strict=True):
-        image, truth = (t.to(device) for t in store.take(np.array([row])))
+    run, found = finished.load(rid), []
+    for name, row in zip(ids, run.rows(ids), strict=True):
         with torch.inference_mode():
-            output = model(plain_view(image, recipe))
-        moved = np.abs(job.keep(output, truth)["output"][0] - kept.at[name, "output"]).max()
+            output = run.model(run.views([name]))
+        truth = run.store.take(np.array([row]))[1].to(output.device)
+        moved = np.abs(run.job.keep(output, truth)["output"][0] - kept.at[name, "output"]).max()
         if moved > 0.01 * truth.numel():
             raise PredictionChangedError(f"{rid}, slice {name}: {moved} pixels differ from what the run kept")
         found.append(output.argmax(1)[0].to(torch.uint8).cpu().numpy())
@@ -95,15 +91,9 @@ def predict_masks(rid: str, ids: Sequence[str]) -> np.ndarray:
 
 
 def slices(rid: str, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the slices `ids` as the run's network sees them (first channel, float32 in [0,1]) and their masks."""
-    from tlkit.training.recipe import Recipe
-    from tlkit.training.run import open_data
-    from tlkit.training.supervised import plain_view
-
-    config = runs.read_json(runs.folder(rid) / "config.json")
-    store, table = open_data(config["data"])
-    images, truths = store.take(table.set_index("id")["row"].loc[list(ids)].to_numpy())
-    return plain_view(images, Recipe.from_dict(config["recipe"]))[:, 0].numpy(), truths.numpy()
+    """Return the slices `ids` as float32 [n,H,W] in [0,1] (of colour the first channel) and their masks [n,H,W]."""
+    images, truths = finished.load(rid).pictures(ids)
+    return images[..., 0] if images.ndim == 4 else images, truths
 
 
 def pixel_kinds(truth: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -121,16 +111,3 @@ def pixel_kinds(truth: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         ~right_a & ~right_b,
     ]
     return np.select(conditions, range(1, len(KINDS) + 1), 0).astype(np.uint8)
-
-
-def _model(rid: str, config: dict[str, Any], table: pd.DataFrame) -> tuple[Any, nn.Module]:
-    """Return the task of a finished run, as its training had it, and its trained model."""
-    from tlkit.models import backbone, read_tensors
-    from tlkit.training.run import class_names
-    from tlkit.training.tasks import task
-
-    regions = DATASETS[config["data"]["name"]].options.get("regions")
-    job = task(config["task_kind"], class_names(config["data"], table), regions=regions)
-    model = job.model(backbone(config["backbone"]))
-    model.load_state_dict(read_tensors(runs.folder(rid) / "model.safetensors"))
-    return job, model

@@ -7,7 +7,7 @@ from typing import Any
 
 from tlkit import paths
 from tlkit.config import ConfigError, lookup
-from tlkit.datasets import brats, chestxray, folders, lits, lits_png, radnet
+from tlkit.datasets import boneage, brats, chestxray, folders, grazped, lits, lits_png, luna16, multimodal, radnet
 from tlkit.datasets.cards import DATASETS, DataCard, MissingDataError, UnreadableFile, present, where
 from tlkit.datasets.content import content_hash
 
@@ -20,10 +20,14 @@ LAYOUTS = {
     "class_folders": folders,
     "imagenet": folders,
     "ct_series": radnet,
+    "multimodal": multimodal,
     "lits": lits,
     "lits_png": lits_png,
+    "luna16": luna16,
     "brats": brats,
     "chestxray": chestxray,
+    "boneage": boneage,
+    "grazped": grazped,
 }
 
 

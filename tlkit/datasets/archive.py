@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,6 @@ from tlkit.datasets import deidentify, dicom
 from tlkit.datasets.cards import PHANTOM_FACTS, UnreadableFile
 from tlkit.progress import track
 
-INDEX_VERSION = 1
 BLOCK = 2000  # files read by one process at a time, and rows of a part
 PLACES = 3  # decimals of an orientation: scanners write it to 6, and equal ones a little differently
 TEXTS = {  # column of the index: keyword
@@ -39,31 +39,46 @@ COLUMNS = {
     "label": "int8",
     "state": "uint64",
 }
-EMPTY = {name: {"str": "", "float64": math.nan}.get(kind, -1) for name, kind in COLUMNS.items()}
 A, B = TypeVar("A"), TypeVar("B")
 
 
-def index(root: Path, key: bytes, workers: int | None = None) -> pd.DataFrame:
-    """Return one row a file below `root`, from the headers alone; see `COLUMNS`.
+@dataclass(frozen=True)
+class Reading:
+    """What an index keeps of headers: `row(header, key)` gives one file's values, de-identified, by `columns`.
 
-    `path` is the file's pseudonym. Files that are no slice of a CT series have a `reason`, and as `kind` "rule" or
-    "unreadable". `position` (mm) is along the normal of `orientation`, NaN where either is missing. `workers`
-    processes (default: all cores, at most 4; one for a few files) do not change the rows, which are sorted by `path`.
+    A row with a `reason` stands for a file that a rule leaves out. `version` changes whenever rows would;
+    `options` go to `dicom.headers`.
+    """
+
+    version: str
+    columns: dict[str, str]  # name to dtype
+    row: Callable[[dict[str, str], bytes], dict[str, str | float]]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def index(root: Path, key: bytes, workers: int | None = None, reading: Reading | None = None) -> pd.DataFrame:
+    """Return one row a file below `root`, from the headers alone: as `reading` says, by default `CT_SLICES`.
+
+    `path` is the file's pseudonym. Files that are not wanted have a `reason`, and as `kind` "rule" or "unreadable".
+    `position` (mm) is along the normal of `orientation`, NaN where either is missing. `workers` processes (default:
+    all cores, at most 4; one for a few files) do not change the rows, which are sorted by `path`.
     """
     from filelock import FileLock
 
-    root, present = Path(root).resolve(), []
-    folder = paths.index_root() / deidentify.pseudonym(key, "index", f"{root} {INDEX_VERSION}")[:8]
+    root, present, reading = Path(root).resolve(), [], reading or CT_SLICES
+    folder = paths.index_root() / deidentify.pseudonym(key, "index", f"{root} {reading.version}")[:8]
+    none = _table([], reading.columns)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
-        known = pd.concat([pd.read_parquet(part, columns=["state"]) for part in _parts(folder)] or [_table([])])
+        known = pd.concat([pd.read_parquet(part, columns=["state"]) for part in _parts(folder)] or [none])
         new = _new(root, key, np.sort(known["state"].to_numpy()), present)
         first = len(_parts(folder))
-        for number, table in enumerate(spread(_read, ((root, key, block) for block in new), workers), first):
+        blocks = ((root, key, block, reading) for block in new)
+        for number, table in enumerate(spread(_read, blocks, workers), first):
             part = folder / f"part-{number:05d}.parquet"
             table.to_parquet(part.with_suffix(".tmp"))
             part.with_suffix(".tmp").replace(part)
-        table = pd.concat([pd.read_parquet(part) for part in _parts(folder)] or [_table([])])
+        table = pd.concat([pd.read_parquet(part) for part in _parts(folder)] or [none])
     there = np.isin(table["state"], np.concatenate(present or [[]]).astype(np.uint64))
     return table[there].drop(columns="state").sort_values("path", ignore_index=True)
 
@@ -77,9 +92,19 @@ def locate(root: Path, files: Iterable[str], key: bytes | None = None) -> pd.Ser
     key, files = key or deidentify.load_key(root), pd.Index(files, dtype="str")
     found = [pd.Series(index=files[:0], dtype="str")]
     for block in _blocks((path for path, *_ in walk(root)), BLOCK):
-        names = pd.Series(block, index=[_name(key, path) for path in block])
+        names = pd.Series(block, index=[file_name(key, path) for path in block])
         found.append(names[names.index.isin(files)])
     return pd.concat(found).loc[files]
+
+
+def empty(columns: dict[str, str]) -> dict[str, str | float]:
+    """Return what stands for missing values: "" for texts, NaN for numbers, -1 for labels."""
+    return {name: {"str": "", "float64": math.nan}.get(kind, -1) for name, kind in columns.items()}
+
+
+def file_name(key: bytes, path: str) -> str:
+    """Return the pseudonym of a file by its path relative to the root of its archive."""
+    return deidentify.pseudonym(key, "file", path)
 
 
 def walk(root: Path) -> Iterator[tuple[str, int, int]]:
@@ -133,33 +158,34 @@ def _blocks(items: Iterable[A], size: int) -> Iterator[list[A]]:
     return iter(lambda: list(islice(items, size)), [])
 
 
-def _name(key: bytes, path: str) -> str:
-    return deidentify.pseudonym(key, "file", path)
+def _table(rows: list[dict], columns: dict[str, str]) -> pd.DataFrame:
+    """Return the rows with all columns, and `empty` values where a row has none."""
+    nothing = empty(columns)
+    return pd.DataFrame([nothing | row for row in rows], columns=list(columns)).astype(columns)
 
 
-def _table(rows: list[dict]) -> pd.DataFrame:
-    """Return the rows with all columns, missing texts "", missing numbers NaN, missing labels -1."""
-    return pd.DataFrame([EMPTY | row for row in rows], columns=list(COLUMNS)).astype(COLUMNS)
+def _read(root: Path, key: bytes, files: list[tuple[str, int]], reading: Reading) -> pd.DataFrame:
+    heads = dicom.headers([root / path for path, _ in files], **reading.options)
+    names = ({"path": file_name(key, path), "state": state} for path, state in files)
+    return _table([known | _row(h, key, reading) for known, h in zip(names, heads, strict=True)], reading.columns)
 
 
-def _read(root: Path, key: bytes, files: list[tuple[str, int]]) -> pd.DataFrame:
-    heads = dicom.headers([root / path for path, _ in files])
-    names = ({"path": _name(key, path), "state": state} for path, state in files)
-    return _table([name | _row(head, key) for name, head in zip(names, heads, strict=True)])
-
-
-def _row(head: dict[str, str] | UnreadableFile | None, key: bytes) -> dict[str, str | float]:
-    """Return what a header says, de-identified; of what is no slice of a CT series the reason alone."""
+def _row(head: dict[str, str] | UnreadableFile | None, key: bytes, reading: Reading) -> dict[str, str | float]:
     if head is None:
         return {"reason": "no DICOM file", "kind": "rule"}
     if isinstance(head, UnreadableFile):
         return {"reason": str(head), "kind": "unreadable"}
+    return reading.row(head, key)
+
+
+def _ct_row(head: dict[str, str], key: bytes) -> dict[str, str | float]:
+    """Return what a header says, de-identified; of what is no slice of a CT series the reason alone."""
     if rule := dicom.not_a_slice(head):
         return {"reason": rule, "kind": "rule"}
     kept = deidentify.replaced(head, key)
-    where, turn = (_floats(kept[f"Image{name}Patient"]) for name in ("Position", "Orientation"))
+    where, turn = (floats(kept[f"Image{name}Patient"]) for name in ("Position", "Orientation"))
     row: dict[str, str | float] = {name: kept[word] for name, word in TEXTS.items()}
-    row |= {name: next(iter(_floats(kept[word])), math.nan) for name, word in NUMBERS.items()}
+    row |= {name: next(iter(floats(kept[word])), math.nan) for name, word in NUMBERS.items()}
     row |= {"syntax": head["TransferSyntaxUID"], "label": dicom.body_part(kept["BodyPartExamined"])}
     if len(turn) == 6:
         row["orientation"] = " ".join(f"{round(v, PLACES) + 0.0:g}" for v in turn)
@@ -168,12 +194,15 @@ def _row(head: dict[str, str] | UnreadableFile | None, key: bytes) -> dict[str, 
     return row
 
 
+CT_SLICES = Reading("1", COLUMNS, _ct_row)
+
+
 def _along_normal(a: list[float], b: list[float], where: list[float]) -> float:
     """Return `where` in the direction of a x b; plain Python, since NumPy takes ten times as long for three numbers."""
     return sum(w * (a[i - 2] * b[i - 1] - a[i - 1] * b[i - 2]) for i, w in enumerate(where))
 
 
-def _floats(text: str) -> list[float]:
+def floats(text: str) -> list[float]:
     """Return the numbers of a text with backslashes between; none where one is missing or not finite."""
     try:
         numbers = [float(part) for part in text.split("\\")]

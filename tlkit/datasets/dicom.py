@@ -2,7 +2,7 @@
 
 Compressed files go through pydicom's plugins, of those with a permissive licence the fastest on 512 x 512 slices: RLE
 by pylibjpeg-rle, JPEG-LS by pyjpegls (4 ms, GDCM 7), JPEG 2000 and lossless JPEG by GDCM (for the latter the only one
-that is not under the GPL). GDCM also reads the headers, several times as fast as Python code does.
+not under the GPL), which also reads the headers, several times as fast as Python code does.
 """
 
 from __future__ import annotations
@@ -66,8 +66,10 @@ def keyword(tag: str | None) -> str:
     return next((w for words in KEYWORDS for w in words if w in text), "")
 
 
-def headers(files: list[Path]) -> Iterator[dict[str, str] | UnreadableFile | None]:
-    """Yield for each file its header (keyword of `TAGS` to text, parts joined by a backslash; "" where missing).
+def headers(files: list[Path], tags: dict[str, tuple[int, int]] = TAGS) -> Iterator[dict | UnreadableFile | None]:
+    """Yield for each file its header (keyword of `tags` to text, parts joined by a backslash; "" where missing).
+
+    `tags` holds at least the character set, the series, and the class of the file; see `TAGS`.
 
     None stands for what is no DICOM file, an UnreadableFile for a damaged one. Files are known by content. Reasons
     carry no value of the header, which might be a name.
@@ -76,17 +78,17 @@ def headers(files: list[Path]) -> Iterator[dict[str, str] | UnreadableFile | Non
 
     gdcm.Trace.WarningOff()  # what GDCM cannot read, pydicom reads next
     gdcm.Trace.ErrorOff()
-    scanner, tags = gdcm.Scanner(), {name: gdcm.Tag(*tag) for name, tag in TAGS.items()}
-    for tag in tags.values():
+    scanner, wanted = gdcm.Scanner(), {name: gdcm.Tag(*tag) for name, tag in tags.items()}
+    for tag in wanted.values():
         scanner.AddTag(tag)
     names = [str(file) for file in files]
     scanner.Scan([name for name in names if _is_text(name)])
     for file, name in zip(files, names, strict=True):
-        if _is_text(name) and scanner.IsKey(name) and scanner.GetValue(name, tags["SeriesInstanceUID"]):
-            yield _text({k: scanner.GetValue(name, tag) or "" for k, tag in tags.items()})
+        if _is_text(name) and scanner.IsKey(name) and scanner.GetValue(name, wanted["SeriesInstanceUID"]):
+            yield _text({k: scanner.GetValue(name, tag) or "" for k, tag in wanted.items()})
         else:
             try:
-                yield _header(file)
+                yield _header(file, tags)
             except UnreadableFile as error:
                 yield error
 
@@ -121,9 +123,9 @@ def decode(file: Path, min_coverage: float = 0.25, size: int | None = None) -> n
     import pydicom
 
     try:
-        with _quiet():
+        with quiet():
             ds = pydicom.dcmread(file, force=True)
-            stored = _stored(ds)
+            stored = stored_values(ds)
             if stored.ndim != 2:
                 raise UnreadableFile(f"pixels of shape {stored.shape}; expected one grey slice")
             low, high = stored.min(), stored.max()
@@ -133,7 +135,7 @@ def decode(file: Path, min_coverage: float = 0.25, size: int | None = None) -> n
     except (UnreadableFile, MemoryError):
         raise
     except Exception as error:  # decoders fail in every way; none may stop the build
-        raise UnreadableFile(_said(error)) from error
+        raise UnreadableFile(said(error)) from error
     share = coverage(values, BODY - shift)
     if share < min_coverage:
         return f"the body covers {share:.0%} of the slice; at least {min_coverage:.0%} is wanted"
@@ -176,10 +178,9 @@ def _circle(shape: tuple[int, int]) -> np.ndarray:
     return y[:, None] ** 2 + x[None, :] ** 2 <= 1
 
 
-def _stored(ds) -> np.ndarray:
-    """Return the stored values of a data set."""
-    plain = _plain(ds)
-    if plain is not None:
+def stored_values(ds) -> np.ndarray:
+    """Return the stored values [H,W] of a data set; of several frames [F,H,W], with colours a last axis of 3."""
+    if (plain := _plain(ds)) is not None:
         return plain
     if ds.file_meta.get("TransferSyntaxUID") in JPEG_LS:
         ds.pixel_array_options(decoding_plugin="pyjpegls")
@@ -234,7 +235,7 @@ def _rounded(hu: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(hu), -32768, 32767).astype(np.int16)
 
 
-def _header(file: Path) -> dict[str, str] | None:
+def _header(file: Path, tags: dict[str, tuple[int, int]] = TAGS) -> dict[str, str] | None:
     """Return the header of a DICOM file as pydicom reads it, None where the content is something else."""
     import pydicom
 
@@ -246,11 +247,11 @@ def _header(file: Path) -> dict[str, str] | None:
             if not start or file.suffix.lower() in (".dcm", ".dicom", ".ima"):
                 raise UnreadableFile("empty file" if not start else "named as DICOM, but the content is not")
             return None
-        names = [name for name, (group, _) in TAGS.items() if group != 2]
-        with _quiet():
+        names = [name for name, (group, _) in tags.items() if group != 2]
+        with quiet():
             head = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=names, force=bare)
             found = {
-                name: _joined((head.file_meta if group == 2 else head).get(name)) for name, (group, _) in TAGS.items()
+                name: joined((head.file_meta if group == 2 else head).get(name)) for name, (group, _) in tags.items()
             }
     except UnreadableFile:
         raise
@@ -263,8 +264,9 @@ def _header(file: Path) -> dict[str, str] | None:
     return found
 
 
-def _joined(value: Any) -> str:
-    parts = value if isinstance(value, list | tuple) or hasattr(value, "append") else [value]
+def joined(value: Any) -> str:
+    """Return the value of an element as the text that `headers` gives."""
+    parts = value if hasattr(value, "append") or isinstance(value, tuple) else [value]
     return "\\".join("" if part is None else str(part).strip(" \0") for part in parts)
 
 
@@ -275,11 +277,11 @@ def _text(head: dict[str, str]) -> dict[str, str]:
     if not all(map(str.isascii, head.values())):
         encodings = convert_encodings([part.strip() for part in head["SpecificCharacterSet"].split("\\")])
         head = {k: decode_bytes(v.encode("utf-8", "surrogateescape"), encodings, set()) for k, v in head.items()}
-    return {k: _joined(v.split("\\")) if "\\" in v else v.strip(" \0") for k, v in head.items()}
+    return {k: joined(v.split("\\")) if "\\" in v else v.strip(" \0") for k, v in head.items()}
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep back pydicom's warnings: they quote values, which may be names, and executed notebooks save them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -287,14 +289,10 @@ def _quiet() -> Iterator[None]:
 
 
 def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return not any("\ud800" <= char <= "\udfff" for char in name)  # bytes of a name that are no UTF-8
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
     """Return the first line of an error of the decoders; of one of the system not the path in it."""
     text = error.strerror if isinstance(error, OSError) else str(error)
     return f"{type(error).__name__}: {text}".splitlines()[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,12 @@ def classes(root: Path, card: DataCard) -> tuple[str, ...]:
     mapping = root / MAPPING
     if mapping.is_file():
         return tuple(line.split()[0] for line in mapping.read_text().splitlines() if line.strip())
-    found = {c.name for _, folder in _parts(root, card) for c in visible(folder) if c.is_dir()}
+    found = {
+        c.name
+        for _, folder in _parts(root, card)
+        for c in visible(folder)
+        if c.is_dir() and not _beside(f"{c.relative_to(root).as_posix()}/", card)
+    }
     if card.classes and found != set(card.classes):
         raise ConfigError(
             f"{card.name}: expected the class folders {', '.join(card.classes)}; missing: "
@@ -45,7 +51,8 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     Split folders may be called train, training, val, valid, validation, test, testing in any case;
     `options["splits"]` renames them, `options["halve"]` names the split that is cut into val and test,
-    half of each class each. Patients are unknown here: every image is one (`patient` = `id`).
+    half of each class each, and `options["beside"]` the patterns of paths that come with the data and are not read.
+    Patients are unknown here: every image is one (`patient` = `id`).
     """
     index = {name: label for label, name in enumerate(classes(root, card))}
     solution = _solution(root)
@@ -54,6 +61,8 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
     for split, folder in parts:
         for file in visible_files(folder):
             path, inside = file.relative_to(root).as_posix(), file.relative_to(folder)
+            if _beside(path, card):
+                continue
             name = inside.parts[0] if len(inside.parts) > 1 else solution.get(file.stem)
             if file.suffix.lower() not in EXTENSIONS:
                 rejects.append((path, f"'{file.suffix}' is no image extension", "rule"))
@@ -64,7 +73,9 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
     if parts[0][0]:  # a tree with split folders: say what lies beside them
         known = {folder.name for _, folder in parts} | {KAGGLE.parts[0]}
         rejects += [
-            (p.name + "/", "folder is no split", "rule") for p in visible(root) if p.is_dir() and p.name not in known
+            (p.name + "/", "folder is no split", "rule")
+            for p in visible(root)
+            if p.is_dir() and p.name not in known and not _beside(f"{p.name}/", card)
         ]
     samples = pd.DataFrame(rows, columns=["id", "path", "frame", "patient", "split", "label", "class"])
     samples = samples.sort_values("id", ignore_index=True).astype({"class": "category"})
@@ -110,6 +121,11 @@ def halve(samples: pd.DataFrame, split: str) -> pd.Series:
     size = part.groupby("label")["id"].transform("size")
     out[part.index] = np.where(rank < (size + (part["label"] % 2 == 0)) // 2, "val", "test")
     return out
+
+
+def _beside(path: str, card: DataCard) -> bool:
+    """Tell whether `options["beside"]` names a path; folders end with a slash, "*" stands for slashes as well."""
+    return any(fnmatchcase(path, pattern) for pattern in card.options.get("beside", ()))
 
 
 def _parts(root: Path, card: DataCard) -> list[tuple[str, Path]]:

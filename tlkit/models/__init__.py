@@ -8,11 +8,15 @@ from tlkit.models.backbones import (
     initial_weights,
     pyramid,
     pyramid_levels,
+    stages,
 )
-from tlkit.models.heads import FREEZING, TransferModel, classifier, freeze
-from tlkit.models.unet import UPSAMPLING, UNet, default_widths
+from tlkit.models.heads import FREEZING, TransferModel, classifier, freeze, regressor
+from tlkit.models.unet import DECODERS, UPSAMPLING, UNet, default_widths, reconstructor, segmenter
+from tlkit.models.weight_cards import MissingWeightsError, WeightsCard, load_card
+from tlkit.models.weight_list import WEIGHTS
 from tlkit.models.weights import (
     LoadReport,
+    WeightsFileError,
     WeightsMismatchError,
     load_encoder,
     read_tensors,
@@ -22,12 +26,17 @@ from tlkit.models.weights import (
 
 __all__ = [
     "BACKBONES",
+    "DECODERS",
     "FREEZING",
     "UPSAMPLING",
+    "WEIGHTS",
     "LoadReport",
+    "MissingWeightsError",
     "NoPyramidError",
     "TransferModel",
     "UNet",
+    "WeightsCard",
+    "WeightsFileError",
     "WeightsMismatchError",
     "backbone",
     "batch_norms",
@@ -35,10 +44,15 @@ __all__ = [
     "default_widths",
     "freeze",
     "initial_weights",
+    "load_card",
     "load_encoder",
     "pyramid",
     "pyramid_levels",
     "read_tensors",
+    "reconstructor",
+    "regressor",
     "save_weights",
+    "segmenter",
+    "stages",
     "weights_hash",
 ]

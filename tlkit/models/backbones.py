@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from tlkit.config import TlkitError, UnknownNameError, nearest
+from tlkit.config import ConfigError, TlkitError, UnknownNameError, nearest
 
 
 class NoPyramidError(TlkitError, ValueError):
@@ -43,21 +44,40 @@ def _resnet10(**options: Any) -> nn.Module:
     return _ones(model)
 
 
+@contextmanager
+def eval_mode(module: nn.Module) -> Iterator[None]:
+    """Put `module` into evaluation mode inside; afterwards each of its parts is in the mode that it was in."""
+    modes = {m: m.training for m in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+
+
 def batch_norms(module: nn.Module) -> list[nn.Module]:
     """Return every BatchNorm layer of `module`."""
     return [m for m in module.modules() if isinstance(m, _BatchNorm)]
 
 
-BACKBONES = {"resnet10": _resnet10}
+def _unet(**options: Any) -> nn.Module:
+    from tlkit.models.vanilla_unet import VanillaUNet
+
+    return VanillaUNet(**options)
+
+
+BACKBONES = {"resnet10": _resnet10, "unet": _unet}
 
 
 def backbone(name: str, seed: int | None = None, **options: Any) -> nn.Module:
     """Return an untrained encoder: float [B,3,H,W] -> pooled features [B, encoder.num_features].
 
-    `name`: "resnet10" (ours: 1.2 million parameters, 256 features), any name of `timm.list_models()` (timm's
-    resnet50 is torchvision's, key by key), or "torchvision/<name>". `options` go to the library's
-    constructor, e.g. img_size for a ViT. `seed` decides the weights without touching the global generators.
-    Nothing is ever downloaded: pretrained weights come by `tlkit.models.load_encoder`.
+    `name`: "resnet10" (ours: 1.2 million parameters, 256 features), "unet" (see vanilla_unet), any name of
+    `timm.list_models()` (timm's resnet50 is torchvision's, key by key), or "torchvision/<name>". `options` go
+    to the library's constructor, e.g. img_size for a ViT. `seed` decides the weights without touching the
+    global generators. No encoder subtracts a mean or divides by a deviation: that is the recipe's part.
+    Nothing is ever downloaded: pretrained weights come by `load_encoder` and `load_card` of tlkit.models.
     Raises UnknownNameError, with the nearest name.
     """
     with initial_weights(seed):
@@ -88,29 +108,53 @@ def _timm(name: str, **options: Any) -> nn.Module:
 def _ones(model: nn.Module) -> nn.Module:
     """Start every BatchNorm at 1 as torchvision does: timm's zeros would never move under published LARS."""
     for norm in batch_norms(model):
-        if norm.weight is not None and not norm.weight.any():
+        if norm.weight is not None and not norm.weight.is_meta and not norm.weight.any():
             nn.init.ones_(norm.weight)
     return model
 
 
+# Without auxiliary heads, and Inception without its hidden re-scaling of the input (radiologynet 1.8, 2.4): what the
+# published weights need of the input is on their card.
+_PLAIN = {"aux_logits": False, "init_weights": True}
+TORCHVISION = {"inception_v3": _PLAIN | {"transform_input": False}, "googlenet": _PLAIN | {"transform_input": False}}
+SMALLEST = {"inception_v3": 75, "densenet121": 29, "vgg16": 32}  # pixels; a map of fewer would vanish on the way
+
+
 def _torchvision(name: str, **options: Any) -> nn.Module:
+    """Return a torchvision model without its last linear layer; what lies before that (dropout, MobileNet's
+    hidden layer) stays. VGG's and AlexNet's three dense layers go: their features are the mean over the map.
+    """
     from torchvision import models
 
     names = models.list_models(module=models)
     if name not in names:
         raise _unknown(f"torchvision/{name}", [f"torchvision/{n}" for n in names])
-    model = models.get_model(name, weights=None, **options)
-    part = next((p for p in ("fc", "classifier", "heads", "head") if hasattr(model, p)), None)
-    linear = next((m for m in getattr(model, part or "", model).modules() if isinstance(m, nn.Linear)), None)
-    if part is None or linear is None:
-        raise ValueError(f"torchvision/{name} ends in no linear classifier that could be taken off.")
-    pool, cells = getattr(model, "avgpool", None), 1
-    if isinstance(pool, nn.AdaptiveAvgPool2d) and isinstance(pool.output_size, tuple):
-        cells = pool.output_size[0] * pool.output_size[1]  # VGG and AlexNet flatten 7 x 7 or 6 x 6 cells
+    model = models.get_model(name, weights=None, **TORCHVISION.get(name, {}) | options)
+    part = next((p for p in ("fc", "classifier", "heads", "head") if hasattr(model, p)), "none")
+    linear = [n for n, m in model.named_modules() if isinstance(m, nn.Linear) and n.split(".")[0] == part]
+    if not linear:
+        raise ConfigError(f"torchvision/{name} ends in no linear classifier that could be taken off.")
+    pool = getattr(model, "avgpool", None)
+    size = getattr(pool, "output_size", 1)
+    if isinstance(pool, nn.AdaptiveAvgPool2d) and size not in (1, (1, 1)):  # 7 x 7 or 6 x 6 cells
         model.avgpool = nn.AdaptiveAvgPool2d(1)
-    model.num_features = linear.in_features // cells
-    setattr(model, part, nn.Flatten(1))
+        model.num_features = model.get_submodule(linear[0]).in_features // (size[0] * size[1])
+        setattr(model, part, nn.Flatten(1))
+    else:
+        model.num_features = model.get_submodule(linear[-1]).in_features
+        model.set_submodule(linear[-1], nn.Identity())
+    model.smallest = SMALLEST.get(name, 1)
+    model.register_forward_pre_hook(partial(_at_least, name))
     return model
+
+
+def _at_least(name: str, model: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    size = min(inputs[0].shape[-2:])
+    if size < model.smallest:
+        raise ConfigError(
+            f"{name} needs images of at least {model.smallest} pixels, found {size}. Raise `size` in the study file, "
+            "or take another backbone."
+        )
 
 
 def pyramid(encoder: nn.Module, x: Tensor) -> list[Tensor]:
@@ -119,20 +163,28 @@ def pyramid(encoder: nn.Module, x: Tensor) -> list[Tensor]:
     For a ResNet: after the first ReLU (1/2), then layer1 (1/4) to layer4 (1/32). The last map is what
     Grad-CAM needs. Raises NoPyramidError for an encoder whose forward pass is not a row of stages.
     """
-    if hasattr(encoder, "forward_intermediates"):
-        maps = encoder.forward_intermediates(x, intermediates_only=True)
-    else:
-        maps = list(_walk(encoder, x))
+    maps = stages(encoder, x)
     return [a for a, b in pairwise(maps) if a.shape[-1] != b.shape[-1]] + maps[-1:]
+
+
+def stages(encoder: nn.Module, x: Tensor) -> list[Tensor]:
+    """Return what every stage of the encoder puts out, also several of one resolution, from the first to the last."""
+    if hasattr(encoder, "forward_intermediates"):
+        return encoder.forward_intermediates(x, intermediates_only=True)
+    return list(_walk(encoder, x))
 
 
 def _walk(encoder: nn.Module, x: Tensor) -> Iterator[Tensor]:
     """Yield what each step of a torchvision model puts out."""
     if hasattr(encoder, "features"):
         steps = list(encoder.features)
+        if isinstance(steps[-1], nn.BatchNorm2d):
+            steps.append(nn.ReLU())  # DenseNet's last one lies outside its features
     elif hasattr(encoder, "layer4"):
         names = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
         steps = [getattr(encoder, n) for n in names]
+    elif hasattr(encoder, "Mixed_7c"):  # Inception-v3
+        steps = [m for n, m in encoder.named_children() if n not in ("avgpool", "dropout", "fc")]
     else:
         raise NoPyramidError(f"{type(encoder).__name__} is not a row of stages; take a ResNet.")
     for step in steps:
@@ -143,20 +195,17 @@ def _walk(encoder: nn.Module, x: Tensor) -> Iterator[Tensor]:
 def pyramid_levels(encoder: nn.Module, size: int = 64) -> list[tuple[int, int]]:
     """Return (channels, reduction) of each map of `pyramid`, e.g. [(64, 2), ..., (2048, 32)] for a ResNet-50.
 
-    Found by one pass of a blank image of `size` pixels in evaluation mode, so no BatchNorm statistic moves.
+    Found by one pass of a blank image of `size` pixels (or the fewest it takes) in evaluation mode, so no BatchNorm
+    statistic moves.
     Raises NoPyramidError where the maps do not halve step by step (plain ViTs).
     """
-    modes = {m: m.training for m in encoder.modules()}
     first = next(encoder.parameters())
-    encoder.eval()
+    size = max(size, getattr(encoder, "smallest", 1))
     try:
-        with torch.no_grad():
+        with torch.no_grad(), eval_mode(encoder):
             maps = pyramid(encoder, torch.zeros(1, 3, size, size, device=first.device, dtype=first.dtype))
-    except (AssertionError, RuntimeError) as error:  # ViTs of another fixed size, Inception
+    except (AssertionError, RuntimeError) as error:  # ViTs of another fixed size
         raise NoPyramidError(f"{type(encoder).__name__} can't map an image of {size} pixels: {error}") from error
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
     levels = [(m.shape[1], size // m.shape[-1]) for m in maps]
     halving = all(b[1] == 2 * a[1] for a, b in pairwise(levels))
     if len(levels) < 2 or not halving or levels[0][1] not in (1, 2, 4):

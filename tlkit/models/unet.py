@@ -1,4 +1,4 @@
-"""A U-Net on any convolutional encoder.
+"""A U-Net on any convolutional encoder, and the choice between it and the published ones.
 
 Own, and not segmentation_models_pytorch: the published decoder is exact to the parameter (jonske2025 3.2),
 and the encoder must stay the very module, with the very keys, that was pretrained.
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tlkit.config import lookup
+from tlkit.config import ConfigError, lookup
 from tlkit.models.backbones import initial_weights, pyramid, pyramid_levels
 from tlkit.models.heads import TransferModel
 
@@ -46,11 +46,11 @@ class DecoderBlock(nn.Module):
     def forward(self, x: Tensor, skip: Tensor | None) -> Tensor:
         x = self.up(x)
         if skip is not None:
-            x = torch.cat([_fit(x, skip), skip], dim=1)
+            x = torch.cat([fit(x, skip), skip], dim=1)
         return self.conv(x)
 
 
-def _fit(x: Tensor, like: Tensor) -> Tensor:
+def fit(x: Tensor, like: Tensor) -> Tensor:
     """Crop or edge-pad `x` at the right and bottom to the size of `like`: odd sizes do not double exactly."""
     h, w = like.shape[-2:]
     x = x[..., :h, :w]
@@ -93,9 +93,50 @@ class UNet(TransferModel):
         *skips, y = pyramid(self.encoder, x)
         for block in self.decoder:
             y = block(y, skips.pop() if skips else None)
-        return _fit(self.head(y), x)
+        return fit(self.head(y), x)
 
 
 def default_widths(last: int, blocks: int) -> tuple[int, ...]:
     """Return decoder widths for an encoder whose coarsest map has `last` channels."""
     return tuple(max(16, min(256, last // 4) >> k) for k in range(blocks))
+
+
+def _unet(encoder: nn.Module, classes: int, seed: int | None) -> TransferModel:
+    return UNet(encoder, classes, seed=seed)
+
+
+def _published(encoder: nn.Module, classes: int, seed: int | None) -> TransferModel:
+    from tlkit.models.unet_published import PublishedUNet
+
+    return PublishedUNet(encoder, classes, seed=seed)
+
+
+DECODERS = {"unet": _unet, "published": _published}
+
+
+def segmenter(encoder: nn.Module, classes: int, decoder: str = "unet", seed: int | None = None) -> TransferModel:
+    """Return the segmentation network on `encoder`, the same module: float [B,3,H,W] -> logits [B,classes,H,W].
+
+    decoder="unet": `UNet`; "published": that of the RadiologyNET study, see unet_published. The backbone "unet"
+    brings its own decoder, pretrained or not, and gets a new head only. `seed` decides what is new.
+    Raises UnknownNameError, ConfigError for a second decoder on "unet", NoPyramidError.
+    """
+    from tlkit.models.vanilla_unet import VanillaSegmenter, VanillaUNet
+
+    build = lookup(decoder, DECODERS, "decoder")
+    if not isinstance(encoder, VanillaUNet):
+        return build(encoder, classes, seed)
+    if decoder != "unet":
+        raise ConfigError(f"decoder='{decoder}' with backbone 'unet', which has its own; say decoder='unet'.")
+    return VanillaSegmenter(encoder, classes, seed)
+
+
+def reconstructor(encoder: nn.Module, channels: int = 3, seed: int | None = None) -> TransferModel:
+    """Return a network that learns to give its input back: float [B,3,H,W] in [0,1] -> [B,channels,H,W] in (0,1).
+
+    The segmentation network with a sigmoid behind its head; on the backbone "unet" with three channels it is the
+    published one of 117,715 parameters. What another task takes over is `.encoder`. Source: radiologynet 1.12.
+    """
+    model = segmenter(encoder, channels, seed=seed)
+    model.head = nn.Sequential(model.head, nn.Sigmoid())
+    return model

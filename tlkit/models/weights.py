@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -14,20 +12,39 @@ import torch
 from torch import Tensor, nn
 
 from tlkit.config import TlkitError
+from tlkit.models.key_rules import Rule, renamer
+from tlkit.models.weight_files import WeightsFileError, read_tensors, weights_hash
 
-WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "encoder")  # what others save around it
+__all__ = [
+    "LoadReport", "WeightsFileError", "WeightsMismatchError", "load_encoder", "read_tensors", "save_weights",
+    "weights_hash",
+]  # fmt: skip
+
 PREFIXES = ("module.", "_orig_mod.", "model.", "encoder.", "backbone.")
+CANDIDATES = (  # what a file that does not fit is tried on, without memory for any weight
+    "resnet10", "unet", "torchvision/resnet18", "torchvision/resnet34", "torchvision/resnet50", "torchvision/vgg16",
+    "torchvision/efficientnet_b3", "torchvision/efficientnet_b4", "torchvision/inception_v3",
+    "torchvision/densenet121", "torchvision/mobilenet_v3_small", "torchvision/mobilenet_v3_large",
+    "tf_efficientnet_lite0",
+)  # fmt: skip
+MOST_EXCESS = 0.1  # of the tensors that fit; MobileNet's last layer is an excess of two
 
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What of a weights file fitted an encoder: names of tensors; shapes are (name, in file, in encoder)."""
+    """What of a weights file fitted an encoder: names of tensors; shapes are (name, in file, in encoder).
+
+    `excess` are those of `unexpected` that belong to a part which the encoder has, but smaller: the third block of a
+    stage of two. `repeated` are equal tensors that the file holds once more under another name.
+    """
 
     path: str
     matched: tuple[str, ...]
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
     wrong_shape: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
+    repeated: tuple[str, ...] = ()
+    excess: tuple[str, ...] = ()
 
     @property
     def share(self) -> float:
@@ -35,6 +52,10 @@ class LoadReport:
         counted = [n for n in self.matched if not _counter(n)]
         failed = [n for n in self.missing if not _counter(n)]
         return len(counted) / max(1, len(counted) + len(failed) + len(self.wrong_shape))
+
+    def fits(self, minimum: float) -> bool:
+        """Tell whether the file is of this architecture: enough is filled, and it has not many blocks more."""
+        return self.share >= minimum and len(self.excess) <= MOST_EXCESS * len(self.matched)
 
     @property
     def title(self) -> str:
@@ -48,6 +69,7 @@ class LoadReport:
             "missing in the file": self.missing,
             "of another shape": shapes,
             "not in the encoder": self.unexpected,
+            "there twice": self.repeated,
         }
         return [(k, len(v), ", ".join(v[:3]) + (" ..." if len(v) > 3 else "")) for k, v in named.items()]
 
@@ -65,35 +87,55 @@ class LoadReport:
 
 
 class WeightsMismatchError(TlkitError, ValueError):
-    """Too little of the file fits the encoder; `.report` says what did."""
+    """Too little of the file fits the encoder; `.report` says what did, `.better` names the encoder that it fits."""
 
-    def __init__(self, report: LoadReport, minimum: float):
+    def __init__(self, report: LoadReport, minimum: float, better: str | None = None):
+        advice = f" It fits '{better}': take that backbone, or the file of this one." if better else ""
+        many = f" and at most {MOST_EXCESS:.0%} more ({len(report.excess)} found)" if report.excess else ""
         super().__init__(
-            f"expected at least {minimum:.0%} of the encoder's tensors in the file; is it from the same "
-            f"architecture?\n{report}"
+            f"expected at least {minimum:.0%} of the encoder's tensors in the file{many}; is it from the same "
+            f"architecture?{advice}\n{report}"
         )
-        self.report = report
+        self.report, self.better = report, better
 
 
 def _counter(name: str) -> bool:
     return name.endswith("num_batches_tracked")  # files from before torch 0.4.1 lack it
 
 
-def load_encoder(encoder: nn.Module, path: str | Path, minimum: float = 0.9) -> LoadReport:
-    """Fill `encoder` from a weights file and report what fitted.
+def load_encoder(encoder: nn.Module, path: str | Path, minimum: float = 0.9, rules: Sequence[Rule] = ()) -> LoadReport:
+    """Fill `encoder` from a weights file (see `read_tensors`) and report what fitted.
 
-    Reads safetensors, or torch files without executing their pickle. Wrapping dicts and prefixes
-    ("module.", "encoder.", "backbone." ...) are taken off; heads and decoders are listed as unexpected.
-    Raises WeightsMismatchError, with the encoder untouched, where less than the share `minimum` fits.
+    Names are put through `rules` (see key_rules); then prefixes such as "module.", "model." or "encoder." come off
+    where needed. Heads and decoders are listed as unexpected.
+    Raises WeightsMismatchError, with the encoder untouched, where less than the share `minimum` fits, or where the
+    file is of a deeper network of the same family. Raises WeightsFileError, FileNotFoundError.
     """
-    target = encoder.state_dict()
+    tensors = read_tensors(path)
+    report, fitting = _compare(tensors, encoder, rules, str(path))
+    if not report.fits(minimum):
+        raise WeightsMismatchError(report, minimum, fitting_backbone(tensors, rules, minimum))
+    encoder.load_state_dict(fitting, strict=False)
+    return report
+
+
+def _compare(
+    tensors: Mapping[str, Tensor], encoder: nn.Module, rules: Sequence[Rule], path: str
+) -> tuple[LoadReport, dict[str, Tensor]]:
+    """Return the report, and the tensors that fit by their names in the encoder."""
+    target, rename = encoder.state_dict(), renamer(rules, encoder)
+    parts = {name.partition(".")[0] for name in target}
     fitting: dict[str, Tensor] = {}
-    unexpected: list[str] = []
+    unexpected, repeated, excess = [], [], []
     wrong: dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]] = {}
-    for key, tensor in read_tensors(path).items():
-        name = _strip(key, target)
-        if name not in target or name in fitting:
+    for key, tensor in tensors.items():
+        name = _strip(rename(key), target)
+        if name in fitting and torch.equal(tensor, fitting[name]):
+            repeated.append(key)
+        elif name not in target or name in fitting:
             unexpected.append(key)
+            if name.partition(".")[0] in parts:
+                excess.append(key)
         elif tensor.shape != target[name].shape:
             wrong[name] = (name, tuple(tensor.shape), tuple(target[name].shape))
         else:
@@ -101,11 +143,20 @@ def load_encoder(encoder: nn.Module, path: str | Path, minimum: float = 0.9) -> 
     shapes = tuple(v for k, v in wrong.items() if k not in fitting)
     missing = tuple(n for n in target if n not in fitting and n not in wrong)
     matched = tuple(n for n in target if n in fitting)
-    report = LoadReport(str(path), matched, missing, tuple(unexpected), shapes)
-    if report.share < minimum:
-        raise WeightsMismatchError(report, minimum)
-    encoder.load_state_dict(fitting, strict=False)
-    return report
+    return LoadReport(path, matched, missing, tuple(unexpected), shapes, tuple(repeated), tuple(excess)), fitting
+
+
+def fitting_backbone(tensors: Mapping[str, Tensor], rules: Sequence[Rule] = (), minimum: float = 0.9) -> str | None:
+    """Return which of CANDIDATES the tensors fit best, or None where they fit none."""
+    from tlkit.models.backbones import backbone
+
+    shares = {}
+    for name in CANDIDATES:
+        with torch.device("meta"):
+            report, _ = _compare(tensors, backbone(name), rules, "")
+        if report.fits(minimum):
+            shares[name] = report.share
+    return max(shares, key=shares.get, default=None)
 
 
 def _strip(key: str, target: Mapping[str, Tensor]) -> str:
@@ -115,34 +166,6 @@ def _strip(key: str, target: Mapping[str, Tensor]) -> str:
             break
         key = key.removeprefix(prefix)
     return key
-
-
-def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """Return the named tensors of a safetensors or torch file, on the CPU; none of its code is executed."""
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no weights file at {path}")
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"{path.name} holds more than tensors, and nothing else is read from others. Where you trust it, "
-            f"save its state_dict() with tlkit.models.save_weights. ({str(error).splitlines()[0]})"
-        ) from error
-    while isinstance(found, Mapping) and (inner := _wrapped(found)) is not None:
-        found = inner
-    tensors = {k: v for k, v in found.items() if isinstance(v, Tensor)} if isinstance(found, Mapping) else {}
-    if not tensors:
-        raise ValueError(f"{path.name} has no named tensors; expected a state_dict, or one under {WRAPPERS}.")
-    return tensors
-
-
-def _wrapped(found: Mapping) -> Mapping | None:
-    return next((found[k] for k in WRAPPERS if isinstance(found.get(k), Mapping)), None)
 
 
 def save_weights(module: nn.Module, path: str | Path) -> Path:
@@ -160,9 +183,3 @@ def save_weights(module: nn.Module, path: str | Path) -> Path:
     finally:
         part.unlink(missing_ok=True)
     return path
-
-
-def weights_hash(path: str | Path) -> str:
-    """Return the SHA-256 of the file, 64 hex digits: what a run's config records about its start weights."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

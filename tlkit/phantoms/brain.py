@@ -29,28 +29,62 @@ CORTEX = 2.9  # mm
 
 @dataclass(frozen=True)
 class Brain:
-    """A sampled brain: `scene` for rendering, `mask` bool [Z, P, P], `labels` uint8 [Z, P, P] of 0, 1, 2, 4."""
+    """A sampled brain: `scene` for rendering, `mask` bool [Z, P, P], `labels` uint8 [Z, P, P] of 0, 1, 2, 4.
+
+    `room` float32 [Z, P, P] is the share (0-1) of each voxel that lies inside the skull.
+    """
 
     scene: anatomy.Scene
     mask: np.ndarray
     labels: np.ndarray
+    room: np.ndarray
 
 
-def sample(body: anatomy.Body, view: anatomy.View, rng: np.random.Generator) -> Brain:
-    """Return the brain of `body` on the slices of `view`, with one glioma. All randomness comes from `rng`."""
-    scene = anatomy.sample(replace(body, tubes=_tubes(body, rng)), view)
+Slab = tuple[slice, slice, slice]  # slices, rows and columns of a volume
+
+
+def sample(
+    body: anatomy.Body,
+    view: anatomy.View,
+    rng: np.random.Generator,
+    masses: tuple[Tube, ...] | None = None,
+    slab: Slab | None = None,
+) -> Brain:
+    """Return the brain of `body` on the slices of `view`, with one glioma. All randomness comes from `rng`.
+
+    Given `masses` (tubes of a Matter within the space "skull"; may be empty), these take the place of the glioma.
+    A `slab` is cut out before the costly part, so Z, P, P are its sides; the folds are others than in the whole.
+    """
+    scene = anatomy.sample(replace(body, tubes=_tubes(body, rng) + (masses or ())), view)
+    middle = view.pixels / 2
+    if slab:
+        scene, middle = crop(scene, slab), middle - (slab[2].start or 0)
     step = np.array([abs(view.z[1] - view.z[0]), *[view.fov / view.pixels] * 2], np.float32)
     parts = {m: _share(scene, m) for m in (Matter.CEREBRUM, Matter.CEREBELLUM, Matter.STEM, Matter.FISSURE)}
-    grey, white = _cortex(parts, step, body.age, rng)
-    mask = _stripped(np.maximum(grey, parts[Matter.STEM]) > 0.5, step) & (_share(scene, Matter.SKULL) > 0.5)
+    grey, white = _cortex(parts, step, body.age, rng, fitted=slab is not None)
+    room = _share(scene, Matter.SKULL)
+    mask = _stripped(np.maximum(grey, parts[Matter.STEM]) > 0.5, step) & (room > 0.5)
     deep = [layer for layer in scene.layers if layer.tissue < Matter.CEREBRUM]
-    oedema, *core = _tumour(grey, white, scene, deep, step, rng)
+    below, above = _tumour(grey, white, scene, deep, step, middle, rng) if masses is None else ([], [])
     everything = _layer(Matter.CSF, mask.astype(np.float32))
-    layers = (everything, _layer(Matter.GREY, grey), _layer(Matter.WHITE, white), oedema, *deep, *core)
+    layers = (everything, _layer(Matter.GREY, grey), _layer(Matter.WHITE, white), *below, *deep, *above)
     scene = replace(scene, layers=layers)
     table = np.zeros(len(Matter), np.uint8)
     table[list(LABELS)] = list(LABELS.values())
-    return Brain(scene, mask, table[scene.labels()] * mask)
+    return Brain(scene, mask, table[scene.labels()] * mask, room)
+
+
+def crop(scene: anatomy.Scene, slab: Slab) -> anatomy.Scene:
+    """Return a scene with what lies in the slab; its `view` stays that of the whole."""
+    sides = [range(*part.indices(n)) for part, n in zip(slab, scene.coarse.shape, strict=True)]
+    layers = []
+    for layer in scene.layers:
+        both = [range(max(b.start, s.start), min(b.stop, s.stop)) for b, s in zip(layer.box, sides, strict=True)]
+        if all(both):
+            here = tuple(slice(r.start - s.start, r.stop - s.start) for r, s in zip(both, sides, strict=True))
+            inner = tuple(slice(r.start - b.start, r.stop - b.start) for r, b in zip(both, layer.box, strict=True))
+            layers.append(replace(layer, box=here, alpha=layer.alpha[inner]))
+    return replace(scene, layers=tuple(layers), coarse=scene.coarse[slab], fine=scene.fine[slab])
 
 
 def view(body: anatomy.Body, slices: int, pixels: int, fov: float, rng: np.random.Generator) -> anatomy.View:
@@ -130,12 +164,16 @@ def _offsets(shape: tuple[int, ...], centre: np.ndarray, step: np.ndarray) -> li
     return list(np.meshgrid(*lines, indexing="ij", sparse=True))
 
 
-def _noise(points: list[np.ndarray], width: float, rng: np.random.Generator) -> np.ndarray:
-    """Return smooth noise (mean 0, variance 1, Gaussian of `width` mm) at points within 100 mm of the origin."""
+def _noise(points: list[np.ndarray], width: float, rng: np.random.Generator, fitted: bool = False) -> np.ndarray:
+    """Return smooth noise (mean 0, variance 1, Gaussian of `width` mm) at points within 100 mm of the origin.
+
+    `fitted` draws it only where the points are: much faster for a slab, but not the noise of the whole.
+    """
     cell = width / 2
-    lattice = ndimage.gaussian_filter(rng.standard_normal([int(200 / cell)] * 3, np.float32), 2.0)
+    reach = [min(100.0, float(np.abs(p).max()) + 2 * width) if fitted else 100.0 for p in points]
+    lattice = ndimage.gaussian_filter(rng.standard_normal([int(2 * r / cell) for r in reach], np.float32), 2.0)
     lattice /= lattice.std()
-    at = [(p + 100) / cell for p in np.broadcast_arrays(*points)]
+    at = [(p + r) / cell for p, r in zip(np.broadcast_arrays(*points), reach, strict=True)]
     return ndimage.map_coordinates(lattice, at, order=1, mode="mirror")
 
 
@@ -147,7 +185,9 @@ def _stripped(matter: np.ndarray, step: np.ndarray) -> np.ndarray:
     return np.stack([ndimage.binary_fill_holes(plane) for plane in closed])
 
 
-def _cortex(parts: dict, step: np.ndarray, age: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _cortex(
+    parts: dict, step: np.ndarray, age: int, rng: np.random.Generator, fitted: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the shares of grey matter (painted first) and white matter of each voxel.
 
     Sulci are the zeros of a noise that changes along the surface and hardly with depth: sheets that run inwards.
@@ -156,7 +196,7 @@ def _cortex(parts: dict, step: np.ndarray, age: int, rng: np.random.Generator) -
     depth = ndimage.distance_transform_edt(whole & (parts[Matter.FISSURE] < 0.3), sampling=step) - step[1] / 2
     z, y, x = _offsets(whole.shape, np.array(ndimage.center_of_mass(whole)), step)
     pull = 0.3 + 40 / np.sqrt(z**2 + y**2 + x**2 + 25)
-    sulci = np.abs(_noise([z * pull, y * pull, x * pull], SULCUS, rng)) * SULCUS
+    sulci = np.abs(_noise([z * pull, y * pull, x * pull], SULCUS, rng, fitted)) * SULCUS
     sulci -= 1.8 * np.exp(-np.maximum(depth, 0) / 3)  # wide at the surface
     apart = np.minimum(depth, sulci + 0.8 * np.maximum(depth - DEEPEST, 0))  # mm from the nearest surface
     open_ = 0.35 + 0.5 * max(age - 40, 0) / 50
@@ -164,18 +204,25 @@ def _cortex(parts: dict, step: np.ndarray, age: int, rng: np.random.Generator) -
     white = _soft(apart - open_ - CORTEX, step) * whole
     folia = parts[Matter.CEREBELLUM] > 0.5
     inner = ndimage.distance_transform_edt(folia, sampling=step)
-    bent = np.sqrt((z + 56) ** 2 + (y - 32) ** 2 + 0.3 * x**2) + 1.5 * _noise([z, y, x], 6.0, rng)
+    bent = np.sqrt((z + 56) ** 2 + (y - 32) ** 2 + 0.3 * x**2) + 1.5 * _noise([z, y, x], 6.0, rng, fitted)
     lines = 0.75 + 0.25 * np.cos(2 * np.pi * bent / 3.6)
     grey = np.maximum(grey, parts[Matter.CEREBELLUM] * np.where(step[1] < 2, lines, 0.8))
     return grey, np.maximum(white, _soft(inner - 11, step) * folia)
 
 
 def _tumour(
-    grey: np.ndarray, white: np.ndarray, scene: anatomy.Scene, deep: list, step: np.ndarray, rng: np.random.Generator
-) -> list[anatomy.Layer]:
-    """Return the layers of a glioma: oedema along the white matter, then the core.
+    grey: np.ndarray,
+    white: np.ndarray,
+    scene: anatomy.Scene,
+    deep: list,
+    step: np.ndarray,
+    middle: float,
+    rng: np.random.Generator,
+) -> tuple[list[anatomy.Layer], list[anatomy.Layer]]:
+    """Return the layers of a glioma: oedema along the white matter, then the core, which is painted last.
 
     Four in five enhance: a rim of uneven width round necrosis. The others have a solid core that takes up nothing.
+    `middle` is the column between the hemispheres.
     """
     free = white.copy()
     for layer in deep:
@@ -189,12 +236,11 @@ def _tumour(
     z, y, x = _offsets(white.shape, centre, step)
     bumps, patches = (_noise([z, y, x], width, rng) for width in (7.0, 5.0))
     apart = np.sqrt((z * rng.uniform(0.9, 1.2)) ** 2 + (y * rng.uniform(0.8, 1.2)) ** 2 + x**2) + 0.16 * radius * bumps
-    middle = white.shape[2] / 2
     side = np.sign(centre[2] - middle)
     across = _soft((np.arange(white.shape[2], dtype=np.float32) - middle) * side * step[2] + 4, step)  # not over there
     spread = (0.52 * grey + 0.48 * white) * _soft((reach + 5 * patches - apart) / 2, step) * across
     core = _soft(radius - apart, step)
     if rng.random() < 0.2:
-        return [_layer(Matter.OEDEMA, spread), _layer(Matter.SOLID, core)]
+        return [_layer(Matter.OEDEMA, spread)], [_layer(Matter.SOLID, core)]
     hollow = _soft(radius - rim * np.clip(1 + 0.6 * patches, 0.15, 2) - apart, step)
-    return [_layer(Matter.OEDEMA, spread), _layer(Matter.ENHANCING, core), _layer(Matter.NECROSIS, hollow)]
+    return [_layer(Matter.OEDEMA, spread)], [_layer(Matter.ENHANCING, core), _layer(Matter.NECROSIS, hollow)]

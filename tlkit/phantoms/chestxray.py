@@ -19,6 +19,7 @@ HEADER = (
     "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],"
 )
 HEALTHY, TEST, STAYS = 0.4, 0.22, 0.85  # shares of patients; probability that a finding is there in a follow-up
+Painter = Callable[[Builder, dict[int, Tube]], None]
 # Mean numbers a body of the standard size: one lung is 60 mm wide around x = +-72, from 1240 (diaphragm) to 1470 mm.
 
 
@@ -119,7 +120,7 @@ def _edema(b: Builder, lungs: dict[int, Tube]) -> None:
 
 
 # How each finding looks, and how often it is the first one of a patient (in the order of the real data, but flatter).
-FINDINGS: dict[str, tuple[float, Callable[[Builder, dict[int, Tube]], None]]] = {
+FINDINGS: dict[str, tuple[float, Painter]] = {
     "Infiltration": (1.6, _infiltration),
     "Effusion": (1.3, _effusion),
     "Atelectasis": (1.2, _atelectasis),
@@ -158,13 +159,17 @@ def draw_findings(rng: np.random.Generator) -> tuple[str, ...]:
     return tuple(f for f in FINDINGS if f in found)
 
 
-def plant(body: Body, findings: tuple[str, ...], seed: list[int]) -> Body:
-    """Return the body with these findings and no others; with one `seed` a finding looks the same every time."""
+def plant(body: Body, findings: tuple[str, ...], seed: list[int], known: dict[str, Painter] | None = None) -> Body:
+    """Return the body with these findings and no others; with one `seed` a finding looks the same every time.
+
+    `known` says how to paint them; by default they are those of ChestX-ray14.
+    """
+    known = known or {name: paint for name, (_, paint) in FINDINGS.items()}
     lungs = {side: t for side in (-1, 1) for t in body.tubes if t.space == f"lung{side}"}
     own = [t for t in body.tubes if not (t.tissue == Tissue.FLUID and t.within.startswith("lung"))]
     airy = 1 + max(k for k, t in enumerate(own) if t.within.startswith("lung"))  # heart and liver are painted later
     inside, outside = [], []
-    for k, (name, (_, paint)) in enumerate(FINDINGS.items()):
+    for k, (name, paint) in enumerate(known.items()):
         if name in findings:
             b = Builder(np.random.default_rng([*seed, k]))
             paint(b, lungs)

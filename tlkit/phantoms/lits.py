@@ -30,6 +30,17 @@ def _affine(view: anatomy.View, flips: tuple[bool, bool, bool]) -> np.ndarray:
     return affine
 
 
+def scan(
+    seed: int, k: int, pixels: int, slices: tuple[int, int]
+) -> tuple[anatomy.View, np.ndarray, np.ndarray, np.random.Generator]:
+    """Return the `k`-th volume: its view, int16 HU [Z, P, P], its liver mask, and the stream that it was drawn from."""
+    body = anatomy.random_body(stream(seed, "lits body", k), lesion_share=0.8)
+    rng = stream(seed, "lits volume", k)
+    view = anatomy.random_view(body, "liver", int(rng.integers(slices[0], slices[1] + 1)), pixels, rng)
+    scene = anatomy.sample(body, view)
+    return view, ct.image(scene, ct.random_protocol(rng, "liver"), rng), liver_mask(scene), rng
+
+
 def write(root: Path, seed: int, volumes: int = 24, pixels: int = 96, slices: tuple[int, int] = (30, 40)) -> None:
     """Write phantom liver CTs `volume-N.nii` (int16 HU), `segmentation-N.nii` (1 liver, 2 lesion), N from 0.
 
@@ -38,14 +49,10 @@ def write(root: Path, seed: int, volumes: int = 24, pixels: int = 96, slices: tu
     import nibabel as nib
 
     for k in track(range(volumes), volumes, "phantom lits", "volume"):
-        body = anatomy.random_body(stream(seed, "lits body", k), lesion_share=0.8)
-        rng = stream(seed, "lits volume", k)
-        view = anatomy.random_view(body, "liver", int(rng.integers(slices[0], slices[1] + 1)), pixels, rng)
-        scene = anatomy.sample(body, view)
-        hu = ct.image(scene, ct.random_protocol(rng, "liver"), rng)
+        view, hu, mask, rng = scan(seed, k, pixels, slices)
         flips = tuple(bool(f) for f in rng.random(3) < (0.1, 0.1, 0.2))
         affine = _affine(view, flips)
-        for name, array in (("volume", hu), ("segmentation", liver_mask(scene))):
+        for name, array in (("volume", hu), ("segmentation", mask)):
             array = np.flip(array.transpose(2, 1, 0), [axis for axis in range(3) if flips[axis]])
             picture = nib.Nifti1Image(array, affine)
             picture.header.set_xyzt_units("mm")

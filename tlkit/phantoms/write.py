@@ -14,7 +14,20 @@ from pathlib import Path
 from types import ModuleType
 
 from tlkit.config import TlkitError, lookup, short_hash
-from tlkit.phantoms import brats, chestxray, imagenet, lits, logs, radnet
+from tlkit.phantoms import (
+    boneage,
+    brats,
+    chestxray,
+    covid,
+    grazped,
+    hospital,
+    imagenet,
+    lits,
+    lits_png,
+    logs,
+    luna16,
+    radnet,
+)
 from tlkit.phantoms.streams import PHANTOM_VERSION
 
 log = logging.getLogger(__name__)
@@ -22,9 +35,15 @@ log = logging.getLogger(__name__)
 # Each module has write(root, seed, **parameters) and expected_bytes(parameters), an upper estimate of what it writes.
 PHANTOMS: dict[str, ModuleType] = {
     "radnet": radnet,
+    "hospital": hospital,
     "lits": lits,
+    "lits_png": lits_png,
+    "luna16": luna16,
     "brats": brats,
     "chestxray": chestxray,
+    "covid": covid,
+    "rsna-bone-age": boneage,
+    "grazpedwri": grazped,
     "imagenet": imagenet,
     "logs": logs,
 }

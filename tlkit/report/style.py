@@ -23,10 +23,11 @@ PRETRAINING_COLOURS = {
     "radnet12m": "#0072b2",
     "mixed_sequential": "#117733",
     "mixed_together": "#882255",
+    "radiologynet": "#009e73",
 }
 ESTIMATED = ("radnet_lb", "radnet_ub")  # no runs of their own: analysis.adjusted
 BETTER, WORSE, SAME = "#0072b2", "#d55e00", "#009e73"
-OTHER_COLOURS = ("#009e73", "#cc79a7", "#d55e00", "#f0e442", "#7a5195", "#a6761d")
+OTHER_COLOURS = ("#cc79a7", "#d55e00", "#f0e442", "#7a5195", "#a6761d", "#44aa99")
 
 NAMES = {
     "scratch": "Scratch",
@@ -37,6 +38,7 @@ NAMES = {
     "radnet12m": "RadNet-12M",
     "mixed_sequential": "Mixed, sequential",
     "mixed_together": "Mixed, together",
+    "radiologynet": "RadiologyNET",
     "finetune": "fine-tuning",
     "lineval": "linear evaluation",
     "lits": "LiTS",
@@ -49,7 +51,7 @@ NAMES = {
     "mae": "mean absolute error",
 }
 FIRST_EXPERIMENTS = ("finetune", "lineval", "E1", "E4", "E2")  # in the order of the paper
-LOWER_IS_BETTER = ("loss", "mae", "rmse")
+LOWER_IS_BETTER = ("loss", "log_loss", "mae", "rmse", "mse")
 
 STYLE = {
     "font.family": "sans-serif",

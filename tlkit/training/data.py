@@ -151,7 +151,7 @@ def _outputs(card: cards.DataCard, chosen: list[str] | None) -> tuple[str, ...]:
 def task_options(card: cards.DataCard, recipe: Recipe) -> dict[str, Any]:
     """Return what a task is told besides its classes: by the card (regions, target, inputs) and by the recipe."""
     told = {k: card.options[k] for k in ("regions", "target", "inputs") if k in card.options}
-    return told | ({"dice": True} if recipe.loss == "dice" else {})
+    return told | ({"loss": recipe.loss, "decoder": recipe.decoder} if card.task == "segmentation" else {})
 
 
 def training_images(config: dict[str, Any]) -> list[Samples]:

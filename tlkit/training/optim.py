@@ -80,6 +80,11 @@ def _adamw(params: list[nn.Parameter], lr: float, weight_decay: float, momentum:
     return torch.optim.AdamW(groups, lr=lr, betas=(momentum, 0.999), fused=_fusible(params))
 
 
+def _adam(params: list[nn.Parameter], lr: float, weight_decay: float, momentum: float, exclude: bool):
+    groups = _groups(params, weight_decay, exclude)  # the decay is added to the gradient: L2, not AdamW's
+    return torch.optim.Adam(groups, lr=lr, betas=(momentum, 0.999), fused=_fusible(params))
+
+
 def _sgd(params: list[nn.Parameter], lr: float, weight_decay: float, momentum: float, exclude: bool):
     groups = _groups(params, weight_decay, exclude)
     return torch.optim.SGD(groups, lr=lr, momentum=momentum, fused=_fusible(params))
@@ -89,7 +94,7 @@ def _lars(params: list[nn.Parameter], lr: float, weight_decay: float, momentum: 
     return LARS(params, lr=lr, momentum=momentum, weight_decay=weight_decay, exclude=exclude)
 
 
-OPTIMIZERS = {"adamw": _adamw, "sgd": _sgd, "lars": _lars}
+OPTIMIZERS = {"adamw": _adamw, "adam": _adam, "sgd": _sgd, "lars": _lars}
 
 
 def build_optimizer(
@@ -100,7 +105,7 @@ def build_optimizer(
     momentum: float = 0.9,
     exclude: bool = True,
 ) -> torch.optim.Optimizer:
-    """Return the optimiser `name` ("adamw", "sgd", "lars") over the parameters that learn.
+    """Return the optimiser `name` ("adamw", "adam", "sgd", "lars") over the parameters that learn.
 
     `momentum` is AdamW's beta 1. exclude=True: no weight decay, and under LARS no scaling, on one-dimensional
     parameters; False decays all (published). Raises ConfigError where nothing is left to learn.

@@ -9,6 +9,7 @@ from torch import nn
 
 from tlkit.config import ConfigError, lookup
 from tlkit.datasets import cards, splits
+from tlkit.models.unet import reconstructor
 from tlkit.training.data import check_window, chosen_rows, class_names, open_data, training_images
 from tlkit.training.loop import Objective
 from tlkit.training.recipe import Recipe
@@ -39,13 +40,9 @@ def _classification(config: dict[str, Any], encoder: nn.Module, recipe: Recipe) 
 
 
 def _reconstruction(config: dict[str, Any], encoder: nn.Module, recipe: Recipe) -> Reconstruction:
-    if not hasattr(encoder, "reconstruct"):
-        raise ConfigError(
-            f"backbone '{config['backbone']}' puts out no image, so it cannot learn to reconstruct one. Take 'unet'."
-        )
     data, store, table = _one_corpus(config)
     train, val = (Samples(store, chosen_rows(data, table, split)) for split in ("train", "val"))
-    return Reconstruction(encoder.reconstruct(), train, val, recipe)
+    return Reconstruction(reconstructor(encoder), train, val, recipe)
 
 
 def _one_corpus(config: dict[str, Any]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from tlkit import paths
-from tlkit.datasets.cards.archives import RADNET
+from tlkit.datasets.cards.archives import RADIOLOGYNET, RADNET
 from tlkit.datasets.cards.card import (
     PHANTOM_FACTS,
     DataCard,
@@ -16,10 +16,10 @@ from tlkit.datasets.cards.card import (
     visible_files,
     where,
 )
-from tlkit.datasets.cards.ct import COVID_CT, LITS, LITS_PNG
+from tlkit.datasets.cards.ct import COVID_CT, LITS, LITS_PNG, LUNA16
 from tlkit.datasets.cards.mr import BRAIN_TUMOR_MRI, BRATS
 from tlkit.datasets.cards.natural import IMAGENET, NATURAL_IMAGES
-from tlkit.datasets.cards.xray import CHESTXRAY
+from tlkit.datasets.cards.xray import CHESTXRAY, COVID_RADIOGRAPHY, GRAZPEDWRI, RSNA_BONE_AGE
 
 __all__ = [
     "DATASETS", "PHANTOM_FACTS", "DataCard", "MissingDataError", "UnreadableFile", "overview", "present", "visible",
@@ -28,7 +28,22 @@ __all__ = [
 
 DATASETS: dict[str, DataCard] = {
     card.name: card
-    for card in (IMAGENET, RADNET, LITS, LITS_PNG, BRATS, CHESTXRAY, BRAIN_TUMOR_MRI, COVID_CT, NATURAL_IMAGES)
+    for card in (
+        IMAGENET,
+        RADNET,
+        RADIOLOGYNET,
+        LITS,
+        LITS_PNG,
+        LUNA16,
+        BRATS,
+        CHESTXRAY,
+        COVID_RADIOGRAPHY,
+        RSNA_BONE_AGE,
+        GRAZPEDWRI,
+        BRAIN_TUMOR_MRI,
+        COVID_CT,
+        NATURAL_IMAGES,
+    )
 }
 
 

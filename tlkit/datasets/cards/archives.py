@@ -29,3 +29,34 @@ radnet/
     options={"min_slices": 30, "min_coverage": 0.25},
     phantom="radnet",
 )
+
+RADIOLOGYNET = DataCard(
+    name="radiologynet",
+    title="RadiologyNET: the archive of one hospital, MR, CT, CR, XA and RF, with reports",
+    domain="MR, CT, CR, XA, RF",
+    task="multiclass",
+    layout="multimodal",
+    folder="radiologynet",
+    licence="private (patients' data); nothing may be shared",
+    source="Clinical Hospital Centre Rijeka, 2008 to 2017; described in the paper below",
+    citation="The RadiologyNET transfer learning study. Sci Rep (2025), doi 10.1038/s41598-025-05009-w.",
+    access=(
+        "The archive is not given out; its authors publish weights that were trained on it (radiologynet.riteh.hr). "
+        "Put your own archive in its place: any tree of DICOM files, any names, as they come from a PACS.",
+        "Add reports.csv (UTF-8) with the columns exam (StudyInstanceUID or AccessionNumber) and text: pseudo-labels "
+        "are made of texts, tags and images. Notebook 03_pseudo_labels goes through it.",
+        "Keep WindowCenter and WindowWidth: an image without a window is left out. Keep PatientID, which keeps "
+        "patients in one split.",
+        "Nothing that is written holds a name, a UID, or a word of a report or description (PS3.15 basic profile, see "
+        "tlkit/datasets/deidentify.py). The key of the pseudonyms is runs/private/deidentify.key: keep it with the "
+        "runs, pass it to nobody.",
+    ),
+    tree="""
+radiologynet/
+  **/*                          DICOM files; recognised by content, not by name
+  reports.csv                   exam,text
+""",
+    counts={"files": 1_337_926, "images": 1_902_414, "classes": 5},
+    classes=("MR", "CT", "CR", "XA", "RF"),
+    phantom="hospital",
+)

@@ -26,7 +26,7 @@ class DataCard:
     name: str
     title: str
     domain: str  # natural | CT | MR | CR | XA | RF
-    task: str  # multiclass | multilabel | segmentation | none
+    task: str  # multiclass | multilabel | binary | regression | segmentation | none
     layout: str
     folder: str
     licence: str

@@ -52,6 +52,44 @@ lits-png/
     counts={"volumes": 131},
     classes=("background", "liver", "lesion"),
     options={"channels": 1, "only_liver": False, "mask_columns": {"liver_px": 1, "lesion_px": 2}},
+    phantom="lits_png",
+)
+
+LUNA16 = DataCard(
+    name="luna16",
+    title="LUNA16: lung nodules of 3 mm and more in chest CT",
+    domain="CT",
+    task="segmentation",
+    layout="luna16",
+    folder="luna16",
+    licence="CC BY 4.0 (LUNA16); its scans are LIDC-IDRI, CC BY 3.0",
+    source="https://luna16.grand-challenge.org/",
+    citation="Setio et al. Validation, comparison, and combination of algorithms for automatic detection of pulmonary "
+    "nodules in CT images: the LUNA16 challenge. Med Image Anal 42 (2017); scans: Armato et al. Med Phys 38 (2011).",
+    access=(
+        "From the challenge's page follow 'Download' to Zenodo (records 3723295 and 4121926; no login): subset0.zip to "
+        "subset9.zip, about 120 GB unpacked, and annotations.csv. Some subsets suffice for a smaller study.",
+        "Unpack each archive; candidates, the evaluation script and the lung masks may lie beside them.",
+    ),
+    tree="""
+luna16/
+  annotations.csv               seriesuid,coordX,coordY,coordZ,diameter_mm (mm)
+  subset<n>/<uid>.mhd           n = 0 ... 9, HU
+  subset<n>/<uid>.raw           or .zraw, compressed
+(masks are not given: see mask below, in options; a series counts as a patient, since patients are not named)
+""",
+    counts={"series": 888, "series with nodules": 601, "nodules": 1_186},
+    classes=("background", "nodule"),
+    # mask: "ball" of the annotated diameter or the published "box"; crop: pixels of a slice, None for all of it;
+    # split: "" is drawn by series, "published" makes every tenth series val, and no test set
+    options={
+        "crop": 96,
+        "mask": "ball",
+        "split": "",
+        "window": (0.0, 2000.0),  # centre and width that recipe.window needs
+        "mask_columns": {"nodule_px": 1},
+    },
+    phantom="luna16",
 )
 
 COVID_CT = DataCard(

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tlkit.config import lookup
+from tlkit.models.unet import segmenter
 
 
 class Segmentation:
@@ -32,9 +33,10 @@ class Segmentation:
         classes: tuple[str, ...],
         weights: tuple[float, ...] | None = None,
         regions: dict[str, tuple[str, ...]] | None = None,
-        dice: bool = False,
+        loss: str = "cross_entropy",
+        decoder: str = "unet",
     ):
-        self.classes, self.dice = classes, dice
+        self.classes, self.minimised, self.decoder = classes, loss, decoder
         self.weights = torch.tensor(weights, dtype=torch.float32) if weights else None
         parts = [(name,) for name in classes] if regions is None else [classes[:1], *regions.values()]
         for name in chain.from_iterable(parts):
@@ -42,13 +44,11 @@ class Segmentation:
         self.member = np.array([[name in part for name in classes] for part in parts], dtype=np.int64)
 
     def model(self, encoder: nn.Module) -> nn.Module:
-        from tlkit.models.unet import UNet
-
-        return UNet(encoder, len(self.classes))
+        return segmenter(encoder, len(self.classes), self.decoder)
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Return the class-weighted pixel cross-entropy (or `dice_loss`) of logits [B,C,H,W] and labels [B,H,W]."""
-        if self.dice:
+        if self.minimised == "dice":
             return dice_loss(output, target)
         weights = None if self.weights is None else self.weights.to(output.device)
         return F.cross_entropy(output.float(), target.long(), weight=weights)

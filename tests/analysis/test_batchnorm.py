@@ -1,0 +1,132 @@
+"""BatchNorm statistics estimated again: exact on a toy, helpful where they are stale, and never on the test set."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tlkit import runs
+from tlkit.analysis import batchnorm, finished
+from tlkit.config import ConfigError
+from tlkit.models import backbone, batch_norms
+from tlkit.training.run import run
+from tlkit.training.supervised import Samples, Supervised, predict
+
+FROZEN = {"mode": "lineval", "recipe": {"epochs": 1, "freeze": "encoder", "bn": "frozen"}}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, phantom_data, config):
+    root = tmp_path_factory.mktemp("batchnorm")
+    (root / "data").symlink_to(phantom_data)
+    configs = {
+        "tuned": config(recipe={"epochs": 4}),
+        "few": config(recipe={"epochs": 1}, fraction=0.5, seed=2),
+        "frozen": config(**FROZEN),
+        "masks": config(dataset="lits", recipe={"epochs": 1}),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TLKIT_RUNS", str(root))
+        return root, {name: runs.run_id(c) for name, c in configs.items() if run(c)}
+
+
+@pytest.fixture
+def ids(made, tmp_path, monkeypatch) -> dict[str, str]:
+    copied = shutil.copytree(made[0], tmp_path / "copied", symlinks=True)
+    monkeypatch.setenv("TLKIT_RUNS", str(copied))
+    return made[1]
+
+
+class Toy:
+    """An objective whose model is one BatchNorm, and whose images are numbers."""
+
+    def __init__(self, images: torch.Tensor, batch: int):
+        self.model, self.images, self.size, self.seed = nn.BatchNorm2d(1, momentum=0.01), images, len(images), 3
+        self.recipe = SimpleNamespace(batch=batch)
+
+    def fetch(self, positions):
+        return (self.images[torch.from_numpy(positions)],)
+
+    def loss(self, model, batch, positions, epoch):
+        return model(batch[0]).mean()
+
+
+def test_the_statistics_are_the_mean_over_the_batches():
+    images = torch.arange(24.0).view(6, 1, 2, 2)
+    toy = Toy(images, batch=6)
+    toy.model.running_mean.fill_(99)
+    batchnorm.reestimate(toy)
+    assert toy.model.running_mean.item() == pytest.approx(images.mean().item())
+    assert toy.model.running_var.item() == pytest.approx(images.var().item())  # unbiased, as torch keeps it
+    assert toy.model.momentum == 0.01 and not toy.model.training
+    toy = Toy(images, batch=2)
+    batchnorm.reestimate(toy)
+    assert toy.model.running_mean.item() == pytest.approx(images.mean().item())  # whatever the batch
+    assert toy.model.num_batches_tracked == 3
+
+
+def test_how_far_running_statistics_have_moved():
+    norms = nn.Sequential(nn.BatchNorm2d(1, momentum=0.01))
+    assert batchnorm.moved(norms, 70) == pytest.approx(0.505, abs=1e-3)  # spec 6.13: about 51 %
+    assert batchnorm.moved(norms, 0) == 0
+    both = nn.Sequential(nn.BatchNorm2d(1, momentum=0.01), nn.BatchNorm1d(1, momentum=None))
+    assert batchnorm.moved(both, 1) == pytest.approx((0.01 + 1) / 2)
+    with pytest.raises(ConfigError, match="no BatchNorm layer"):
+        batchnorm.moved(nn.Linear(1, 1), 5)
+
+
+def test_stale_statistics_hurt_and_the_estimate_heals(ids):
+    found = finished.load(ids["tuned"])
+    val = Samples(found.store, found.split_rows("val"))
+    train = Samples(found.store, found.training_rows())
+    stale = copy.deepcopy(found.model)
+    for norm in batch_norms(stale):
+        norm.reset_running_stats()  # as they were before the first step
+    objective = Supervised(stale, found.job, train, None, found.recipe, 1)
+    before = found.job.metrics(predict(stale, found.job, val, found.recipe))["log_loss"]
+    batchnorm.reestimate(objective)
+    after = found.job.metrics(predict(stale, found.job, val, found.recipe))["log_loss"]
+    assert after < before - 0.05
+    assert all(torch.equal(a, b) for a, b in zip(stale.parameters(), found.model.parameters(), strict=True))
+
+
+def test_a_mobilenet_of_torchvision_is_slow():
+    assert batchnorm.moved(backbone("torchvision/mobilenet_v3_small", seed=0), 70) == pytest.approx(0.505, abs=1e-3)
+    assert batchnorm.moved(backbone("resnet10", seed=0), 70) > 0.999
+
+
+def test_before_is_what_the_run_logged_and_the_test_set_is_not_touched(ids, monkeypatch):
+    asked = []
+    rows = finished.Finished.split_rows
+    monkeypatch.setattr(finished.Finished, "split_rows", lambda self, s: asked.append(s) or rows(self, s))
+    weights = (runs.folder(ids["few"]) / "model.safetensors").read_bytes()
+    found = batchnorm.reestimated(ids["few"])
+    logged = runs.read_json(runs.folder(ids["few"]) / "metrics.json")
+    assert found["before"] == pytest.approx({k: logged[f"val_{k}"] for k in found["before"]})
+    assert set(found["after"]) == set(found["before"]) and set(asked) == {"val", "train"}
+    assert (runs.folder(ids["few"]) / "model.safetensors").read_bytes() == weights
+    assert found == batchnorm.reestimated(ids["few"])
+
+
+def test_the_table_has_a_row_a_metric(ids):
+    frame = batchnorm.table([ids["few"], ids["masks"]], images=16)
+    assert set(frame["run"]) == {ids["few"], ids["masks"]} and {"dice_1", "accuracy"} <= set(frame["metric"])
+    there = frame[frame["after"].notna() & frame["before"].notna()]
+    assert np.allclose(there["change"], there["after"] - there["before"]) and len(there) > 4
+
+
+def test_what_has_nothing_stale_is_said(ids):
+    with pytest.raises(ConfigError, match="on purpose"):
+        batchnorm.reestimated(ids["frozen"])
+    with pytest.raises(FileNotFoundError, match="run nobody is not done"):
+        batchnorm.reestimated("nobody")
+    metrics = runs.folder(ids["tuned"]) / "metrics.json"
+    runs.write_json(metrics, runs.read_json(metrics) | {"val_accuracy": 0.01})
+    with pytest.raises(finished.PredictionChangedError, match=r"the run logged 0\.01"):
+        batchnorm.reestimated(ids["tuned"])

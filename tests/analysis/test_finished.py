@@ -1,0 +1,130 @@
+"""Finished runs read back: the weights, rows and predictions are those of the run, and the shown run is the chosen."""
+
+from __future__ import annotations
+
+import shutil
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tlkit import runs
+from tlkit.analysis import finished
+from tlkit.config import ConfigError, UnknownNameError
+from tlkit.training.run import run
+
+SHORT = {"epochs": 1}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, phantom_data, config):
+    root = tmp_path_factory.mktemp("finished")
+    (root / "data").symlink_to(phantom_data)
+    configs = [
+        config(recipe=SHORT),
+        config(recipe=SHORT, seed=2, fraction=0.5),
+        config("pretrain", recipe={**SHORT, "batch": 16}),
+        config(dataset="lits", recipe=SHORT),
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TLKIT_RUNS", str(root))
+        return root, [runs.run_id(c) for c in configs if run(c)]
+
+
+@pytest.fixture
+def ids(made, tmp_path, monkeypatch) -> list[str]:
+    """Lend this test a copy of the runs, and return their ids: whole, half, pretraining, masks."""
+    copied = shutil.copytree(made[0], tmp_path / "copied", symlinks=True)
+    monkeypatch.setenv("TLKIT_RUNS", str(copied))
+    return made[1]
+
+
+def test_the_model_gives_what_the_run_kept(ids):
+    for rid in (ids[0], ids[3]):
+        found = finished.load(rid)
+        found.confirm(finished.predictions(rid)["id"].tolist()[:6])
+    assert not found.model.training and found.classes == ("background", "liver", "lesion")
+
+
+def test_other_weights_are_refused(ids):
+    whole, half, *_ = ids
+    shutil.copy(runs.folder(half) / "model.safetensors", runs.folder(whole) / "model.safetensors")
+    with pytest.raises(finished.PredictionChangedError, match="not its weights"):
+        finished.load(whole).confirm(finished.predictions(whole)["id"].tolist())
+    shutil.copy(runs.folder(ids[3]) / "model.safetensors", runs.folder(whole) / "model.safetensors")
+    with pytest.raises(finished.PredictionChangedError, match="do not fit the TransferModel"):
+        finished.load(whole)
+
+
+def test_the_training_rows_are_those_of_the_run(ids):
+    for rid in ids[:2]:
+        found = finished.load(rid)
+        rows = found.training_rows()
+        assert len(rows) == runs.read_json(runs.folder(rid) / "metrics.json")["images"]
+        assert set(found.table.set_index("row").loc[rows, "split"]) == {"train"}
+        few = found.training_rows(images=5, seed=3)
+        assert len(few) == 5 and set(few) <= set(rows) and (few == found.training_rows(5, 3)).all()
+
+
+def test_pictures_are_not_normalised(ids):
+    found = finished.load(ids[0])
+    names = found.table["id"].tolist()[:3]
+    images, masks = found.pictures(names)
+    assert images.shape == (3, 32, 32, 3) and masks is None and 0 <= images.min() < images.max() <= 1
+    assert tuple(found.views(names).shape) == (3, 3, 32, 32)
+    slices, masks = finished.load(ids[3]).pictures(finished.predictions(ids[3])["id"].tolist()[:2])
+    assert slices.shape == masks.shape == (2, 32, 32)
+
+
+def test_what_cannot_be_read_is_said(ids):
+    with pytest.raises(FileNotFoundError, match="run nobody is not done"):
+        finished.load("nobody")
+    with pytest.raises(ConfigError, match="is a pretraining and has no task"):
+        finished.load(ids[2])
+    with pytest.raises(ConfigError, match="other images or truths"):
+        finished.same_test([ids[0], ids[3]])
+
+
+@given(st.sets(st.text(min_size=1), min_size=1), st.integers(0, 99), st.randoms())
+def test_a_draw_knows_the_ids_and_the_seed_alone(names, seed, random):
+    shuffled = sorted(names, key=lambda _: random.random())
+    whole = finished.drawn(shuffled, len(names), seed)
+    assert sorted(whole) == sorted(names) and whole == finished.drawn(names, len(names) + 3, seed)
+    assert finished.drawn(names, 2, seed) == whole[:2]
+
+
+def study(**values: dict[str, float]) -> SimpleNamespace:
+    """Return a study with one task; values: "pretraining/seed/rate" -> validation accuracy."""
+    rows = []
+    for key, value in values.items():
+        pretraining, seed, lr = key.split("/")
+        row = {"experiment": "main", "task": "T", "pretraining": pretraining, "fraction": 1.0, "seed": int(seed)}
+        for metric in ("val_accuracy", "accuracy"):
+            rows.append(row | {"run": key, "lr": float(lr), "metric": metric, "value": value})
+    return SimpleNamespace(
+        name="study",
+        tasks=["T"],
+        seeds=[7, 1],
+        results=lambda: pd.DataFrame(rows),
+        monitors=lambda: {"T": ("accuracy", 1)},
+    )
+
+
+def test_the_shown_run_is_of_the_chosen_rate_and_the_first_shared_seed():
+    one = {"a/7/0.1": 0.9, "a/1/0.1": 0.2, "a/7/0.01": 0.6, "a/1/0.01": 0.6}  # 0.01 has the better mean
+    other = {"b/7/0.1": 0.9, "b/1/0.1": 0.9, "b/7/0.01": 0.1, "b/1/0.01": 0.1}
+    assert finished.chosen(study(**one, **other), "T", ["a", "b"]) == {"a": "a/7/0.01", "b": "b/7/0.1"}
+    later = {"b/1/0.1": 0.9, "b/1/0.01": 0.1}
+    assert finished.chosen(study(**one, **later), "T", ["b", "a"]) == {"b": "b/1/0.1", "a": "a/1/0.01"}
+
+
+def test_missing_runs_are_named():
+    there = study(**{"a/7/0.1": 0.9, "b/1/0.1": 0.9})
+    with pytest.raises(ConfigError, match="no run of T from c is done"):
+        finished.chosen(there, "T", ["a", "c"])
+    with pytest.raises(ConfigError, match="no seed is done from all of a, b"):
+        finished.chosen(there, "T", ["a", "b"])
+    with pytest.raises(UnknownNameError, match="unknown task"):
+        finished.chosen(there, "U", ["a"])

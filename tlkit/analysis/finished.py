@@ -1,0 +1,207 @@
+"""A finished run read back: its data, its task and its trained model, as its own training had them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tlkit import runs
+from tlkit.config import ConfigError, TlkitError, canonical, lookup
+from tlkit.datasets import DATASETS
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from tlkit.datasets.store import Store
+    from tlkit.studies import Study
+    from tlkit.training.recipe import Recipe
+
+
+class PredictionChangedError(TlkitError, RuntimeError):
+    """A finished run's weights do not give the predictions that the run kept, or do not fit its model any more."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What of a finished downstream run is needed to use its model again; the model is in evaluation mode."""
+
+    id: str
+    config: dict[str, Any]
+    recipe: Recipe
+    store: Store
+    table: pd.DataFrame
+    job: Any
+    model: nn.Module
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self.job.classes)
+
+    def rows(self, ids: Sequence[str]) -> np.ndarray:
+        """Return the rows in the store of the image ids."""
+        return self.table.set_index("id")["row"].loc[list(ids)].to_numpy()
+
+    def split_rows(self, split: str) -> np.ndarray:
+        """Return the rows in the store of one split."""
+        from tlkit.training.data import chosen_rows
+
+        return chosen_rows(self.config["data"], self.table, split)
+
+    def training_rows(self, images: int | None = None, seed: int = 0) -> np.ndarray:
+        """Return the rows that the run was trained on, or `images` of them, drawn by `seed`."""
+        from tlkit.datasets import splits
+
+        rows, data = self.split_rows("train"), self.config["data"]
+        if self.config["fraction"] < 1:
+            part = self.table[self.table["row"].isin(rows)]
+            by = data.get("fraction_by", "patient")
+            keep = splits.fraction(part, self.config["fraction"], seed=self.config["seed"], by=by)
+            rows = part[part["id"].isin(keep)]["row"].to_numpy()
+        return rows if images is None else np.sort(np.random.default_rng(seed).permutation(rows)[:images])
+
+    def pictures(self, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the images to look at, float32 [n,H,W] (colour [n,H,W,3]) in [0,1], not normalised, and masks."""
+        from tlkit.training.augment import to_float
+
+        images, masks = self.store.take(self.rows(ids))
+        shown = to_float(images, self.recipe.window, self.recipe.intensity).numpy()
+        colour = shown.shape[1] == 3 and not (shown == shown[:, :1]).all()
+        return shown.transpose(0, 2, 3, 1) if colour else shown[:, 0], None if masks is None else masks.numpy()
+
+    def views(self, ids: Sequence[str]) -> torch.Tensor:
+        """Return the images as the network sees them in evaluation, float32 [n,3,H,W] on the model's device."""
+        from tlkit.training.supervised import plain_view
+
+        device = next(self.model.parameters()).device
+        return plain_view(self.store.take(self.rows(ids))[0].to(device), self.recipe)
+
+    def confirm(self, ids: Sequence[str], most: float = 0.02) -> None:
+        """Raise PredictionChangedError where the model's output for test images is not what the run kept.
+
+        `most`: the largest change that counts as rounding, of probabilities or relative; other devices round
+        otherwise.
+        """
+        from tlkit.training.supervised import Samples, predict
+
+        kept = predictions(self.id).set_index("id")["output"].loc[list(ids)]
+        found = predict(self.model, self.job, Samples(self.store, self.rows(ids)), self.recipe).set_index("id")
+        old, new = (np.stack(part.to_numpy()).astype(float) for part in (kept, found["output"].loc[list(ids)]))
+        if not np.allclose(old, new, atol=most, rtol=most):
+            gap = np.abs(old - new).max()
+            raise PredictionChangedError(
+                f"{self.id}: the weights give outputs that differ by up to {gap:.3g} from what the run kept, so they "
+                "are not its weights, or the data changed. Delete the run's folder and do the run again."
+            )
+
+
+def load(rid: str) -> Finished:
+    """Return the finished downstream run `rid` with its trained model, on the device of this process.
+
+    Raises FileNotFoundError where it is not done, ConfigError for a pretraining, PredictionChangedError for weights
+    that do not fit.
+    """
+    from tlkit.models import backbone, read_tensors
+    from tlkit.training.data import class_names, task_options
+    from tlkit.training.processes import pick_device
+    from tlkit.training.recipe import Recipe
+    from tlkit.training.tasks import task
+
+    config = config_of(rid)
+    if config["kind"] != "finetune":
+        raise ConfigError(f"{rid} is a pretraining and has no task. Name a downstream run: `make plan` lists them.")
+    store, table = _data(canonical(config["data"]))
+    recipe, card = Recipe.from_dict(config["recipe"]), DATASETS[config["data"]["name"]]
+    names = class_names(config["data"], table)
+    job = task(config["task_kind"], names, recipe.class_weights, **task_options(card, recipe))
+    model = job.model(backbone(config["backbone"]))
+    try:
+        model.load_state_dict(read_tensors(runs.folder(rid) / "model.safetensors"))
+    except RuntimeError as error:  # the run is of another version of the code
+        raise PredictionChangedError(
+            f"{rid}: its weights do not fit the {type(model).__name__} that its config makes now. Delete the run's "
+            f"folder and do the run again. ({str(error).splitlines()[1].strip()[:120]} ...)"
+        ) from error
+    return Finished(rid, config, recipe, store, table, job, model.to(pick_device()).eval())
+
+
+def class_names(rid: str) -> tuple[str, ...]:
+    """Return the class names of the finished run `rid`, without loading its model."""
+    from tlkit.training import data
+
+    config = config_of(rid)
+    return data.class_names(config["data"], _data(canonical(config["data"]))[1])
+
+
+def config_of(rid: str) -> dict[str, Any]:
+    """Return the config of the finished run `rid`; raise FileNotFoundError where it is not done."""
+    if not runs.state_is_done(rid):
+        path = runs.folder(rid)
+        raise FileNotFoundError(f"run {rid} is not done: expected {path}. `make plan` shows which runs are missing.")
+    return runs.read_json(runs.folder(rid) / "config.json")
+
+
+def predictions(rid: str, split: str = "test") -> pd.DataFrame:
+    """Return what the finished run `rid` kept of each image of a split: id, patient, target, output ..."""
+    config_of(rid)
+    return pd.read_parquet(runs.folder(rid) / f"predictions_{split}.parquet")
+
+
+def same_test(ids: Iterable[str]) -> pd.DataFrame:
+    """Return the test predictions of the first run; raise ConfigError where another was tested on other images."""
+    first, *others = ids
+    kept = predictions(first)
+    for rid in others:
+        found = predictions(rid)
+        same = kept["id"].equals(found["id"])
+        if not same or not np.array_equal(np.stack(kept["target"]), np.stack(found["target"])):
+            raise ConfigError(
+                f"{rid} was tested on other images or truths than {first} ({len(found)} and {len(kept)} images): "
+                "compare runs of one data set and split."
+            )
+    return kept
+
+
+def drawn(ids: Iterable[str], count: int, seed: int) -> list[str]:
+    """Return `count` of the ids (all where there are fewer), drawn by `seed` from their sorted list, in that order."""
+    found = sorted(ids)
+    return [found[i] for i in np.random.default_rng(seed).permutation(len(found))[:count]]
+
+
+@lru_cache(maxsize=8)  # the pretrainings of a task share it; opening checks every file's identity
+def _data(data: str) -> tuple[Store, pd.DataFrame]:
+    from tlkit.training.data import open_data
+
+    return open_data(json.loads(data))
+
+
+def chosen(study: Study, task: str, pretrainings: Iterable[str], experiment: str = "main") -> dict[str, str]:
+    """Return the run of each pretraining that the pictures of a study show: pretraining -> run.
+
+    It is the run at the learning rate that validation chose for the pretraining (`grid.chosen`), of the first seed of
+    the study that all of them have. Raises UnknownNameError for a task that the study does not have, ConfigError where
+    runs are missing.
+    """
+    from tlkit.analysis import grid
+
+    wanted = list(pretrainings)
+    lookup(task, dict.fromkeys(study.tasks), "task")
+    results = study.results()
+    here = (results["task"] == task) & (results["experiment"] == experiment)
+    results = results[here & results["pretraining"].isin(wanted)]
+    if missing := [p for p in wanted if p not in set(results["pretraining"])]:
+        raise ConfigError(
+            f"{study.name}, {experiment}: no run of {task} from {', '.join(missing)} is done. `make plan` lists the "
+            "missing runs and `make figures` makes them."
+        )
+    best = grid.chosen(results, study.monitors())[0].drop_duplicates("run").set_index(["pretraining", "seed"])["run"]
+    shared = [s for s in study.seeds if all((p, s) in best.index for p in wanted)]
+    if not shared:
+        raise ConfigError(f"{study.name}, {experiment}, {task}: no seed is done from all of {', '.join(wanted)}.")
+    return {p: best[p, shared[0]] for p in wanted}

@@ -1,0 +1,84 @@
+"""Tables of labels that lie beside the images: read as text, words for yes and no, and why a row can't be used."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tlkit.config import ConfigError
+
+TRUE, FALSE = {"true", "t", "yes", "y", "1", "1.0"}, {"false", "f", "no", "n", "0", "0.0"}
+Reject = tuple[str, str, str]  # path, reason, kind
+
+
+def read_table(file: Path, names: dict[str, tuple[str, ...]]) -> pd.DataFrame:
+    """Return the columns of a CSV or the first sheet of an .xlsx that `names` knows, as stripped text, renamed.
+
+    `names` gives the headers that stand for each column; case, spaces and signs do not count. A column that is not
+    there is left out. Raises ConfigError for a file that is no table or has two columns for one name.
+    """
+    try:
+        if file.suffix.lower() == ".xlsx":
+            table = pd.read_excel(file, dtype=str, keep_default_na=False)
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
+                table = pd.read_csv(file, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig")
+    except ImportError as error:
+        raise ConfigError(f"{file} is an Excel sheet: save it as CSV beside it, or `pip install openpyxl`.") from error
+    except Exception as error:  # broken files fail in every way, in pandas and in the parsers below it
+        raise ConfigError(f"{file} is no table that can be read: {type(error).__name__}: {error}") from error
+    wanted = {_plain(header): name for name, headers in names.items() for header in headers}
+    found = [wanted.get(_plain(column), "") for column in table]
+    if twice := {name for name in found if name and found.count(name) > 1}:
+        headers = [str(c) for c, name in zip(table, found, strict=True) if name in twice]
+        raise ConfigError(f"{file} has more than one column for {', '.join(sorted(twice))}: {', '.join(headers)}.")
+    table.columns = found
+    return table[[name for name in found if name]].apply(lambda column: column.fillna("").astype(str).str.strip())
+
+
+def _plain(header: object) -> str:
+    return re.sub(r"[^a-z0-9]+", " ", str(header).lower()).strip()
+
+
+def once(table: pd.DataFrame, key: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return (one row a key, with `odd` where its rows differ; the rows of keys whose rows were all equal)."""
+    twice = table[table.duplicated()].drop_duplicates()
+    table = table.drop_duplicates()
+    table = table.assign(odd=table.duplicated(key, keep=False))
+    equal = twice[~twice.index.isin(table.index) & ~_keys(twice, key).isin(_keys(table[table["odd"]], key))]
+    return table.drop_duplicates(key), equal
+
+
+def _keys(table: pd.DataFrame, key: list[str]) -> pd.Series:
+    return table[key].agg("/".join, axis=1) if len(table) else pd.Series([], dtype=str)
+
+
+def truth(column: pd.Series, true: set[str] = TRUE, false: set[str] = FALSE) -> pd.Series:
+    """Return 1.0 for the words of `true`, 0.0 for those of `false`, in any case, and NaN for all others."""
+    words = column.str.lower()
+    values = np.select([words.isin(true), words.isin(false)], [1.0, 0.0], np.nan)
+    return pd.Series(values, index=column.index)
+
+
+def numbers(column: pd.Series) -> pd.Series:
+    """Return the numbers that text stands for, NaN where it is none."""
+    return pd.to_numeric(column, errors="coerce").astype(float)
+
+
+def refuse(table: pd.DataFrame, checks: list[tuple[pd.Series, pd.Series | str, str]]) -> tuple[pd.DataFrame, list]:
+    """Return (rows that no check is against, rejects of the others): its `path`, the first reason, and its kind.
+
+    A check is (bad rows, reason or one reason a row, kind of the reject).
+    """
+    rejects: list[Reject] = []
+    for bad, reason, kind in checks:
+        first = bad.reindex(table.index, fill_value=False)
+        texts = pd.Series(reason, index=table.index) if isinstance(reason, str) else reason
+        rejects += [(path, texts[i], kind) for i, path in table.loc[first, "path"].items()]
+        table = table[~first]
+    return table, rejects

@@ -1,0 +1,205 @@
+"""Layout "multimodal": any tree of DICOM files of five modalities as grey images of 8 bit, one row an image.
+
+A file gives one image, a CT one for each of its windows, an angiography one for each frame and window, an MR one for
+each frame (spec of the RadiologyNET study, 0.8). Everything that is written is de-identified (`deidentify`); free
+text of headers (`tags`) and reports (`reports.read`) is handed over in memory alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tlkit.datasets import archive, bodyparts, deidentify, dicom, export, radnet
+from tlkit.datasets.cards import DataCard, UnreadableFile
+from tlkit.datasets.reports import REPORTS, read_reports
+
+BLOCK = 64  # files decoded by one process at a time
+MODALITIES = ("MR", "CT", "CR", "XA", "RF")
+MULTIFRAME = ("MR", "XA")  # of the others a file with frames is left out
+MOST = 20_000  # images of one file, from which on its header counts as damaged
+SECONDARY = "1.2.840.10008.5.1.4.1.1.7"  # secondary captures, of one frame or of several: .7.1, .7.2 ...
+FREE_TEXT = bodyparts.DESCRIPTIONS  # named by PS3.15: never in a file
+TECHNICAL = {  # nothing of it is named by PS3.15
+    "Modality": (0x0008, 0x0060), "Manufacturer": (0x0008, 0x0070), "ManufacturerModelName": (0x0008, 0x1090),
+    "ImageType": (0x0008, 0x0008), "BodyPartExamined": (0x0018, 0x0015), "ScanningSequence": (0x0018, 0x0020),
+    "SequenceVariant": (0x0018, 0x0021), "MRAcquisitionType": (0x0018, 0x0023), "SliceThickness": (0x0018, 0x0050),
+    "KVP": (0x0018, 0x0060), "RepetitionTime": (0x0018, 0x0080), "EchoTime": (0x0018, 0x0081),
+    "InversionTime": (0x0018, 0x0082), "MagneticFieldStrength": (0x0018, 0x0087),
+    "SpacingBetweenSlices": (0x0018, 0x0088), "FlipAngle": (0x0018, 0x1314),
+    "DistanceSourceToDetector": (0x0018, 0x1110), "ExposureTime": (0x0018, 0x1150),
+    "XRayTubeCurrent": (0x0018, 0x1151), "Exposure": (0x0018, 0x1152), "ConvolutionKernel": (0x0018, 0x1210),
+    "PatientPosition": (0x0018, 0x5100), "ViewPosition": (0x0018, 0x5101), "SamplesPerPixel": (0x0028, 0x0002),
+    "PhotometricInterpretation": (0x0028, 0x0004), "NumberOfFrames": (0x0028, 0x0008), "Rows": (0x0028, 0x0010),
+    "Columns": (0x0028, 0x0011), "PixelSpacing": (0x0028, 0x0030), "BitsAllocated": (0x0028, 0x0100),
+    "BitsStored": (0x0028, 0x0101), "PixelRepresentation": (0x0028, 0x0103), "WindowCenter": (0x0028, 0x1050),
+    "WindowWidth": (0x0028, 0x1051), "RescaleIntercept": (0x0028, 0x1052), "RescaleSlope": (0x0028, 0x1053),
+    "PresentationLUTShape": (0x2050, 0x0020),
+}  # fmt: skip
+TAGS = TECHNICAL | {
+    "MediaStorageSOPClassUID": (0x0002, 0x0002), "TransferSyntaxUID": (0x0002, 0x0010),
+    "SpecificCharacterSet": (0x0008, 0x0005), "SOPClassUID": (0x0008, 0x0016), "SOPInstanceUID": (0x0008, 0x0018),
+    "AccessionNumber": (0x0008, 0x0050), "StudyDescription": (0x0008, 0x1030), "PatientID": (0x0010, 0x0020),
+    "ProtocolName": (0x0018, 0x1030), "StudyInstanceUID": (0x0020, 0x000D), "SeriesInstanceUID": (0x0020, 0x000E),
+    "BurnedInAnnotation": (0x0028, 0x0301), "RequestedProcedureDescription": (0x0032, 0x1060),
+}  # fmt: skip
+INDEX = {  # columns of the index
+    **dict.fromkeys(("path", "reason", "kind", "sop", "patient", "exam", "accession", "modality", "body_part"), "str"),
+    **dict.fromkeys(("frames", "windows"), "float64"),
+    "state": "uint64",
+}
+COLUMNS = [
+    "id", "path", "frame", "window", "patient", "exam", "split", "label", "class", "modality", "body_part",
+]  # fmt: skip
+
+
+def classes(root: Path, card: DataCard) -> tuple[str, ...]:
+    """Return the five modalities, in the order of `label`."""
+    return card.classes
+
+
+def identity(root: Path) -> dict[str, Any]:
+    """Return what decides the samples besides the files: the key of the pseudonyms, as for any archive."""
+    return radnet.identity(root)
+
+
+def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return (samples, rejects) from the headers of all files below `root`, one row an image; see `COLUMNS`.
+
+    Out go, each with its reason, second copies and exams of two patients, besides what `_row` leaves out at once.
+    `path`, `patient` and `exam` are pseudonyms, `frame` and `window` count from 0, `body_part` is a name of
+    `bodyparts.PARTS` or "" where the header does not say.
+    """
+    table = _index(root)
+    second = (table["reason"] == "") & table["sop"].ne("") & table.duplicated("sop")
+    table.loc[second, ["reason", "kind"]] = ["second copy of an image (same SOPInstanceUID)", "rule"]
+    mixed = (table["reason"] == "") & (table.groupby("exam")["patient"].transform("nunique") > 1)
+    table.loc[mixed, ["reason", "kind"]] = ["exam with images of two or more patients", "unreadable"]
+    rejects = table.loc[table["reason"] != "", ["path", "reason", "kind"]].reset_index(drop=True)
+    table = table[table["reason"] == ""].astype({"frames": "int64", "windows": "int64"})
+    samples = table.loc[table.index.repeat(table["frames"] * table["windows"])]
+    number = samples.groupby("path").cumcount()
+    samples = samples.assign(frame=number // samples["windows"], window=number % samples["windows"], split="")
+    parts = zip(samples["path"], samples["frame"], samples["window"], strict=True)
+    samples["id"] = [f"{path}_{frame:05d}_{window:02d}" for path, frame, window in parts]
+    samples["label"] = samples["modality"].map({name: i for i, name in enumerate(card.classes)}).astype("int64")
+    return samples.assign(**{"class": samples["modality"]}).reset_index(drop=True)[COLUMNS], rejects
+
+
+def read(
+    root: Path, samples: pd.DataFrame, card: DataCard, size: int, workers: int | None = None
+) -> Iterator[tuple[list[np.ndarray | str], list[None], str]]:
+    """Yield ([image ...], [None ...], "") for each file of `samples`, uint8 [size,size]; see `export.export`.
+
+    In place of an image stands the reason (str) where a rule drops it; ([], [], reason) stands for a file that cannot
+    be read. `workers` processes (default: as `radnet.read`) do not change the result.
+    """
+    wanted = _wanted(samples)
+    found = archive.locate(root, wanted.index)
+    blocks = (
+        ([Path(root, path) for path in found.iloc[at : at + BLOCK]], wanted.iloc[at : at + BLOCK].tolist(), size)
+        for at in range(0, len(found), BLOCK)
+    )
+    for block in archive.spread(export.export_block, blocks, workers or (1 if len(found) <= radnet.SERIAL else None)):
+        for images in block:
+            unreadable = isinstance(images, UnreadableFile)
+            yield ([], [], str(images)) if unreadable else (images, [None] * len(images), "")
+
+
+def decode(root: Path, rows: pd.DataFrame, card: DataCard) -> tuple[list[np.ndarray | str], list[None]]:
+    """Return the images of one file's `rows`, square and as large as they are, and no masks; to look at few of them.
+
+    Raises UnreadableFile.
+    """
+    (path,), (wanted,) = archive.locate(root, rows["path"].unique()), _wanted(rows)
+    return export.export(Path(root, path), wanted), [None] * len(rows)
+
+
+def tags(root: Path, card: DataCard, workers: int | None = None) -> pd.DataFrame:
+    """Return the header of every file that `scan` lists: index `path`, columns of text as `TECHNICAL` and `FREE_TEXT`.
+
+    Parts of a value are joined by a backslash, missing ones are "". `FREE_TEXT` may hold names: it is for the memory
+    of one process, and belongs into no file.
+    """
+    found = archive.locate(root, scan(root, card)[0]["path"].unique())
+    blocks = ((Path(root), found.iloc[at : at + archive.BLOCK]) for at in range(0, len(found), archive.BLOCK))
+    rows = [row for block in archive.spread(_tags, blocks, workers) for row in block]
+    return pd.DataFrame(rows, found.index.rename("path"), [*TECHNICAL, *FREE_TEXT], dtype="str").fillna("")
+
+
+def reports(root: Path, card: DataCard) -> pd.Series:
+    """Return the report of each exam that `scan` lists (index: `exam`), "" where there is none.
+
+    From `<root>/reports.csv`; see `reports.read_reports`, also for what `attrs` of the result tells. Never written.
+    """
+    table = _index(root)
+    return read_reports(Path(root) / REPORTS, table[table["reason"] == ""], deidentify.load_key(root))
+
+
+def _index(root: Path) -> pd.DataFrame:
+    """Return the archive's index without the file of the reports, which is a part of the layout."""
+    key = deidentify.load_key(root)
+    table = archive.index(root, key, reading=READING)
+    return table[table["path"] != archive.file_name(key, REPORTS)].reset_index(drop=True)
+
+
+def _wanted(samples: pd.DataFrame) -> pd.Series:
+    """Return the pairs (frame, window) of each file, in the order of its rows; index: path."""
+    pairs = pd.Series(list(zip(samples["frame"], samples["window"], strict=True)), index=samples.index)
+    return pairs.groupby(samples["path"], sort=False).agg(list)
+
+
+def _tags(root: Path, files: pd.Series) -> list[dict[str, str]]:
+    return [head if isinstance(head, dict) else {} for head in dicom.headers([root / f for f in files], TAGS)]
+
+
+def _row(head: dict[str, str], key: bytes) -> dict[str, str | float]:
+    """Return what a header says, de-identified; of what is no image of the five modalities the reason alone."""
+    modality, frames = head["Modality"], int(next(iter(archive.floats(head["NumberOfFrames"])), 1)) or 1
+    pairs = export.windows(head["WindowCenter"], head["WindowWidth"])
+    missing = pairs if isinstance(pairs, str) and not (modality in MULTIFRAME and frames > 1) else ""
+    if rule := _not_an_image(head, frames) or missing:  # frames may have windows of their own
+        return {"reason": rule, "kind": "rule"}
+    shown = len(pairs) if modality in ("CT", "XA") and isinstance(pairs, list) else 1
+    if frames * shown > MOST:
+        return {"reason": "no plausible number of frames and windows", "kind": "rule"}
+    uids = {"sop": head["SOPInstanceUID"], "exam": head["StudyInstanceUID"] or head["SeriesInstanceUID"]}
+    return {
+        **{name: deidentify.pseudonym(key, "uid", uid) if uid else "" for name, uid in uids.items()},
+        "patient": deidentify.pseudonym(key, "patient", deidentify.owner(head)),
+        "accession": deidentify.pseudonym(key, "accession", head["AccessionNumber"]) if head["AccessionNumber"] else "",
+        "modality": modality,
+        "body_part": bodyparts.repair(head),
+        "frames": frames,
+        "windows": shown,
+    }
+
+
+def _not_an_image(head: dict[str, str], frames: int) -> str:
+    """Return why a file is no image of the five modalities; "" for one that is. Reasons carry no free text."""
+    modality = head["Modality"]
+    if head["MediaStorageSOPClassUID"] == dicom.DICOMDIR:
+        return "DICOMDIR, an index file"
+    if not modality:
+        return "no Modality in the header"
+    if modality not in MODALITIES:
+        named = modality if modality.isascii() and modality.isalpha() and modality.isupper() else "unknown"
+        return f"modality {named}, not one of {', '.join(MODALITIES)}"
+    if f"{head['SOPClassUID']}.".startswith(f"{SECONDARY}."):
+        return "secondary capture, which may have text burnt in"
+    if head["BurnedInAnnotation"] == "YES":
+        return "text is burnt into the image"
+    if not head["Rows"] or not head["Columns"]:
+        return "no image: the header has no rows or no columns"
+    if frames < 1:
+        return "no plausible number of frames and windows"
+    if frames > 1 and modality not in MULTIFRAME:
+        return f"more than one frame in a file of {modality}; only one is exported"
+    return ""
+
+
+READING = archive.Reading("multimodal 1", INDEX, _row, {"tags": TAGS})

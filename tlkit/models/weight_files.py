@@ -1,0 +1,115 @@
+"""Reading the weights files of others: tensors come out, and none of their code is executed."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import pickle
+import shutil
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+import torch
+from torch import Tensor
+
+from tlkit.config import TlkitError
+
+WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "encoder")  # what others save around it
+SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")  # of the member of an archive that holds the weights
+
+
+class WeightsFileError(TlkitError, ValueError):
+    """A weights file that is damaged, unsafe to read, or holds no tensors."""
+
+
+def read_tensors(path: str | Path) -> dict[str, Tensor]:
+    """Return the named tensors of a weights file, on the CPU: safetensors, a torch file, or an archive of one.
+
+    Of a torch file nothing but tensors and plain values is read (`weights_only`), and of a training checkpoint the
+    model alone. From a .tar.gz the one weights file is copied out; nothing is unpacked under a name of the
+    archive's choice. Raises WeightsFileError, FileNotFoundError.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no weights file at {path}")
+    if path.name.endswith((".tar.gz", ".tgz")) or tarfile.is_tarfile(path):
+        with _member(path) as (name, copy):
+            return {k: v.clone() for k, v in _read(copy, f"{path.name}/{name}").items()}
+    return _read(path, path.name)
+
+
+def _read(path: Path, title: str) -> dict[str, Tensor]:
+    if path.suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise _damaged(title, error) from error
+    try:  # memory-mapped, a checkpoint's optimiser state is never read
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError as error:
+        raise WeightsFileError(
+            f"{title} holds more than tensors, and nothing else is read from others (or it is damaged). Where you "
+            f"trust it, save its state_dict() with tlkit.models.save_weights. ({str(error).splitlines()[0]})"
+        ) from error
+    except OSError:
+        raise
+    except Exception as error:  # damaged bytes can make the reader fail in any way
+        raise _damaged(title, error) from error
+    while isinstance(found, Mapping) and (inner := _wrapped(found)) is not None:
+        found = inner
+    tensors = {k: v for k, v in found.items() if isinstance(v, Tensor)} if isinstance(found, Mapping) else {}
+    if not tensors:
+        raise WeightsFileError(f"{title} has no named tensors; expected a state_dict, or one under {WRAPPERS}.")
+    return tensors
+
+
+def _wrapped(found: Mapping) -> Mapping | None:
+    return next((found[k] for k in WRAPPERS if isinstance(found.get(k), Mapping)), None)
+
+
+def _damaged(title: str, error: Exception) -> WeightsFileError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return WeightsFileError(f"{title} is damaged or no weights file: download it again, whole. ({reason})")
+
+
+@contextmanager
+def _member(path: Path) -> Iterator[tuple[str, Path]]:
+    """Copy the one weights file of a tar archive into a folder of its own; yield its name there and the copy."""
+    with tempfile.TemporaryDirectory(prefix="tlkit-weights-") as folder:
+        try:
+            with tarfile.open(path) as archive:
+                member = _only(archive.getmembers(), path.name)
+                copy = Path(folder, "weights").with_suffix(PurePosixPath(member.name).suffix)
+                with archive.extractfile(member) as source, open(copy, "wb") as target:
+                    shutil.copyfileobj(source, target)
+        except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise _damaged(path.name, error) from error
+        yield member.name, copy
+
+
+def _only(members: list[tarfile.TarInfo], title: str) -> tarfile.TarInfo:
+    """Return the one weights file among the members; refuse links, devices and names that lead out of the archive."""
+    for m in members:
+        name = PurePosixPath(m.name)
+        if name.is_absolute() or ".." in name.parts or not (m.isfile() or m.isdir()):
+            raise WeightsFileError(f"{title} is refused: its member '{m.name}' is no plain file inside the archive.")
+    names = {m.name: m for m in members if m.isfile()}
+    found = [n for n in names if n.endswith(SUFFIXES) and not PurePosixPath(n).name.startswith(".")]
+    if len(found) != 1:
+        held = ", ".join(sorted(names)[:5]) or "nothing"
+        raise WeightsFileError(f"{title}: expected one file ({', '.join(SUFFIXES)}) in the archive, found {held}.")
+    return names[found[0]]
+
+
+def weights_hash(path: str | Path) -> str:
+    """Return the SHA-256 of the file, 64 hex digits: what a run's config records about its start weights."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,145 @@
+"""Recipes by name: ours, and the published values of both studies."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+from tlkit.config import lookup
+from tlkit.training.augment import AUGMENTS
+from tlkit.training.recipe import Recipe
+
+CHEST_WEIGHTS = (1, 1, 1, 0.001, *11 * (1,))  # the fourth of the 15 published outputs is "No Finding"
+SOFT_TISSUE = (40.0, 400.0)  # HU centre and width of the usual abdominal window
+WIDE = (0.0, 2000.0)  # HU: lung, soft tissue and most bone at once, for mixed body regions, and nodules as published
+
+_published = {
+    "augment": AUGMENTS["finetune_published"],
+    "select": "last",
+    "schedule": "exponential",
+    "intensity": "minmax",
+    "exclude": False,
+}
+_published_seg = {**_published, "augment": AUGMENTS["segmentation_published"], "epochs": 50, "batch": 128}
+# The complexity ladder of ImageNet and RadNet, by the size of the training set: of 130,000 images, of at most 13,000.
+_large = Recipe(epochs=100, batch=1024, optimizer="lars", lr=2.4, weight_decay=1e-6, **_published)
+_small = Recipe(epochs=100, batch=256, lr=1e-4, weight_decay=1e-6, **_published)
+_chest = Recipe(epochs=50, batch=128, lr=5e-4, weight_decay=1e-6, class_weights=CHEST_WEIGHTS, **_published)
+_liver = Recipe(lr=2e-4, weight_decay=1e-6, class_weights=(1, 3, 10), **_published_seg)
+_brain = Recipe(
+    lr=1e-3,
+    weight_decay=1e-5,
+    decay=0.95,
+    class_weights=(1, 5, 5, 5),
+    **{**_published_seg, "augment": replace(AUGMENTS["segmentation_published"], p_colour=0.0)},
+)
+
+RADIOLOGYNET = {  # architecture: learning rate and patience
+    "resnet18": (1e-4, 2), "resnet34": (1e-4, 2), "resnet50": (1e-4, 10), "vgg16": (1e-4, 5), "densenet121": (1e-4, 10),
+    "mobilenet_v3_small": (1e-4, 2), "mobilenet_v3_large": (1e-4, 2), "efficientnet_b3": (1e-4, 25),
+    "efficientnet_b4": (1e-3, 25), "inception_v3": (1e-3, 10),
+}  # fmt: skip
+_groups = Recipe(
+    epochs=500,
+    batch=32,
+    lr=1e-4,
+    weight_decay=1e-3,
+    exclude=False,
+    schedule="constant",
+    patience=2,
+    monitor="log_loss",
+    sampling="oversample",
+    augment=AUGMENTS["radiology_published"],
+)
+_downstream = replace(_groups, epochs=200, patience=10, sampling="all", normalise="imagenet")
+
+RECIPES: dict[str, Recipe] = {
+    # Ours: the clean way, small enough for a laptop; studies override epochs, batch and learning rate.
+    "simclr": Recipe(epochs=20, batch=128, lr=2e-3, augment=AUGMENTS["simclr"], warmup=1, select="last", window=WIDE),
+    "finetune": Recipe(epochs=10, batch=32, lr=1e-3, augment=AUGMENTS["finetune"], window=WIDE),
+    "segment": Recipe(
+        epochs=10,
+        batch=16,
+        lr=2e-3,
+        augment=AUGMENTS["segmentation"],
+        window=SOFT_TISSUE,
+        class_weights=(1, 3, 10),
+    ),
+    "classify": Recipe(
+        epochs=20,
+        batch=32,
+        lr=1e-3,
+        warmup=1,
+        augment=AUGMENTS["radiology"],
+        sampling="oversample",
+        monitor="log_loss",
+        window=WIDE,
+    ),
+    "reconstruct": Recipe(epochs=10, batch=32, lr=1e-3, window=WIDE),
+    "label": Recipe(epochs=20, batch=32, lr=1e-3, patience=10, augment=AUGMENTS["radiology"], monitor="log_loss"),
+    "boneage": Recipe(epochs=20, batch=32, lr=1e-3, patience=10, augment=AUGMENTS["hand"]),
+    "nodule": Recipe(epochs=20, batch=16, lr=2e-3, patience=10, augment=AUGMENTS["nodule"], loss="dice", window=WIDE),
+    # Jonske et al. 2025, spec 1.1: pretraining of all three corpora.
+    "simclr_published": Recipe(
+        epochs=100,
+        batch=4096,
+        optimizer="lars",
+        lr=4.8,
+        weight_decay=1e-6,
+        exclude=False,
+        schedule="cosine_epoch",
+        augment=AUGMENTS["simclr_published"],
+        select="last",
+        intensity="minmax",
+        negatives=512,
+        projection="published",
+        window=None,
+    ),
+    # spec 2.2 and 2.3: fine-tuning by task; the epochs are the same however few the images.
+    "I1k_published": replace(_large, batch=4096, lr=4.8),
+    **dict.fromkeys(("I1kS_published", "I100_published"), _large),
+    **{f"{name}_published": _small for name in ("I1kXS", "I100S", "I100XS", "I10", "I10S", "RXS", "RXXS")},
+    "I10XS_published": replace(_small, batch=64),
+    "R_published": replace(_large, batch=4096, lr=0.01, weight_decay=1e-4),
+    "RS_published": replace(_large, lr=0.005, weight_decay=1e-5),
+    "CX8_published": _chest,  # the next three on parts of their data, too
+    "LiTS_published": _liver,
+    "BraTS_published": _brain,
+    # RadiologyNET 2025, spec 1.1: pretraining on pseudo-labels; patience counts epochs, as published.
+    **{
+        f"{name}_radiologynet": replace(_groups, lr=lr, patience=patience)
+        for name, (lr, patience) in RADIOLOGYNET.items()
+    },
+    "unet_radiologynet": replace(
+        _groups, optimizer="adam", weight_decay=0.0, patience=2, augment=AUGMENTS["none"], monitor="mse"
+    ),
+    # spec 2: five tasks; studies give the learning rates, from 1e-2 to 1e-5.
+    "label_radiologynet": _downstream,
+    "boneage_radiologynet": replace(
+        _downstream, optimizer="adam", schedule="plateau", monitor="mse", augment=AUGMENTS["hand"]
+    ),
+    "nodule_radiologynet": replace(
+        _downstream,
+        optimizer="adam",
+        loss="dice",
+        decoder="published",
+        monitor="",
+        augment=AUGMENTS["nodule"],
+        window=WIDE,
+    ),
+}
+
+
+def recipe(name: str, **changes: Any) -> Recipe:
+    """Return the named recipe with some fields changed.
+
+    Example: `recipe("finetune", epochs=5, bn="frozen", freeze="encoder")`
+    Raises: UnknownNameError for an unknown recipe or field, with the nearest allowed name.
+    """
+    base = lookup(name, RECIPES, "recipe")
+    return Recipe.from_dict({**{f.name: getattr(base, f.name) for f in fields(base)}, **changes})
+
+
+def linear_evaluation(base: Recipe, bn: str = "frozen") -> Recipe:
+    """Return `base` with the encoder frozen; `bn="adapt"` is what the published code did (spec 3.3)."""
+    return replace(base, freeze="encoder", bn=bn)
