@@ -29,6 +29,7 @@ def own_folders(tmp_path, monkeypatch):
     monkeypatch.setenv("TLKIT_UNATTENDED", "1")
     monkeypatch.delenv("TLKIT_DATA", raising=False)
     monkeypatch.delenv("TLKIT_LOGS", raising=False)
+    monkeypatch.delenv("TLKIT_WEIGHTS", raising=False)
 
 
 @pytest.fixture(scope="session")

@@ -47,6 +47,7 @@ def unbroken(tmp_path_factory) -> Path:
     """Return a folder with `runs` and `paper` of a study that ran at one go, and what it said in `said.txt`."""
     root = tmp_path_factory.mktemp("unbroken")
     (root / "said.txt").write_text(call(root, *COMMAND))
+    call(root, *COMMAND, "--study", "radiologynet")
     return root
 
 
@@ -63,7 +64,7 @@ def executed(unbroken) -> dict[str, list[Path]]:
     """Return the executed copies of each notebook: those of the study, and the others run on its data."""
     rest = set(workflow.notebooks())
     found: dict[str, list[Path]] = {}
-    for path in sorted((unbroken / "runs" / "studies" / "boundaries" / "smoke").glob("*.ipynb")):
+    for path in sorted((unbroken / "runs" / "studies").glob("*/smoke/*.ipynb")):
         name = Path(nbformat.read(path, 4).metadata.papermill.input_path).stem
         found.setdefault(name, []).append(path)
     for name in sorted(rest - set(found)):

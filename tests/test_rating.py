@@ -106,6 +106,20 @@ def test_only_sessions_without_peoples_answers_are_replaced(folder):
     assert list(folder.parent.iterdir()) == [folder], "nothing is left beside it"
 
 
+def test_another_folder_is_never_replaced(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(RatingError, match="no rating session"):
+        rating.create(tmp_path / "mine", [flat("x")], 0, replace=True)
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+def test_a_picture_that_was_not_copied(folder):
+    (folder / "items" / "001-b.png").unlink()
+    with pytest.raises(RatingError, match="not copied whole"):
+        Panel(folder, "anna")
+
+
 @pytest.mark.parametrize(
     ("items", "message"),
     [
@@ -176,15 +190,20 @@ def test_a_kill_in_any_byte_loses_the_last_answer_at_most(tmp_path_factory, rema
         answers.append(path, item, "a", Answer(value, answers.one_line(remark)), 2.0, "2025-01-01T00:00:00+00:00")
     whole = path.read_bytes()
     kept = answers.latest(answers.read(path, ["001", "002"], "a"))
-    assert kept["002", "a"] == Answer(
-        5, " ".join("".join(c if c.isprintable() or c.isspace() else "" for c in remark).split())
-    )
+    assert kept["002", "a"] == Answer(5, answers.one_line(remark))
     path.write_bytes(whole[: -(cut % len(whole)) or None])
     left = answers.latest(answers.read(path, ["001", "002"], "a"))
     assert left.items() <= kept.items()
     answers.append(path, "001", "a", Answer(4), 1.0, "2025-01-01T00:00:00+00:00")
     assert answers.latest(answers.read(path, ["001", "002"], "a")) == left | {("001", "a"): Answer(4)}
     assert answers.heal(path) == ""
+
+
+@given(st.text())
+def test_a_remark_is_kept_as_one_clean_line(remark):
+    kept = answers.one_line(remark)
+    assert answers.one_line(kept) == kept == kept.strip() and kept.isprintable() and "  " not in kept
+    assert [c for c in kept if c != " "] == [c for c in remark if c.isprintable() and not c.isspace()]
 
 
 def test_a_torn_line_is_healed_with_a_note(folder):

@@ -89,9 +89,11 @@ def check(args: argparse.Namespace) -> int:
 
 def show_data(args: argparse.Namespace) -> None:
     from tlkit.datasets import cards
+    from tlkit.models import weight_list
 
     if args.action == "list":
         print(cards.overview().to_string(index=False))
+        print(f"\nPublished weights, under TLKIT_WEIGHTS\n{weight_list.overview().to_string(index=False)}")
         return
     from tlkit import workflow
 

@@ -25,6 +25,7 @@ BOTTOM, HEIGHT = 1584.0, 155.0  # mm of the standard body: below the cerebellum,
 SULCUS = 3.1  # mm, width of the noise whose zeros are the sulci: they lie about 14 mm apart
 DEEPEST = 15.0  # mm below the surface where sulci end
 CORTEX = 2.9  # mm
+CENTRE = (0.0, -5.0, 1664.0)  # mm, of the cerebrum
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,13 @@ def sample(
     A `slab` is cut out before the costly part, so Z, P, P are its sides; the folds are others than in the whole.
     """
     scene = anatomy.sample(replace(body, tubes=_tubes(body, rng) + (masses or ())), view)
-    middle = view.pixels / 2
+    middle, centre = view.pixels / 2, None
     if slab:
         scene, middle = crop(scene, slab), middle - (slab[2].start or 0)
+        centre = _centre(body, view, slab)
     step = np.array([abs(view.z[1] - view.z[0]), *[view.fov / view.pixels] * 2], np.float32)
     parts = {m: _share(scene, m) for m in (Matter.CEREBRUM, Matter.CEREBELLUM, Matter.STEM, Matter.FISSURE)}
-    grey, white = _cortex(parts, step, body.age, rng, fitted=slab is not None)
+    grey, white = _cortex(parts, step, body.age, centre, rng)
     room = _share(scene, Matter.SKULL)
     mask = _stripped(np.maximum(grey, parts[Matter.STEM]) > 0.5, step) & (room > 0.5)
     deep = [layer for layer in scene.layers if layer.tissue < Matter.CEREBRUM]
@@ -149,6 +151,14 @@ def _share(scene: anatomy.Scene, matter: int) -> np.ndarray:
     return out
 
 
+def _centre(body: anatomy.Body, view: anatomy.View, slab: Slab) -> np.ndarray:
+    """Return where the middle of the cerebrum lies, in voxels of the slab (also outside of it)."""
+    plane = (np.array([CENTRE[1], CENTRE[0]]) * body.width - np.array(view.centre)[::-1]) / view.fov + 0.5
+    height = CENTRE[2] * body.height / anatomy.STANDARD_HEIGHT - view.z[0]
+    found = np.r_[height / (view.z[1] - view.z[0]), plane * view.pixels]
+    return found - [part.start or 0 for part in slab]
+
+
 def _layer(matter: int, alpha: np.ndarray) -> anatomy.Layer:
     return anatomy.Layer(matter, tuple(slice(0, n) for n in alpha.shape), alpha.astype(np.float32), 1.0)
 
@@ -169,11 +179,13 @@ def _noise(points: list[np.ndarray], width: float, rng: np.random.Generator, fit
 
     `fitted` draws it only where the points are: much faster for a slab, but not the noise of the whole.
     """
-    cell = width / 2
-    reach = [min(100.0, float(np.abs(p).max()) + 2 * width) if fitted else 100.0 for p in points]
-    lattice = ndimage.gaussian_filter(rng.standard_normal([int(2 * r / cell) for r in reach], np.float32), 2.0)
+    cell, ends = width / 2, [(-100.0, 100.0)] * 3
+    if fitted:
+        ends = [(float(p.min()) - width, float(p.max()) + width) for p in points]
+    sides = [int((high - low) / cell) for low, high in ends]
+    lattice = ndimage.gaussian_filter(rng.standard_normal(sides, np.float32), 2.0)
     lattice /= lattice.std()
-    at = [(p + r) / cell for p, r in zip(np.broadcast_arrays(*points), reach, strict=True)]
+    at = [(p - low) / cell for p, (low, _) in zip(np.broadcast_arrays(*points), ends, strict=True)]
     return ndimage.map_coordinates(lattice, at, order=1, mode="mirror")
 
 
@@ -186,17 +198,18 @@ def _stripped(matter: np.ndarray, step: np.ndarray) -> np.ndarray:
 
 
 def _cortex(
-    parts: dict, step: np.ndarray, age: int, rng: np.random.Generator, fitted: bool
+    parts: dict, step: np.ndarray, age: int, centre: np.ndarray | None, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the shares of grey matter (painted first) and white matter of each voxel.
 
     Sulci are the zeros of a noise that changes along the surface and hardly with depth: sheets that run inwards.
+    They run to `centre` (voxels), which a slab must be told; None: of the cerebrum that is seen.
     """
     whole = parts[Matter.CEREBRUM] > 0.5
     depth = ndimage.distance_transform_edt(whole & (parts[Matter.FISSURE] < 0.3), sampling=step) - step[1] / 2
-    z, y, x = _offsets(whole.shape, np.array(ndimage.center_of_mass(whole)), step)
+    z, y, x = _offsets(whole.shape, np.array(ndimage.center_of_mass(whole)) if centre is None else centre, step)
     pull = 0.3 + 40 / np.sqrt(z**2 + y**2 + x**2 + 25)
-    sulci = np.abs(_noise([z * pull, y * pull, x * pull], SULCUS, rng, fitted)) * SULCUS
+    sulci = np.abs(_noise([z * pull, y * pull, x * pull], SULCUS, rng, centre is not None)) * SULCUS
     sulci -= 1.8 * np.exp(-np.maximum(depth, 0) / 3)  # wide at the surface
     apart = np.minimum(depth, sulci + 0.8 * np.maximum(depth - DEEPEST, 0))  # mm from the nearest surface
     open_ = 0.35 + 0.5 * max(age - 40, 0) / 50
@@ -204,7 +217,7 @@ def _cortex(
     white = _soft(apart - open_ - CORTEX, step) * whole
     folia = parts[Matter.CEREBELLUM] > 0.5
     inner = ndimage.distance_transform_edt(folia, sampling=step)
-    bent = np.sqrt((z + 56) ** 2 + (y - 32) ** 2 + 0.3 * x**2) + 1.5 * _noise([z, y, x], 6.0, rng, fitted)
+    bent = np.sqrt((z + 56) ** 2 + (y - 32) ** 2 + 0.3 * x**2) + 1.5 * _noise([z, y, x], 6.0, rng, centre is not None)
     lines = 0.75 + 0.25 * np.cos(2 * np.pi * bent / 3.6)
     grey = np.maximum(grey, parts[Matter.CEREBELLUM] * np.where(step[1] < 2, lines, 0.8))
     return grey, np.maximum(white, _soft(inner - 11, step) * folia)

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from tlkit.phantoms import anatomy, bodymr, brain, mr
-from tlkit.phantoms.anatomy import Body, View
+from tlkit.phantoms.anatomy import Body, Tissue, View
 from tlkit.phantoms.brain import Matter, Slab
 from tlkit.phantoms.organs import Builder, Tube
 from tlkit.phantoms.streams import stream
@@ -22,9 +22,10 @@ SEQUENCES = {"t1ce": 0.7, "t1": 0.1, "t2": 0.1, "flair": 0.1}  # shares, the sam
 PLANES = {"axial": 0.5, "coronal": 0.25, "sagittal": 0.25}
 AXES = {"axial": 0, "coronal": 1, "sagittal": 2}  # across the slices, in a volume [Z, P, P]
 SELLA = (0.0, -22.0, 1606.0)  # mm
+NECK = 1450.0  # mm; what ends below is not sampled
 APART, HALF = 4.0, 12.0  # mm between axial slices, and to both sides of the wanted slice
 # T1, T2 in ms, density, T1 with contrast agent; masses outside of the brain are even and take up much.
-TISSUES = {"meningioma": (1080, 100, 0.86, 270), "pituitary": (1120, 105, 0.86, 380)}
+TISSUES = {"meningioma": (1080, 100, 0.86, 370), "pituitary": (1120, 105, 0.86, 450)}
 SEEN = [Matter.SOLID, Matter.NECROSIS, Matter.ENHANCING]
 
 
@@ -78,6 +79,7 @@ def picture(kind: str, pixels: int, rng: np.random.Generator) -> np.ndarray:
     Plane and sequence are drawn alike for all kinds. The patient's left is on the right of axial and coronal slices.
     """
     body = anatomy.random_body(rng, lesion_share=0.0)
+    body = replace(body, tubes=tuple(t for t in body.tubes if t.part == "body" and t.z[-1] > NECK))
     place, masses = KINDS[kind](body, rng)
     plane = str(rng.choice(list(PLANES), p=list(PLANES.values())))
     view, slab = _slab(body, place, plane, pixels, rng)
@@ -117,16 +119,26 @@ def _signal(
     """Return the signal of every voxel of the slab; white matter is 1. Head and brain lie in one scanner."""
     sequence, values = mr.SEQUENCES[name], mr.tissues(rng)
     if kind in TISSUES:
-        values[Matter.ENHANCING] = np.array(TISSUES[kind]) * np.exp(rng.normal(0, 0.08, 4))
+        values[Matter.ENHANCING] = np.array(TISSUES[kind]) * np.exp(rng.normal(0, 0.15, 4))
     column = 3 if sequence.contrast else 0
     inner = mr.signal(values[:, column], values[:, 1], values[:, 2], sequence)
     inner[Matter.AIR] = inner[Matter.CSF]  # what is left inside the skull
-    around = np.tile(np.array([1.0, 1.0, 0.0]), (len(anatomy.Tissue), 1))
+    around = np.tile(np.array([1.0, 1.0, 0.0]), (len(Tissue), 1))
     for tissue, row in bodymr.TISSUES.items():
         around[tissue] = np.array(row) * np.exp(rng.normal(0, 0.03, 3))
-    out = brain.crop(anatomy.sample(body, view), slab).render(mr.signal(*around.T, sequence).astype(np.float32))
-    out += made.room * (made.scene.render(inner.astype(np.float32)) - out)
+    levels = mr.signal(*around.T, sequence).astype(np.float32)
+    out = brain.crop(anatomy.sample(body, view), slab).render(levels)
+    within, base = made.scene.render(inner.astype(np.float32)), _base(made, view)
+    floor = levels[Tissue.MUSCLE] + (levels[Tissue.MARROW] - levels[Tissue.MUSCLE]) * np.clip(made.scene.coarse, 0, 1)
+    out += made.room * (within + base * (floor - within) - out)
     return out * (1 + 0.03 * made.scene.fine) / np.float32(inner[Matter.WHITE])
+
+
+def _base(made: brain.Brain, view: View) -> np.ndarray:
+    """Return the share (0-1) of each voxel that is skull base: inside the standard skull, but 6 mm from the brain."""
+    mm = np.array([view.z[1] - view.z[0], view.fov / view.pixels, view.fov / view.pixels])
+    empty = ndimage.distance_transform_edt(made.scene.labels() == Matter.AIR, sampling=mm)
+    return np.clip((empty - 6) / mm[1] + 0.5, 0, 1).astype(np.float32)
 
 
 def _scanned(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -25,16 +25,17 @@ CLASSES = {  # SOP classes
 ODD = ("US", "no modality", "no window", "strip", "dark", "flat", "RF frames", "copy", "secondary")
 
 
-def write(root: Path, seed: int, patients: int = 40, pixels: int = 64) -> None:
+def write(root: Path, seed: int, patients: int = 40, pixels: int = 64, cr: float = SHARES["CR"]) -> None:
     """Write `PA0001/ST01/SE01/IM0001` ... and `reports.csv`: two exams a patient, about 13 images a patient.
 
-    `pixels` is the longer side. Study, protocol and request are in English, German or Croatian, BodyPartExamined is
+    `pixels` is the longer side, `cr` the share of radiographs among the exams (an exam has one or two). Study, protocol and request are in English, German or Croatian, BodyPartExamined is
     often empty or vague. `odd/` holds one file for each rule that leaves an image out (`ODD`).
     """
     from pydicom import config
 
     order = stream(seed, "hospital order", 0)
-    modalities = order.permutation(quotas(2 * patients, SHARES))
+    shares = {m: cr if m == "CR" else share * (1 - cr) / (1 - SHARES["CR"]) for m, share in SHARES.items()}
+    modalities = order.permutation(quotas(2 * patients, shares))
     owner = np.sort(np.r_[np.arange(patients), order.integers(0, patients, patients)])
     reports, example = io.BytesIO(), None
     reports.write(b"exam,text\r\n")

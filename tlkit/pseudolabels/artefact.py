@@ -87,15 +87,19 @@ def make(name: str, size: int, phantom: dict[str, Any] | None = None, **paramete
     store = open_store(prepare(name, size, phantom=phantom))
     key = {"store": store.path.name, "settings": asdict(chosen), "version": GROUPS_VERSION}
     root = paths.groups_root()
-    final = root / f"{name}{'-phantom' if phantom else ''}-{short_hash(key)}"
+    final = root / f"{name}{'' if phantom is None else '-phantom'}-{short_hash(key)}"
     part = root / f".{final.name}.part"
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / f".{final.name}.lock"):
         if not final.is_dir():
             shutil.rmtree(part, ignore_errors=True)  # what a killed process left
             part.mkdir()
-            _write(part, store, files_of(name, phantom), card, chosen, key)
-            part.rename(final)
+            log.info("%s: grouping the files of %d images", name, len(store))
+            try:
+                _write(part, store, files_of(name, phantom), card, chosen, key)
+                part.rename(final)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
     return final
 
 

@@ -89,7 +89,7 @@ def latest(answers: pd.DataFrame) -> dict[tuple[str, str], Answer]:
 
 def one_line(remark: str) -> str:
     """Return a remark as it is kept: printable, spaces for line breaks, so that a line of the file is one answer."""
-    return "".join(c for c in " ".join(remark.split()) if c.isprintable())
+    return " ".join("".join(c for c in remark if c.isprintable() or c.isspace()).split())
 
 
 def _line(row: list) -> bytes:

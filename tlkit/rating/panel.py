@@ -20,10 +20,10 @@ from tlkit.rating.keys import Keys
 from tlkit.rating.session import PHANTOM, Session
 
 HELP = (
-    '<div class="tlkit-help">Which regions did each model look at? Bright yellow: most. <b>1</b> only irrelevant '
-    "regions, <b>3</b> relevant and irrelevant ones, <b>5</b> only relevant ones.<br>Keys, after a click on the panel: "
-    "<b>1</b> to <b>5</b> rate the framed heat map, <b>{letters}</b> frame one, <b>→</b> or Enter next image, <b>←</b> "
-    "back, <b>r</b> remark (Enter keeps it).</div>"
+    '<div class="tlkit-help">Which regions did each model look at? Bright yellow: most; no colour at all: nowhere. '
+    "<b>1</b> only irrelevant regions, <b>3</b> relevant and irrelevant ones, <b>5</b> only relevant ones.<br>"
+    "Keys, after a click on the panel: <b>1</b> to <b>5</b> rate the framed heat map, <b>{letters}</b> frame one, "
+    "<b>→</b> or Enter next image, <b>←</b> back, <b>r</b> remark (Enter keeps it).</div>"
 )
 
 

@@ -30,6 +30,7 @@ from tlkit.runs import read_json, write_json
 log = logging.getLogger(__name__)
 
 PHANTOM = "phantom"  # with this the names of phantom raters begin
+EPS = 1e-6  # by which rounding may leave the range of a heat map
 
 
 class Item(NamedTuple):
@@ -54,8 +55,10 @@ def create(folder: Path, items: Sequence[Item], seed: int, replace: bool = False
     It is written aside and renamed. Raises RatingError for items that can't be rated, and for another session there.
     """
     _check(items)
-    if folder.exists() and not replace:
-        return _kept(folder, items, seed)
+    if folder.exists():
+        layout(folder)  # anything else there is not ours to replace
+        if not replace:
+            return _kept(folder, items, seed)
     if people := [r for r in raters(folder) if not r.startswith(PHANTOM)]:
         raise RatingError(
             f"{folder} holds the answers of {', '.join(people)} and is not replaced; name another session"
@@ -112,7 +115,10 @@ class Session:
 
     def picture(self, item: str, letter: str = "") -> bytes:
         """Return the PNG of an item, alone or under the heat map of a letter."""
-        return (self.folder / "items" / f"{item}{'-' * bool(letter)}{letter}.png").read_bytes()
+        path = self.folder / "items" / (f"{item}-{letter}.png" if letter else f"{item}.png")
+        if not path.exists():
+            raise RatingError(f"no picture at {path}: the session was not copied whole; copy its folder items again")
+        return path.read_bytes()
 
 
 def layout(folder: Path) -> tuple[list[str], list[str]]:
@@ -147,7 +153,7 @@ def _check(items: Sequence[Item]) -> None:
         if item.image.dtype != np.uint8 or item.image.ndim != 2:
             raise RatingError(f"item {item.id}: expected an image [H, W] of uint8, found {_kind(item.image)}")
         for name, heat in item.maps.items():
-            if heat.shape != item.image.shape or not (np.all(heat >= 0) and np.all(heat <= 1)):  # False for NaN too
+            if heat.shape != item.image.shape or not (np.all(heat >= -EPS) and np.all(heat <= 1 + EPS)):  # so for NaN
                 raise RatingError(
                     f"item {item.id}: expected a heat map {list(item.image.shape)} of values from 0 to 1 for {name}, "
                     f"found {_kind(heat)} from {heat.min():g} to {heat.max():g}"
@@ -173,7 +179,6 @@ def _deal(items: Sequence[Item], seed: int) -> dict:
 
 
 def _kept(folder: Path, items: Sequence[Item], seed: int) -> Path:
-    layout(folder)
     if not (folder / "key.json").exists():
         raise RatingError(f"{folder} has no key.json, so it can't be told whether it is this session; put the key back")
     key = read_json(folder / "key.json")

@@ -81,7 +81,7 @@ def _labelled(table: pd.DataFrame, data: dict[str, Any], phantom: dict[str, Any]
 
     folder = pseudolabels.make(data["name"], data["size"], phantom=phantom, **data["groups"])
     table = table.assign(label=pseudolabels.labels(table, folder))
-    size = table.groupby("label")["id"].transform("size")
+    size = table.groupby("label")["path"].transform("nunique")
     table = table[(table["label"] >= 0) & (size >= pseudolabels.settings(**data["groups"]).floor)]
     if table["label"].nunique() < 2:
         raise ConfigError(f"{data['name']}: fewer than two groups are left to learn. See {folder / 'summary.csv'}.")

@@ -78,7 +78,15 @@ RECIPES: dict[str, Recipe] = {
     "reconstruct": Recipe(epochs=10, batch=32, lr=1e-3, window=WIDE),
     "label": Recipe(epochs=20, batch=32, lr=1e-3, patience=10, augment=AUGMENTS["radiology"], monitor="log_loss"),
     "boneage": Recipe(epochs=20, batch=32, lr=1e-3, patience=10, augment=AUGMENTS["hand"]),
-    "nodule": Recipe(epochs=20, batch=16, lr=2e-3, patience=10, augment=AUGMENTS["nodule"], loss="dice", window=WIDE),
+    "nodule": Recipe(
+        epochs=20,
+        batch=16,
+        lr=4e-3,
+        patience=10,
+        augment=AUGMENTS["nodule"],
+        class_weights=(1, 20),
+        window=WIDE,
+    ),
     # Jonske et al. 2025, spec 1.1: pretraining of all three corpora.
     "simclr_published": Recipe(
         epochs=100,
@@ -122,6 +130,7 @@ RECIPES: dict[str, Recipe] = {
         _downstream,
         optimizer="adam",
         loss="dice",
+        class_weights=None,
         decoder="published",
         monitor="",
         augment=AUGMENTS["nodule"],
