@@ -49,7 +49,7 @@ class StudyRuns:
         return list(dict.fromkeys(chain(self.spec["seeds"], *own)))
 
     def backbones(self, pretraining: str) -> list[str]:
-        """Return the backbones that start from a pretraining, or from one that goes on from it; at least the study's.
+        """Return the backbones that start from a pretraining, or from one that goes on from it; none for one not used.
 
         A task may name a backbone of its own; each pretraining that it starts from is then done with that one, too.
         """
@@ -60,7 +60,10 @@ class StudyRuns:
         for name, entry in self.spec["pretrainings"].items():
             if entry.get("after") == pretraining:
                 found |= dict.fromkeys(self.backbones(name))
-        return list(found) or [self.spec["backbone"]]
+        return list(found)
+
+    def _first(self, pretraining: str) -> str:
+        return next(iter(self.backbones(pretraining)), self.spec["backbone"])
 
     def _pairs(self, experiment: dict[str, Any]) -> list[tuple[str, str]]:
         """Return the (task, pretraining) of an experiment; its pretrainings are a list, or a list for each task."""
@@ -124,7 +127,8 @@ class StudyRuns:
 
         None for what needs no run: training from scratch, and weights that others published.
         """
-        entry = self._entry(pretraining, backbone := backbone or self.backbones(pretraining)[0])
+        backbone = backbone or self._first(pretraining)
+        entry = self._entry(pretraining, backbone)
         data = [self.data(e) for e in self._corpora(pretraining, backbone)]
         if not data:
             return None

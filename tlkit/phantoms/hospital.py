@@ -28,8 +28,9 @@ ODD = ("US", "no modality", "no window", "strip", "dark", "flat", "RF frames", "
 def write(root: Path, seed: int, patients: int = 40, pixels: int = 64, cr: float = SHARES["CR"]) -> None:
     """Write `PA0001/ST01/SE01/IM0001` ... and `reports.csv`: two exams a patient, about 13 images a patient.
 
-    `pixels` is the longer side, `cr` the share of radiographs among the exams (an exam has one or two). Study, protocol and request are in English, German or Croatian, BodyPartExamined is
-    often empty or vague. `odd/` holds one file for each rule that leaves an image out (`ODD`).
+    `pixels` is the longer side, `cr` the share of radiographs among the exams (an exam has one or two). Study,
+    protocol and request are in English, German or Croatian, BodyPartExamined is often empty or vague. `odd/` holds one
+    file for each rule that leaves an image out (`ODD`).
     """
     from pydicom import config
 
