@@ -65,13 +65,17 @@ def test_every_study_loads_at_every_scale(any_data, name, scale):
     cells = set()
     for e in study.spec["experiments"].values():
         how = (e["mode"], e.get("fraction"), str(e.get("recipe")))
-        axes = (e.get("tasks", study.tasks), e.get("pretrainings", study.pretrainings))
-        cells |= set(product([how], *axes, e.get("seeds", study.spec["seeds"])))
-    pretrainings = [p for p in study.pretrainings if study.spec["pretrainings"][p]]
-    assert len(configs) == len(pretrainings) + len(cells)
-    assert [c["kind"] for c in configs[: len(pretrainings)]] == ["pretrain"] * len(pretrainings)
+        sources = e.get("pretrainings", study.pretrainings)
+        pairs = product(e.get("tasks", study.tasks), sources)
+        if isinstance(sources, dict):
+            pairs = [(task, source) for task in sources for source in sources[task]]
+        axes = (e.get("seeds", study.spec["seeds"]), e.get("lrs", [None]), e.get("fractions", [None]))
+        cells |= {(how, *pair, *rest) for pair, *rest in product(pairs, *axes)}
+    made = [c for c in configs if c["kind"] == "pretrain"]
+    assert configs[: len(made)] == made and len(configs) - len(made) == len(cells)
+    started_from = {w["run"] for c in configs if (w := c.get("weights")) and "run" in w}
+    assert started_from == {runs.run_id(c) for c in made}
     assert study.plan()["minutes"].gt(0).all()
-    assert {d["size"] for c in configs for d in runs.corpora(c)} == {study.spec["size"]}
 
 
 def test_the_first_study_is_the_papers_cross_product():

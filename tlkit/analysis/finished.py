@@ -56,14 +56,9 @@ class Finished:
 
     def training_rows(self, images: int | None = None, seed: int = 0) -> np.ndarray:
         """Return the rows that the run was trained on, or `images` of them, drawn by `seed`."""
-        from tlkit.datasets import splits
+        from tlkit.training.data import training_rows
 
-        rows, data = self.split_rows("train"), self.config["data"]
-        if self.config["fraction"] < 1:
-            part = self.table[self.table["row"].isin(rows)]
-            by = data.get("fraction_by", "patient")
-            keep = splits.fraction(part, self.config["fraction"], seed=self.config["seed"], by=by)
-            rows = part[part["id"].isin(keep)]["row"].to_numpy()
+        rows = training_rows(self.config, self.table)
         return rows if images is None else np.sort(np.random.default_rng(seed).permutation(rows)[:images])
 
     def pictures(self, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:

@@ -116,6 +116,16 @@ def chosen_rows(data: dict[str, Any], table: pd.DataFrame, split: str) -> np.nda
     return part["row"].to_numpy()
 
 
+def training_rows(config: dict[str, Any], table: pd.DataFrame) -> np.ndarray:
+    """Return the rows that a downstream run trains on: `chosen_rows`, and of these its `fraction`, drawn by its seed."""
+    data, rows = config["data"], chosen_rows(config["data"], table, "train")
+    if config["fraction"] >= 1:
+        return rows
+    part = table[table["row"].isin(rows)]
+    keep = splits.fraction(part, config["fraction"], seed=config["seed"], by=data.get("fraction_by", "patient"))
+    return part[part["id"].isin(keep)]["row"].to_numpy()
+
+
 def class_names(data: dict[str, Any], table: pd.DataFrame) -> tuple[str, ...]:
     """Return the class names of a task, the chosen `classes` alone: the card's, or those that the store found."""
     card, chosen = cards.DATASETS[data["name"]], data.get("classes")

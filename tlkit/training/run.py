@@ -14,7 +14,7 @@ import torch
 
 from tlkit import runs
 from tlkit.config import ConfigError, TlkitError, lookup
-from tlkit.datasets import cards, splits
+from tlkit.datasets import cards
 from tlkit.datasets.store import Store
 from tlkit.models.backbones import backbone, initial_weights
 from tlkit.models.heads import freeze
@@ -142,11 +142,7 @@ def _finetune(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], F
     store, table = open_data(data)
     card = cards.DATASETS[data["name"]]
     check_window(card, recipe)
-    rows = chosen_rows(data, table, "train")
-    if config["fraction"] < 1:
-        part = table[table["row"].isin(rows)]
-        keep = splits.fraction(part, config["fraction"], seed=seed, by=data.get("fraction_by", "patient"))
-        rows = part[part["id"].isin(keep)]["row"].to_numpy()
+    rows = training_rows(config, table)
     train, val = Samples(store, rows), Samples(store, chosen_rows(data, table, "val"))
     job = task(config["task_kind"], class_names(data, table), recipe.class_weights, **task_options(card, recipe))
     if config["task_kind"] == "regression":

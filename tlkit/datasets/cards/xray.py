@@ -65,7 +65,7 @@ or renamed:
 (patients are not named: every image counts as a patient of its own)
 """,
     counts={"images": 14_236, "train": 12_611, "val": 1_425, "test": 200},
-    options={"channels": 1, "target": "boneage", "inputs": ("male",), "ages": (0.0, 240.0)},  # months
+    options={"channels": 1, "target": "boneage", "unit": "months", "inputs": ("male",), "ages": (0.0, 240.0)},
     phantom="rsna-bone-age",
 )
 
