@@ -99,7 +99,7 @@ def _slab(body: Body, place: Place, plane: str, pixels: int, rng: np.random.Gene
     """Return the view of a head and the thin slab of it round a place, across one plane."""
     size = body.height / anatomy.STANDARD_HEIGHT
     x, y, z = place[0] * body.width, place[1] * body.width, place[2] * size
-    fov, centre = rng.uniform(222, 252), (rng.normal(0, 3), rng.normal(-4, 3))
+    fov, centre = rng.uniform(208, 230) * max(body.width, 0.95), (rng.normal(0, 3), rng.normal(-4, 3))
     turn, tilt = rng.normal(0, 0.04, 2)
     if plane == "axial":
         heights = z + np.arange(-HALF, HALF + 1, APART)

@@ -16,6 +16,8 @@ from types import ModuleType
 from tlkit.config import TlkitError, lookup, short_hash
 from tlkit.phantoms import (
     boneage,
+    brain_tumor,
+    brain_tumor,
     brats,
     chestxray,
     covid,
@@ -40,6 +42,8 @@ PHANTOMS: dict[str, ModuleType] = {
     "lits_png": lits_png,
     "luna16": luna16,
     "brats": brats,
+    "brain_tumor": brain_tumor,
+    "brain_tumor": brain_tumor,
     "chestxray": chestxray,
     "covid": covid,
     "rsna-bone-age": boneage,

@@ -117,7 +117,7 @@ def chosen_rows(data: dict[str, Any], table: pd.DataFrame, split: str) -> np.nda
 
 
 def training_rows(config: dict[str, Any], table: pd.DataFrame) -> np.ndarray:
-    """Return the rows that a downstream run trains on: `chosen_rows`, and of these its `fraction`, drawn by its seed."""
+    """Return the rows that a downstream run trains on: of `chosen_rows` its `fraction`, drawn by its seed."""
     data, rows = config["data"], chosen_rows(config["data"], table, "train")
     if config["fraction"] >= 1:
         return rows

@@ -28,6 +28,7 @@ from tlkit.training.data import (
     class_names,
     open_data,
     task_options,
+    training_rows,
 )
 from tlkit.training.loop import Fit, fit
 from tlkit.training.processes import pick_device, process_group, rank
