@@ -54,12 +54,16 @@ def passes(config: dict[str, Any]) -> float:
 
 
 def _images(data: dict[str, Any]) -> float:
-    """Return the number of training images: what the config says, or what the card counts, of as many classes."""
+    """Return the number of training images: what the config says, or what the card counts, of as many classes.
+
+    All images of the card where it does not count those for training: more than there will be.
+    """
     if data.get("images"):
         return data["images"]
     classes = data.get("classes")
     of = classes["every"] if isinstance(classes, dict) else 1
-    return cards.DATASETS[data["name"]].counts.get("train", float("nan")) / of
+    counts = cards.DATASETS[data["name"]].counts
+    return counts.get("train", counts.get("images", float("nan"))) / of
 
 
 def _seconds(rid: str) -> float:

@@ -11,7 +11,7 @@ from itertools import chain, product
 from typing import Any
 
 from tlkit import paths, runs, studyfile
-from tlkit.config import lookup
+from tlkit.config import canonical, lookup
 from tlkit.datasets import cards, identity
 from tlkit.models import weight_cards, weight_list
 from tlkit.models.weights import weights_hash
@@ -96,6 +96,8 @@ class StudyRuns:
         """
         dataset = entry["dataset"]
         chosen = {k: entry[k] for k in CHOSEN if entry.get(k) is not None}
+        if "groups" in chosen:  # one grouping for all image sizes
+            chosen["groups"] = {**chosen["groups"], "size": self.spec["size"]}
         if dataset not in self._identities:
             self._identities[dataset] = self._identity(dataset)
         split = self.spec["split"] | self.spec.get("splits", {}).get(dataset, {})
@@ -171,10 +173,19 @@ class StudyRuns:
                 return {"card": card.name, "sha256": None}
         return {"card": card.name, **self._identities[card.name]}
 
-    def pretrain_configs(self) -> list[dict[str, Any]]:
-        """Return the configs of all pretraining runs, in the order in which they can be done."""
-        found = [self.pretrain(name, backbone) for name in self.pretrainings for backbone in self.backbones(name)]
-        return [config for config in found if config is not None]
+    def pretrain_configs(
+        self, pretraining: str = "", method: str = "", backbones: Iterable[str] = ()
+    ) -> list[dict[str, Any]]:
+        """Return the configs of the pretraining runs that fit the filter, in the order in which they can be done."""
+        names = [pretraining] if pretraining else self.pretrainings
+        found = [self.pretrain(name, backbone) for name in names for backbone in backbones or self.backbones(name)]
+        return [c for c in found if c is not None and method in ("", c.get("method", "contrastive"))]
+
+    def groupings(self, dataset: str) -> list[dict[str, Any]]:
+        """Return the different settings of the pseudo-labels that pretrainings use of a data set."""
+        data = (d for config in self.pretrain_configs() for d in runs.corpora(config) if d["name"] == dataset)
+        found = {canonical(d["groups"]): d["groups"] for d in data if "groups" in d}
+        return list(found.values())
 
     def lineage(self, pretraining: str, backbone: str = "") -> list[dict[str, Any]]:
         """Return the configs of a pretraining and of all that it builds on, in the order in which they can be done."""

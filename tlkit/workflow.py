@@ -56,23 +56,23 @@ def jobs(study: Study) -> list[Job]:
     sets = {e["dataset"] for e in study.spec["tasks"].values()}
     sets |= {d for name in study.pretrainings for d in study.corpora(name)}
     data = {d: Job(f"data-{d}", "", {**where, "dataset": d}) for d in sorted(sets)}
-    pre: dict[str, Job] = {}  # by run id
-    for name, backbone in ((n, b) for n in study.pretrainings for b in study.backbones(n)):
-        config = study.pretrain(name, backbone)
-        if config is not None:
-            before = [pre[w["run"]].output] if (w := config.get("weights")) else []
-            needs = [data[d].output for d in study.corpora(name)] + before
-            parameters = {**where, "pretraining": name, "backbone": backbone}
-            method, rid = config.get("method", "contrastive"), runs.run_id(config)
-            title = "-".join(["pretrain", name, *([_short(backbone)] if len(study.backbones(name)) > 1 else [])])
-            pre[rid] = Job(title, PRETRAINING[method], parameters, tuple(needs), (rid,))
+    pre: dict[str, Job] = {}  # by run id: a job does all backbones of a pretraining that have one method
+    for name, method in product(study.pretrainings, PRETRAINING):
+        configs = study.pretrain_configs(name, method)
+        if configs:
+            makes = tuple(map(runs.run_id, configs))
+            before = {pre[w["run"]].output for c in configs if (w := c.get("weights")) and w["run"] not in makes}
+            needs = sorted({data[d["name"]].output for c in configs for d in runs.corpora(c)} | before)
+            title = f"pretrain-{name}" + ("" if method == "contrastive" else f"-{method}")
+            parameters = {**where, "pretraining": name}
+            pre |= dict.fromkeys(makes, Job(title, PRETRAINING[method], parameters, tuple(needs), makes))
     down = [_down_job(study, where, data, pre, *cell) for cell in _cells(study)]
     ready = tuple(j.output for j in down)
     figures = [
         Job(f"figure-{n}", n, where, ready, tuple(sorted({r for j in down for r in j.makes})))
         for n in study.spec["figures"]
     ]
-    return [*data.values(), *pre.values(), *down, *figures]
+    return [*data.values(), *{job.name: job for job in pre.values()}.values(), *down, *figures]
 
 
 def _cells(study: Study) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
@@ -100,10 +100,6 @@ def _down_job(
     needs |= {pre[w["run"]].output for c in configs if (w := c["weights"]) and "run" in w}
     makes = tuple(runs.run_id(c) for c in configs)
     return Job(name, "20_finetune", {**where, **cell}, tuple(sorted(needs)), makes)
-
-
-def _short(backbone: str) -> str:
-    return backbone.removeprefix("torchvision/")
 
 
 def notebooks() -> dict[str, Path]:
@@ -164,10 +160,13 @@ def make_job(study: Study, name: str) -> Path:
         for rid in job.makes if not job.name.startswith("figure-") else ():
             runs.add_notebook(rid, output)
         return output
+    from tlkit import pseudolabels
     from tlkit.datasets import prepare
 
     dataset = job.parameters["dataset"]
     store = prepare(dataset, study.spec["size"], phantom=study.phantom_parameters(dataset))
+    for settings in study.groupings(dataset):
+        pseudolabels.make(dataset, phantom=study.phantom_parameters(dataset), **settings)
     output.parent.mkdir(parents=True, exist_ok=True)
     runs.write_json(output, {"store": str(store)})
     return output

@@ -15,6 +15,7 @@ from tlkit import runs
 from tlkit.analysis import batchnorm, finished
 from tlkit.config import ConfigError
 from tlkit.models import backbone, batch_norms
+from tlkit.training import data
 from tlkit.training.run import run
 from tlkit.training.supervised import Samples, Supervised, predict
 
@@ -103,8 +104,8 @@ def test_a_mobilenet_of_torchvision_is_slow():
 
 def test_before_is_what_the_run_logged_and_the_test_set_is_not_touched(ids, monkeypatch):
     asked = []
-    rows = finished.Finished.split_rows
-    monkeypatch.setattr(finished.Finished, "split_rows", lambda self, s: asked.append(s) or rows(self, s))
+    rows = data.chosen_rows
+    monkeypatch.setattr(data, "chosen_rows", lambda d, table, s: asked.append(s) or rows(d, table, s))
     weights = (runs.folder(ids["few"]) / "model.safetensors").read_bytes()
     found = batchnorm.reestimated(ids["few"])
     logged = runs.read_json(runs.folder(ids["few"]) / "metrics.json")

@@ -10,7 +10,7 @@ from tlkit.phantoms import anatomy, brain, brain_tumor, write
 from tlkit.phantoms.brain import Matter
 
 CARD = DATASETS["brain-tumor-mri"]
-PARTS = {"Training": 16, "Testing": 10}
+PARTS = {"Training": 24, "Testing": 16}
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +23,10 @@ def test_the_reader_of_the_real_set_reads_it(made):
     samples, rejects = folders.scan(made, CARD)
     assert list(rejects["path"]) in ([], ["phantom.json"])
     counts = samples.groupby(["split", "class"], observed=True).size()
-    assert counts["train"].tolist() == [16] * 4 and counts["test"].tolist() == [10] * 4
+    assert counts["train"].tolist() == [24] * 4 and counts["test"].tolist() == [16] * 4
     assert (samples["class"].astype(str) == np.array(CARD.classes)[samples["label"]]).all()
     names = {Path(p).name for p in samples["path"]}
-    assert {"Tr-gl_0010.jpg", "Tr-me_0025.jpg", "Te-no_0010.jpg", "Te-pi_0019.jpg"} <= names
+    assert {"Tr-gl_0010.jpg", "Tr-me_0033.jpg", "Te-no_0010.jpg", "Te-pi_0025.jpg"} <= names
     images, masks = folders.decode(made, samples.iloc[:1], CARD)
     assert masks == [None] and images[0].shape == (48, 48) and images[0].dtype == np.uint8
     assert {Image.open(made / p).mode for p in samples["path"]} == {"L"}
@@ -37,7 +37,7 @@ def test_a_longer_set_begins_like_a_shorter_one_and_no_image_comes_twice(made, t
     for file in short.rglob("*.jpg"):
         assert file.read_bytes() == (made / file.relative_to(short)).read_bytes()
     every = [p.read_bytes() for p in made.rglob("*.jpg")]
-    assert len(set(every)) == len(every) == 4 * 26
+    assert len(set(every)) == len(every) == 4 * 40
 
 
 def contents(kind: str, seed: int, plane: str) -> tuple[np.ndarray, brain.Brain, float]:
@@ -86,7 +86,7 @@ def blobs(image: np.ndarray) -> list[float]:
     """Return, for three sizes, how strong the brightest and the darkest blob inside a head are and where they lie."""
     grey = image / 255
     head = ndimage.binary_fill_holes(ndimage.binary_closing(grey > 0.12))
-    inner = ndimage.binary_erosion(head, iterations=5)
+    inner = ndimage.binary_erosion(head, iterations=4)
     level, centre, out = np.median(grey[inner]), ndimage.center_of_mass(head), []
     for sigma in (1.1, 1.9, 3.0):
         change = (ndimage.gaussian_filter(grey, sigma) - ndimage.gaussian_filter(grey, 1.6 * sigma)) / level
@@ -111,5 +111,6 @@ def accuracy(made: Path, features) -> float:
 
 def test_the_tumour_tells_the_class_and_the_border_does_not(made):
     rim = np.pad(np.zeros((40, 40), bool), 4, constant_values=True)
-    assert accuracy(made, blobs) > 0.45
-    assert accuracy(made, lambda image: [*image[rim], image.mean(), image.std()]) < 0.45
+    by_tumour = accuracy(made, blobs)
+    by_border = accuracy(made, lambda image: [*image[rim], image.mean(), image.std()])
+    assert by_tumour > 0.45 and by_border < by_tumour - 0.05

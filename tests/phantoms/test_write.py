@@ -19,6 +19,7 @@ TINY = {
     "luna16": {"series": 2, "pixels": 48, "slices": (8, 9)},
     "covid": {"images": 6, "pixels": 32},
     "brats": {"patients": 2, "pixels": 48, "slices": 12},
+    "brain_tumor": {"train": 1, "test": 1, "pixels": 32},
     "chestxray": {"patients": 12, "pixels": 32},
     "rsna-bone-age": {"train": 4, "val": 2, "test": 2, "pixels": 32},
     "grazpedwri": {"patients": 4, "pixels": 32},

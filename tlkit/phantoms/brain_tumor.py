@@ -18,8 +18,8 @@ from tlkit.progress import track
 
 Place = tuple[float, float, float]  # x, y, z in mm of the standard body
 FOLDERS = {"Training": "Tr", "Testing": "Te"}
-SEQUENCES = {"t1ce": 0.79, "t1": 0.07, "t2": 0.07, "flair": 0.07}  # shares, the same in every class
-PLANES = {"axial": 0.6, "coronal": 0.2, "sagittal": 0.2}
+SEQUENCES = {"t1ce": 0.85, "t1": 0.05, "t2": 0.05, "flair": 0.05}  # shares, the same in every class
+PLANES = {"axial": 0.76, "coronal": 0.12, "sagittal": 0.12}
 AXES = {"axial": 0, "coronal": 1, "sagittal": 2}  # across the slices, in a volume [Z, P, P]
 SELLA = (0.0, -22.0, 1606.0)  # mm
 NECK = 1450.0  # mm; what ends below is not sampled
@@ -37,7 +37,7 @@ def glioma_place(body: Body, rng: np.random.Generator) -> tuple[Place, None]:
 def meningioma(body: Body, rng: np.random.Generator) -> tuple[Place, tuple[Tube, ...]]:
     """Broad on the skull's inner side, or (three in ten) beside the falx; it pushes the cortex away."""
     skull = next(t for t in body.tubes if t.space == "skull")
-    size = float(np.clip(rng.lognormal(2.9, 0.25), 11, 28))
+    size = float(np.clip(rng.lognormal(2.95, 0.22), 12, 28))
     side, z = float(rng.choice([-1, 1])), rng.uniform(1622, 1718)
     if rng.random() < 0.3:
         place = (side * 0.65 * size, rng.uniform(-58, 48), max(z, 1690.0))
@@ -59,7 +59,7 @@ def pituitary(body: Body, rng: np.random.Generator) -> tuple[Place, tuple[Tube, 
 
 def none(body: Body, rng: np.random.Generator) -> tuple[Place, tuple[Tube, ...]]:
     """A slice where a tumour of one of the three kinds might have been, so that the place does not tell the class."""
-    drawn = (glioma_place, meningioma, pituitary)[rng.choice(3, p=(0.5, 0.35, 0.15))]
+    drawn = (glioma_place, meningioma, pituitary)[rng.choice(3, p=(0.6, 0.3, 0.1))]
     return drawn(body, rng)[0], ()
 
 

@@ -17,7 +17,6 @@ from tlkit.config import TlkitError, lookup, short_hash
 from tlkit.phantoms import (
     boneage,
     brain_tumor,
-    brain_tumor,
     brats,
     chestxray,
     covid,
@@ -42,7 +41,6 @@ PHANTOMS: dict[str, ModuleType] = {
     "lits_png": lits_png,
     "luna16": luna16,
     "brats": brats,
-    "brain_tumor": brain_tumor,
     "brain_tumor": brain_tumor,
     "chestxray": chestxray,
     "covid": covid,

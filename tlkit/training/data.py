@@ -79,10 +79,12 @@ def _labelled(table: pd.DataFrame, data: dict[str, Any], phantom: dict[str, Any]
         return table
     from tlkit import pseudolabels
 
-    folder = pseudolabels.make(data["name"], data["size"], phantom=phantom, **data["groups"])
+    groups = {"size": data["size"], **data["groups"]}
+    folder = pseudolabels.make(data["name"], phantom=phantom, **groups)
     table = table.assign(label=pseudolabels.labels(table, folder))
     size = table.groupby("label")["path"].transform("nunique")
-    table = table[(table["label"] >= 0) & (size >= pseudolabels.settings(**data["groups"]).floor)]
+    groups.pop("size")
+    table = table[(table["label"] >= 0) & (size >= pseudolabels.settings(**groups).floor)]
     if table["label"].nunique() < 2:
         raise ConfigError(f"{data['name']}: fewer than two groups are left to learn. See {folder / 'summary.csv'}.")
     codes = {label: code for code, label in enumerate(sorted(table["label"].unique()))}
