@@ -1,10 +1,10 @@
 # Commands of the project. `make` prints this help; a line starting with ## describes the target below it.
-STUDY ?= boundaries
+STUDY ?= boundaries radiologynet
 SCALE ?= quick
 DATA ?=
 PYTHON ?= python3
 BIN = .venv/bin
-WHERE = --study $(STUDY) --scale $(SCALE) $(if $(DATA),--data $(DATA))
+WHERE = --scale $(SCALE) $(if $(DATA),--data $(DATA))
 
 .DEFAULT_GOAL = help
 .PHONY: help setup figures test lab plan status check bench clean clean-runs
@@ -19,9 +19,9 @@ setup: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test]" && touch $@
 
-## make a study's figures and tables, and every run they need
+## make the figures and tables of the studies, and every run they need
 figures: setup
-	@$(BIN)/python -m tlkit figures $(WHERE)
+	@for study in $(STUDY); do $(BIN)/python -m tlkit figures --study $$study $(WHERE) || exit; done
 
 ## run the tests, every notebook at smoke scale included
 test: setup
@@ -31,9 +31,9 @@ test: setup
 lab: setup
 	$(BIN)/jupyter lab notebooks
 
-## list a study's runs: done, missing, failed, and the minutes they need
+## list the runs of the studies: done, missing, failed, and the minutes they need
 plan: setup
-	@$(BIN)/python -m tlkit plan $(WHERE)
+	@for study in $(STUDY); do $(BIN)/python -m tlkit plan --study $$study $(WHERE) || exit; done
 
 ## list the runs in runs/
 status: setup

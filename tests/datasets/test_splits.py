@@ -161,3 +161,27 @@ def test_impossible_wishes_are_errors(call):
 def test_unknown_labels_are_a_class_of_their_own():
     frame = table([1] * 9, [0.0] * 6 + [np.nan] * 3)
     assert (pd.crosstab(frame["label"].isna(), splits.assign(frame)) > 0).all(axis=None)
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.integers(0, 99))
+def test_balanced_takes_as_many_of_every_class(labels, seed):
+    table = pd.DataFrame({"id": [f"i{k}" for k in range(len(labels))], "patient": "p", "label": labels})
+    kept = table[table["id"].isin(splits.balanced(table, seed))]["label"].value_counts()
+    assert set(kept) == {pd.Series(labels).value_counts().min()} and set(kept.index) == set(labels)
+
+
+def test_balanced_is_a_draw_and_not_the_first_ones():
+    table = pd.DataFrame({"id": [f"{k:03d}" for k in range(100)], "patient": "p", "label": [1] * 10 + [0] * 90})
+    draws = {tuple(splits.balanced(table, seed)) for seed in range(3)}
+    assert len(draws) == 3 and all(set(table["id"][:10]) <= set(d) for d in draws)
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.integers(0, 99))
+def test_oversampling_shows_every_class_as_often_and_every_sample_about_as_often(labels, seed):
+    labels = np.array(labels)
+    drawn = splits.oversampled(labels, seed)
+    most = np.bincount(labels).max()
+    assert set(np.bincount(labels[drawn])) <= {0, most} and len(drawn) == most * len(set(labels.tolist()))
+    for label in set(labels.tolist()):
+        times = [np.sum(drawn == k) for k in np.flatnonzero(labels == label)]
+        assert max(times) - min(times) <= 1

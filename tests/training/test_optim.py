@@ -10,7 +10,7 @@ from torch import nn
 
 from tlkit.config import UnknownNameError
 from tlkit.models import backbone, classifier
-from tlkit.training.optim import LARS, OPTIMIZERS, build_optimizer, learning_rate
+from tlkit.training.optim import LARS, OPTIMIZERS, build_optimizer, learning_rate, plateau_factor
 
 
 def parameter(values, grad) -> nn.Parameter:
@@ -147,3 +147,32 @@ def test_rates_rise_to_the_peak_and_never_rise_again(steps, warmup, schedule, pe
     rates = [learning_rate(s, warmup + steps, 3.0, schedule, warmup, per_epoch) for s in range(warmup + steps)]
     assert all(0 < r <= 3.0 + 1e-12 for r in rates) and max(rates) == pytest.approx(3.0)
     assert rates[:warmup] == sorted(rates[:warmup]) and rates[warmup:] == sorted(rates[warmup:], reverse=True)
+
+
+def test_adam_adds_the_decay_to_the_gradient_and_adamw_does_not():
+    def step(name: str) -> float:
+        weight = parameter([[2.0]], [[0.0]])
+        build_optimizer([weight], name, lr=0.1, weight_decay=0.5).step()
+        return weight.item()
+
+    assert step("adam") == pytest.approx(2 - 0.1)  # gradient 1 from the decay alone, made 1 by Adam's scaling
+    assert step("adamw") == pytest.approx(2 * (1 - 0.1 * 0.5))
+
+
+def test_plateau_by_hand():
+    assert plateau_factor([]) == 1.0
+    assert plateau_factor([1, 2, 2, 2, 2]) == 1.0  # three epochs without gain are allowed
+    assert plateau_factor([1, 2, 2, 2, 2, 2]) == pytest.approx(0.1)
+    assert plateau_factor([5, *8 * [1]]) == pytest.approx(0.01)
+    assert plateau_factor([1, 1, 1, 1, 2, 1, 1, 1]) == 1.0  # a gain starts the count anew
+
+
+@given(st.lists(st.integers(-3, 3), max_size=30))
+def test_plateau_is_torchs(values):
+    optimizer = torch.optim.SGD([parameter([1.0])], lr=1.0)
+    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer, mode="max", factor=0.1, patience=3, threshold=0, threshold_mode="abs"
+    )
+    for value in values:
+        schedule.step(float(value))
+    assert plateau_factor(values) == pytest.approx(optimizer.param_groups[0]["lr"])

@@ -22,6 +22,7 @@ from tlkit.models.weights import WeightsMismatchError, weights_hash
 from tlkit.training import checkpoint, loop
 from tlkit.training import run as run_module
 from tlkit.training.loop import DivergedError
+from tlkit.training.reconstruction import Reconstruction
 from tlkit.training.run import DataChangedError, SelectionError, chosen_rows, open_data, run
 from tlkit.training.simclr import Contrastive
 from tlkit.training.supervised import Supervised
@@ -68,7 +69,25 @@ KINDS = {
     "pretraining": {"kind": "pretrain", "recipe": {"epochs": 3}},
     "pretraining, a part an epoch": {"kind": "pretrain", "recipe": {"epochs": 3}, "images_per_epoch": 24},
     "pretraining on two corpora": {"kind": "pretrain", "recipe": {"epochs": 3}},
+    "classification": {
+        "kind": "pretrain",
+        "method": "classification",
+        "recipe": {
+            "epochs": 3,
+            "select": "best",
+            "monitor": "log_loss",
+            "sampling": "oversample",
+            "schedule": "plateau",
+        },
+    },
+    "reconstruction": {
+        "kind": "pretrain",
+        "method": "reconstruction",
+        "backbone": "unet",
+        "recipe": {"epochs": 3, "select": "best", "augment": "none"},
+    },
 }
+STOPPED = {"reconstruction": Reconstruction, "classification": Supervised}
 
 
 def both(config) -> list[dict]:
@@ -85,7 +104,7 @@ def test_killed_and_resumed_is_unbroken_to_the_bit(kind, config, new_runs, monke
     whole = bits(run(made))
     new_runs("broken")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        stop(patch, Contrastive if kind.startswith("pretraining") else Supervised, epoch=2)
+        stop(patch, STOPPED.get(kind, Contrastive if kind.startswith("pretraining") else Supervised), epoch=2)
         run(made)
     assert runs.state(runs.run_id(made)) == "interrupted"
     torch.manual_seed(int(time.time()))

@@ -54,7 +54,7 @@ def stand_ins(results: pd.DataFrame, names: Mapping[str, str] | None = None) -> 
     if not replaced:
         return "Every architecture is the published one."
     every = len(replaced) == 1 and len(pairs) == len(*replaced.values())
-    who = [f"{backbone} for {'all of them' if every else ', '.join(tasks)}" for backbone, tasks in replaced.items()]
+    who = [f"{backbone} for {'all of them' if every else ' / '.join(tasks)}" for backbone, tasks in replaced.items()]
     return f"Small backbones stand in for the published architectures: {'; '.join(who)}."
 
 

@@ -53,7 +53,8 @@ def modality_bars(
                 ax.set_xlabel("learning rate" if edge.lowest else "")
                 single = runs.loc[runs["modality"] == SINGLE, "pretraining"].unique()
                 against = ", ".join(name.removeprefix(f"{MULTI}_").upper() for name in single)
-                ax.set_title(names.get(task, task) + (f", against {against} only" if against else ""))
+                architecture = names.get(task, task).split(", ")[-1]  # the block is named after the data set
+                ax.set_title(architecture + (f", against {against} only" if against else ""))
                 _metric(ax, runs, names, edge)
         _legend(fig, palette, {MULTI: "pretrained on all modalities", SINGLE: "on the task's modality only"})
         return layout.finish(fig, _modality_footer(comparisons, alpha) + _cut(axes), phantom)

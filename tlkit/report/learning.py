@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from tlkit.report import layout
-from tlkit.report.style import NAMES, colours, in_order, style
+from tlkit.report.style import LOWER_IS_BETTER, NAMES, colours, in_order, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,11 +40,17 @@ def first_epochs(
     with style():
         fig, axes = layout.grid(blocks, columns, 40, 8, names)
         for block, places in axes.items():
+            wide = _wide(pd.concat(blocks[block]))
             for rows, (ax,), edge in zip(blocks[block], places, layout.edges(places), strict=True):
                 _lines(ax, rows, order)
                 title, metric = rows[panel[1]].iloc[0], rows["metric"].iloc[0]
-                ax.set_title(names.get(title, title))
-                ax.set_ylabel(layout.metric_name(rows["task"].iloc[0], metric, names) if edge.first else "")
+                ax.set_title(names.get(title, title).split(", ")[-1])  # the block is named after the data set
+                label = layout.metric_name(rows["task"].iloc[0], metric, names) + (", log scale" if wide else "")
+                ax.set_ylabel(label if edge.first else "")
+                if wide:
+                    ax.set_yscale("log", subs=[1, 3])
+                    ax.yaxis.set_major_formatter("{x:g}")
+                    ax.yaxis.set_minor_formatter("")
                 ax.set_xlabel("epoch" if edge.lowest else "")
             _one_scale([place[0] for place in places])
         palette = colours(order)
@@ -64,6 +70,11 @@ def _lines(ax: Axes, rows: pd.DataFrame, order: Sequence[str]) -> None:
     last = int(rows["epoch"].max())
     ax.set_xticks(range(1, last + 1, ceil(last / 10)))
     ax.locator_params(axis="y", nbins=5, min_n_ticks=3)
+
+
+def _wide(rows: pd.DataFrame) -> bool:
+    """Tell whether an error spans so many orders that all but the largest would lie on the axis."""
+    return rows["metric"].iloc[0] in LOWER_IS_BETTER and rows["mean"].max() > 10 * rows["mean"].min() > 0
 
 
 def _one_scale(axes: Sequence[Axes]) -> None:
