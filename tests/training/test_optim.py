@@ -169,7 +169,7 @@ def test_plateau_by_hand():
 
 @given(st.lists(st.integers(-3, 3), max_size=30))
 def test_plateau_is_torchs(values):
-    optimizer = torch.optim.SGD([parameter([1.0])], lr=1.0)
+    optimizer = torch.optim.SGD([parameter([1.0], [0.0])], lr=1.0)
     schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
         optimizer, mode="max", factor=0.1, patience=3, threshold=0, threshold_mode="abs"
     )
