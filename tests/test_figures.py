@@ -21,6 +21,7 @@ from tlkit import runs, workflow
 from tlkit.datasets.content import content_hash
 from tlkit.report import ESTIMATED
 from tlkit.studies import load
+from tlkit.training.recipes import RADIOLOGYNET
 
 COMMAND = (sys.executable, "-m", "tlkit", "figures", "--scale", "smoke")
 ACCOUNT = r"boundaries at smoke: \d+\.\d minutes, \d+ s of CPU time, of which training steps \d+ s"
@@ -123,6 +124,24 @@ def test_figures_and_tables_name_their_runs(there):
     assert set(sidecars["fig3"]["runs"]) == downstream["E2"]
     assert sidecars["fig2"]["notebook"] == "30_fig2_task_dependency"
     assert "hantom" in (there / "paper" / "tables" / "boundaries" / "fig2.md").read_text()
+
+
+def test_every_figure_and_table_of_the_second_study_is_there(there):
+    study = load("radiologynet", "smoke")
+    assert set(study.plan()["state"]) == {"done"}
+    trained = {c["backbone"].removeprefix("torchvision/") for c in study.configs()}
+    assert set(RADIOLOGYNET) | {"unet"} <= trained, "all eleven architectures are built and stepped"
+    figures, tables = (there / "paper" / kind / "radiologynet" for kind in ("figures", "tables"))
+    wanted = {*(f"fig{i}" for i in range(2, 10)), *(f"s{i}" for i in range(1, 8))}
+    assert wanted <= {p.stem for p in figures.glob("*.svg")} == {p.stem for p in figures.glob("*.json")}
+    wanted = {*(f"table{i}" for i in range(1, 7)), *(f"s{i}" for i in range(1, 7))}
+    assert wanted <= {p.stem for p in tables.glob("*.md")} == {p.stem for p in tables.glob("*.csv")}
+    for path in [*figures.glob("*.json"), *tables.glob("*.json")]:
+        sidecar = runs.read_json(path)
+        assert all(map(runs.state_is_done, sidecar["runs"])) and (sidecar["scale"], sidecar["phantom"]) == (
+            "smoke",
+            True,
+        )
 
 
 def test_the_table_can_be_computed_again_from_the_runs(there):

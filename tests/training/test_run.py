@@ -494,3 +494,15 @@ def test_a_fraction_of_the_training_images_changes_nothing_else(config):
     assert runs.read_json(tenth / "metrics.json")["images"] == pytest.approx(20, abs=2)
     a, b = (pd.read_parquet(f / "predictions_test.parquet") for f in (whole, tenth))
     assert a["id"].tolist() == b["id"].tolist()
+
+
+def test_published_weights_are_loaded_and_another_file_is_an_error(config):
+    from tlkit.models import weight_cards, weight_list
+
+    card = weight_list.find("imagenet", "tf_efficientnet_lite0")
+    weights = {"card": card.name, "sha256": weights_hash(weight_cards.where(card))}
+    made = config(backbone=card.backbone, weights=weights, pretraining="imagenet", recipe={"epochs": 1})
+    folder = run(made)
+    assert "100.0% of the encoder's tensors" in runs.read_json(folder / "weights.json")["report"]
+    with pytest.raises(DataChangedError, match="not those of this config: expected SHA-256 0000"):
+        run({**made, "weights": {**weights, "sha256": "0" * 64}})
