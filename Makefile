@@ -21,7 +21,7 @@ setup: .venv/installed
 
 ## make the figures and tables of the studies, and every run they need
 figures: setup
-	@for study in $(STUDY); do $(BIN)/python -m tlkit figures --study $$study $(WHERE) || exit; done
+	@$(foreach study,$(STUDY),$(BIN)/python -m tlkit figures --study $(study) $(WHERE) &&) true
 
 ## run the tests, every notebook at smoke scale included
 test: setup
@@ -33,7 +33,7 @@ lab: setup
 
 ## list the runs of the studies: done, missing, failed, and the minutes they need
 plan: setup
-	@for study in $(STUDY); do $(BIN)/python -m tlkit plan --study $$study $(WHERE) || exit; done
+	@$(foreach study,$(STUDY),$(BIN)/python -m tlkit plan --study $(study) $(WHERE) &&) true
 
 ## list the runs in runs/
 status: setup

@@ -45,13 +45,21 @@ def test_panels_lines_and_whiskers_are_the_frame():
         assert whisker[1] - whisker[0] == pytest.approx(0.04)
         assert ax.get_xticks().tolist() == list(range(1, 11))
     legend = [t.get_text() for t in fig.legends[0].get_texts()]
-    assert legend == ["Scratch", "ImageNet", "radiologynet"]
+    assert legend == ["Scratch", "ImageNet", "RadiologyNET"]
     assert "n = 5 each" in fig._supxlabel.get_text() and "phantom data" in [t.get_text() for t in fig.texts]
 
 
 def test_panels_of_a_block_share_their_scale_and_only_those():
     bone, *graz = learning.first_epochs(curves()).axes
     assert graz[0].get_ylim() == graz[1].get_ylim() != bone.get_ylim()
+
+
+def test_errors_that_span_orders_of_magnitude_get_a_log_scale():
+    frame = curves()
+    wild = (frame["metric"] == "mae") & (frame["pretraining"] == "scratch") & (frame["epoch"] == 1)
+    bone, *graz = learning.first_epochs(frame.assign(mean=frame["mean"].where(~wild, 5000.0))).axes
+    assert bone.get_yscale() == "log" and "log scale" in bone.get_ylabel()
+    assert {ax.get_yscale() for ax in graz} == {"linear"}
 
 
 def test_panels_by_share_and_curves_that_end_early_are_said():
