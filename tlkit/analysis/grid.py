@@ -52,7 +52,7 @@ def stand_ins(results: pd.DataFrame, names: Mapping[str, str] | None = None) -> 
         if _plain(task.split("_", 1)[-1]) not in _plain(backbone):
             replaced.setdefault(backbone, []).append(Names(names or {})[task])
     if not replaced:
-        return "Every architecture is the published one."
+        return "Every network is the one that its task is named after."
     every = len(replaced) == 1 and len(pairs) == len(*replaced.values())
     who = [f"{backbone} for {'all of them' if every else ' / '.join(tasks)}" for backbone, tasks in replaced.items()]
     return f"Small backbones stand in for the published architectures: {'; '.join(who)}."
