@@ -119,6 +119,8 @@ def test_a_sign_is_one_or_minus_one():
 def test_stand_ins_are_named_and_the_published_architectures_are_not():
     results = runs(rates={1e-3: [0.9]})
     assert "resnet10 for all of them" in grid.stand_ins(results)
-    assert grid.stand_ins(results.assign(backbone="resnet34")) == "Every network is the one that its task is named after."
+    assert (
+        grid.stand_ins(results.assign(backbone="resnet34")) == "Every network is the one that its task is named after."
+    )
     both = pd.concat([results, results.assign(task="PBA_EfficientNetB3", backbone="torchvision/efficientnet_b3")])
     assert grid.stand_ins(both, {"GRAZ_ResNet34": "GRAZ, ResNet34"}).endswith("resnet10 for GRAZ, ResNet34.")
