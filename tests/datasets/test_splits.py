@@ -185,3 +185,32 @@ def test_oversampling_shows_every_class_as_often_and_every_sample_about_as_often
     for label in set(labels.tolist()):
         times = [np.sum(drawn == k) for k in np.flatnonzero(labels == label)]
         assert max(times) - min(times) <= 1
+
+
+# Published sizes of RadiologyNET's tasks (spec 2.1 to 2.3), a class each: of the images split, train, val, test.
+PUBLISHED = {
+    "brain-tumor-mri": (
+        {"val": 0.25, "test": 0.0},
+        [(1321, 990, 331), (1339, 1004, 335), (1595, 1196, 399), (1457, 1092, 365)],
+    ),
+    "covid-radiography": ({"val": 0.125, "test": 0.125}, [(3616, 2712, 452, 452)] * 2),
+    "grazpedwri": ({"val": 0.125, "test": 0.125}, [(2473, 1854, 309, 310)] * 2),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_split_sizes_are_met_to_one_image_a_class(name):
+    shares, sizes = PUBLISHED[name]
+    labels = np.repeat(np.arange(len(sizes)), [n for n, *_ in sizes])
+    ids = [f"{k:05d}" for k in range(len(labels))]
+    images = pd.DataFrame({"id": ids, "patient": ids, "label": labels})
+    found = splits.assign(images, **shares).groupby(images["label"]).value_counts().unstack(fill_value=0)
+    for label, (_, *published) in enumerate(sizes):
+        ours = found.loc[label, ["train", "val", "test"][: len(published)]].to_numpy()
+        assert abs(ours - published).max() <= 1, (label, ours, published)
+
+
+def test_balancing_gives_the_published_number_of_images():
+    labels = [1] * 2473 + [0] * (20327 - 2473)
+    images = pd.DataFrame({"id": [f"{k:05d}" for k in range(20327)], "patient": "p", "label": labels})
+    assert len(splits.balanced(images)) == 4946  # osteopenia, spec 2.3
