@@ -79,12 +79,11 @@ def _labelled(table: pd.DataFrame, data: dict[str, Any], phantom: dict[str, Any]
         return table
     from tlkit import pseudolabels
 
-    groups = {"size": data["size"], **data["groups"]}
-    folder = pseudolabels.make(data["name"], phantom=phantom, **groups)
+    settings = {k: v for k, v in data["groups"].items() if k != "size"}
+    folder = pseudolabels.make(data["name"], data["groups"].get("size", data["size"]), phantom, **settings)
     table = table.assign(label=pseudolabels.labels(table, folder))
     size = table.groupby("label")["path"].transform("nunique")
-    groups.pop("size")
-    table = table[(table["label"] >= 0) & (size >= pseudolabels.settings(**groups).floor)]
+    table = table[(table["label"] >= 0) & (size >= pseudolabels.settings(**settings).floor)]
     if table["label"].nunique() < 2:
         raise ConfigError(f"{data['name']}: fewer than two groups are left to learn. See {folder / 'summary.csv'}.")
     codes = {label: code for code, label in enumerate(sorted(table["label"].unique()))}
