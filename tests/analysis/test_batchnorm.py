@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,32 +15,18 @@ from tlkit.analysis import batchnorm, finished
 from tlkit.config import ConfigError
 from tlkit.models import backbone, batch_norms
 from tlkit.training import data
-from tlkit.training.run import run
 from tlkit.training.supervised import Samples, Supervised, predict
 
 FROZEN = {"mode": "lineval", "recipe": {"epochs": 1, "freeze": "encoder", "bn": "frozen"}}
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory, phantom_data, config):
-    root = tmp_path_factory.mktemp("batchnorm")
-    (root / "data").symlink_to(phantom_data)
-    configs = {
+def configs(config) -> dict[str, dict]:
+    return {
         "tuned": config(recipe={"epochs": 4}),
         "few": config(recipe={"epochs": 1}, fraction=0.5, seed=2),
         "frozen": config(**FROZEN),
         "masks": config(dataset="lits", recipe={"epochs": 1}),
     }
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TLKIT_RUNS", str(root))
-        return root, {name: runs.run_id(c) for name, c in configs.items() if run(c)}
-
-
-@pytest.fixture
-def ids(made, tmp_path, monkeypatch) -> dict[str, str]:
-    copied = shutil.copytree(made[0], tmp_path / "copied", symlinks=True)
-    monkeypatch.setenv("TLKIT_RUNS", str(copied))
-    return made[1]
 
 
 class Toy:

@@ -13,53 +13,38 @@ from hypothesis import strategies as st
 from tlkit import runs
 from tlkit.analysis import finished
 from tlkit.config import ConfigError, UnknownNameError
-from tlkit.training.run import run
 
 SHORT = {"epochs": 1}
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory, phantom_data, config):
-    root = tmp_path_factory.mktemp("finished")
-    (root / "data").symlink_to(phantom_data)
-    configs = [
-        config(recipe=SHORT),
-        config(recipe=SHORT, seed=2, fraction=0.5),
-        config("pretrain", recipe={**SHORT, "batch": 16}),
-        config(dataset="lits", recipe=SHORT),
-    ]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TLKIT_RUNS", str(root))
-        return root, [runs.run_id(c) for c in configs if run(c)]
-
-
-@pytest.fixture
-def ids(made, tmp_path, monkeypatch) -> list[str]:
-    """Lend this test a copy of the runs, and return their ids: whole, half, pretraining, masks."""
-    copied = shutil.copytree(made[0], tmp_path / "copied", symlinks=True)
-    monkeypatch.setenv("TLKIT_RUNS", str(copied))
-    return made[1]
+def configs(config) -> dict[str, dict]:
+    return {
+        "whole": config(recipe=SHORT),
+        "half": config(recipe=SHORT, seed=2, fraction=0.5),
+        "pretraining": config("pretrain", recipe={**SHORT, "batch": 16}),
+        "masks": config(dataset="lits", recipe=SHORT),
+    }
 
 
 def test_the_model_gives_what_the_run_kept(ids):
-    for rid in (ids[0], ids[3]):
+    for rid in (ids["whole"], ids["masks"]):
         found = finished.load(rid)
         found.confirm(finished.predictions(rid)["id"].tolist()[:6])
     assert not found.model.training and found.classes == ("background", "liver", "lesion")
 
 
 def test_other_weights_are_refused(ids):
-    whole, half, *_ = ids
+    whole, half = ids["whole"], ids["half"]
     shutil.copy(runs.folder(half) / "model.safetensors", runs.folder(whole) / "model.safetensors")
     with pytest.raises(finished.PredictionChangedError, match="not its weights"):
         finished.load(whole).confirm(finished.predictions(whole)["id"].tolist())
-    shutil.copy(runs.folder(ids[3]) / "model.safetensors", runs.folder(whole) / "model.safetensors")
+    shutil.copy(runs.folder(ids["masks"]) / "model.safetensors", runs.folder(whole) / "model.safetensors")
     with pytest.raises(finished.PredictionChangedError, match="do not fit the TransferModel"):
         finished.load(whole)
 
 
 def test_the_training_rows_are_those_of_the_run(ids):
-    for rid in ids[:2]:
+    for rid in (ids["whole"], ids["half"]):
         found = finished.load(rid)
         rows = found.training_rows()
         assert len(rows) == runs.read_json(runs.folder(rid) / "metrics.json")["images"]
@@ -69,12 +54,12 @@ def test_the_training_rows_are_those_of_the_run(ids):
 
 
 def test_pictures_are_not_normalised(ids):
-    found = finished.load(ids[0])
+    found = finished.load(ids["whole"])
     names = found.table["id"].tolist()[:3]
     images, masks = found.pictures(names)
     assert images.shape == (3, 32, 32, 3) and masks is None and 0 <= images.min() < images.max() <= 1
     assert tuple(found.views(names).shape) == (3, 3, 32, 32)
-    slices, masks = finished.load(ids[3]).pictures(finished.predictions(ids[3])["id"].tolist()[:2])
+    slices, masks = finished.load(ids["masks"]).pictures(finished.predictions(ids["masks"])["id"].tolist()[:2])
     assert slices.shape == masks.shape == (2, 32, 32)
 
 
@@ -82,9 +67,9 @@ def test_what_cannot_be_read_is_said(ids):
     with pytest.raises(FileNotFoundError, match="run nobody is not done"):
         finished.load("nobody")
     with pytest.raises(ConfigError, match="is a pretraining and has no task"):
-        finished.load(ids[2])
+        finished.load(ids["pretraining"])
     with pytest.raises(ConfigError, match="other images or truths"):
-        finished.same_test([ids[0], ids[3]])
+        finished.same_test([ids["whole"], ids["masks"]])
 
 
 @given(st.sets(st.text(min_size=1), min_size=1), st.integers(0, 99), st.randoms())

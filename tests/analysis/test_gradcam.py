@@ -17,7 +17,6 @@ from tlkit import runs
 from tlkit.analysis import finished, gradcam
 from tlkit.config import ConfigError, UnknownNameError
 from tlkit.models import TransferModel, backbone
-from tlkit.training.run import run
 
 
 class Pooled(nn.Module):
@@ -118,26 +117,13 @@ def test_encoders_without_places_are_said():
         gradcam.last_layer(backbone("vit_tiny_patch16_224", seed=0, img_size=32), 32)
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory, phantom_data, config):
-    root = tmp_path_factory.mktemp("gradcam")
-    (root / "data").symlink_to(phantom_data)
+def configs(config) -> dict[str, dict]:
     recipe = {"epochs": 3}
-    configs = {
+    return {
         "scratch": config(recipe=recipe),
         "imagenet": config(recipe=recipe, pretraining="imagenet", seed=2),
         "masks": config(dataset="lits", recipe={"epochs": 1}),
     }
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TLKIT_RUNS", str(root))
-        return root, {name: runs.run_id(c) for name, c in configs.items() if run(c)}
-
-
-@pytest.fixture
-def ids(made, tmp_path, monkeypatch) -> dict[str, str]:
-    copied = shutil.copytree(made[0], tmp_path / "copied", symlinks=True)
-    monkeypatch.setenv("TLKIT_RUNS", str(copied))
-    return made[1]
 
 
 def two(ids: dict[str, str]) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,39 +12,26 @@ from tlkit import runs
 from tlkit.analysis import overlays
 from tlkit.config import ConfigError
 from tlkit.report.overlays import overlays as figure
-from tlkit.training.run import run
 
 
 def differences(*d: float) -> pd.DataFrame:
     return pd.DataFrame({"id": [f"s{i}" for i in range(len(d))], "d": d, "dice_a": 0.5, "dice_b": 0.5})
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory, phantom_data, config) -> Path:
-    """Return a runs folder with two segmentation runs, one with another split, and one of classes."""
-    root = tmp_path_factory.mktemp("overlays")
-    (root / "data").symlink_to(phantom_data)
+def configs(config) -> dict[str, dict]:
+    """Return two segmentation runs, one with another split, and one of classes."""
     short, split = {"epochs": 1}, {"val": 0.2, "test": 0.4, "seed": 0}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TLKIT_RUNS", str(root))
-        configs = [config("finetune", "lits", recipe={"epochs": 2}, seed=s) for s in (1, 2)]
-        configs += [config("finetune", "lits", recipe=short, data={"split": split}), config("finetune", recipe=short)]
-        names = [runs.run_id(c) for c in configs if run(c)]
-    (root / "names").write_text(" ".join(names))
-    return root
+    return {
+        "one": config("finetune", "lits", recipe={"epochs": 2}, seed=1),
+        "two": config("finetune", "lits", recipe={"epochs": 2}, seed=2),
+        "other split": config("finetune", "lits", recipe=short, data={"split": split}),
+        "classes": config("finetune", recipe=short),
+    }
 
 
 @pytest.fixture
-def names(made, tmp_path, monkeypatch) -> list[str]:
-    """Lend this test a copy of the runs, and return their ids."""
-    copied = shutil.copytree(made, tmp_path / "copied", symlinks=True)
-    monkeypatch.setenv("TLKIT_RUNS", str(copied))
-    return (made / "names").read_text().split()
-
-
-@pytest.fixture
-def two(names) -> list[str]:
-    return names[:2]
+def two(ids) -> list[str]:
+    return [ids["one"], ids["two"]]
 
 
 def test_slices_stand_at_the_quantiles_of_each_side():
@@ -110,8 +96,8 @@ def test_other_weights_than_the_runs_are_refused(two):
         overlays.predict_masks(two[0], overlays.dice_difference(*two)["id"])
 
 
-def test_what_cannot_be_compared_is_said(names):
-    segmentation, _, other, classes = names
+def test_what_cannot_be_compared_is_said(ids):
+    segmentation, other, classes = ids["one"], ids["other split"], ids["classes"]
     with pytest.raises(ConfigError, match="has no test slice nothing"):
         overlays.predict_masks(segmentation, ["nothing"])
     with pytest.raises(ConfigError, match="expected a segmentation run"):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -13,19 +11,14 @@ from tlkit.analysis import reuse
 from tlkit.config import ConfigError
 from tlkit.models import backbone
 from tlkit.report.similarity import feature_reuse as figure
-from tlkit.training.run import run
 
 SHORT = {"epochs": 1, "batch": 8}
 FROZEN = {"mode": "lineval", "recipe": {**SHORT, "freeze": "encoder", "bn": "frozen"}}
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory, phantom_data, config) -> tuple[Path, dict[str, str]]:
-    """Return a runs folder and the ids of its runs by what they are."""
-    root = tmp_path_factory.mktemp("reuse")
-    (root / "data").symlink_to(phantom_data)
+def configs(config) -> dict[str, dict]:
     pre = config("pretrain", recipe=SHORT)
-    configs = {
+    return {
         "pretrained": pre,
         "frozen": config(**FROZEN, weights={"run": runs.run_id(pre)}, pretraining="imagenet"),
         "frozen scratch": config(**FROZEN),
@@ -33,14 +26,11 @@ def made(tmp_path_factory, phantom_data, config) -> tuple[Path, dict[str, str]]:
         **{f"tuned {s}": config(recipe=SHORT, seed=s) for s in (1, 2, 3)},
         "masks": config(dataset="lits", recipe=SHORT),
     }
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TLKIT_RUNS", str(root))
-        return root, {name: runs.run_id(c) for name, c in configs.items() if run(c)}
 
 
 @pytest.fixture
 def ids(made, monkeypatch) -> dict[str, str]:
-    """Read the runs that this module made."""
+    """Return the ids of the runs themselves, not of a copy: no test here changes them."""
     monkeypatch.setenv("TLKIT_RUNS", str(made[0]))
     return made[1]
 

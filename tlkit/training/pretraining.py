@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from torch import nn
+import numpy as np
+from torch import Tensor, nn
 
 from tlkit.config import ConfigError, lookup
 from tlkit.datasets import cards, splits
@@ -15,7 +16,7 @@ from tlkit.training.loop import Objective
 from tlkit.training.recipe import Recipe
 from tlkit.training.reconstruction import Reconstruction
 from tlkit.training.simclr import Contrastive, SimCLRModel
-from tlkit.training.supervised import Samples, Supervised
+from tlkit.training.supervised import Samples, Supervised, plain_view
 from tlkit.training.tasks import task
 
 
@@ -41,8 +42,12 @@ def _classification(config: dict[str, Any], encoder: nn.Module, recipe: Recipe) 
 
 def _reconstruction(config: dict[str, Any], encoder: nn.Module, recipe: Recipe) -> Reconstruction:
     data, store, table = _one_corpus(config)
-    train, val = (Samples(store, chosen_rows(data, table, split)) for split in ("train", "val"))
-    return Reconstruction(reconstructor(encoder), train, val, recipe)
+    train, val = (chosen_rows(data, table, split) for split in ("train", "val"))
+
+    def read(rows: np.ndarray) -> Tensor:
+        return store.take(rows)[0]
+
+    return Reconstruction(reconstructor(encoder), read, train, val, recipe, lambda images: plain_view(images, recipe))
 
 
 def _one_corpus(config: dict[str, Any]):
