@@ -24,12 +24,15 @@ from tlkit.training import checkpoint
 from tlkit.training.loop import fit
 from tlkit.training.processes import process_group, rank
 from tlkit.training.recipe import Recipe
+from tlkit.training.recipes import recipe
 from tlkit.training.run import chosen_rows, open_data, run
+from tlkit.training.simclr import Contrastive, SimCLRModel
 from tlkit.training.supervised import Samples, Supervised, predict
 from tlkit.training.tasks import task
 
 CPU = torch.device("cpu")
 PLAIN = Recipe(epochs=3, batch=6, lr=0.05, window=(0, 2000))
+SIMCLR = recipe("simclr", epochs=3, batch=8, lr=0.05, window=(0, 2000))
 
 
 def free_port() -> int:
@@ -129,6 +132,36 @@ def test_two_processes_train_what_one_does(tmp_path):
         assert first["history"] == second["history"] and first["predicted"] == second["predicted"]
         pairs = zip([*first["validated"], first["weights"]], [*second["validated"], second["weights"]], strict=True)
         assert all(torch.equal(b[k], v) for a, b in pairs for k, v in a.items())
+
+
+def two_corpora() -> Contrastive:
+    """Return a SimCLR objective without BatchNorm on two stores, one of grey values that need the recipe's window."""
+    scans = MemoryStore(10)
+    scans.images = scans.images.short() * 7
+    model = SimCLRModel(Encoder(norm=False), published_head=True)
+    return Contrastive(model, [Samples(MemoryStore(14), np.arange(14)), Samples(scans, np.arange(10))], SIMCLR, 0)
+
+
+def contrasted(goal: Contrastive, folder: Path) -> dict:
+    folder.mkdir(exist_ok=True)
+    history = fit(goal, SIMCLR, seed=0, folder=folder, device=CPU).history
+    return {"weights": goal.model.state_dict(), "history": history[["loss", "lr"]].to_dict("list")}
+
+
+def _two_corpora(folder: Path, ports: list[int]) -> None:
+    with joined(ports[0]) as rank:
+        torch.save(contrasted(two_corpora(), folder / "both"), folder / f"both-{rank}.pt")
+
+
+def test_two_processes_pretrain_on_two_corpora_as_one_does(tmp_path):
+    together(_two_corpora, tmp_path, jobs=1)
+    start = two_corpora().model.state_dict()  # `Encoder` seeds the head's draw too
+    alone = contrasted(two_corpora(), tmp_path / "alone")
+    for found in (torch.load(tmp_path / f"both-{r}.pt") for r in (0, 1)):
+        assert found["history"]["loss"] == pytest.approx(alone["history"]["loss"], abs=1e-5)
+        for name, value in alone["weights"].items():
+            assert torch.allclose(found["weights"][name], value, atol=1e-4), name  # Adam divides by small numbers
+    assert any(not torch.allclose(start[name], value, atol=1e-1) for name, value in alone["weights"].items())
 
 
 class Bad(Supervised):

@@ -69,6 +69,7 @@ KINDS = {
     "pretraining": {"kind": "pretrain", "recipe": {"epochs": 3}},
     "pretraining, a part an epoch": {"kind": "pretrain", "recipe": {"epochs": 3}, "images_per_epoch": 24},
     "pretraining on two corpora": {"kind": "pretrain", "recipe": {"epochs": 3}},
+    "pretraining after another": {"kind": "pretrain", "recipe": {"epochs": 3}, "seed": 2},
     "classification": {
         "kind": "pretrain",
         "method": "classification",
@@ -100,9 +101,15 @@ def test_killed_and_resumed_is_unbroken_to_the_bit(kind, config, new_runs, monke
     made = config(**KINDS[kind])
     if kind.endswith("two corpora"):
         made["data"] = both(config)
+    before = []
+    if kind.endswith("after another"):
+        before = [config("pretrain", recipe={"epochs": 1})]
+        made["weights"] = {"run": runs.run_id(before[0])}
     new_runs("whole")
-    whole = bits(run(made))
+    whole = bits([run(c) for c in (*before, made)][-1])
     new_runs("broken")
+    for other in before:
+        run(other)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         stop(patch, STOPPED.get(kind, Contrastive if kind.startswith("pretraining") else Supervised), epoch=2)
         run(made)
