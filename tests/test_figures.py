@@ -103,7 +103,7 @@ def test_every_run_is_done_and_keeps_what_is_needed_to_check_it(there):
 
 def test_every_figure_and_table_of_the_paper_is_there(there):
     figures, tables = there / "paper" / "figures" / "boundaries", there / "paper" / "tables" / "boundaries"
-    wanted = {*(f"fig{i}" for i in range(2, 8)), "sf1", "sf2", "sf3", "fig4_patience"}
+    wanted = {*(f"fig{i}" for i in range(2, 8)), "sf1", "sf2", "sf3", "fig4_patience", "equal_steps", "mixed"}
     assert {p.name for p in figures.iterdir()} == {
         f"{f}.{kind}" for f in wanted for kind in ("svg", "pdf", "png", "json")
     }
@@ -123,6 +123,8 @@ def test_figures_and_tables_name_their_runs(there):
     sidecars = {p.stem: runs.read_json(p) for p in (there / "paper" / "figures" / "boundaries").glob("*.json")}
     assert set(sidecars["fig2"]["runs"]) == downstream["E1"] | downstream["E4"]
     assert set(sidecars["fig3"]["runs"]) == downstream["E2"]
+    assert set(sidecars["equal_steps"]["runs"]) == downstream["E4_equal_steps"]
+    assert set(sidecars["mixed"]["runs"]) == downstream["E6"]
     assert sidecars["fig2"]["notebook"] == "30_fig2_task_dependency"
     assert "hantom" in (there / "paper" / "tables" / "boundaries" / "fig2.md").read_text()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from itertools import permutations
+from itertools import combinations, permutations, product
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tlkit import paths, report
 from tlkit.analysis import convergence, stats
 from tlkit.config import UnknownNameError
+from tlkit.report.layout import HEADING
 
 ABOUT = {
     "runs": ["run-b", "run-a", "run-b"],
@@ -335,6 +336,41 @@ def test_only_the_lowest_panels_name_their_bars():
     assert named == [False, False, True, True, True]
     # The third one stands above a gap: its names may reach into it.
     assert [ax.get_xticklabels()[0].get_in_layout() for ax in report.bars(frame).axes[2:]] == [False, True, True]
+
+
+def test_a_long_number_stays_in_its_cell():
+    names = ("scratch", "imagenet", "radnet", "radnet_lb", "radnet_ub", "radnet12m")
+    rows = product(("t0", "t1", "t2"), names, names)
+    cell = {"experiment": "E1", "metric": "auc", "n_a": 4, "n_b": 4, "mean_a": 9.0, "mean_b": 0.1}
+    frame = pd.DataFrame(rows, columns=["task", "a", "b"]).assign(**cell, delta_pct=12345.67, p_published=0.5)
+    fig = report.matrices(frame[frame["a"] != frame["b"]])
+    fig.canvas.draw()
+    (ax, *_) = fig.axes
+    numbers = [text for text in ax.texts if text.get_text() == "+12345.67\n0.500"]
+    assert len(numbers) == 30 and all(text.get_window_extent().width < ax.bbox.width / 6 for text in numbers)
+
+
+def single_runs(panels: int) -> pd.DataFrame:
+    """Three runs of each pretraining in `panels` tasks."""
+    cells = product([f"t{i}" for i in range(panels)], ("scratch", "imagenet", "radnet", "radnet12m"), range(3))
+    frame = pd.DataFrame(cells, columns=["task", "pretraining", "seed"])
+    value = np.random.default_rng(0).uniform(0.5, 0.9, len(frame))
+    return frame.assign(experiment="E2", metric="accuracy", value=value)
+
+
+@pytest.mark.parametrize(("draw", "frame"), [(report.bars, single_runs(8)), (report.matrices, pairs(6))])
+def test_long_titles_leave_room_for_their_neighbours(draw, frame):
+    names = {f"t{i}": f"ImageNet, {i} of 10 classes, 10 %" for i in range(8)}
+    fig = draw(frame, names=names)
+    fig.canvas.draw()
+    named = [ax for ax in fig.axes if ax.get_title()]
+    assert len(named) == frame.groupby(["experiment", "task"]).ngroups
+    assert all("10\N{NO-BREAK SPACE}%" in ax.get_title() for ax in named)
+    headings = [text for ax in named for text in ax.texts if text.get_gid() == HEADING and text.get_text() != "X"]
+    written = [*headings, *(title for ax in named for title in (ax.title, ax._left_title))]
+    boxes = [text.get_window_extent() for text in written]
+    assert all(box.x0 >= 0 and box.x1 <= fig.bbox.x1 for box in boxes)
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
 
 
 def test_a_matrix_shows_delta_and_p_of_row_against_column():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FOOTER_CHARACTERS = 145  # of one line over the width of the page
+HEADING, ABOVE = "heading", 20  # of an experiment, in points above its first panel
 
 
 def by_experiment(frame: pd.DataFrame, panel: Sequence[str], sort: bool = True) -> dict[str, list[pd.DataFrame]]:
@@ -113,6 +114,16 @@ def metric_name(task: str, metric: str, names: Mapping[str, str]) -> str:
     return names.get(f"{task}/{metric}", names.get(metric, metric.replace("_", " ")))
 
 
+def title(ax: Axes, text: str, characters: int) -> None:
+    """Write the title of a panel, in lines that leave room for its neighbours: `characters` fit across the figure."""
+    width = characters // ax.get_gridspec().ncols
+    lines = textwrap.wrap(text.replace(" %", "\N{NO-BREAK SPACE}%"), width)
+    ax.set_title("\n".join(lines))
+    for above in ax.texts:
+        if above.get_gid() == HEADING:
+            above.xyann = (0, ABOVE + 9 * (len(lines) - 1))
+
+
 def n_range(n: pd.Series) -> str:
     """Return "n = 4" or "n = 3 to 4"."""
     return f"n = {n.min():.0f}" if n.min() == n.max() else f"n = {n.min():.0f} to {n.max():.0f}"
@@ -153,7 +164,8 @@ def note(ax: Axes, x: float, text: str) -> None:
 
 
 def _heading(ax: Axes, name: str) -> None:
-    above = {"xycoords": "axes fraction", "xytext": (0, 20), "textcoords": "offset points", "size": 8.5}
+    above = {"xycoords": "axes fraction", "xytext": (0, ABOVE), "textcoords": "offset points"}
+    above |= {"size": 8.5, "gid": HEADING}
     text = ax.annotate(name, (0, 1), **above, weight="bold")
     text.set_in_layout(False)  # a long heading must not widen its panel's column, only take its height:
     ax.annotate("X", (0, 1), **above, alpha=0)

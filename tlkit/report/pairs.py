@@ -77,11 +77,14 @@ def _matrix(
     ax.imshow(shades.reindex(index=order, columns=order).astype(float), cmap=colour, vmin=-1, vmax=1, aspect="auto")
     at = {name: i for i, name in enumerate(order)}
     for cell, shade in zip(panel.to_dict("records"), better * (1 - panel[p]), strict=True):
-        text = f"{_delta(cell['delta_pct'])}\n{p_text(cell[p])}"
+        delta = _delta(cell["delta_pct"])
+        fits = {"size": min(5, 31 / len(delta)), "linespacing": 1.15}  # a cell has room for six characters of 5 points
         ink = _ink(colour((shade + 1) / 2)) if np.isfinite(shade) else "0.15"
-        ax.text(at[cell["b"]], at[cell["a"]], text, ha="center", va="center", size=5, color=ink, linespacing=1.15)
+        ax.text(
+            at[cell["b"]], at[cell["a"]], f"{delta}\n{p_text(cell[p])}", ha="center", va="center", color=ink, **fits
+        )
     _lines(ax, len(order))
-    ax.set_title(f"{names.get(task, task)}, {layout.metric_name(task, metric, names)}")
+    layout.title(ax, f"{names.get(task, task)}, {layout.metric_name(task, metric, names)}", 93)
     labels, blank = [names.get(name, name) for name in order], [""] * len(order)
     layout.name_columns(ax, labels if edge.lowest else blank, rotation=60, above_gap=edge.above_gap)
     ax.set_xlim(-0.5, len(order) - 0.5)

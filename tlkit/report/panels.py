@@ -68,7 +68,7 @@ def _panel(
     task, metric = summary["task"].iloc[0], summary["metric"].iloc[0]
     best = summary["mean"].min() if metric in LOWER_IS_BETTER else summary["mean"].max()
     ax.axhline(best, ls=(0, (4, 2)), lw=0.7, color="0.15", zorder=0.5)
-    ax.set_title(names.get(task, task))
+    layout.title(ax, names.get(task, task), 96)
     ax.set_ylabel(layout.metric_name(task, metric, names))
     close = len(order) * ax.get_gridspec().ncols > 24
     shown = labels if edge.lowest or many_n else [""] * len(labels)

@@ -20,6 +20,7 @@ PRETRAINING_COLOURS = {
     "radnet": "#56b4e9",
     "radnet_lb": "#399ed7",  # estimates between radnet and radnet12m: so are their colours
     "radnet_ub": "#1d88c4",
+    "radnet12m_equal_steps": "#44aa99",
     "radnet12m": "#0072b2",
     "mixed_sequential": "#117733",
     "mixed_together": "#882255",
@@ -27,7 +28,7 @@ PRETRAINING_COLOURS = {
 }
 ESTIMATED = ("radnet_lb", "radnet_ub")  # no runs of their own: analysis.adjusted
 BETTER, WORSE, SAME = "#0072b2", "#d55e00", "#009e73"
-OTHER_COLOURS = ("#cc79a7", "#d55e00", "#f0e442", "#7a5195", "#a6761d", "#44aa99")
+OTHER_COLOURS = ("#cc79a7", "#d55e00", "#f0e442", "#7a5195", "#a6761d", "#999933")
 
 NAMES = {
     "scratch": "Scratch",
@@ -35,6 +36,7 @@ NAMES = {
     "radnet": "RadNet",
     "radnet_lb": "RadNet, LB-adjusted",
     "radnet_ub": "RadNet, UB-adjusted",
+    "radnet12m_equal_steps": "RadNet-12M, equal steps",
     "radnet12m": "RadNet-12M",
     "mixed_sequential": "Mixed, sequential",
     "mixed_together": "Mixed, together",
