@@ -1,16 +1,8 @@
 """Encoders, heads, U-Nets, and the weights that go into them."""
 
-from tlkit.models.backbones import (
-    BACKBONES,
-    NoPyramidError,
-    backbone,
-    batch_norms,
-    initial_weights,
-    pyramid,
-    pyramid_levels,
-    stages,
-)
+from tlkit.models.backbones import BACKBONES, NoPyramidError, backbone, pyramid, pyramid_levels, stages
 from tlkit.models.heads import FREEZING, TransferModel, classifier, freeze, regressor
+from tlkit.models.parts import batch_norms, initial_weights
 from tlkit.models.unet import DECODERS, UPSAMPLING, UNet, default_widths, reconstructor, segmenter
 from tlkit.models.weight_cards import MissingWeightsError, WeightsCard, load_card
 from tlkit.models.weight_list import WEIGHTS

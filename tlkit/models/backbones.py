@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from tlkit.config import ConfigError, TlkitError, UnknownNameError, nearest
+from tlkit.models.parts import batch_norms, eval_mode, initial_weights
+from tlkit.models.vanilla_unet import VanillaUNet
 
 
 class NoPyramidError(TlkitError, ValueError):
     """The encoder has no halving feature maps, so no U-Net can be put on it."""
-
-
-@contextmanager
-def initial_weights(seed: int | None) -> Iterator[None]:
-    """Let `seed` alone decide the weights made inside; the global generators are left as they were."""
-    if seed is None:
-        yield
-        return
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # not torch.manual_seed: that one reseeds the GPUs too
-        yield
 
 
 def _resnet10(**options: Any) -> nn.Module:
@@ -44,30 +33,7 @@ def _resnet10(**options: Any) -> nn.Module:
     return _ones(model)
 
 
-@contextmanager
-def eval_mode(module: nn.Module) -> Iterator[None]:
-    """Put `module` into evaluation mode inside; afterwards each of its parts is in the mode that it was in."""
-    modes = {m: m.training for m in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
-
-
-def batch_norms(module: nn.Module) -> list[nn.Module]:
-    """Return every BatchNorm layer of `module`."""
-    return [m for m in module.modules() if isinstance(m, _BatchNorm)]
-
-
-def _unet(**options: Any) -> nn.Module:
-    from tlkit.models.vanilla_unet import VanillaUNet
-
-    return VanillaUNet(**options)
-
-
-BACKBONES = {"resnet10": _resnet10, "unet": _unet}
+BACKBONES = {"resnet10": _resnet10, "unet": VanillaUNet}
 
 
 def backbone(name: str, seed: int | None = None, **options: Any) -> nn.Module:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tlkit.config import ConfigError, lookup
-from tlkit.models.backbones import batch_norms, initial_weights
+from tlkit.models.parts import batch_norms, initial_weights
 
 FREEZING = {  # what is frozen -> the BatchNorm policies it can have, the default first
     "none": ("train", "frozen"),

@@ -10,12 +10,14 @@ import math
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tlkit.config import ConfigError, lookup
-from tlkit.models.backbones import initial_weights, pyramid, pyramid_levels
+from tlkit.models.backbones import pyramid, pyramid_levels
 from tlkit.models.heads import TransferModel
+from tlkit.models.parts import fit, initial_weights
+from tlkit.models.unet_published import PublishedUNet
+from tlkit.models.vanilla_unet import VanillaSegmenter, VanillaUNet
 
 
 def _transpose(inputs: int, outputs: int) -> list[nn.Module]:
@@ -48,15 +50,6 @@ class DecoderBlock(nn.Module):
         if skip is not None:
             x = torch.cat([fit(x, skip), skip], dim=1)
         return self.conv(x)
-
-
-def fit(x: Tensor, like: Tensor) -> Tensor:
-    """Crop or edge-pad `x` at the right and bottom to the size of `like`: odd sizes do not double exactly."""
-    h, w = like.shape[-2:]
-    x = x[..., :h, :w]
-    if x.shape[-2:] == (h, w):
-        return x
-    return F.pad(x, (0, w - x.shape[-1], 0, h - x.shape[-2]), mode="replicate")
 
 
 class UNet(TransferModel):
@@ -101,17 +94,7 @@ def default_widths(last: int, blocks: int) -> tuple[int, ...]:
     return tuple(max(16, min(256, last // 4) >> k) for k in range(blocks))
 
 
-def _unet(encoder: nn.Module, classes: int, seed: int | None) -> TransferModel:
-    return UNet(encoder, classes, seed=seed)
-
-
-def _published(encoder: nn.Module, classes: int, seed: int | None) -> TransferModel:
-    from tlkit.models.unet_published import PublishedUNet
-
-    return PublishedUNet(encoder, classes, seed=seed)
-
-
-DECODERS = {"unet": _unet, "published": _published}
+DECODERS = {"unet": UNet, "published": PublishedUNet}
 
 
 def segmenter(encoder: nn.Module, classes: int, decoder: str = "unet", seed: int | None = None) -> TransferModel:
@@ -121,11 +104,9 @@ def segmenter(encoder: nn.Module, classes: int, decoder: str = "unet", seed: int
     brings its own decoder, pretrained or not, and gets a new head only. `seed` decides what is new.
     Raises UnknownNameError, ConfigError for a second decoder on "unet", NoPyramidError.
     """
-    from tlkit.models.vanilla_unet import VanillaSegmenter, VanillaUNet
-
     build = lookup(decoder, DECODERS, "decoder")
     if not isinstance(encoder, VanillaUNet):
-        return build(encoder, classes, seed)
+        return build(encoder, classes, seed=seed)
     if decoder != "unet":
         raise ConfigError(f"decoder='{decoder}' with backbone 'unet', which has its own; say decoder='unet'.")
     return VanillaSegmenter(encoder, classes, seed)

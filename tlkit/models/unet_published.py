@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tlkit.models.backbones import NoPyramidError, eval_mode, initial_weights, pyramid, pyramid_levels, stages
+from tlkit.models.backbones import NoPyramidError, pyramid, pyramid_levels, stages
 from tlkit.models.heads import TransferModel
-from tlkit.models.unet import fit
+from tlkit.models.parts import eval_mode, fit, initial_weights
 
 
 def double_conv(inputs: int, outputs: int) -> nn.Sequential:

@@ -11,9 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tlkit.models.backbones import initial_weights
 from tlkit.models.heads import TransferModel
-from tlkit.models.unet import fit
+from tlkit.models.parts import fit, initial_weights
 
 WIDTHS = (16, 32, 64)  # fine to coarse
 

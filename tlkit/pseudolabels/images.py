@@ -13,7 +13,7 @@ from torch import nn
 from tlkit import runs
 from tlkit.config import ConfigError
 from tlkit.datasets.store import Store
-from tlkit.models.backbones import backbone, initial_weights
+from tlkit.models import backbone, initial_weights
 from tlkit.models.weights import load_encoder
 from tlkit.pseudolabels.autoencoder import Autoencoder, encode, learn
 from tlkit.training.augment import to_float

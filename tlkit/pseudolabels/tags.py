@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from tlkit.config import ConfigError
-from tlkit.models.backbones import initial_weights
+from tlkit.models import initial_weights
 from tlkit.pseudolabels.autoencoder import Autoencoder, encode, learn
 from tlkit.training.recipe import Recipe
 

@@ -16,7 +16,7 @@ from tlkit import runs
 from tlkit.config import ConfigError, TlkitError, lookup
 from tlkit.datasets import cards
 from tlkit.datasets.store import Store
-from tlkit.models.backbones import backbone, initial_weights
+from tlkit.models import backbone, initial_weights
 from tlkit.models.heads import freeze
 from tlkit.models.weights import LoadReport, load_encoder, save_weights, weights_hash
 from tlkit.training import energy, pretraining

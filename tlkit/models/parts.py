@@ -1,0 +1,48 @@
+"""What all models share: initial weights by seed, evaluation mode, BatchNorm layers, maps of equal size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+@contextmanager
+def initial_weights(seed: int | None) -> Iterator[None]:
+    """Let `seed` alone decide the weights made inside; the global generators are left as they were."""
+    if seed is None:
+        yield
+        return
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # not torch.manual_seed: that one reseeds the GPUs too
+        yield
+
+
+@contextmanager
+def eval_mode(module: nn.Module) -> Iterator[None]:
+    """Put `module` into evaluation mode inside; afterwards each of its parts is in the mode that it was in."""
+    modes = {m: m.training for m in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+
+
+def batch_norms(module: nn.Module) -> list[nn.Module]:
+    """Return every BatchNorm layer of `module`."""
+    return [m for m in module.modules() if isinstance(m, _BatchNorm)]
+
+
+def fit(x: Tensor, like: Tensor) -> Tensor:
+    """Crop or edge-pad `x` at the right and bottom to the size of `like`: odd sizes do not double exactly."""
+    h, w = like.shape[-2:]
+    x = x[..., :h, :w]
+    if x.shape[-2:] == (h, w):
+        return x
+    return F.pad(x, (0, w - x.shape[-1], 0, h - x.shape[-2]), mode="replicate")
