@@ -36,7 +36,6 @@ NAMES = {
     "radnet": "RadNet",
     "radnet_lb": "RadNet, LB-adjusted",
     "radnet_ub": "RadNet, UB-adjusted",
-    "radnet12m_equal_steps": "RadNet-12M, equal steps",
     "radnet12m": "RadNet-12M",
     "mixed_sequential": "Mixed, sequential",
     "mixed_together": "Mixed, together",
