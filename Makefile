@@ -3,8 +3,10 @@ STUDY ?= boundaries radiologynet
 SCALE ?= quick
 DATA ?=
 PYTHON ?= python3
+TORCH_INDEX ?=
 BIN = .venv/bin
-WHERE = --scale $(SCALE) $(if $(DATA),--data $(DATA))
+export STUDY SCALE DATA
+WHERE = --study "$$STUDY" --scale "$$SCALE" --data "$$DATA"
 
 .DEFAULT_GOAL = help
 .PHONY: help setup figures test lab plan status check bench clean clean-runs
@@ -12,16 +14,19 @@ WHERE = --scale $(SCALE) $(if $(DATA),--data $(DATA))
 help:
 	@awk '/^## /{text=substr($$0,4)} /^[a-z-]+:/{if(text){sub(":.*","");printf "make %-11s %s\n",$$0,text;text=""}}' Makefile
 	@echo "Variables: STUDY=$(STUDY) SCALE=$(SCALE) (smoke quick course paper) DATA= (phantom real); TLKIT_DATA = your data"
+	@echo "A small environment for a machine without a GPU: make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu"
 
 ## install everything into .venv
 setup: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test]" && touch $@
+	$(PYTHON) -m venv .venv
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet -c constraints.txt --index-url $(TORCH_INDEX) torch torchvision)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test]" && touch $@
 
 ## make the figures and tables of the studies, and every run they need
 figures: setup
-	@$(foreach study,$(STUDY),$(BIN)/python -m tlkit figures --study $(study) $(WHERE) &&) true
+	@$(BIN)/python -m tlkit figures $(WHERE)
 
 ## run the tests, every notebook at smoke scale included
 test: setup
@@ -29,11 +34,11 @@ test: setup
 
 ## open the notebooks in JupyterLab
 lab: setup
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/python -m jupyterlab notebooks
 
 ## list the runs of the studies: done, missing, failed, and the minutes they need
 plan: setup
-	@$(foreach study,$(STUDY),$(BIN)/python -m tlkit plan --study $(study) $(WHERE) &&) true
+	@$(BIN)/python -m tlkit plan $(WHERE)
 
 ## list the runs in runs/
 status: setup

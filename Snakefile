@@ -1,38 +1,42 @@
-# The DAG of one study: data -> pretrain -> fine-tune -> figures. `make figures` calls it; each node is
-# `python -m tlkit job NAME`, which does only what is not done yet. The working directory is runs/studies/STUDY/SCALE.
-import sys
+# The DAG of one study: data -> pretrain -> fine-tune -> figures. `python -m tlkit figures` writes its jobs to
+# runs/studies/STUDY/SCALE/dag.json and calls Snakemake there. Each job is `python -m tlkit job NAME --record`, which
+# does only what is not done yet, and writes down a failure instead of ending with one: the others go on.
+import os
+import signal
+import threading
+import time
 
-from tlkit import studies
-from tlkit.workflow import jobs
 
-study = studies.load(config["study"], config["scale"], config.get("data", ""))
-JOBS = {job.output: job for job in jobs(study)}
-WHERE = f"--study {study.name} --scale {study.scale} --data {study.spec['data']}"
-KINDS = ("figure", "finetune", "pretrain", "data")  # what others wait for goes first
+def end_with(parent):
+    """When the process that called Snakemake is gone, however it ended, end the jobs and Snakemake, too."""
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os.killpg(0, signal.SIGKILL)
+
+
+if os.getpgid(0) == os.getpid():  # started by tlkit as the leader of a process group of its own
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
 
 
 rule all:
     input:
-        list(JOBS),
+        [job["output"] for job in config["jobs"]],
 
 
-for priority_of_kind, kind in enumerate(KINDS):
+for job in config["jobs"]:
 
     rule:
         name:
-            kind
+            job["name"]
         input:
-            lambda wildcards: JOBS[wildcards.output].needs,
+            job["needs"],
         output:
-            "{output}",
-        wildcard_constraints:
-            output="|".join(o for o, job in JOBS.items() if job.name.startswith(f"{kind}-")),
+            job["output"],
         params:
-            name=lambda wildcards: JOBS[wildcards.output].name,
-            python=sys.executable,
-            where=WHERE,
+            command=lambda wildcards, command=job["command"]: command,
         resources:
             gpu=1,
-        priority: priority_of_kind
+        threads: job["threads"]
+        priority: job["priority"]
         shell:
-            "{params.python} -m tlkit job {params.name} {params.where}"
+            "{params.command}"

@@ -8,8 +8,10 @@ import logging
 import sys
 from pathlib import Path
 
-from tlkit import paths, runs
+from tlkit import forked, paths
 from tlkit.config import ConfigError, TlkitError
+
+# Commands import what they need themselves: a job of the DAG is often handed on, and needs none of it here.
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -18,6 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.getLogger("papermill").setLevel(logging.WARNING)
     args = parser().parse_args(argv)
     try:
+        paths.require_checkout()
         return args.do(args) or 0
     except (TlkitError, OSError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
@@ -36,8 +39,10 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(do=do)
         return sub
 
-    def study(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--study", default="boundaries", help="a file in paper/studies (default: boundaries)")
+    def study(sub: argparse.ArgumentParser, several: str = "") -> None:
+        sub.add_argument(
+            "--study", default="boundaries", help=f"a file in paper/studies{several} (default: boundaries)"
+        )
         sub.add_argument("--scale", default="quick", help="smoke, quick, course or paper (default: quick)")
         sub.add_argument("--data", default="", help="phantom or real (default: what the scale says)")
 
@@ -47,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     study(data)
     plan = command("plan", show_plan, "list a study's runs as done, missing or failed, with the minutes each needs")
     plan.add_argument("--all", action="store_true", help="one line a run instead of one a group")
-    study(plan)
+    study(plan, ", or several")
     run = command("run", do_run, "do the run of a config file")
     run.add_argument("config", type=Path)
     command("status", show_status, "list the runs in the runs folder")
@@ -57,10 +62,11 @@ def parser() -> argparse.ArgumentParser:
     book.add_argument("--out", type=Path, help="the executed copy (default: runs/notebooks/<name>.ipynb)")
     job = command("job", do_job, "do one node of a study's DAG (what the Snakefile calls)")
     job.add_argument("name")
+    job.add_argument("--record", action="store_true", help="write a failure down instead of ending with it")
     study(job)
     figures = command("figures", do_figures, "make a study's figures and tables, and all that they need")
     figures.add_argument("--cores", type=int, default=0, help="processes at once (default: all cores)")
-    study(figures)
+    study(figures, ", or several")
     logs = command(
         "published", do_published, "check the published numbers of Jonske et al. 2025 against the authors' logs"
     )
@@ -73,10 +79,17 @@ def parser() -> argparse.ArgumentParser:
     return main
 
 
-def _study(args: argparse.Namespace):
+def _study(args: argparse.Namespace, name: str = ""):
     from tlkit import studies
 
-    return studies.load(args.study, args.scale, args.data)
+    return studies.load(name or args.study, args.scale, args.data)
+
+
+def _studies(args: argparse.Namespace) -> list[str]:
+    """Return the names in --study: one study, whatever its name holds, or several with spaces between them."""
+    from tlkit import studyfile
+
+    return [args.study] if args.study in studyfile.names() else args.study.split()
 
 
 def check(args: argparse.Namespace) -> int:
@@ -95,16 +108,23 @@ def show_data(args: argparse.Namespace) -> None:
         print(cards.overview().to_string(index=False))
         print(f"\nPublished weights, under TLKIT_WEIGHTS\n{weight_list.overview().to_string(index=False)}")
         return
-    from tlkit import workflow
+    from tlkit.execution import make_job
+    from tlkit.workflow import jobs
 
     study = _study(args)
-    for job in workflow.jobs(study):
+    for job in jobs(study):
         if not job.notebook:
-            print(json.loads(workflow.make_job(study, job.name).read_text())["store"])
+            print(make_job(study, job.name)["store"])
 
 
 def show_plan(args: argparse.Namespace) -> None:
-    study = _study(args)
+    for name in _studies(args):
+        _show_plan(args, _study(args, name))
+
+
+def _show_plan(args: argparse.Namespace, study) -> None:
+    from tlkit import records
+
     plan = study.plan()
     if args.all:
         print(plan[["state", "minutes", "run"]].to_string(index=False, float_format="%.2f"))
@@ -121,6 +141,9 @@ def show_plan(args: argparse.Namespace) -> None:
     print(f"{len(plan)} runs: {counts}. Left: {left:.1f} minutes ({left / 60:.1f} hours{cost}), one after the other.")
     if study.absent:
         print(f"Data that are not there: {', '.join(sorted(study.absent))}. `python -m tlkit data` says what to do.")
+        return
+    for path in records.failed(study.folder):
+        print(records.say(records.read(path)))
 
 
 def do_run(args: argparse.Namespace) -> None:
@@ -134,18 +157,21 @@ def do_run(args: argparse.Namespace) -> None:
 
 
 def show_status(args: argparse.Namespace) -> None:
+    from tlkit import records, runs
+
     table = runs.listing()
-    print(
-        table.to_string(index=False)
-        if len(table)
-        else f"no runs yet below {paths.runs_root()}; `make figures` makes them"
-    )
+    if table.empty:
+        print(f"no runs yet below {paths.runs_root()}; `make figures` makes them")
+        return
+    print(table.to_string(index=False))
+    for path in records.failed(paths.runs_root() / "studies"):
+        print(records.say(records.read(path)))
 
 
 def do_notebook(args: argparse.Namespace) -> None:
     import yaml
 
-    from tlkit.workflow import execute
+    from tlkit.execution import execute
 
     parameters = {k: yaml.safe_load(v) for k, v in args.parameter}
     out = args.out or paths.runs_root() / "notebooks" / f"{args.name}.ipynb"
@@ -153,15 +179,24 @@ def do_notebook(args: argparse.Namespace) -> None:
 
 
 def do_job(args: argparse.Namespace) -> None:
-    from tlkit.workflow import make_job
+    from tlkit import records
+    from tlkit.execution import make_job
+    from tlkit.workflow import by_name
 
-    print(make_job(_study(args), args.name))
+    study = _study(args)
+    try:
+        record = make_job(study, args.name)
+    except Exception:
+        record = records.read(study.folder / by_name(study, args.name).output)
+        if not args.record or record["state"] != "failed":
+            raise
+    print(records.say(record))
 
 
-def do_figures(args: argparse.Namespace) -> None:
-    from tlkit.workflow import figures
+def do_figures(args: argparse.Namespace) -> int:
+    from tlkit import dag
 
-    figures(_study(args), args.cores)
+    return dag.make_figures(_studies(args), args.scale, args.data, args.cores)
 
 
 def do_published(args: argparse.Namespace) -> None:
@@ -182,4 +217,5 @@ def do_published(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    handed_on = forked.run_command(sys.argv[1:]) if sys.argv[1:2] == ["job"] else None
+    sys.exit(main() if handed_on is None else handed_on)

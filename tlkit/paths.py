@@ -5,10 +5,25 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from tlkit.config import TlkitError
+
 REPO = Path(__file__).resolve().parent.parent
 NOTEBOOKS = REPO / "notebooks"
 STUDIES = REPO / "paper" / "studies"
 CLAIMS = REPO / "paper" / "claims"
+
+
+class NoCheckoutError(TlkitError, RuntimeError):
+    """tlkit was installed without its notebooks and studies."""
+
+
+def require_checkout() -> None:
+    """Raise NoCheckoutError where the package stands alone, as a wheel leaves it."""
+    if not STUDIES.is_dir() or not NOTEBOOKS.is_dir():
+        raise NoCheckoutError(
+            f"tlkit works from a checkout of its repository, which holds its notebooks and studies; {REPO} has none. "
+            "Clone the repository and type `make figures` there (or `pip install -e .`)."
+        )
 
 
 def data_root() -> Path | None:

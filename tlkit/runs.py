@@ -118,6 +118,13 @@ def state(rid: str) -> str:
     return "failed" if status.get("state") == "failed" else "interrupted"
 
 
+def state_and_cause(rid: str) -> tuple[str, str]:
+    """Return the state of a run and, where it is not done, the error that its status names."""
+    found = state(rid)
+    status = folder(rid + PARTIAL) / "status.json"
+    return found, read_json(status).get("error", "") if found != "done" and status.exists() else ""
+
+
 class _lock:
     """An advisory lock that the system drops when its process ends, however it ends."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -9,7 +10,7 @@ import pandas as pd
 from tlkit import plans, runs, studyfile
 from tlkit.analysis import convergence
 from tlkit.analysis.adjusted import SizeAdjustment
-from tlkit.config import Names
+from tlkit.config import Names, NotAvailableError, TlkitError
 from tlkit.report.style import NAMES
 from tlkit.studyruns import StudyRuns, recipe_dict
 from tlkit.training.tasks import TASKS, sign
@@ -17,6 +18,70 @@ from tlkit.training.tasks import TASKS, sign
 HISTORY = [
     "experiment", "run", "mode", "task", "pretraining", "fraction", "seed", "peak_lr", "epoch", "samples", "loss",
 ]  # fmt: skip
+
+
+class Shown:
+    """The runs that a figure shows, and what of them is not there.
+
+    `.table` has one row a run and experiment: experiment, run, task, pretraining, seed, state, cause. A run counts as
+    "not available" where the pretraining that it starts from is; its cause is then that of the pretraining.
+    """
+
+    def __init__(self, study: Study, configs: list[tuple[str, dict[str, Any]]]):
+        self.names = study.names()
+        known: dict[str, tuple[str, str]] = {}
+        rows = []
+        for experiment, config in configs:
+            needed = [*map(runs.run_id, study.lineage(config["pretraining"], config["backbone"])), runs.run_id(config)]
+            found = [known.setdefault(rid, runs.state_and_cause(rid)) for rid in needed]
+            state, cause = next((f for f in found[:-1] if f[0] == "not available"), found[-1])
+            row = {"experiment": experiment, "run": needed[-1]}
+            row |= {k: config.get(k, "") for k in ("task", "pretraining", "seed")}
+            rows.append(row | {"state": state, "cause": cause.partition("\n")[0]})
+        columns = ["experiment", "run", "task", "pretraining", "seed", "state", "cause"]
+        self.table = pd.DataFrame(rows, columns=columns)
+
+    def done(self) -> list[str]:
+        """Return the ids of the runs that are there, each once."""
+        return sorted(set(self.table.loc[self.table["state"] == "done", "run"]))
+
+    def arms(self) -> list[str]:
+        """Return the pretrainings with a finished run of every task, in the order in which they were asked for."""
+        done = self.table[self.table["state"] == "done"].groupby("pretraining")["task"].nunique()
+        every = self.table["task"].nunique()
+        return [name for name in self.table["pretraining"].unique() if done.get(name, 0) == every]
+
+    def missing_text(self) -> str:
+        """Return how many runs are missing, and of what; "" where none is."""
+        missing = self.table[~self.table["state"].isin(["done", "not available"])].drop_duplicates("run")
+        if missing.empty:
+            return ""
+        counts = missing.groupby("pretraining", sort=False)["run"].nunique()
+        parts = ", ".join(f"{count} from {self.names[name]}" for name, count in counts.items())
+        return f"{len(missing)} of {self.table['run'].nunique()} runs are missing: {parts}."
+
+    def unavailable(self) -> pd.DataFrame:
+        """Return the pretrainings that cannot be made from these data: one row a task; task, pretraining, cause."""
+        absent = self.table[self.table["state"] == "not available"].drop_duplicates(["task", "pretraining"])
+        return absent[["task", "pretraining", "cause"]].reset_index(drop=True)
+
+    def note(self) -> str:
+        """Return what a caption has to say about runs that are not in the figure; "" where all are."""
+        absent = self.unavailable().drop_duplicates("pretraining")
+        told = [f"{self.names[row.pretraining]} is not available ({row.cause})." for row in absent.itertuples()]
+        return " ".join(filter(None, [self.missing_text(), *told]))
+
+
+class RunsFailedError(TlkitError, RuntimeError):
+    """Some runs stopped with an error; the others are done. `.causes` holds the error of each by its id."""
+
+    def __init__(self, causes: dict[str, Exception]):
+        alike: dict[str, list[str]] = {}
+        for rid, error in causes.items():
+            alike.setdefault(f"{type(error).__name__}: {error}", []).append(rid)
+        lines = [f"{len(ids)} run{'s' * (len(ids) > 1)} failed, {ids[0]} first: {why}" for why, ids in alike.items()]
+        super().__init__("\n".join(lines))
+        self.causes = causes
 
 
 def load(name: str, scale: str = "quick", data: str = "") -> Study:
@@ -38,6 +103,42 @@ class Study(StudyRuns):
         """Return the rows of `plan()` that are not done."""
         plan = self.plan()
         return plan[plan["state"] != "done"].reset_index(drop=True)
+
+    def shown_configs(
+        self,
+        experiments: Iterable[str],
+        tasks: Iterable[str] = (),
+        pretrainings: Iterable[str] = (),
+        seeds: Iterable[int] = (),
+    ) -> list[tuple[str, dict[str, Any]]]:
+        """Return (experiment, config) of the runs that a figure shows; of what is empty, but experiments, all.
+
+        Names that the study does not have at this scale are passed over.
+        """
+        wanted = {"task": [*tasks], "pretraining": [*pretrainings], "seed": [*seeds]}
+        there = [e for e in experiments if e in self.spec["experiments"]]
+        found = self.downstream(experiments=there) if there else []
+        return [(e, c) for e, c in found if all(not some or c[key] in some for key, some in wanted.items())]
+
+    def shown(self, experiments, tasks=(), pretrainings=(), seeds=()) -> Shown:
+        """Return the runs that a figure shows (`shown_configs`), each with its state."""
+        return Shown(self, self.shown_configs(experiments, tasks, pretrainings, seeds))
+
+    def saved(self, notebook: str, shown: Shown) -> dict[str, Any]:
+        """Return what the files of a figure say about it besides its runs: `report.save_figure`'s arguments."""
+        about = {"study": self.name, "notebook": notebook, "scale": self.scale, "phantom": self.phantom}
+        return about | {"note": shown.note()}
+
+    def missing_text(self, ids: Iterable[str]) -> str:
+        """Return which of these runs are not there, in a sentence; "" where all are done or cannot be had."""
+        ids = set(ids)
+        wanted = [("", config) for config in self.configs() if runs.run_id(config) in ids]
+        return Shown(self, wanted).missing_text()
+
+    def statuses(self, since: float) -> list[dict[str, Any]]:
+        """Return the status of the study's runs whose status changed after `since` (seconds since 1970)."""
+        paths = (runs.folder(runs.run_id(config)) / "status.json" for config in self.configs())
+        return [runs.read_json(path) for path in paths if path.exists() and path.stat().st_mtime >= since]
 
     def monitors(self) -> dict[str, tuple[str, int]]:
         """Return, for each task, the validation metric that selects, and 1 or -1 where less of it is better."""
@@ -103,14 +204,32 @@ class Study(StudyRuns):
 
 
 def run_all(configs: list[dict[str, Any]], study: Study) -> list[str]:
-    """Do the runs of `configs`, each after the pretraining it starts from, and return their ids.
+    """Do the runs of `configs`, each after the pretrainings that it starts from, and return the ids of those done.
 
-    What is done is not done again; a run that another process works on is waited for.
+    What is done is not done again; a run that another process works on is waited for. A run that fails costs those
+    that start from it, no others: all the others are done first, then RunsFailedError names what failed. What cannot
+    be made from these data at all is no failure: it is said, and left out. NotAvailableError where nothing is left.
     """
     from tlkit.training.run import run
 
+    problems: dict[str, Exception] = {}
     for config in configs:
         for needed in [*study.lineage(config["pretraining"], config["backbone"]), config]:
-            if not runs.state_is_done(runs.run_id(needed)):
-                run(needed, wait=True)
-    return [runs.run_id(config) for config in configs]
+            rid = runs.run_id(needed)
+            if rid not in problems and not runs.state_is_done(rid):
+                try:
+                    run(needed, wait=True)
+                except Exception as error:
+                    problems[rid] = error
+            if rid in problems:
+                problems.setdefault(runs.run_id(config), problems[rid])
+                break
+    failed = {rid: error for rid, error in problems.items() if not isinstance(error, NotAvailableError)}
+    if failed:
+        raise RunsFailedError(failed)
+    done = [rid for rid in map(runs.run_id, configs) if rid not in problems]
+    if problems and not done:
+        raise next(iter(problems.values()))
+    for error in dict.fromkeys(problems.values()):
+        print(f"not available: {error}")
+    return done

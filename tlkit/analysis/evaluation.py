@@ -5,6 +5,7 @@ A source is a `published.Logs` or a `studies.Study`: both have headline(), histo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -23,21 +24,22 @@ FIGURES |= {"E1_equal_steps": "equal_steps", "E4_equal_steps": "equal_steps"}
 PANEL = ("figure", *stats.PANEL)
 
 
-def results(source: Logs | Study, figure: str = "") -> pd.DataFrame:
+def results(source: Logs | Study, experiments: Iterable[str] = ()) -> pd.DataFrame:
     """Return `source.headline()` with its figure and, where both RadNet corpora are there, the pseudo-runs.
 
     The pseudo-runs (radnet_lb, radnet_ub) are the published way to set RadNet against ImageNet at equal size:
-    `adjusted.published_runs`. The column figure is by FIGURES, fig2 for other experiments. With `figure`, only its
-    rows. Raises ConfigError where there is no result.
+    `adjusted.published_runs`. The column figure is by FIGURES, fig2 for other experiments. With
+    `experiments`, only their rows. Raises ConfigError where there is no result.
     """
     found, adjustment = source.headline(), source.size_adjustment()
     number = found["experiment"].map(FIGURES).fillna("fig2")
     found = found.assign(figure=pd.Categorical(number, list(dict.fromkeys(FIGURES.values())), ordered=True))
-    if figure:
-        found = found[found["figure"] == figure].reset_index(drop=True)
+    if experiments := list(experiments):
+        found = found[found["experiment"].isin(experiments)].reset_index(drop=True)
     if found.empty:
+        of = f" of {', '.join(experiments)}" if experiments else ""
         raise ConfigError(
-            f"{source.name} has no results{f' of {figure}' if figure else ''} yet. Of a study, `python -m tlkit plan` "
+            f"{source.name} has no results{of} yet. Of a study, `python -m tlkit plan` "
             "lists the missing runs and `make figures` makes them; of published logs, `python -m tlkit published` "
             "says why none could be used."
         )

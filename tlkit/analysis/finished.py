@@ -176,7 +176,9 @@ def _data(data: str) -> tuple[Store, pd.DataFrame]:
     return open_data(json.loads(data))
 
 
-def chosen(study: Study, task: str, pretrainings: Iterable[str], experiment: str = "main") -> dict[str, str]:
+def chosen(
+    study: Study, task: str, pretrainings: Iterable[str], experiments: Iterable[str] = ("main",)
+) -> dict[str, str]:
     """Return the run of each pretraining that the pictures of a study show: pretraining -> run.
 
     It is the run at the learning rate that validation chose for the pretraining (`grid.chosen`), of the first seed of
@@ -185,18 +187,19 @@ def chosen(study: Study, task: str, pretrainings: Iterable[str], experiment: str
     """
     from tlkit.analysis import grid
 
-    wanted = list(pretrainings)
+    wanted, experiments = list(pretrainings), list(experiments)
+    where = f"{study.name}, {', '.join(experiments)}"
     lookup(task, dict.fromkeys(study.tasks), "task")
     results = study.results()
-    here = (results["task"] == task) & (results["experiment"] == experiment)
+    here = (results["task"] == task) & results["experiment"].isin(experiments)
     results = results[here & results["pretraining"].isin(wanted)]
     if missing := [p for p in wanted if p not in set(results["pretraining"])]:
         raise ConfigError(
-            f"{study.name}, {experiment}: no run of {task} from {', '.join(missing)} is done. `make plan` lists the "
+            f"{where}: no run of {task} from {', '.join(missing)} is done. `make plan` lists the "
             "missing runs and `make figures` makes them."
         )
     best = grid.chosen(results, study.monitors())[0].drop_duplicates("run").set_index(["pretraining", "seed"])["run"]
     shared = [s for s in study.seeds if all((p, s) in best.index for p in wanted)]
     if not shared:
-        raise ConfigError(f"{study.name}, {experiment}, {task}: no seed is done from all of {', '.join(wanted)}.")
+        raise ConfigError(f"{where}, {task}: no seed is done from all of {', '.join(wanted)}.")
     return {p: best[p, shared[0]] for p in wanted}

@@ -119,14 +119,14 @@ def heatmaps(
     images: int = 20,
     seed: int = 0,
     pretrainings: Sequence[str] = ARMS,
-    experiment: str = "main",
+    experiments: Sequence[str] = ("main",),
 ) -> Heatmaps:
     """Return `of_runs` for a task of a study: of each pretraining the run of the first seed at its chosen rate.
 
     Source: Sci Rep 2025 (RadiologyNET), Figs. S2 to S7: 20 random test images of GRAZPEDWRI-DX and of Brain Tumor
     MRI (spec 4.5; neither layer nor class is published).
     """
-    return of_runs(finished.chosen(study, task, pretrainings, experiment), images, seed)
+    return of_runs(finished.chosen(study, task, pretrainings, experiments), images, seed)
 
 
 def of_runs(ids: Mapping[str, str], images: int = 20, seed: int = 0) -> Heatmaps:

@@ -18,14 +18,16 @@ PAPER = {"paper, its sum": (13, 4, 10, 0), "paper, by modality": (14, 4, 9, 0)}
 PAPER_BY_MODALITY = {"mr": (5, 0, 1, 0), "cr": (9, 4, 5, 0), "ct": (0, 0, 3, 0)}
 
 
-def comparisons(rows: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
+def comparisons(rows: pd.DataFrame, alpha: float = 0.05, unavailable: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return one row a task and learning rate: all modalities against one, tested as published and corrected.
 
-    Args: rows: one metric a task at every learning rate, pretrainings MULTI and MULTI_<modality> (`Study.results()`).
+    Args: rows: one metric a task at every learning rate, pretrainings MULTI and MULTI_<modality> (`Study.results()`);
+    unavailable: task, pretraining and cause of what cannot be made from these data (`studies.Shown.unavailable`).
     Columns: task, metric, lr, modality, n_multi, n_single, mean_multi, mean_single, sd_multi, sd_single, difference
     (multi - single) with ci_low, ci_high (Welch), p_student (as published), p_welch, p_holm (Student's, over all rows),
-    cliffs_delta with delta_low, delta_high, published and corrected (of VERDICTS, at `alpha`). A rate that only one of
-    both has runs of stays, "not tested". Raises ConfigError for no rows or another pretraining, and as `stats.check`.
+    cliffs_delta with delta_low, delta_high, published and corrected (of VERDICTS, at `alpha`), not_available (why a
+    side cannot be had; else ""). A rate that only one of both has runs of stays, "not tested". Raises ConfigError for
+    no rows or another pretraining, and as `stats.check`.
     Source: radiologynet spec 4.3.
     """
     if rows.empty:
@@ -40,10 +42,15 @@ def comparisons(rows: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
     found = _every_rate(rows).merge(pairs, on=WITHIN, how="left").rename(columns=SIDES)
     single = rows[rows["modality"] != ""].groupby("task", observed=True)["modality"].first()
     found.insert(3, "modality", found["b"].str.removeprefix(f"{MULTI}_").fillna(found["task"].map(single)))
+    absent = unavailable if unavailable is not None else pd.DataFrame(columns=["task", "pretraining", "cause"])
+    absent = absent.drop_duplicates("task").set_index("task")
+    named = found["task"].map(absent["pretraining"].str.removeprefix(f"{MULTI}_"))
+    found["modality"] = found["modality"].fillna(named)
     found["difference"] = found["mean_multi"] - found["mean_single"]
     found["p_holm"] = ranks.holm(found["p_student"])
     for name, p in (("published", "p_student"), ("corrected", "p_holm")):
         found[name] = _verdicts(found, p, alpha)
+    found["not_available"] = found["task"].map(absent["cause"]).fillna("")
     return found.drop(columns=["a", "b", "u"])
 
 

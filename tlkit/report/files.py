@@ -31,16 +31,19 @@ def save_figure(
     caption: str,
     scale: str,
     phantom: bool,
+    note: str = "",
 ) -> list[Path]:
     """Write figures/<study>/<name>.{svg,pdf,png} and the sidecar .json, and return their paths.
 
     The same figure gives the same bytes. The sidecar names the runs and the commit; a phantom figure is
-    marked as one (`mark_phantom`) and its caption says so. Each file is written aside and renamed.
+    marked as one (`mark_phantom`) and its caption says so, after `note`: what of its runs is missing. Each file is
+    written aside and renamed.
     """
     import matplotlib as mpl
 
     if phantom:
         mark_phantom(fig)
+    caption = _full_caption(caption, note, scale, phantom)
     base = paths.paper_root() / "figures" / study / name
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
     with mpl.rc_context({k: STYLE[k] for k in ("svg.hashsalt", "savefig.dpi", "pdf.fonttype")}):
@@ -61,6 +64,7 @@ def save_table(
     caption: str,
     scale: str,
     phantom: bool,
+    note: str = "",
     floats: str | Mapping[str, str] = ".4g",
 ) -> list[Path]:
     """Write tables/<study>/<name>.csv (full precision), .md (for reading) and the sidecar .json.
@@ -70,6 +74,7 @@ def save_table(
     """
     if any(level is not None for level in frame.index.names):
         frame = frame.reset_index()
+    caption = _full_caption(caption, note, scale, phantom)
     base = paths.paper_root() / "tables" / study / name
     write_csv(frame, _file(base, "csv"))
     formats = floats if isinstance(floats, Mapping) else dict.fromkeys(frame.columns, floats)
@@ -81,7 +86,7 @@ def save_table(
     # Ids such as "12e45678" would be read as numbers.
     table = shown.to_markdown(index=False, disable_numparse=True, colalign=aligned)
     with _replacing(_file(base, "md")) as temp:
-        temp.write_text(f"{_full_caption(caption, scale, phantom)}\n\n{table}\n", encoding="utf-8")
+        temp.write_text(f"{caption}\n\n{table}\n", encoding="utf-8")
     sidecar = _save_sidecar(base, runs, notebook, caption, scale, phantom)
     return [_file(base, "csv"), _file(base, "md"), sidecar]
 
@@ -94,7 +99,7 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
 
 def _save_sidecar(base: Path, runs: Iterable[str], notebook: str, caption: str, scale: str, phantom: bool) -> Path:
     content = {
-        "caption": _full_caption(caption, scale, phantom),
+        "caption": caption,
         "phantom": phantom,
         "scale": scale,
         "notebook": notebook,
@@ -108,8 +113,9 @@ def _save_sidecar(base: Path, runs: Iterable[str], notebook: str, caption: str, 
     return _file(base, "json")
 
 
-def _full_caption(caption: str, scale: str, phantom: bool) -> str:
-    return f"{caption} Phantom data (scale {scale}): not results on patients." if phantom else caption
+def _full_caption(caption: str, note: str, scale: str, phantom: bool) -> str:
+    said = f"Phantom data (scale {scale}): not results on patients." if phantom else ""
+    return " ".join(filter(None, [caption, note, said]))
 
 
 def _file(base: Path, kind: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+CENTRE = {"ha": "center", "va": "center", "size": 6, "color": "0.25"}  # of a panel
 GAP = 0.7  # between two groups, in bars
 SINGLE = "one modality"
 
@@ -53,6 +55,10 @@ def modality_bars(
                 ax.set_xlabel("learning rate" if edge.lowest else "")
                 single = runs.loc[runs["modality"] == SINGLE, "pretraining"].unique()
                 against = ", ".join(name.removeprefix(f"{MULTI}_").upper() for name in single)
+                if absent := tests.loc[[task], "not_available"].iloc[0]:
+                    modality = str(tests.loc[[task], "modality"].iloc[0]).upper()
+                    text = textwrap.fill(f"{modality} only is not available: {absent}", 42)
+                    ax.text(0.5, 0.5, text, transform=ax.transAxes, **CENTRE)
                 architecture = names.get(task, task).split(", ")[-1]  # the block is named after the data set
                 ax.set_title(architecture + (f", against {against} only" if against else ""))
                 _metric(ax, runs, names, edge)
