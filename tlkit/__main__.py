@@ -116,8 +116,8 @@ def show_plan(args: argparse.Namespace) -> None:
         print(table.to_string(float_format="%.1f"))
     left = plan.loc[plan["state"] != "done", "minutes"].sum()
     counts = ", ".join(f"{n} {state}" for state, n in plan["state"].value_counts().items())
-    gpus = study.spec.get("gpus")
-    cost = f", {gpus * left / 60:,.0f} GPU-hours on {gpus} GPUs" if gpus else ""
+    gpus = max(study.compute(kind)["processes"] for kind in ("pretrain", "finetune"))
+    cost = f", at most {gpus * left / 60:,.0f} GPU-hours on {gpus} GPUs" if gpus > 1 else ""
     print(f"{len(plan)} runs: {counts}. Left: {left:.1f} minutes ({left / 60:.1f} hours{cost}), one after the other.")
     if study.absent:
         print(f"Data that are not there: {', '.join(sorted(study.absent))}. `python -m tlkit data` says what to do.")

@@ -72,7 +72,7 @@ def read_json(path: Path) -> Any:
 
 
 def environment(device: str = "cpu") -> dict[str, Any]:
-    """Return what the run ran on: packages, Python, machine, device, threads, commit."""
+    """Return what the run ran on: packages, Python, machine, device, threads, processes, commit."""
     import torch
 
     versions = {}
@@ -87,7 +87,9 @@ def environment(device: str = "cpu") -> dict[str, Any]:
         "platform": platform.platform(),
         "host": socket.gethostname(),
         "device": gpu or platform.processor() or platform.machine(),
+        "capability": torch.backends.cpu.get_cpu_capability(),  # the instructions, which decide rounding
         "threads": torch.get_num_threads(),
+        "processes": torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1,
         "commit": {"id": tree["commit"], "dirty": tree["dirty"]},
     }
 

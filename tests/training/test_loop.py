@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from tlkit.config import ConfigError
 from tlkit.training import checkpoint, loop
 from tlkit.training.loop import DivergedError, batches, epoch_order, fit
 from tlkit.training.optim import learning_rate
@@ -196,13 +197,16 @@ def test_batches_are_full_and_disjoint(n, batch):
     assert len(np.unique(np.concatenate(found))) == sum(map(len, found))
 
 
-@pytest.mark.parametrize(("rank", "expected"), [(0, [[0, 1], [5, 6]]), (1, [[2, 3], [7, 8]])])
+@pytest.mark.parametrize(("rank", "expected"), [(0, [[0, 1], [4, 5]]), (1, [[2, 3], [6, 7]])])
 def test_two_processes_share_each_batch(monkeypatch, rank, expected):
     monkeypatch.setattr(loop, "rank", lambda: rank)
     monkeypatch.setattr(loop, "world_size", lambda: 2)
-    assert [b.tolist() for b in batches(np.arange(11), 5)] == expected  # the fifth of each is left out
-    with pytest.raises(ValueError, match="batch of 1 cannot be shared by 2 processes: start fewer"):
-        batches(np.arange(1), 5)
+    assert [b.tolist() for b in batches(np.arange(11), 4)] == expected
+    assert [b.tolist() for b in batches(np.arange(3), 4)] == [[rank]]  # fewer than a batch: the odd one is left out
+    with pytest.raises(ConfigError, match="1 training images are too few for 2 processes"):
+        batches(np.arange(1), 4)
+    with pytest.raises(ConfigError, match=r"recipe.batch is 5, which 2 processes cannot share evenly"):
+        batches(np.arange(11), 5)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -251,7 +255,8 @@ def test_fit_has_no_way_to_see_test_data():
 
 
 @pytest.mark.parametrize(
-    ("precision", "dtype"), [("auto", torch.float32), ("float32", torch.float32), ("bfloat16", torch.bfloat16)]
+    ("precision", "dtype"),
+    [("float32", torch.float32), ("bfloat16", torch.bfloat16), ("float16", torch.float16)],
 )
 def test_autocast_on_the_cpu(precision, dtype):
     with autocast(precision, CPU):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,12 @@ class Finished:
         device = next(self.model.parameters()).device
         return plain_view(self.store.take(self.rows(ids))[0].to(device), self.recipe)
 
+    def computing(self) -> AbstractContextManager[None]:
+        """Return a context with the threads of the run, so that a prediction made again has its bits."""
+        from tlkit.training.compute import limited
+
+        return limited(self.config["compute"]["threads"])
+
     def confirm(self, ids: Sequence[str], most: float = 0.02) -> None:
         """Raise PredictionChangedError where the model's output for test images is not what the run kept.
 
@@ -86,7 +93,8 @@ class Finished:
         from tlkit.training.supervised import Samples, predict
 
         kept = predictions(self.id).set_index("id")["output"].loc[list(ids)]
-        found = predict(self.model, self.job, Samples(self.store, self.rows(ids)), self.recipe).set_index("id")
+        with self.computing():
+            found = predict(self.model, self.job, Samples(self.store, self.rows(ids)), self.recipe).set_index("id")
         old, new = (np.stack(part.to_numpy()).astype(float) for part in (kept, found["output"].loc[list(ids)]))
         if not np.allclose(old, new, atol=most, rtol=most):
             gap = np.abs(old - new).max()

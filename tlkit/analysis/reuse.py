@@ -67,6 +67,13 @@ def compare(before: nn.Module, after: nn.Module, config: dict[str, Any], images:
     over positions, a linear layer would keep little more than the mean grey value of the image.
     Source: spec 5.7 (weights only); activations after Kornblith et al. 2019.
     """
+    from tlkit.training.compute import limited
+
+    with limited(config["compute"]["threads"]):
+        return _compare(before, after, config, images, seed)
+
+
+def _compare(before: nn.Module, after: nn.Module, config: dict[str, Any], images: int, seed: int) -> list[dict]:
     rows = []
     ours, theirs = (first_convolutions(e) for e in (before, after))
     for layer in ours:

@@ -21,6 +21,7 @@ from tlkit.config import ConfigError, lookup, short_hash
 from tlkit.datasets import DATASETS, LAYOUTS, DataCard, prepare, splits, where
 from tlkit.datasets.store import Store, open_store
 from tlkit.pseudolabels import clustering, images, tags, text
+from tlkit.training.compute import limited
 
 GROUPS_VERSION = 1
 TARGETS = ["modality", "body_part"]
@@ -50,6 +51,7 @@ class Settings:
     limit: float = 0.5  # of the entropy, or the quantile
     floor: int = 20  # files of a group
     also: tuple[int, ...] = ()  # other numbers of groups, for scores.csv alone
+    threads: int = 1  # of torch and BLAS, whose sums they round
 
     def __post_init__(self) -> None:
         lookup(self.method, clustering.METHODS, "method of clustering")
@@ -96,7 +98,8 @@ def make(name: str, size: int, phantom: dict[str, Any] | None = None, **paramete
             part.mkdir()
             log.info("%s: grouping the files of %d images", name, len(store))
             try:
-                _write(part, store, files_of(name, phantom), card, chosen, key)
+                with limited(chosen.threads):
+                    _write(part, store, files_of(name, phantom), card, chosen, key)
                 part.rename(final)
             finally:
                 shutil.rmtree(part, ignore_errors=True)

@@ -71,13 +71,19 @@ def epoch_order(n: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def batches(order: np.ndarray, batch: int) -> list[np.ndarray]:
-    """Cut an epoch into this process's part of each full batch (the rest is dropped, as one batch if n < batch)."""
-    batch = min(batch, len(order))
-    share = batch // world_size()
-    if share == 0:
+    """Cut an epoch into this process's part of each full batch (the rest is dropped, as one batch if n < batch).
+
+    Raises: ConfigError for a batch that does not divide evenly over the processes.
+    """
+    if batch % world_size():
         raise ConfigError(
-            f"batch of {batch} cannot be shared by {world_size()} processes: start fewer, or raise recipe.batch"
+            f"recipe.batch is {batch}, which {world_size()} processes cannot share evenly: take a multiple of "
+            f"{world_size()}, or other `gpus` in the study."
         )
+    share = min(batch, len(order)) // world_size()
+    if share == 0:
+        raise ConfigError(f"{len(order)} training images are too few for {world_size()} processes: start fewer.")
+    batch = share * world_size()
     first = rank() * share
     return [order[i + first : i + first + share] for i in range(0, len(order) - batch + 1, batch)]
 
@@ -106,7 +112,7 @@ def fit(
     if not 0 < per_epoch <= objective.size:
         raise ConfigError(f"images_per_epoch: expected 1 to {objective.size}, the images there, found {per_epoch}")
     parts = _Parts(model, recipe, device)
-    trained = distributed(model, device)
+    trained = distributed(model, device, recipe.sync_batchnorm)
     state = _resume(folder, model, parts, device)
     for epoch in range(len(state.rows), recipe.epochs):
         if _out_of_patience(state, recipe):

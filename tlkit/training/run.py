@@ -19,7 +19,7 @@ from tlkit.datasets.store import Store
 from tlkit.models import backbone, initial_weights
 from tlkit.models.heads import freeze
 from tlkit.models.weights import LoadReport, load_encoder, save_weights, weights_hash
-from tlkit.training import energy, pretraining
+from tlkit.training import compute, energy, pretraining
 from tlkit.training.data import (
     DATA_KEYS,
     DataChangedError,
@@ -38,9 +38,10 @@ from tlkit.training.tasks import task
 
 log = logging.getLogger(__name__)
 CONFIG_KEYS = {
-    "pretrain": ("kind", "pretraining", "data", "backbone", "recipe", "seed"),
+    "pretrain": ("kind", "pretraining", "data", "backbone", "recipe", "seed", "compute"),
     "finetune": (
         "kind", "mode", "task", "task_kind", "pretraining", "fraction", "data", "weights", "backbone", "recipe", "seed",
+        "compute",
     ),
 }  # fmt: skip
 OPTIONAL_KEYS = {"pretrain": ("method", "weights", "images_per_epoch")}
@@ -53,12 +54,24 @@ class SelectionError(TlkitError, RuntimeError):
 def run(config: dict[str, Any], wait: bool = False) -> Path:
     """Do the run of `config` unless it is done, and return its folder.
 
-    Interrupted runs go on from their last epoch. With `wait`, a run that another process works on is waited for.
-    Raises: runs.RunBusyError, loop.DivergedError, cards.MissingDataError, weights.WeightsMismatchError.
+    Interrupted runs go on from the last epoch that was kept. With `wait`, a run that another process works on is waited
+    for. Threads and processes are those of `config.compute`, whatever the caller or the environment has set; several
+    processes are started here, unless torchrun has started them already.
+    Raises: runs.RunBusyError, loop.DivergedError, cards.MissingDataError, weights.WeightsMismatchError,
+    compute.ProcessesError for other processes than the config is for.
     """
     _check_keys(config)
+    threads, processes = (config["compute"][part] for part in compute.PARTS)
+    if processes > 1 and not compute.started_by_torchrun():
+        return _run_processes(config, processes, wait)
+    with compute.limited(threads), process_group() as (_, world):
+        compute.check_world(processes, world)
+        return _run(config, wait)
+
+
+def _run(config: dict[str, Any], wait: bool) -> Path:
     work = {"pretrain": _pretrain, "finetune": _finetune}[config["kind"]]
-    with process_group(), _one_writer(config, wait) as job:
+    with _one_writer(config, wait) as job:
         if job is None:
             return runs.folder(runs.run_id(config))
         start = time.time()
@@ -80,12 +93,30 @@ def run(config: dict[str, Any], wait: bool = False) -> Path:
         return done
 
 
+def _run_processes(config: dict[str, Any], processes: int, wait: bool) -> Path:
+    """Do the run by processes of its own, and say in one line where they failed."""
+    with runs.claim(config, wait) as job:
+        if job is None:
+            return runs.folder(runs.run_id(config))
+    status = compute.launch(job.folder / "config.json", processes)
+    if status:
+        told = runs.read_json(job.folder / "status.json").get("error", f"exit status {status}")
+        raise runs.RunFailedError(f"run {job.id} failed in its {processes} processes: {told}")
+    return runs.folder(job.id)
+
+
 def _check_keys(config: dict[str, Any]) -> None:
     keys = lookup(config.get("kind"), CONFIG_KEYS, "kind of run")
     _check_dict(config, "a config", (*keys, *OPTIONAL_KEYS.get(config["kind"], ())), keys)
     for data in runs.corpora(config):
         _check_dict(data, "config.data", DATA_KEYS, ("name", "size", "split"))
 
+    compute.check(config["compute"])
+    if config["recipe"].get("batch", 0) % config["compute"]["processes"]:
+        raise ConfigError(
+            f"recipe.batch is {config['recipe']['batch']}, which config.compute.processes "
+            f"({config['compute']['processes']}) cannot share evenly: take a multiple, or other `gpus` in the study."
+        )
     lineval = config.get("mode") == "lineval"
     if config["kind"] == "finetune" and lineval != (config["recipe"].get("freeze") == "encoder"):
         raise ConfigError(
