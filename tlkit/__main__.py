@@ -1,4 +1,4 @@
-"""python -m tlkit check | data | plan | run | status | notebook | job | figures | published"""
+"""python -m tlkit check | data | plan | run | status | remove | notebook | job | figures | published"""
 
 from __future__ import annotations
 
@@ -51,6 +51,8 @@ def parser() -> argparse.ArgumentParser:
     run = command("run", do_run, "do the run of a config file")
     run.add_argument("config", type=Path)
     command("status", show_status, "list the runs in the runs folder")
+    away = command("remove", do_remove, "delete runs, finished or not, and all that started from them")
+    away.add_argument("runs", nargs="+", metavar="RUN", help="the id of a run, or the name of a folder of groups")
     book = command("notebook", do_notebook, "execute one notebook with parameters")
     book.add_argument("name")
     book.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
@@ -140,6 +142,14 @@ def show_status(args: argparse.Namespace) -> None:
         if len(table)
         else f"no runs yet below {paths.runs_root()}; `make figures` makes them"
     )
+
+
+def do_remove(args: argparse.Namespace) -> None:
+    gone: list[str] = []
+    for name in args.runs:
+        if name not in gone:
+            gone += runs.remove(name)
+    print(f"removed: {', '.join(gone)}")
 
 
 def do_notebook(args: argparse.Namespace) -> None:

@@ -12,14 +12,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from tlkit import runs
+from tlkit import lineage, runs
 from tlkit.config import ConfigError, TlkitError, lookup
 from tlkit.datasets import cards
 from tlkit.datasets.store import Store
+from tlkit.files import replacing
+from tlkit.machine import environment
 from tlkit.models import backbone, initial_weights
 from tlkit.models.heads import freeze
 from tlkit.models.weights import LoadReport, load_encoder, save_weights, weights_hash
-from tlkit.training import compute, energy, pretraining
+from tlkit.runfolder import read_status
+from tlkit.training import compute, energy, inputs, pretraining
 from tlkit.training.data import (
     DATA_KEYS,
     DataChangedError,
@@ -57,8 +60,9 @@ def run(config: dict[str, Any], wait: bool = False) -> Path:
     Interrupted runs go on from the last epoch that was kept. With `wait`, a run that another process works on is waited
     for. Threads and processes are those of `config.compute`, whatever the caller or the environment has set; several
     processes are started here, unless torchrun has started them already.
-    Raises: runs.RunBusyError, loop.DivergedError, cards.MissingDataError, weights.WeightsMismatchError,
-    compute.ProcessesError for other processes than the config is for.
+    Raises: runs.RunBusyError, runs.RunDamagedError, runs.InputsChangedError, loop.DivergedError,
+    cards.MissingDataError, weights.WeightsMismatchError; compute.ProcessesError for other processes than the config is
+    for.
     """
     _check_keys(config)
     threads, processes = (config["compute"][part] for part in compute.PARTS)
@@ -76,7 +80,8 @@ def _run(config: dict[str, Any], wait: bool) -> Path:
             return runs.folder(runs.run_id(config))
         start = time.time()
         if rank() == 0:
-            runs.write_json(job.folder / "environment.json", runs.environment(pick_device().type))
+            lineage.record(job.folder, inputs.find(config))
+            runs.write_json(job.folder / "environment.json", environment(pick_device().type))
         with energy.measured() as used:
             metrics, fitted = work(config, job.folder)
         if rank() != 0:
@@ -100,7 +105,7 @@ def _run_processes(config: dict[str, Any], processes: int, wait: bool) -> Path:
             return runs.folder(runs.run_id(config))
     status = compute.launch(job.folder / "config.json", processes)
     if status:
-        told = runs.read_json(job.folder / "status.json").get("error", f"exit status {status}")
+        told = read_status(job.folder).get("error", f"exit status {status}")
         raise runs.RunFailedError(f"run {job.id} failed in its {processes} processes: {told}")
     return runs.folder(job.id)
 
@@ -194,26 +199,20 @@ def _start_from(config: dict[str, Any], encoder: torch.nn.Module, folder: Path) 
     """Load the weights that the config names, if any, and leave the report in `weights.json`."""
     report = load_pretrained(encoder, config.get("weights"))
     if rank() == 0 and report is not None:
-        runs.write_json(folder / "weights.json", {"report": str(report), "sha256": weights_hash(report.path)})
+        runs.write_json(folder / "weights.json", {"report": str(report)})
 
 
 def load_pretrained(encoder: torch.nn.Module, weights: dict[str, Any] | None) -> LoadReport | None:
     """Load the encoder of the run, or the published checkpoint, that `weights` names; None starts from scratch.
 
     {"run": id} or {"card": a key of WEIGHTS, "sha256": of the file}. Raises FileNotFoundError, MissingWeightsError,
-    WeightsMismatchError; DataChangedError where the file is another one.
+    WeightsMismatchError; DataChangedError or RunDamagedError where the file is another one.
     """
     if weights is None:
         return None
     if "card" in weights:
         return _load_published(encoder, weights)
-    path = runs.folder(weights["run"]) / "model.safetensors"
-    if not path.exists():
-        raise FileNotFoundError(
-            f"pretraining run {weights['run']} is not done: expected {path}. See which runs are missing with "
-            "`make plan`, and make them with `make figures`."
-        )
-    return load_encoder(encoder, path)
+    return load_encoder(encoder, inputs.finished_weights(weights["run"]))
 
 
 def _load_published(encoder: torch.nn.Module, weights: dict[str, Any]) -> LoadReport:
@@ -240,7 +239,8 @@ def _evaluate(
         raise SelectionError(f"the selected epoch logged {monitor} {logged:.6f}, its weights give {found[monitor]:.6f}")
     test = predict(model, job, Samples(store, chosen_rows(config["data"], table, "test")), recipe)
     if rank() == 0:
-        val.to_parquet(folder / "predictions_val.parquet")
-        test.to_parquet(folder / "predictions_test.parquet")
+        for name, frame in (("val", val), ("test", test)):
+            with replacing(folder / f"predictions_{name}.parquet") as part:
+                frame.to_parquet(part)
         save_weights(model, folder / "model.safetensors")
     return {**job.metrics(test), **{f"val_{k}": v for k, v in found.items()}}
