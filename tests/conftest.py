@@ -102,6 +102,7 @@ def make_config(
         "backbone": "resnet10",
         "recipe": named(base, **{"epochs": 4, "batch": 8, **(recipe or {})}).to_dict(),
         "seed": 1,
+        "compute": {"threads": 1, "processes": 1},
     }
     if kind == "finetune":
         task = {"task": dataset, "task_kind": DATASETS[dataset].task}

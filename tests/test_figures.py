@@ -90,6 +90,7 @@ def test_every_run_is_done_and_keeps_what_is_needed_to_check_it(there):
         folder = runs.folder(runs.run_id(config))
         kept = {p.name for p in folder.iterdir()}
         wanted = {"config.json", "environment.json", "status.json", "history.csv", "metrics.json", "model.safetensors"}
+        wanted |= {"inputs.json"}
         if config["kind"] == "finetune":
             wanted |= {"predictions_val.parquet", "predictions_test.parquet"}
         wanted |= {"weights.json"} if config.get("weights") else set()

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tlkit import runs
+from tlkit.machine import environment
 from tlkit.runs import RunBusyError, RunFailedError, claim, finish, run_id
 
 CONFIG = {"kind": "pretrain", "pretraining": "radnet", "backbone": "resnet10", "seed": 42, "recipe": {"lr": 0.1}}
@@ -119,7 +120,7 @@ def test_a_kill_just_before_the_rename_costs_nothing(monkeypatch):
         done()
     part = runs.folder(RID + runs.PARTIAL)
     (part / ".model.safetensors.77.part").write_text("half")
-    (part / "status.json.tmp").write_text("half")
+    (part / ".status.json.77.part").write_text("half")
     with claim(CONFIG) as run:
         assert run is None
     assert sorted(p.name for p in runs.folder(RID).iterdir()) == ["config.json", "metrics.json", "status.json"]
@@ -173,7 +174,7 @@ def test_the_lock_of_a_killed_process_is_free():
 
 
 def test_a_full_disk_says_what_is_free_and_stays_resumable(monkeypatch):
-    message = r"no space left below .*\(1\.50 GB free\).*TLKIT_RUNS.*last finished epoch"
+    message = r"no space left below .*\(1\.50 GB free\).*TLKIT_RUNS.*last epoch that was kept"
     with pytest.raises(RunFailedError, match=message), claim(CONFIG) as run:
         (run.folder / "kept.txt").write_text("epoch 3")
         monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, 1.5e9))
@@ -237,7 +238,7 @@ def test_the_notebook_is_added_once(tmp_path):
 
 
 def test_environment_names_packages_machine_and_commit():
-    found = runs.environment()
+    found = environment()
     assert {"torch", "numpy", "tlkit"} <= set(found["packages"]) and found["threads"] >= 1
     assert found["host"] == socket.gethostname() and set(found["commit"]) == {"id", "dirty"}
     json.dumps(found)

@@ -5,8 +5,9 @@ import re
 import pytest
 
 from tlkit import runs, studyfile, workflow
+from tlkit.config import file_name
 from tlkit.studies import Study, load
-from tlkit.workflow import chosen_by, declared, file_name, notebooks
+from tlkit.workflow import chosen_by, declared, notebooks
 
 FIGURES = ("30_fig2_task_dependency", "42_fig5_single_modality")
 

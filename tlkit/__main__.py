@@ -1,4 +1,4 @@
-"""python -m tlkit check | data | plan | run | status | notebook | job | figures | published"""
+"""python -m tlkit check | data | plan | run | status | remove | notebook | job | figures | published"""
 
 from __future__ import annotations
 
@@ -56,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
     run = command("run", do_run, "do the run of a config file")
     run.add_argument("config", type=Path)
     command("status", show_status, "list the runs in the runs folder")
+    away = command("remove", do_remove, "delete runs, finished or not, and all that started from them")
+    away.add_argument("runs", nargs="+", metavar="RUN", help="the id of a run, or the name of a folder of groups")
     book = command("notebook", do_notebook, "execute one notebook with parameters")
     book.add_argument("name")
     book.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
@@ -136,8 +138,8 @@ def _show_plan(args: argparse.Namespace, study) -> None:
         print(table.to_string(float_format="%.1f"))
     left = plan.loc[plan["state"] != "done", "minutes"].sum()
     counts = ", ".join(f"{n} {state}" for state, n in plan["state"].value_counts().items())
-    gpus = study.spec.get("gpus")
-    cost = f", {gpus * left / 60:,.0f} GPU-hours on {gpus} GPUs" if gpus else ""
+    gpus = max(study.compute(kind)["processes"] for kind in ("pretrain", "finetune"))
+    cost = f", at most {gpus * left / 60:,.0f} GPU-hours on {gpus} GPUs" if gpus > 1 else ""
     print(f"{len(plan)} runs: {counts}. Left: {left:.1f} minutes ({left / 60:.1f} hours{cost}), one after the other.")
     if study.absent:
         print(f"Data that are not there: {', '.join(sorted(study.absent))}. `python -m tlkit data` says what to do.")
@@ -166,6 +168,14 @@ def show_status(args: argparse.Namespace) -> None:
     print(table.to_string(index=False))
     for path in records.failed(paths.runs_root() / "studies"):
         print(records.say(records.read(path)))
+
+
+def do_remove(args: argparse.Namespace) -> None:
+    gone: list[str] = []
+    for name in args.runs:
+        if name not in gone:
+            gone += runs.remove(name)
+    print(f"removed: {', '.join(gone)}")
 
 
 def do_notebook(args: argparse.Namespace) -> None:

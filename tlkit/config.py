@@ -6,6 +6,8 @@ import ast
 import difflib
 import hashlib
 import json
+import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -48,6 +50,12 @@ def lookup(name: str, table: Mapping[str, T], what: str) -> T:
 def canonical(obj: Any) -> str:
     """Return JSON with sorted keys and no spaces: equal configs give equal text."""
     return json.dumps(obj, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def file_name(text: str, longest: int = 80) -> str:
+    """Return `text` as part of a file name that no shell, and no file system, reads otherwise."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9_.=-]+", "_", plain)[:longest]
 
 
 def short_hash(obj: Any) -> str:

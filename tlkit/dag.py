@@ -140,7 +140,7 @@ def _still_there(study: Study, job: Job, record: dict[str, Any]) -> bool:
 def _sidecar(path: Path) -> dict[str, Any]:
     try:
         return {"runs": [], **runs.read_json(path)}
-    except ValueError:  # cut or garbled: the figure is made again
+    except TlkitError:  # cut or garbled: the figure is made again
         return {"runs": []}
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tlkit import runs
+from tlkit.config import TlkitError
 
 GOOD = ("done", "not available")  # not available: these data do not give what was asked for
 STATES = (*GOOD, "incomplete", "failed", "missing")  # incomplete: a figure drawn without some of its runs
@@ -27,7 +28,7 @@ def read(path: Path, job: str = "") -> dict[str, Any]:
     empty = {"job": job, "state": "missing", "cause": "", "notebook": ""}
     try:
         found = runs.read_json(path)
-    except (OSError, ValueError):
+    except (OSError, TlkitError):
         return empty
     return {**empty, **found} if isinstance(found, dict) and found.get("state") in STATES else empty
 

@@ -9,30 +9,40 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import math
 import os
-import platform
 import shutil
 import socket
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from filelock import Timeout
 
-from tlkit import paths
-from tlkit.config import TlkitError, short_hash
+from tlkit import files, paths, runfolder
+from tlkit.config import NotAvailableError, TlkitError, file_name, short_hash
+from tlkit.lineage import InputsChangedError, remove
+from tlkit.runfolder import (
+    PARTIAL,
+    RunBusyError,
+    RunDamagedError,
+    check,
+    checked,
+    folder,
+    is_at_work,
+    read_json,
+    read_status,
+    write_json,
+)
 
-PARTIAL = ".partial"
-PACKAGES = ("tlkit", "torch", "torchvision", "timm", "numpy", "pandas", "scipy", "scikit-learn", "pydicom")
-
-
-class RunBusyError(TlkitError, RuntimeError):
-    """Another process is at work on this run."""
+__all__ = [
+    "PARTIAL", "InputsChangedError", "Run", "RunBusyError", "RunDamagedError", "RunFailedError", "add_notebook",
+    "checked", "claim", "corpora", "finish", "folder", "history", "listing", "read_all", "read_json", "remove",
+    "run_id", "state", "state_is_done", "write_json",
+]  # fmt: skip
+COLUMNS = ["id", "state", "kind", "task", "pretraining", "seed", "minutes", "updated", "error"]
 
 
 class RunFailedError(TlkitError, RuntimeError):
@@ -46,8 +56,7 @@ def run_id(config: dict[str, Any]) -> str:
     else:
         share = f"{100 * config['fraction']:g}pct"
         parts = [config["mode"], config["task"], config["pretraining"], share]
-    slug = "-".join([*parts, f"s{config['seed']}"]).replace("/", "_").replace(" ", "_")
-    return f"{slug}-{short_hash(config)}"
+    return f"{file_name('-'.join(parts))}-s{config['seed']}-{short_hash(config)}"
 
 
 def corpora(config: dict[str, Any]) -> list[dict[str, Any]]:
@@ -55,94 +64,44 @@ def corpora(config: dict[str, Any]) -> list[dict[str, Any]]:
     return config["data"] if isinstance(config["data"], list) else [config["data"]]
 
 
-def folder(rid: str) -> Path:
-    """Return where the finished run `rid` lies (or will lie)."""
-    return paths.runs_root() / rid
+def state(rid: str, verify: bool = False) -> str:
+    """Return the state of the run `rid`, by what lies on the disk.
+
+    "done", "damaged", "running", "failed", "not available" (it cannot be made from these data), "interrupted" or
+    "missing". Damage is looked for as `runfolder.check` does; `verify` compares every byte.
+    """
+    return _state(rid, verify)[0]
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that a reader sees the old file or the new one, never half of it."""
-    part = path.with_name(path.name + ".tmp")
-    part.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
-    part.replace(path)
-
-
-def read_json(path: Path) -> Any:
-    return json.loads(path.read_text())
-
-
-def environment(device: str = "cpu") -> dict[str, Any]:
-    """Return what the run ran on: packages, Python, machine, device, threads, commit."""
-    import torch
-
-    versions = {}
-    for name in PACKAGES:
-        with contextlib.suppress(ModuleNotFoundError):
-            versions[name] = version(name)
-    tree = commit()
-    gpu = torch.cuda.get_device_name() if device.startswith("cuda") else None
-    return {
-        "packages": versions,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "host": socket.gethostname(),
-        "device": gpu or platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(),
-        "commit": {"id": tree["commit"], "dirty": tree["dirty"]},
-    }
-
-
-def commit() -> dict[str, Any]:
-    """Return {"commit": hash, "dirty": whether the tree differs from it}; "unknown" and None outside git."""
-    if (paths.REPO / ".git").exists() and shutil.which("git"):
-        git = ["git", "-C", str(paths.REPO)]
-        head, changes = (
-            subprocess.run([*git, *command], capture_output=True, text=True, check=False)
-            for command in (["rev-parse", "HEAD"], ["status", "--porcelain"])
-        )
-        if head.returncode == 0 and changes.returncode == 0:
-            return {"commit": head.stdout.strip(), "dirty": bool(changes.stdout.strip())}
-    return {"commit": "unknown", "dirty": None}
-
-
-def state(rid: str) -> str:
-    """Return "done", "running", "failed", "interrupted" or "missing" for the run `rid`."""
-    if state_is_done(rid):
-        return "done"
-    partial = folder(rid + PARTIAL)
-    if not partial.exists():
-        return "missing"
-    if _lock(rid).is_held_elsewhere():
-        return "running"
-    status = read_json(partial / "status.json") if (partial / "status.json").exists() else {}
-    return "failed" if status.get("state") == "failed" else "interrupted"
+def _state(rid: str, verify: bool = False) -> tuple[str, str]:
+    """Return the state and, of a damaged run, what is wrong with it."""
+    final, partial = folder(rid), folder(rid + PARTIAL)
+    try:
+        if final.exists():
+            check(final, verify)
+            return "done", ""
+        if not partial.exists():
+            return "missing", ""
+        if is_at_work(rid):
+            return "running", ""
+        runfolder.check_partial(partial)
+    except RunDamagedError as error:
+        return "damaged", str(error)
+    told = _status(partial)
+    return (told["state"] if told.get("state") in ("failed", "not available") else "interrupted"), ""
 
 
 def state_and_cause(rid: str) -> tuple[str, str]:
-    """Return the state of a run and, where it is not done, the error that its status names."""
-    found = state(rid)
-    status = folder(rid + PARTIAL) / "status.json"
-    return found, read_json(status).get("error", "") if found != "done" and status.exists() else ""
+    """Return the state of a run and, where it is not done, the error that its status names, or what is damaged."""
+    found, damage = _state(rid)
+    return found, damage or ("" if found == "done" else _status(folder(rid + PARTIAL)).get("error", ""))
 
 
-class _lock:
-    """An advisory lock that the system drops when its process ends, however it ends."""
-
-    def __init__(self, rid: str):
-        from filelock import FileLock
-
-        path = paths.runs_root() / ".locks" / f"{rid}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.inner = FileLock(path)
-
-    def is_held_elsewhere(self) -> bool:
-        from filelock import Timeout
-
-        try:
-            with self.inner.acquire(timeout=0):
-                return False
-        except Timeout:
-            return True
+def _status(where: Path) -> dict[str, Any]:
+    """Return the status of a run folder; nothing where there is none, or none that can be read."""
+    with contextlib.suppress(RunDamagedError):
+        return read_status(where)
+    return {}
 
 
 class Run:
@@ -153,10 +112,9 @@ class Run:
 
     def status(self, state: str, **more: Any) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        old = self.folder / "status.json"
-        started = read_json(old)["started"] if old.exists() else now
+        started = _status(self.folder).get("started", now)
         who = {"pid": os.getpid(), "host": socket.gethostname()}
-        write_json(old, {"started": started, "state": state, "updated": now, **who, **more})
+        runfolder.write_status(self.folder, {"started": started, "state": state, "updated": now, **who, **more})
 
 
 @contextlib.contextmanager
@@ -165,22 +123,18 @@ def claim(config: dict[str, Any], wait: bool = False) -> Iterator[Run | None]:
 
     Args: wait: wait for another process that is at work on it, instead of raising RunBusyError.
     The body trains and calls `finish`. An error inside leaves the folder resumable, with status "failed" (on
-    Ctrl-C "interrupted").
-    Raises: RunBusyError; RunFailedError for a full disk (what was reached is kept).
+    Ctrl-C "interrupted", on NotAvailableError "not available").
+    Raises: RunBusyError; RunDamagedError; RunFailedError for a full disk (what was reached is kept).
     """
-    from filelock import Timeout
-
     rid = run_id(config)
-    lock = _lock(rid)
+    lock = runfolder.lock(rid)
     try:
-        lock.inner.acquire(timeout=-1 if wait else 0.5, poll_interval=0.1)  # `state` holds it for a moment
+        lock.acquire(timeout=-1 if wait else 0.5, poll_interval=0.1)  # `state` holds it for a moment
     except Timeout:
         raise RunBusyError(_busy_text(rid)) from None
     try:
         run = Run(config, rid, folder(rid + PARTIAL))
-        if (run.folder / "metrics.json").exists():
-            _seal(run)  # it was killed just before
-        if state_is_done(rid):
+        if _is_finished(run):
             yield None
             return
         try:
@@ -189,23 +143,42 @@ def claim(config: dict[str, Any], wait: bool = False) -> Iterator[Run | None]:
             run.status("running")
             yield run
         except BaseException as error:
-            state = "failed" if isinstance(error, Exception) else "interrupted"
             with contextlib.suppress(OSError):
-                run.status(state, error=f"{type(error).__name__}: {error}")
+                if _status(run.folder).get("state") != "done":  # else only its rename was interrupted
+                    run.status(_state_after(error), error=f"{type(error).__name__}: {error}")
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise RunFailedError(_full_text(rid)) from error
             raise
     finally:
-        lock.inner.release()
+        lock.release()
+
+
+def _is_finished(run: Run) -> bool:
+    """Tell whether a run is done, sealing one that was killed just before; raise RunDamagedError for damage."""
+    if folder(run.id).exists():
+        check(folder(run.id))
+        return True
+    runfolder.check_partial(run.folder)
+    if _status(run.folder).get("state") != "done":
+        return False
+    check(run.folder)
+    _seal(run)
+    return True
+
+
+def _state_after(error: BaseException) -> str:
+    if isinstance(error, NotAvailableError):
+        return "not available"
+    return "failed" if isinstance(error, Exception) else "interrupted"
 
 
 def state_is_done(rid: str) -> bool:
-    return (folder(rid) / "metrics.json").exists()
+    """Tell whether a run is finished and undamaged; what another process is at work on is not."""
+    return folder(rid).exists() and state(rid) == "done"
 
 
 def _busy_text(rid: str) -> str:
-    status = folder(rid + PARTIAL) / "status.json"
-    who = read_json(status) if status.exists() else {}
+    who = _status(folder(rid + PARTIAL))
     return (
         f"run {rid} is being trained by process {who.get('pid', '?')} on {who.get('host', '?')} since "
         f"{who.get('started', '?')}. Wait for it (python -m tlkit status), or stop that process first."
@@ -216,23 +189,30 @@ def _full_text(rid: str) -> str:
     free = shutil.disk_usage(paths.runs_root()).free / 1e9
     return (
         f"run {rid} stopped: no space left below {paths.runs_root()} ({free:.2f} GB free). Free some, or set "
-        "TLKIT_RUNS to another disk, and start again: it goes on from its last finished epoch."
+        "TLKIT_RUNS to another disk, and start again: it goes on from the last epoch that was kept."
     )
 
 
 def finish(run: Run, metrics: dict[str, float], **status: Any) -> Path:
-    """Write the metrics, drop the resume state and rename the folder: from here on the run is done."""
-    run.status("done", **status)
+    """Write the metrics, and the status with the size and hash of every file; then rename the folder: it is done."""
     write_json(run.folder / "metrics.json", {k: None if math.isnan(v) else v for k, v in metrics.items()})
+    _drop_left(run.folder)
+    run.status("done", **status, files=runfolder.manifest(run.folder))
     return _seal(run)
 
 
 def _seal(run: Run) -> Path:
     shutil.rmtree(run.folder / "checkpoint", ignore_errors=True)
-    for left in [*run.folder.glob("*.tmp"), *run.folder.glob(".*.part")]:  # by a kill in the middle of a file
-        left.unlink()
+    _drop_left(run.folder)
+    files.sync(run.folder)
     run.folder = run.folder.replace(folder(run.id))
+    files.sync(run.folder.parent)
     return run.folder
+
+
+def _drop_left(where: Path) -> None:
+    for left in where.glob(".*.part"):  # by a kill in the middle of a file
+        left.unlink()
 
 
 def add_notebook(rid: str, notebook: Path) -> None:
@@ -247,29 +227,27 @@ def add_notebook(rid: str, notebook: Path) -> None:
 
 
 def listing() -> pd.DataFrame:
-    """Return one row a run below the runs folder: id, state, kind, task, pretraining, seed, minutes, updated."""
+    """Return one row per run below the runs folder: id, state, kind, task, pretraining, seed, minutes, updated, error.
+
+    `error` says why a run failed, cannot be made, or is damaged; of a damaged one the rest may be empty.
+    """
     rows = []
-    for path in sorted(paths.runs_root().glob("*/config.json")):
-        rid = path.parent.name.removesuffix(PARTIAL)
-        config, status = read_json(path), {}
-        if (path.parent / "status.json").exists():
-            status = read_json(path.parent / "status.json")
-        rows.append(
-            {
-                "id": rid,
-                "state": state(rid),
-                "kind": config["kind"],
-                "task": config.get("task", ""),
-                "pretraining": config["pretraining"],
-                "seed": config["seed"],
-                "minutes": round(status.get("seconds", 0) / 60, 2),
-                "updated": status.get("updated", ""),
-                "error": status.get("error", ""),
-            }
-        )
-    return pd.DataFrame(
-        rows, columns=["id", "state", "kind", "task", "pretraining", "seed", "minutes", "updated", "error"]
-    )
+    for rid, where in {runfolder.id_of(p): p for p in reversed(runfolder.folders())}.items():
+        found, damage = _state(rid)
+        config, status = _config(where), _status(where)
+        told = {k: config.get(k, "") for k in ("kind", "task", "pretraining", "seed")}
+        minutes = round(status.get("seconds", 0) / 60, 2)
+        told |= {"minutes": minutes, "updated": status.get("updated", ""), "error": damage or status.get("error", "")}
+        rows.append({"id": rid, "state": found, **told})
+    return pd.DataFrame(rows[::-1], columns=COLUMNS)
+
+
+def _config(where: Path) -> dict[str, Any]:
+    """Return the config of a run folder; nothing where there is none that can be read."""
+    with contextlib.suppress(OSError, RunDamagedError):
+        found = read_json(where / "config.json")
+        return found if isinstance(found, dict) else {}
+    return {}
 
 
 def read_all(ids: list[str] | None = None) -> pd.DataFrame:
@@ -277,9 +255,9 @@ def read_all(ids: list[str] | None = None) -> pd.DataFrame:
 
     Columns: run, kind, mode, task, pretraining, fraction, seed, backbone, lr (peak), metric, value. Metrics whose name
     starts with "val_" are validation values; energy_kwh is from status.json. `ids` limits the runs; an id that is not
-    done is left out.
+    done, or damaged, is left out.
     """
-    found = ids if ids is not None else [p.parent.name for p in paths.runs_root().glob("*/metrics.json")]
+    found = ids if ids is not None else {runfolder.id_of(p) for p in runfolder.folders()}
     rows = []
     for rid in sorted(r for r in found if state_is_done(r)):
         config, metrics = read_json(folder(rid) / "config.json"), read_json(folder(rid) / "metrics.json")
@@ -288,7 +266,7 @@ def read_all(ids: list[str] | None = None) -> pd.DataFrame:
             **{k: config.get(k) for k in ("kind", "mode", "task", "pretraining", "fraction", "seed", "backbone")},
             "lr": config["recipe"]["lr"],
         }
-        spent = read_json(folder(rid) / "status.json")
+        spent = read_status(folder(rid))
         metrics |= {k: spent[k] for k in ("energy_kwh",) if k in spent}
         rows += [{**head, "metric": k, "value": v} for k, v in metrics.items()]
     columns = [
@@ -298,5 +276,8 @@ def read_all(ids: list[str] | None = None) -> pd.DataFrame:
 
 
 def history(rid: str) -> pd.DataFrame:
-    """Return the epochs of a run: epoch, loss, lr, the validation metrics, seconds, cpu_seconds."""
-    return pd.read_csv(folder(rid) / "history.csv")
+    """Return the epochs of a run: epoch, loss, lr, the validation metrics, seconds, cpu_seconds.
+
+    Raises: RunDamagedError.
+    """
+    return pd.read_csv(checked(rid, "history.csv"))

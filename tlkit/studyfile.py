@@ -13,7 +13,7 @@ from tlkit.datasets.cards import DATASETS
 
 KEYS = {
     "name", "title", "source", "data", "backbone", "size", "seeds", "split", "splits", "phantoms", "pretrainings",
-    "tasks", "experiments", "figures", "job", "images_per_second", "gpus", "pretraining_seed",
+    "tasks", "experiments", "figures", "job", "images_per_second", "gpus", "threads", "pretraining_seed",
 }  # fmt: skip
 ENTRY_KEYS = {
     "pretrainings": (

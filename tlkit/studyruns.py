@@ -144,6 +144,7 @@ class StudyRuns:
             "backbone": backbone,
             "recipe": recipe_dict(entry["recipe"]),
             "seed": self.spec.get("pretraining_seed", 42),
+            "compute": self.compute("pretrain"),
             **more,
         }
 
@@ -251,7 +252,14 @@ class StudyRuns:
             "backbone": backbone,
             "recipe": recipe_dict({**entry["recipe"], **changes}),
             "seed": seed,
+            "compute": self.compute("finetune"),
         }
+
+    def compute(self, kind: str) -> dict[str, int]:
+        """Return the threads of a process and the processes of a run of one kind (the study's `threads` and `gpus`)."""
+        gpus = self.spec.get("gpus", 1)
+        processes = gpus.get(kind, 1) if isinstance(gpus, dict) else gpus
+        return {"threads": self.spec.get("threads", 1), "processes": processes}
 
     def configs(self) -> list[dict[str, Any]]:
         """Return the configs of all runs, pretrainings first."""

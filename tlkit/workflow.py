@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import re
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
@@ -13,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tlkit import paths, runs
-from tlkit.config import lookup, short_hash
+from tlkit.config import file_name, lookup, short_hash
 from tlkit.studies import Study
 
 PRETRAINING = {  # method: the notebook that does it
@@ -42,12 +40,6 @@ class Job:
     @property
     def is_figure(self) -> bool:
         return self.name.startswith(FIGURE)
-
-
-def file_name(text: str, longest: int = 80) -> str:
-    """Return `text` as part of a file name that no shell, and no file system, reads otherwise."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return re.sub(r"[^A-Za-z0-9_.=-]+", "_", plain)[:longest]
 
 
 def jobs(study: Study) -> list[Job]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tlkit import paths, pseudolabels, runs
+from tlkit import paths, pseudolabels, runfolder, runs
 from tlkit.config import ConfigError, UnknownNameError
 from tlkit.datasets import DATASETS, prepare
 from tlkit.datasets.store import open_store
@@ -139,6 +139,7 @@ def test_the_encoder_of_a_run_is_used(archive):
     save_weights(encoder, folder / "model.safetensors")
     config = {"kind": "pretrain", "backbone": "resnet10", "seed": 1, "recipe": recipe("simclr").to_dict()}
     runs.write_json(folder / "config.json", config)
+    runfolder.write_status(folder, {"state": "done", "files": runfolder.manifest(folder)})
     made = make(images="simclr", encoder="pretrain-x", sources=["images"])
     assert json.loads((made / "groups.json").read_text())["dimensions"] == {"images": 256}
 

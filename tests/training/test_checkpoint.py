@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from tlkit.models.weights import save_weights
+from tlkit.runfolder import RunDamagedError
 from tlkit.training import checkpoint
 
 Usage = namedtuple("Usage", "total used free")
@@ -39,7 +40,7 @@ def test_a_full_disk_is_an_os_error_and_leaves_the_old_files(size, tmp_path):
     checkpoint.save(last, {"epoch": 1})
     save_weights(nn.Linear(1, 1), best)
     old = best.read_bytes()
-    for part in (tmp_path / "last.pt.tmp", tmp_path / f".best.safetensors.{os.getpid()}.part"):
+    for part in (tmp_path / f".last.pt.{os.getpid()}.part", tmp_path / f".best.safetensors.{os.getpid()}.part"):
         part.symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left"):
         checkpoint.save(last, {"w": torch.zeros(size)})
@@ -54,11 +55,23 @@ def test_code_is_not_loaded(tmp_path):
         checkpoint.load(tmp_path / "a.pt")
 
 
+@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "garbled"])
+def test_a_damaged_resume_state_is_said(tmp_path, monkeypatch, damage):
+    monkeypatch.setenv("TLKIT_RUNS", str(tmp_path))
+    path = tmp_path / "pretrain-x-s1-12345678.partial" / "checkpoint" / "last.pt"
+    checkpoint.save(path, {"w": torch.zeros(100)})
+    data = path.read_bytes()
+    flipped = data[:700] + bytes([data[700] ^ 1]) + data[701:]
+    path.write_bytes({"empty": b"", "cut": data[: len(data) // 2], "flipped": flipped, "garbled": b"?" * 900}[damage])
+    with pytest.raises(RunDamagedError, match=r"last.pt is damaged .*tlkit remove pretrain-x-s1-12345678`"):
+        checkpoint.load(path)
+
+
 def test_room_is_required_before_training(tmp_path, monkeypatch):
     model = nn.Linear(1000, 1000, bias=False)  # 4 MB
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, 30e6))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, 40e6))
     checkpoint.require_room(tmp_path, model)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, 20e6))
-    with pytest.raises(OSError, match=r"needs 0.02 GB, found 0.02 GB") as error:
+    with pytest.raises(OSError, match=r"needs 0.03 GB, found 0.02 GB") as error:
         checkpoint.require_room(tmp_path, model)
     assert error.value.errno == errno.ENOSPC

@@ -31,7 +31,8 @@ from tlkit.training.supervised import Samples, Supervised, predict
 from tlkit.training.tasks import task
 
 CPU = torch.device("cpu")
-PLAIN = Recipe(epochs=3, batch=6, lr=0.05, window=(0, 2000))
+TWO = {"threads": 1, "processes": 2}
+PLAIN = Recipe(epochs=3, batch=6, lr=0.05, window=(0, 2000), sync_batchnorm=False)
 SIMCLR = recipe("simclr", epochs=3, batch=8, lr=0.5, optimizer="sgd", window=(0, 2000))
 
 
@@ -205,7 +206,7 @@ def _bad(folder: Path, ports: list[int]) -> None:
 
 
 def test_an_error_in_one_process_ends_both(config, data, tmp_path):
-    made = config(recipe={"epochs": 2, "batch": 8})
+    made = config(recipe={"epochs": 2, "batch": 8, "sync_batchnorm": False}, compute=TWO)
     (tmp_path / "config.json").write_text(json.dumps(made))
     with runs.claim({**made, "seed": 5}):
         together(_bad, tmp_path, jobs=3)
@@ -217,7 +218,7 @@ def test_an_error_in_one_process_ends_both(config, data, tmp_path):
 
 
 def test_torchrun_finishes_a_run_folder(config, data, tmp_path):
-    made = config(recipe={"epochs": 2})
+    made = config(recipe={"epochs": 2, "sync_batchnorm": False}, compute=TWO)
     (tmp_path / "config.json").write_text(json.dumps(made))
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(free_port())]
     command = [*launch, "-m", "tlkit", "run", str(tmp_path / "config.json")]
@@ -236,3 +237,14 @@ def test_torchrun_finishes_a_run_folder(config, data, tmp_path):
     assert metrics["val_accuracy"] == runs.history(folder.name)["accuracy"].max()
     assert all(v.isfinite().all() for v in load_file(folder / "model.safetensors").values())
     assert done.stderr.count("epoch 2/2") == 1  # one process speaks
+
+
+def test_a_run_starts_its_own_processes(config, data):
+    made = config(recipe={"epochs": 1, "sync_batchnorm": False}, compute=TWO)
+    folder = run(made)
+    assert runs.state(folder.name) == "done" and runs.read_json(folder / "environment.json")["processes"] == 2
+    assert run(made) == folder  # done: nothing is started
+    shared = config(recipe={"epochs": 1}, compute=TWO)
+    with pytest.raises(runs.RunFailedError, match=r"failed in its 2 processes: ConfigError: recipe.sync_batchnorm is"):
+        run(shared)
+    assert runs.state(runs.run_id(shared)) == "failed"

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from tlkit.training import checkpoint, loop
+from tlkit.config import ConfigError
+from tlkit.training import checkpoint, loop, resume
 from tlkit.training.loop import DivergedError, batches, epoch_order, fit
 from tlkit.training.optim import learning_rate
 from tlkit.training.processes import autocast
@@ -80,6 +81,7 @@ def assert_same_bits(a: tuple[Toy, loop.Fit], b: tuple[Toy, loop.Fit]) -> None:
     assert all(torch.equal(left[k], right[k]) for k in right)
 
 
+@pytest.mark.usefixtures("every_epoch")
 @pytest.mark.parametrize("stop_in", [0, 2, 3])
 @pytest.mark.parametrize(
     "changes",
@@ -94,10 +96,17 @@ def test_interrupted_and_resumed_is_unbroken_to_the_bit(tmp_path, stop_in, chang
     assert_same_bits(trained(tmp_path / "broken", **changes), whole)
 
 
-@pytest.mark.parametrize("point", ["save_weights", "checkpoint.save"])
+@pytest.fixture
+def every_epoch(monkeypatch):
+    """Every epoch is kept, however little time the training takes."""
+    monkeypatch.setattr(resume, "MOST", float("inf"))
+
+
+@pytest.mark.usefixtures("every_epoch")
+@pytest.mark.parametrize("point", ["write_history", "save"])
 def test_a_kill_between_two_files_repeats_one_epoch(tmp_path, monkeypatch, point):
     whole = trained(tmp_path / "whole")
-    place, name = (loop, point) if "." not in point else (checkpoint, "save")
+    place, name = (resume if point == "write_history" else checkpoint), point
     real, calls = getattr(place, name), []
 
     def killed(*args):
@@ -112,6 +121,16 @@ def test_a_kill_between_two_files_repeats_one_epoch(tmp_path, monkeypatch, point
     assert_same_bits(trained(tmp_path / "broken"), whole)
 
 
+def test_writing_the_resume_state_takes_little_of_the_time(tmp_path, monkeypatch):
+    kept, now, real = [], iter(np.cumsum([0, 1, 2, 20, 1, 2])), checkpoint.save  # seconds: start, end, next start ...
+    monkeypatch.setattr(resume, "monotonic", lambda: next(now))
+    monkeypatch.setattr(checkpoint, "save", lambda path, state: kept.append(len(state["rows"])) or real(path, state))
+    trained(tmp_path)
+    assert kept == [1, 3]  # a second each: the next one twenty seconds after the first
+    assert len(pd.read_csv(tmp_path / "history.csv")) == 4
+
+
+@pytest.mark.usefixtures("every_epoch")
 def test_a_finished_fit_is_not_trained_again(tmp_path):
     whole = trained(tmp_path)
     again = trained(tmp_path)
@@ -196,13 +215,16 @@ def test_batches_are_full_and_disjoint(n, batch):
     assert len(np.unique(np.concatenate(found))) == sum(map(len, found))
 
 
-@pytest.mark.parametrize(("rank", "expected"), [(0, [[0, 1], [5, 6]]), (1, [[2, 3], [7, 8]])])
+@pytest.mark.parametrize(("rank", "expected"), [(0, [[0, 1], [4, 5]]), (1, [[2, 3], [6, 7]])])
 def test_two_processes_share_each_batch(monkeypatch, rank, expected):
     monkeypatch.setattr(loop, "rank", lambda: rank)
     monkeypatch.setattr(loop, "world_size", lambda: 2)
-    assert [b.tolist() for b in batches(np.arange(11), 5)] == expected  # the fifth of each is left out
-    with pytest.raises(ValueError, match="batch of 1 cannot be shared by 2 processes: start fewer"):
-        batches(np.arange(1), 5)
+    assert [b.tolist() for b in batches(np.arange(11), 4)] == expected
+    assert [b.tolist() for b in batches(np.arange(3), 4)] == [[rank]]  # fewer than a batch: the odd one is left out
+    with pytest.raises(ConfigError, match="1 training images are too few for 2 processes"):
+        batches(np.arange(1), 4)
+    with pytest.raises(ConfigError, match=r"recipe.batch is 5, which 2 processes cannot share evenly"):
+        batches(np.arange(11), 5)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -217,7 +239,7 @@ def test_a_bad_loss_fails_with_its_step_and_the_last_good_epoch_goes_on(tmp_path
     toy = Diverging()
     with pytest.raises(DivergedError, match=rf"became {bad} at step 5 \(epoch 2\).*Lower recipe.lr"):
         fit(toy, toy_recipe(), seed=0, folder=tmp_path, device=CPU)
-    assert len(checkpoint.load(tmp_path / loop.LAST)["rows"]) == 1
+    assert len(checkpoint.load(tmp_path / resume.LAST)["rows"]) == 1
     toy = Diverging()
     toy.broken = False
     fitted = fit(toy, toy_recipe(), seed=0, folder=tmp_path, device=CPU)
@@ -251,7 +273,8 @@ def test_fit_has_no_way_to_see_test_data():
 
 
 @pytest.mark.parametrize(
-    ("precision", "dtype"), [("auto", torch.float32), ("float32", torch.float32), ("bfloat16", torch.bfloat16)]
+    ("precision", "dtype"),
+    [("float32", torch.float32), ("bfloat16", torch.bfloat16), ("float16", torch.float16)],
 )
 def test_autocast_on_the_cpu(precision, dtype):
     with autocast(precision, CPU):

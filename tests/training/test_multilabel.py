@@ -88,6 +88,7 @@ def config(tmp_path_factory, monkeypatch):
             "kind": "finetune", "mode": mode, "task": "CX8", "task_kind": "multilabel", "pretraining": "scratch",
             "fraction": 1.0, "data": {**data, **({"classes": classes} if classes else {})}, "weights": None,
             "backbone": "resnet10", "recipe": recipe("finetune", epochs=2, batch=16, **changes).to_dict(), "seed": 1,
+            "compute": {"threads": 1, "processes": 1},
         }  # fmt: skip
         return json.loads(json.dumps(made))
 

@@ -35,7 +35,7 @@ def config(**changes) -> dict:
         "kind": "finetune", "mode": "finetune", "task": "BraTS", "task_kind": "segmentation", "pretraining": "scratch",
         "fraction": 1.0, "weights": None, "backbone": "resnet10", "seed": 1,
         "data": {**identity("brats", PHANTOM), "size": 32, "split": {"val": 2, "test": 2, "seed": 0}},
-        "recipe": recipe("segment", **made).to_dict(),
+        "recipe": recipe("segment", **made).to_dict(), "compute": {"threads": 1, "processes": 1},
     }  # fmt: skip
 
 

@@ -67,6 +67,7 @@ def test_a_run_from_hands_to_months():
         "kind": "finetune", "mode": "finetune", "task": "bone age", "task_kind": "regression", "pretraining": "scratch",
         "fraction": 1.0, "data": {**identity("rsna-bone-age", phantom), "size": 32, "split": {"seed": 0}},
         "weights": None, "backbone": "resnet10", "recipe": chosen.to_dict(), "seed": 1,
+        "compute": {"threads": 1, "processes": 1},
     }  # fmt: skip
     folder = run(config)
     metrics, kept = runs.read_json(folder / "metrics.json"), pd.read_parquet(folder / "predictions_test.parquet")

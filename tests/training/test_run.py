@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from tlkit import __main__, runs
 from tlkit.config import ConfigError, UnknownNameError
 from tlkit.datasets.store import Store
 from tlkit.models.weights import WeightsMismatchError, weights_hash
-from tlkit.training import checkpoint, loop
+from tlkit.training import checkpoint, resume
 from tlkit.training import run as run_module
 from tlkit.training.loop import DivergedError
 from tlkit.training.reconstruction import Reconstruction
@@ -27,13 +27,19 @@ from tlkit.training.run import DataChangedError, SelectionError, chosen_rows, op
 from tlkit.training.simclr import Contrastive
 from tlkit.training.supervised import Supervised
 
-pytestmark = pytest.mark.usefixtures("data")
+pytestmark = pytest.mark.usefixtures("data", "every_epoch")
 Usage = namedtuple("Usage", "total used free")
 TIMES = ["seconds", "cpu_seconds", "images_per_second"]
 CONTRACT = {
-    "config.json", "status.json", "environment.json", "metrics.json", "history.csv", "model.safetensors",
+    "config.json", "status.json", "environment.json", "inputs.json", "metrics.json", "history.csv", "model.safetensors",
     "predictions_val.parquet", "predictions_test.parquet",
 }  # fmt: skip
+
+
+@pytest.fixture
+def every_epoch(monkeypatch):
+    """Every epoch is kept, however little time the training takes."""
+    monkeypatch.setattr(resume, "MOST", float("inf"))
 
 
 def bits(folder) -> dict[str, object]:
@@ -121,7 +127,7 @@ def test_killed_and_resumed_is_unbroken_to_the_bit(kind, config, new_runs, monke
 @pytest.mark.parametrize("kind", ["finetune", "pretrain"])
 @pytest.mark.parametrize(
     "point",
-    [(loop, "save_weights"), (checkpoint, "save"), (run_module, "save_weights"), (runs, "finish"), (runs, "_seal")],
+    [(resume, "write_history"), (checkpoint, "save"), (run_module, "save_weights"), (runs, "finish"), (runs, "_seal")],
 )
 def test_a_kill_between_any_two_files_changes_nothing(kind, point, config, new_runs, monkeypatch):
     made = config(kind, recipe={"epochs": 1})
@@ -154,12 +160,12 @@ def test_sigkill_of_a_process_and_resume_is_unbroken_to_the_bit(config, new_runs
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         until = time.time() + 60
-        while (not history.exists() or len(history.read_text().splitlines()) < 3) and time.time() < until:
+        while (not history.exists() or len(history.read_text().splitlines()) < 2) and time.time() < until:
             time.sleep(0.002)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert runs.state(runs.run_id(made)) == "interrupted" and 2 <= len(pd.read_csv(history)) < 12
+    assert runs.state(runs.run_id(made)) == "interrupted" and 1 <= len(pd.read_csv(history)) < 12
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = runs.folder(runs.run_id(made))
     assert done.stdout.strip() == str(found) and found.parent == root
@@ -234,8 +240,10 @@ def test_linear_evaluation_keeps_every_byte_of_the_encoder(config, pretrained):
     folder = run(config(mode="lineval", recipe={"freeze": "encoder", "epochs": 2}, **pretrained))
     after = load_file(folder / "model.safetensors")
     assert all(torch.equal(after[f"encoder.{k}"], v) for k, v in before.items())
-    record = runs.read_json(folder / "weights.json")
-    assert record["sha256"] == weights_hash(runs.folder(pretrained["weights"]["run"]) / "model.safetensors")
+    source = pretrained["weights"]["run"]
+    used = {source: weights_hash(runs.folder(source) / "model.safetensors")}
+    assert runs.read_json(folder / "inputs.json") == {"weights": used, "groups": {}}
+    assert "100.0% of the encoder's tensors" in runs.read_json(folder / "weights.json")["report"]
     adapted = run(config(mode="lineval", recipe={"freeze": "encoder", "bn": "adapt", "epochs": 2}, **pretrained))
     after = load_file(adapted / "model.safetensors")
     moved = {k for k, v in before.items() if not torch.equal(after[f"encoder.{k}"], v)}
@@ -260,8 +268,9 @@ def test_pretraining_after_another_starts_from_its_encoder(config, pretrained, m
     assert not torch.equal(first["encoder.conv1.weight"], fresh["encoder.conv1.weight"])
     after = load_file(folder / "model.safetensors")
     assert set(after) == set(before) and not torch.equal(after["conv1.weight"], before["conv1.weight"])
-    source = runs.folder(pretrained["weights"]["run"]) / "model.safetensors"
-    assert runs.read_json(folder / "weights.json")["sha256"] == weights_hash(source)
+    source = pretrained["weights"]["run"]
+    used = runs.read_json(folder / "inputs.json")["weights"]
+    assert used == {source: weights_hash(runs.folder(source) / "model.safetensors")}
 
 
 def test_pretraining_on_two_corpora_uses_the_training_images_of_both(config, monkeypatch):
@@ -330,14 +339,14 @@ def test_weights_that_do_not_give_the_logged_value_are_not_reported(config, monk
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(run_module, "_evaluate", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         run(made)
-    best = runs.folder(runs.run_id(made) + runs.PARTIAL) / loop.BEST
-    weights = load_file(best)
-    value = runs.read_json(best.parent.parent / "status.json")["state"]
-    assert value == "interrupted"
-    logged = pd.read_csv(best.parent.parent / "history.csv")["accuracy"].max()
+    where = runs.folder(runs.run_id(made) + runs.PARTIAL)
+    state = checkpoint.load(where / resume.LAST)
+    weights = dict(state["model"]) if state["best_is_model"] else state["best"]
+    assert runs.read_json(where / "status.json")["state"] == "interrupted"
+    logged = pd.read_csv(where / "history.csv")["accuracy"].max()
     for c in range(3):  # a head that gives all images to one class; one of the three differs from what was logged
         weights["head.bias"] = 1e6 * torch.nn.functional.one_hot(torch.tensor(c), 3).float()
-        save_file(weights, best)
+        checkpoint.save(where / resume.LAST, state | {"best": weights, "best_is_model": False})
         _, table = open_data(made["data"])
         labels = table.loc[chosen_rows(made["data"], table, "val"), "label"]
         if (labels == c).mean() != logged:
@@ -368,11 +377,11 @@ def test_nan_fails_with_the_step_and_goes_on_from_the_last_good_epoch(config, ne
     rid = runs.run_id(made)
     status = runs.read_json(runs.folder(rid + runs.PARTIAL) / "status.json")
     assert runs.state(rid) == "failed" and "DivergedError: the loss became nan" in status["error"]
-    assert len(checkpoint.load(runs.folder(rid + runs.PARTIAL) / loop.LAST)["rows"]) == 2
+    assert len(checkpoint.load(runs.folder(rid + runs.PARTIAL) / resume.LAST)["rows"]) == 2
     assert bits(run(made)) == whole
 
 
-@pytest.mark.parametrize("point", [(checkpoint, "save"), (loop, "save_weights"), (run_module, "save_weights")])
+@pytest.mark.parametrize("point", [(checkpoint, "save"), (resume, "write_history"), (run_module, "save_weights")])
 def test_a_full_disk_says_so_and_the_run_can_go_on(config, new_runs, monkeypatch, point):
     made = config(recipe={"epochs": 2, "select": "last"})
     new_runs("whole")

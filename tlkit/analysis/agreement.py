@@ -13,7 +13,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from tlkit import runs
+from tlkit.analysis import finished
 from tlkit.config import ConfigError
 
 NONE = "none"
@@ -48,12 +48,9 @@ def correctness(ids: Mapping[tuple[str, int], str]) -> pd.DataFrame:
 
 def kept_predictions(rid: str, kind: str) -> pd.DataFrame:
     """Return predictions_test.parquet of the finished run `rid`, whose task must be of that kind."""
-    config, path = runs.folder(rid) / "config.json", runs.folder(rid) / "predictions_test.parquet"
-    if not path.exists():
-        raise FileNotFoundError(f"run {rid} is not done: expected {path}. `make plan` shows which runs are missing.")
-    if (found := runs.read_json(config)["task_kind"]) != kind:
+    if (found := finished.config_of(rid)["task_kind"]) != kind:
         raise ConfigError(f"expected a {kind} run, found {rid} ({found}). {WHY[kind]}")
-    return pd.read_parquet(path)
+    return finished.predictions(rid)
 
 
 def combinations(right: pd.DataFrame) -> pd.DataFrame:

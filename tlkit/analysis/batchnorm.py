@@ -42,12 +42,13 @@ def reestimated(run: str, images: int | None = None, seed: int = 0) -> dict[str,
         raise ConfigError(f"{run} kept the BatchNorm statistics of its pretraining on purpose (recipe.bn: frozen).")
     validation = Samples(found.store, found.split_rows("val"))
     train = Samples(found.store, found.training_rows(images, seed))
-    before = found.job.metrics(predict(found.model, found.job, validation, found.recipe))
-    _check_logged(run, before, found.job.monitor)
-    other = copy.deepcopy(found.model)
-    objective = Supervised(other, found.job, train, None, found.recipe, found.config["seed"])
-    reestimate(objective, runs.read_json(runs.folder(run) / "status.json").get("selected_epoch", 0))
-    return {"before": before, "after": found.job.metrics(predict(other, found.job, validation, found.recipe))}
+    with found.computing():
+        before = found.job.metrics(predict(found.model, found.job, validation, found.recipe))
+        _check_logged(run, before, found.job.monitor)
+        other = copy.deepcopy(found.model)
+        objective = Supervised(other, found.job, train, None, found.recipe, found.config["seed"])
+        reestimate(objective, runs.read_json(runs.folder(run) / "status.json").get("selected_epoch", 0))
+        return {"before": before, "after": found.job.metrics(predict(other, found.job, validation, found.recipe))}
 
 
 def reestimate(objective: Supervised, epoch: int = 0) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,12 @@ class Finished:
         device = next(self.model.parameters()).device
         return plain_view(self.store.take(self.rows(ids))[0].to(device), self.recipe)
 
+    def computing(self) -> AbstractContextManager[None]:
+        """Return a context with the threads of the run, so that a prediction made again has its bits."""
+        from tlkit.training.compute import limited
+
+        return limited(self.config["compute"]["threads"])
+
     def confirm(self, ids: Sequence[str], most: float = 0.02) -> None:
         """Raise PredictionChangedError where the model's output for test images is not what the run kept.
 
@@ -86,7 +93,8 @@ class Finished:
         from tlkit.training.supervised import Samples, predict
 
         kept = predictions(self.id).set_index("id")["output"].loc[list(ids)]
-        found = predict(self.model, self.job, Samples(self.store, self.rows(ids)), self.recipe).set_index("id")
+        with self.computing():
+            found = predict(self.model, self.job, Samples(self.store, self.rows(ids)), self.recipe).set_index("id")
         old, new = (np.stack(part.to_numpy()).astype(float) for part in (kept, found["output"].loc[list(ids)]))
         if not np.allclose(old, new, atol=most, rtol=most):
             gap = np.abs(old - new).max()
@@ -117,7 +125,7 @@ def load(rid: str) -> Finished:
     job = task(config["task_kind"], names, recipe.class_weights, **task_options(card, recipe))
     model = job.model(backbone(config["backbone"]))
     try:
-        model.load_state_dict(read_tensors(runs.folder(rid) / "model.safetensors"))
+        model.load_state_dict(read_tensors(runs.checked(rid, "model.safetensors")))
     except RuntimeError as error:  # the run is of another version of the code
         raise PredictionChangedError(
             f"{rid}: its weights do not fit the {type(model).__name__} that its config makes now. Delete the run's "
@@ -135,17 +143,17 @@ def class_names(rid: str) -> tuple[str, ...]:
 
 
 def config_of(rid: str) -> dict[str, Any]:
-    """Return the config of the finished run `rid`; raise FileNotFoundError where it is not done."""
-    if not runs.state_is_done(rid):
-        path = runs.folder(rid)
+    """Return the config of the finished run `rid`; raise FileNotFoundError where it is not done, RunDamagedError."""
+    path = runs.folder(rid)
+    if not path.exists():
         raise FileNotFoundError(f"run {rid} is not done: expected {path}. `make plan` shows which runs are missing.")
-    return runs.read_json(runs.folder(rid) / "config.json")
+    return runs.read_json(runs.checked(rid, "config.json"))
 
 
 def predictions(rid: str, split: str = "test") -> pd.DataFrame:
     """Return what the finished run `rid` kept of each image of a split: id, patient, target, output ..."""
     config_of(rid)
-    return pd.read_parquet(runs.folder(rid) / f"predictions_{split}.parquet")
+    return pd.read_parquet(runs.checked(rid, f"predictions_{split}.parquet"))
 
 
 def same_test(ids: Iterable[str]) -> pd.DataFrame:

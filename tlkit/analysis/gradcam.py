@@ -156,7 +156,8 @@ def _explained(run: finished.Finished, ids: Sequence[str]) -> tuple[pd.DataFrame
     run.confirm(ids)
     views = run.views(ids)
     layer = last_layer(run.model.encoder, views.shape[-1])
-    maps = heatmap(run.model, views, layer.module, said.pop("guess").to_numpy())
+    with run.computing():
+        maps = heatmap(run.model, views, layer.module, said.pop("guess").to_numpy())
     where = {"layer": layer.name, "cells": "{} x {}".format(*layer.cells), "empty": ~maps.any((1, 2))}
     return said.assign(**where), maps
 
@@ -222,10 +223,12 @@ def sanity(rid: str, images: int = 20, seed: int = 0) -> pd.DataFrame:
     target, views = said_of(rid, chosen, run.classes)["guess"].to_numpy(), run.views(chosen)
     name = last_layer(run.model.encoder, views.shape[-1]).name
     rows = []
-    before = heatmap(run.model, views, run.model.encoder.get_submodule(name), target)
+    with run.computing():
+        before = heatmap(run.model, views, run.model.encoder.get_submodule(name), target)
     for part in RANDOMISED:
         other = randomised(run.model, part, seed)
-        after = heatmap(other, views, other.encoder.get_submodule(name), target)
+        with run.computing():
+            after = heatmap(other, views, other.encoder.get_submodule(name), target)
         values = map(correlation, before, after)
         rows += [{"part": part, "id": i, "correlation": r} for i, r in zip(chosen, values, strict=True)]
     return pd.DataFrame(rows)

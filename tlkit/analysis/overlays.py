@@ -80,7 +80,7 @@ def predict_masks(rid: str, ids: Sequence[str]) -> np.ndarray:
         raise ConfigError(f"{rid} has no test slice {unknown[0]}; its {len(kept)} ids are such as {kept.index[0]}")
     run, found = finished.load(rid), []
     for name, row in zip(ids, run.rows(ids), strict=True):
-        with torch.inference_mode():
+        with torch.inference_mode(), run.computing():
             output = run.model(run.views([name]))
         truth = run.store.take(np.array([row]))[1].to(output.device)
         moved = np.abs(run.job.keep(output, truth)["output"][0] - kept.at[name, "output"]).max()

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit import runs
+from tlkit.analysis import finished
 from tlkit.analysis.similarity import FEWEST, Pairs, cka, displacement, minibatch_cka, parts, weight_matrix
 from tlkit.config import ConfigError, canonical
 
@@ -67,6 +68,13 @@ def compare(before: nn.Module, after: nn.Module, config: dict[str, Any], images:
     over positions, a linear layer would keep little more than the mean grey value of the image.
     Source: spec 5.7 (weights only); activations after Kornblith et al. 2019.
     """
+    from tlkit.training.compute import limited
+
+    with limited(config["compute"]["threads"]):
+        return _compare(before, after, config, images, seed)
+
+
+def _compare(before: nn.Module, after: nn.Module, config: dict[str, Any], images: int, seed: int) -> list[dict]:
     rows = []
     ours, theirs = (first_convolutions(e) for e in (before, after))
     for layer in ours:
@@ -97,7 +105,7 @@ def encoder_after(rid: str) -> nn.Module:
     from tlkit.models import backbone, load_encoder
 
     encoder = backbone(_config(rid)["backbone"])
-    load_encoder(encoder, runs.folder(rid) / "model.safetensors", minimum=1)
+    load_encoder(encoder, runs.checked(rid, "model.safetensors"), minimum=1)
     return encoder
 
 
@@ -112,10 +120,7 @@ def first_convolutions(encoder: nn.Module, count: int = 3) -> dict[str, nn.Conv2
 
 
 def _config(rid: str) -> dict[str, Any]:
-    path = runs.folder(rid) / "config.json"
-    if not path.exists():
-        raise FileNotFoundError(f"run {rid} is not done: expected {path}. `make plan` shows which runs are missing.")
-    return runs.read_json(path)
+    return finished.config_of(rid)
 
 
 def _without_seed(config: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import pickle
 import shutil
 import tarfile
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 
 from tlkit.config import TlkitError
+from tlkit.files import sha256
 
 WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "encoder")  # what others save around it
 SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")  # of the member of an archive that holds the weights
@@ -111,5 +111,4 @@ def _only(members: list[tarfile.TarInfo], title: str) -> tarfile.TarInfo:
 
 def weights_hash(path: str | Path) -> str:
     """Return the SHA-256 of the file, 64 hex digits: what a run's config records about its start weights."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256(Path(path))

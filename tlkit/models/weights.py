@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tlkit.config import TlkitError
+from tlkit.files import write_bytes
 from tlkit.models.key_rules import Rule, renamer
 from tlkit.models.weight_files import WeightsFileError, read_tensors, weights_hash
 
@@ -172,14 +172,7 @@ def save_weights(module: nn.Module, path: str | Path) -> Path:
     """Write the state dict of `module` as safetensors: whole under its name, or not at all."""
     from safetensors.torch import save
 
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        # contiguous and cloned: safetensors takes neither channels_last nor tied tensors
-        tensors = {k: v.detach().cpu().contiguous().clone() for k, v in module.state_dict().items()}
-        part.write_bytes(save(tensors))  # its own writer does not report a full disk as OSError
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
+    # contiguous and cloned: safetensors takes neither channels_last nor tied tensors
+    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in module.state_dict().items()}
+    write_bytes(Path(path), save(tensors))  # its own writer does not report a full disk as OSError
+    return Path(path)

@@ -20,7 +20,10 @@ from tlkit import paths, runs
 from tlkit.config import ConfigError, lookup, short_hash
 from tlkit.datasets import DATASETS, LAYOUTS, DataCard, prepare, splits, where
 from tlkit.datasets.store import Store, open_store
+from tlkit.files import sha256
 from tlkit.pseudolabels import clustering, images, tags, text
+from tlkit.runfolder import damaged
+from tlkit.training.compute import limited
 
 GROUPS_VERSION = 1
 TARGETS = ["modality", "body_part"]
@@ -50,6 +53,7 @@ class Settings:
     limit: float = 0.5  # of the entropy, or the quantile
     floor: int = 20  # files of a group
     also: tuple[int, ...] = ()  # other numbers of groups, for scores.csv alone
+    threads: int = 1  # of torch and BLAS, whose sums they round
 
     def __post_init__(self) -> None:
         lookup(self.method, clustering.METHODS, "method of clustering")
@@ -96,7 +100,8 @@ def make(name: str, size: int, phantom: dict[str, Any] | None = None, **paramete
             part.mkdir()
             log.info("%s: grouping the files of %d images", name, len(store))
             try:
-                _write(part, store, files_of(name, phantom), card, chosen, key)
+                with limited(chosen.threads):
+                    _write(part, store, files_of(name, phantom), card, chosen, key)
                 part.rename(final)
             finally:
                 shutil.rmtree(part, ignore_errors=True)
@@ -106,8 +111,9 @@ def make(name: str, size: int, phantom: dict[str, Any] | None = None, **paramete
 def labels(table: pd.DataFrame, folder: Path) -> pd.Series:
     """Return the label of each row of a store's table, int64, -1 where its group was dropped.
 
-    Raises ConfigError where the groups are not those of this table.
+    Raises ConfigError where the groups are not those of this table, RunDamagedError where their file changed.
     """
+    _check_whole(Path(folder))
     known = pd.read_parquet(Path(folder) / "groups.parquet", columns=["id", "label"]).set_index("id")["label"]
     found = table["id"].map(known)
     if found.isna().any():
@@ -212,4 +218,11 @@ def _write(part: Path, store: Store, root: Path, card: DataCard, chosen: Setting
     clustering.compare(blocks, targets, ks, [chosen.method], **how).to_csv(part / "scores.csv", index=False)
     facts |= {"dimensions": {source: block.shape[1] for source, block in blocks.items()}}
     facts |= {"kept": int(summary["kept"].sum()), "versions": {p: version(p) for p in PACKAGES}}
-    runs.write_json(part / "groups.json", {**key, **facts})
+    runs.write_json(part / "groups.json", {**key, **facts, "sha256": sha256(part / "groups.parquet")})
+
+
+def _check_whole(folder: Path) -> None:
+    """Raise RunDamagedError where the groups are not those that were made."""
+    path = folder / "groups.parquet"
+    if not path.exists() or sha256(path) != runs.read_json(folder / "groups.json").get("sha256"):
+        raise damaged(path, "its bytes changed" if path.exists() else "missing")

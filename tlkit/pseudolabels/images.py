@@ -83,17 +83,17 @@ def simclr(store: Store, val: np.ndarray, epochs: int, seed: int = 0, pixels: in
 def of_run(store: Store, run: str) -> np.ndarray:
     """Return float32 [N, features] of the encoder of the finished pretraining run `run`.
 
-    Raises ConfigError where the run is not finished, or is no pretraining.
+    Raises ConfigError where the run is not finished, or is no pretraining; RunDamagedError.
     """
     folder = runs.folder(run)
-    config = runs.read_json(folder / "config.json") if (folder / "model.safetensors").is_file() else {}
+    config = runs.read_json(folder / "config.json") if folder.is_dir() else {}
     if config.get("kind") != "pretrain":
         raise ConfigError(
             f"encoder: expected the id of a finished pretraining run, found '{run}'. `python -m tlkit status` lists "
             "the finished runs; an empty encoder trains one."
         )
     encoder = backbone(config["backbone"], seed=config["seed"])
-    load_encoder(encoder, folder / "model.safetensors")
+    load_encoder(encoder, runs.checked(run, "model.safetensors"))
     return _features(encoder, store, Recipe.from_dict(config["recipe"]))
 
 

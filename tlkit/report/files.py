@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from tlkit import __version__, paths
+from tlkit.files import replacing
+from tlkit.machine import commit
 from tlkit.report.style import STYLE, mark_phantom
-from tlkit.runs import commit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,7 +47,7 @@ def save_figure(
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
     with mpl.rc_context({k: STYLE[k] for k in ("svg.hashsalt", "savefig.dpi", "pdf.fonttype")}):
         for kind, metadata in undated.items():
-            with _replacing(_file(base, kind)) as temp:
+            with replacing(_file(base, kind)) as temp:
                 fig.savefig(temp, format=kind, metadata=metadata)
     sidecar = _save_sidecar(base, runs, notebook, caption, scale, phantom)
     return [*(_file(base, kind) for kind in undated), sidecar]
@@ -85,7 +84,7 @@ def save_table(
     aligned = ["right" if pd.api.types.is_numeric_dtype(t) else "left" for t in frame.dtypes]
     # Ids such as "12e45678" would be read as numbers.
     table = shown.to_markdown(index=False, disable_numparse=True, colalign=aligned)
-    with _replacing(_file(base, "md")) as temp:
+    with replacing(_file(base, "md")) as temp:
         temp.write_text(f"{caption}\n\n{table}\n", encoding="utf-8")
     sidecar = _save_sidecar(base, runs, notebook, caption, scale, phantom)
     return [_file(base, "csv"), _file(base, "md"), sidecar]
@@ -93,7 +92,7 @@ def save_table(
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a frame in full precision, aside and renamed; the folder is made where it is missing."""
-    with _replacing(path) as temp:
+    with replacing(path) as temp:
         frame.to_csv(temp, index=False, lineterminator="\n")
 
 
@@ -108,7 +107,7 @@ def _save_sidecar(base: Path, runs: Iterable[str], notebook: str, caption: str, 
         "tlkit": __version__,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    with _replacing(_file(base, "json")) as temp:
+    with replacing(_file(base, "json")) as temp:
         temp.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return _file(base, "json")
 
@@ -120,15 +119,3 @@ def _full_caption(caption: str, note: str, scale: str, phantom: bool) -> str:
 
 def _file(base: Path, kind: str) -> Path:
     return base.with_name(f"{base.name}.{kind}")
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` that takes its place when the block ends, so that no half file is seen."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temp = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield temp
-        os.replace(temp, path)
-    finally:
-        temp.unlink(missing_ok=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,25 +12,36 @@ from typing import Any
 import torch
 from torch import nn
 
+from tlkit import files
+from tlkit.runfolder import damaged
+
+DIGEST = 32  # bytes of SHA-256 before the torch file: torch does not notice a flipped bit
+
 
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write tensors and plain values to `path` atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".tmp")
-    whole = io.BytesIO()  # written to a file itself, torch would hide a full disk behind a RuntimeError
+    whole = io.BytesIO(bytes(DIGEST))  # written to a file itself, torch would hide a full disk behind a RuntimeError
+    whole.seek(DIGEST)
     torch.save(state, whole)
-    part.write_bytes(whole.getbuffer())
-    os.replace(part, path)
+    with whole.getbuffer() as data:
+        data[:DIGEST] = hashlib.sha256(data[DIGEST:]).digest()
+        files.write_bytes(path, data)
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any] | None:
-    """Return what `save` wrote, or None where nothing was written. Holds tensors and plain values only."""
+    """Return what `save` wrote, or None where nothing was written. Holds tensors and plain values only.
+
+    Raises: RunDamagedError where the file is not as it was written.
+    """
     if not path.exists():
         return None
-    return torch.load(path, map_location=device, weights_only=True)
+    data = path.read_bytes()
+    if hashlib.sha256(memoryview(data)[DIGEST:]).digest() != data[:DIGEST]:
+        raise damaged(path, "its bytes changed" if data else "empty")
+    return torch.load(io.BytesIO(data[DIGEST:]), map_location=device, weights_only=True)
 
 
-def require_room(folder: Path, model: nn.Module, copies: int = 6) -> None:
+def require_room(folder: Path, model: nn.Module, copies: int = 8) -> None:
     """Raise OSError (ENOSPC) before training where weights and resume state would not fit on the disk."""
     need = copies * sum(p.numel() * p.element_size() for p in model.parameters())
     free = shutil.disk_usage(folder).free

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,17 +33,9 @@ def open_data(data: dict[str, Any]) -> tuple[Store, pd.DataFrame]:
     chooses classes and `balance` as many rows of each. The store's labels are those of the table; -1 outside of it.
     Raises DataChangedError, MissingDataError, ConfigError.
     """
-    made = data.get("phantom")
-    phantom = made and {k: v for k, v in made.items() if k not in ("writer", "version")}
-    found = identity(data["name"], phantom)
-    if found != {k: data[k] for k in ("name", "phantom", "content") if k in data}:
-        raise DataChangedError(
-            f"data set '{data['name']}' is not the one of this config: expected {made or data.get('content')}, "
-            f"found {found.get('phantom') or found.get('content')}. Load the study again (its runs get new ids), or "
-            "bring the old data back."
-        )
+    phantom = _same_phantom(data)
     store = open_store(prepare(data["name"], data["size"], phantom=phantom))
-    table = _labelled(_kept(store.table.assign(row=np.arange(len(store.table))), data), data, phantom)
+    table = _labelled(_kept(store.table.assign(row=np.arange(len(store.table))), data), data)
     if data.get("balance"):
         table = table[table["id"].isin(splits.balanced(table, seed=data["split"]["seed"]))]
     table = table.assign(split=splits.assign(table, **data["split"]).to_numpy())
@@ -55,6 +48,31 @@ def open_data(data: dict[str, Any]) -> tuple[Store, pd.DataFrame]:
         whole.iloc[table["row"]] = table["label"]
         store.table = store.table.assign(label=whole)
     return store, table
+
+
+def _same_phantom(data: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the parameters of a `data` entry's phantom, None for real data; raise where it is not what is there."""
+    made = data.get("phantom")
+    phantom = made and {k: v for k, v in made.items() if k not in ("writer", "version")}
+    found = identity(data["name"], phantom)
+    if found != {k: data[k] for k in ("name", "phantom", "content") if k in data}:
+        raise DataChangedError(
+            f"data set '{data['name']}' is not the one of this config: expected {made or data.get('content')}, "
+            f"found {found.get('phantom') or found.get('content')}. Load the study again (its runs get new ids), or "
+            "bring the old data back."
+        )
+    return phantom
+
+
+def groups_folder(data: dict[str, Any]) -> Path:
+    """Return the folder of the pseudo-labels that a `data` entry asks for, made where it is missing.
+
+    Raises: as `open_data` and `pseudolabels.make` do.
+    """
+    from tlkit import pseudolabels
+
+    settings = {k: v for k, v in data["groups"].items() if k != "size"}
+    return pseudolabels.make(data["name"], data["groups"].get("size", data["size"]), _same_phantom(data), **settings)
 
 
 def _kept(table: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
@@ -70,7 +88,7 @@ def _kept(table: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
     return table
 
 
-def _labelled(table: pd.DataFrame, data: dict[str, Any], phantom: dict[str, Any] | None) -> pd.DataFrame:
+def _labelled(table: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
     """Return the rows of kept groups with their pseudo-labels, numbered from 0; all rows where none are asked for.
 
     Groups that `where` leaves too few files of are dropped as well (radiologynet 1.11).
@@ -80,7 +98,7 @@ def _labelled(table: pd.DataFrame, data: dict[str, Any], phantom: dict[str, Any]
     from tlkit import pseudolabels
 
     settings = {k: v for k, v in data["groups"].items() if k != "size"}
-    folder = pseudolabels.make(data["name"], data["groups"].get("size", data["size"]), phantom, **settings)
+    folder = groups_folder(data)
     table = table.assign(label=pseudolabels.labels(table, folder))
     size = table.groupby("label")["path"].transform("nunique")
     table = table[(table["label"] >= 0) & (size >= pseudolabels.settings(**settings).floor)]

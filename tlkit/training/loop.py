@@ -16,7 +16,6 @@ import torch
 from torch import nn
 
 from tlkit.config import ConfigError, TlkitError, lookup
-from tlkit.models.weights import read_tensors, save_weights
 from tlkit.progress import watched
 from tlkit.training import checkpoint
 from tlkit.training.optim import build_optimizer, learning_rate, plateau_factor
@@ -31,10 +30,10 @@ from tlkit.training.processes import (
     world_size,
 )
 from tlkit.training.recipe import Recipe
+from tlkit.training.resume import Keeper, Progress, write_history
 from tlkit.training.tasks import sign
 
 log = logging.getLogger(__name__)
-LAST, BEST = Path("checkpoint", "last.pt"), Path("checkpoint", "best.safetensors")
 CHECK_EVERY = 100  # steps between two looks at the losses: each look waits for the device
 
 
@@ -71,13 +70,19 @@ def epoch_order(n: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def batches(order: np.ndarray, batch: int) -> list[np.ndarray]:
-    """Cut an epoch into this process's part of each full batch (the rest is dropped, as one batch if n < batch)."""
-    batch = min(batch, len(order))
-    share = batch // world_size()
-    if share == 0:
+    """Cut an epoch into this process's part of each full batch (the rest is dropped, as one batch if n < batch).
+
+    Raises: ConfigError for a batch that does not divide evenly over the processes.
+    """
+    if batch % world_size():
         raise ConfigError(
-            f"batch of {batch} cannot be shared by {world_size()} processes: start fewer, or raise recipe.batch"
+            f"recipe.batch is {batch}, which {world_size()} processes cannot share evenly: take a multiple of "
+            f"{world_size()}, or other `gpus` in the study."
         )
+    share = min(batch, len(order)) // world_size()
+    if share == 0:
+        raise ConfigError(f"{len(order)} training images are too few for {world_size()} processes: start fewer.")
+    batch = share * world_size()
     first = rank() * share
     return [order[i + first : i + first + share] for i in range(0, len(order) - batch + 1, batch)]
 
@@ -91,12 +96,14 @@ def fit(
     per_epoch: int | None = None,
     device: torch.device | None = None,
 ) -> Fit:
-    """Train `objective.model` and leave the selected weights in the model, read back from `folder/checkpoint`.
+    """Train `objective.model` and leave the selected weights in the model.
 
     An epoch is all training samples, or `per_epoch` of them, drawn anew each time. Sees training and validation
     samples only. Resumes from `folder/checkpoint` where there is one, and then gives the bits of an unbroken run
-    (CPU). Writes `folder/history.csv` (epoch, loss, lr, validation values, seconds).
-    Raises: DivergedError with the first bad step; the last good epoch stays on disk.
+    (CPU); an epoch is kept there whenever writing took less than resume.MOST of the time until then. Writes
+    `folder/history.csv` (epoch, loss, lr, validation values, seconds).
+    Raises: DivergedError with the first bad step, the last epoch that was kept stays on disk; RunDamagedError for a
+    resume state that is not as it was written.
     Random: order by (seed, epoch), augmentation by (seed, epoch, sample), layers by torch seeded per epoch.
     """
     device = device or pick_device()
@@ -106,8 +113,9 @@ def fit(
     if not 0 < per_epoch <= objective.size:
         raise ConfigError(f"images_per_epoch: expected 1 to {objective.size}, the images there, found {per_epoch}")
     parts = _Parts(model, recipe, device)
-    trained = distributed(model, device)
-    state = _resume(folder, model, parts, device)
+    trained = distributed(model, device, recipe.sync_batchnorm)
+    keeper = Keeper(folder, model, optimizer=parts.optimizer, scaler=parts.scaler)
+    state = keeper.resume(device)
     for epoch in range(len(state.rows), recipe.epochs):
         if _out_of_patience(state, recipe):
             break
@@ -117,13 +125,17 @@ def fit(
         model.eval()
         share_buffers(model)
         row |= objective.validate()
-        state.add(row, objective.monitor if recipe.select == "best" else None)
+        chosen = recipe.select == "best" and objective.monitor
+        state.add(row, _value(row, objective.monitor) if chosen else None, model)
         if rank() == 0:
-            _keep(folder, model, parts, state)
+            keeper.keep(state)
         _say(row, recipe)
-    barrier()
-    model.load_state_dict(read_tensors(folder / BEST))
     history = pd.DataFrame(state.rows)
+    if rank() == 0:
+        write_history(folder, state)
+    barrier()
+    if state.best is not None:
+        model.load_state_dict(state.best)
     return Fit(history, state.best_epoch, history["seconds"].sum(), history["cpu_seconds"].sum())
 
 
@@ -139,26 +151,13 @@ class _Parts:
         self.scaler = torch.amp.GradScaler(device.type, enabled=scaled)
 
 
-@dataclass
-class _State:
-    rows: list[dict[str, float]]
-    best_value: float = -math.inf
-    best_epoch: int = -1
-
-    def add(self, row: dict[str, float], monitor: str | None) -> None:
-        value = _value(row, monitor) if monitor else float(len(self.rows))
-        if value > self.best_value or self.best_epoch < 0:
-            self.best_value, self.best_epoch = value, len(self.rows)
-        self.rows.append(row)
-
-
 def _value(row: dict[str, float], monitor: str) -> float:
     """Return the validation value of an epoch so that higher is better; the worst where it is not defined."""
     value = sign(monitor) * lookup(monitor, row, "validation metric")
     return -math.inf if math.isnan(value) else value
 
 
-def _lowered(recipe: Recipe, state: _State, monitor: str | None) -> Recipe:
+def _lowered(recipe: Recipe, state: Progress, monitor: str | None) -> Recipe:
     """Return the recipe with the rate that the "plateau" schedule has come to; as it is for all other schedules."""
     if recipe.schedule != "plateau" or monitor is None:
         return recipe
@@ -257,40 +256,11 @@ def _check(losses: torch.Tensor, epoch: int, steps: int) -> None:
         step = int(bad[0])
         raise DivergedError(
             f"the loss became {float(losses[step])} at step {epoch * steps + step + 1} (epoch {epoch + 1}). The last "
-            "good epoch is kept. Lower recipe.lr, raise recipe.warmup, or set recipe.precision to float32."
+            "epoch that was kept goes on. Lower recipe.lr, raise recipe.warmup, or set recipe.precision to float32."
         )
 
 
-def _resume(folder: Path, model: nn.Module, parts: _Parts, device: torch.device) -> _State:
-    saved = checkpoint.load(folder / LAST, device)
-    if saved is None:
-        return _State([])
-    model.load_state_dict(saved["model"])
-    parts.optimizer.load_state_dict(saved["optimizer"])
-    parts.scaler.load_state_dict(saved["scaler"])
-    log.info("resuming after epoch %d", len(saved["rows"]))
-    return _State(saved["rows"], saved["best_value"], saved["best_epoch"])
-
-
-def _keep(folder: Path, model: nn.Module, parts: _Parts, state: _State) -> None:
-    """Write the best weights, then the resume state: a kill between the two repeats one epoch, to the same bits."""
-    if state.best_epoch == len(state.rows) - 1:
-        save_weights(model, folder / BEST)
-    pd.DataFrame(state.rows).to_csv(folder / "history.csv", index=False)
-    checkpoint.save(
-        folder / LAST,
-        {
-            "model": model.state_dict(),
-            "optimizer": parts.optimizer.state_dict(),
-            "scaler": parts.scaler.state_dict(),
-            "rows": state.rows,
-            "best_value": state.best_value,
-            "best_epoch": state.best_epoch,
-        },
-    )
-
-
-def _out_of_patience(state: _State, recipe: Recipe) -> bool:
+def _out_of_patience(state: Progress, recipe: Recipe) -> bool:
     return recipe.patience > 0 and len(state.rows) - 1 - state.best_epoch >= recipe.patience
 
 

@@ -9,6 +9,10 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from tlkit.config import ConfigError
+from tlkit.models import batch_norms
+from tlkit.training.compute import check_devices
+
 
 def pick_device() -> torch.device:
     """Return the accelerator of this process, or the CPU."""
@@ -24,6 +28,7 @@ def process_group() -> Iterator[tuple[int, int]]:
     if world == 1 or torch.distributed.is_initialized():
         yield rank(), world_size()
         return
+    check_devices(int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
     device = pick_device()
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -43,19 +48,31 @@ def world_size() -> int:
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """Return the mixed-precision context: "auto" is bfloat16 (else float16) on a GPU, float32 on the CPU."""
-    if precision == "auto":
-        half = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float16"
-        precision = half if device.type == "cuda" else "float32"
+    """Return the context of a recipe's precision; raise ConfigError where the device does not compute in it."""
+    slow = precision == "bfloat16" and device.type == "cuda"
+    if slow and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise ConfigError(
+            f"recipe.precision is bfloat16, which {torch.cuda.get_device_name(device)} does not compute in. Set "
+            "float16 or float32 in the study's recipe (such runs get ids of their own)."
+        )
     dtype = getattr(torch, precision)
     return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
 
 
-def distributed(model: nn.Module, device: torch.device) -> nn.Module:
-    """Return `model` so that its gradients are averaged over the processes; on GPUs BatchNorm sees the whole batch."""
+def distributed(model: nn.Module, device: torch.device, sync_batchnorm: bool) -> nn.Module:
+    """Return `model` so that its gradients are averaged over the processes.
+
+    `sync_batchnorm`: BatchNorm sees the whole batch instead of each process's part, which only GPUs can.
+    Raises: ConfigError on the CPU.
+    """
     if world_size() == 1:
         return model
-    if device.type == "cuda":
+    if sync_batchnorm and batch_norms(model):
+        if device.type != "cuda":
+            raise ConfigError(
+                "recipe.sync_batchnorm is true, but torch shares BatchNorm statistics between GPUs only. Set it to "
+                "false in the recipe (each process then has those of its part of the batch), or `gpus: 1` in the study."
+            )
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     return nn.parallel.DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
 

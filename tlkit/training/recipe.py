@@ -20,7 +20,7 @@ NORMALISE = {  # mean and standard deviation of the channels, taken off the imag
 CHOICES = {
     "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "select": ("best", "last"), "freeze": FREEZING,
     "bn": (None, "train", "frozen", "adapt"), "intensity": ("range", "minmax"),
-    "precision": ("auto", "float32", "bfloat16", "float16"), "projection": ("clean", "published"),
+    "precision": ("float32", "bfloat16", "float16"), "projection": ("clean", "published"),
     "normalise": NORMALISE, "sampling": ("all", "oversample"), "loss": ("cross_entropy", "dice"), "decoder": DECODERS,
 }  # fmt: skip
 
@@ -50,7 +50,8 @@ class Recipe:
     sampling: str = "all"  # all | oversample: every class as often as the largest in each epoch
     loss: str = "cross_entropy"  # of segmentation: cross_entropy | dice (radiologynet 2.5)
     decoder: str = "unet"  # of segmentation: a key of unet.DECODERS
-    precision: str = "auto"  # auto | float32 | bfloat16 | float16
+    precision: str = "float32"  # float32 | bfloat16 | float16 (mixed precision)
+    sync_batchnorm: bool = True  # several processes: statistics of the whole batch; False: of each one's part
     class_weights: tuple[float, ...] | None = None  # of the cross-entropy
     temperature: float = 0.5  # NT-Xent
     negatives: int = 0  # images that share negatives; 0 = the whole batch, 512 = one published GPU

@@ -12,14 +12,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from tlkit import runs
+from tlkit import lineage, runs
 from tlkit.config import ConfigError, TlkitError, lookup
 from tlkit.datasets import cards
 from tlkit.datasets.store import Store
+from tlkit.files import replacing
+from tlkit.machine import environment
 from tlkit.models import backbone, initial_weights
 from tlkit.models.heads import freeze
 from tlkit.models.weights import LoadReport, load_encoder, save_weights, weights_hash
-from tlkit.training import energy, pretraining
+from tlkit.runfolder import read_status
+from tlkit.training import compute, energy, inputs, pretraining
 from tlkit.training.data import (
     DATA_KEYS,
     DataChangedError,
@@ -38,9 +41,10 @@ from tlkit.training.tasks import task
 
 log = logging.getLogger(__name__)
 CONFIG_KEYS = {
-    "pretrain": ("kind", "pretraining", "data", "backbone", "recipe", "seed"),
+    "pretrain": ("kind", "pretraining", "data", "backbone", "recipe", "seed", "compute"),
     "finetune": (
         "kind", "mode", "task", "task_kind", "pretraining", "fraction", "data", "weights", "backbone", "recipe", "seed",
+        "compute",
     ),
 }  # fmt: skip
 OPTIONAL_KEYS = {"pretrain": ("method", "weights", "images_per_epoch")}
@@ -53,17 +57,31 @@ class SelectionError(TlkitError, RuntimeError):
 def run(config: dict[str, Any], wait: bool = False) -> Path:
     """Do the run of `config` unless it is done, and return its folder.
 
-    Interrupted runs go on from their last epoch. With `wait`, a run that another process works on is waited for.
-    Raises: runs.RunBusyError, loop.DivergedError, cards.MissingDataError, weights.WeightsMismatchError.
+    Interrupted runs go on from the last epoch that was kept. With `wait`, a run that another process works on is waited
+    for. Threads and processes are those of `config.compute`, whatever the caller or the environment has set; several
+    processes are started here, unless torchrun has started them already.
+    Raises: runs.RunBusyError, runs.RunDamagedError, runs.InputsChangedError, loop.DivergedError,
+    cards.MissingDataError, weights.WeightsMismatchError; compute.ProcessesError for other processes than the config is
+    for.
     """
     _check_keys(config)
+    threads, processes = (config["compute"][part] for part in compute.PARTS)
+    if processes > 1 and not compute.started_by_torchrun():
+        return _run_processes(config, processes, wait)
+    with compute.limited(threads), process_group() as (_, world):
+        compute.check_world(processes, world)
+        return _run(config, wait)
+
+
+def _run(config: dict[str, Any], wait: bool) -> Path:
     work = {"pretrain": _pretrain, "finetune": _finetune}[config["kind"]]
-    with process_group(), _one_writer(config, wait) as job:
+    with _one_writer(config, wait) as job:
         if job is None:
             return runs.folder(runs.run_id(config))
         start = time.time()
         if rank() == 0:
-            runs.write_json(job.folder / "environment.json", runs.environment(pick_device().type))
+            lineage.record(job.folder, inputs.find(config))
+            runs.write_json(job.folder / "environment.json", environment(pick_device().type))
         with energy.measured() as used:
             metrics, fitted = work(config, job.folder)
         if rank() != 0:
@@ -80,12 +98,30 @@ def run(config: dict[str, Any], wait: bool = False) -> Path:
         return done
 
 
+def _run_processes(config: dict[str, Any], processes: int, wait: bool) -> Path:
+    """Do the run by processes of its own, and say in one line where they failed."""
+    with runs.claim(config, wait) as job:
+        if job is None:
+            return runs.folder(runs.run_id(config))
+    status = compute.launch(job.folder / "config.json", processes)
+    if status:
+        told = read_status(job.folder).get("error", f"exit status {status}")
+        raise runs.RunFailedError(f"run {job.id} failed in its {processes} processes: {told}")
+    return runs.folder(job.id)
+
+
 def _check_keys(config: dict[str, Any]) -> None:
     keys = lookup(config.get("kind"), CONFIG_KEYS, "kind of run")
     _check_dict(config, "a config", (*keys, *OPTIONAL_KEYS.get(config["kind"], ())), keys)
     for data in runs.corpora(config):
         _check_dict(data, "config.data", DATA_KEYS, ("name", "size", "split"))
 
+    compute.check(config["compute"])
+    if config["recipe"].get("batch", 0) % config["compute"]["processes"]:
+        raise ConfigError(
+            f"recipe.batch is {config['recipe']['batch']}, which config.compute.processes "
+            f"({config['compute']['processes']}) cannot share evenly: take a multiple, or other `gpus` in the study."
+        )
     lineval = config.get("mode") == "lineval"
     if config["kind"] == "finetune" and lineval != (config["recipe"].get("freeze") == "encoder"):
         raise ConfigError(
@@ -163,26 +199,20 @@ def _start_from(config: dict[str, Any], encoder: torch.nn.Module, folder: Path) 
     """Load the weights that the config names, if any, and leave the report in `weights.json`."""
     report = load_pretrained(encoder, config.get("weights"))
     if rank() == 0 and report is not None:
-        runs.write_json(folder / "weights.json", {"report": str(report), "sha256": weights_hash(report.path)})
+        runs.write_json(folder / "weights.json", {"report": str(report)})
 
 
 def load_pretrained(encoder: torch.nn.Module, weights: dict[str, Any] | None) -> LoadReport | None:
     """Load the encoder of the run, or the published checkpoint, that `weights` names; None starts from scratch.
 
     {"run": id} or {"card": a key of WEIGHTS, "sha256": of the file}. Raises FileNotFoundError, MissingWeightsError,
-    WeightsMismatchError; DataChangedError where the file is another one.
+    WeightsMismatchError; DataChangedError or RunDamagedError where the file is another one.
     """
     if weights is None:
         return None
     if "card" in weights:
         return _load_published(encoder, weights)
-    path = runs.folder(weights["run"]) / "model.safetensors"
-    if not path.exists():
-        raise FileNotFoundError(
-            f"pretraining run {weights['run']} is not done: expected {path}. See which runs are missing with "
-            "`make plan`, and make them with `make figures`."
-        )
-    return load_encoder(encoder, path)
+    return load_encoder(encoder, inputs.finished_weights(weights["run"]))
 
 
 def _load_published(encoder: torch.nn.Module, weights: dict[str, Any]) -> LoadReport:
@@ -209,7 +239,8 @@ def _evaluate(
         raise SelectionError(f"the selected epoch logged {monitor} {logged:.6f}, its weights give {found[monitor]:.6f}")
     test = predict(model, job, Samples(store, chosen_rows(config["data"], table, "test")), recipe)
     if rank() == 0:
-        val.to_parquet(folder / "predictions_val.parquet")
-        test.to_parquet(folder / "predictions_test.parquet")
+        for name, frame in (("val", val), ("test", test)):
+            with replacing(folder / f"predictions_{name}.parquet") as part:
+                frame.to_parquet(part)
         save_weights(model, folder / "model.safetensors")
     return {**job.metrics(test), **{f"val_{k}": v for k, v in found.items()}}

@@ -1,0 +1,167 @@
+"""The files of a run's folder: read with a check, and named with what to do where they are damaged.
+
+A finished run's `status.json` lists the size and SHA-256 of every other file, and the hash of itself.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from tlkit import files, paths
+from tlkit.config import TlkitError, short_hash
+
+PARTIAL = ".partial"
+NAMED = re.compile(r".+-s-?\d+-[0-9a-f]{8}(\.partial)?")  # what `runs.run_id` makes
+SMALL = 100_000  # bytes; smaller files are hashed at every look, larger ones where they are read
+
+
+class RunDamagedError(TlkitError, RuntimeError):
+    """A file of a run is missing, cut or changed; the message names it and the command that mends it."""
+
+
+class RunBusyError(TlkitError, RuntimeError):
+    """Another process is at work on this run."""
+
+
+def damaged(path: Path, reason: str) -> RunDamagedError:
+    """Return the error for a damaged file of a run, of a groups folder, or of another one that is made again."""
+    for root in (paths.groups_root(), paths.runs_root()):
+        if root in path.parents and path.parent != root:
+            name = path.relative_to(root).parts[0].removesuffix(PARTIAL)
+            break
+    else:
+        return RunDamagedError(f"{path} is damaged ({reason}). Delete it; what wrote it writes it again.")
+    return RunDamagedError(
+        f"{path} is damaged ({reason}). `python -m tlkit remove {name}` takes {name} away, with all that started from "
+        "it; started again, they are made anew."
+    )
+
+
+def folder(rid: str) -> Path:
+    """Return where the finished run `rid` lies (or will lie)."""
+    return paths.runs_root() / rid
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON so that a reader sees the old file or the new one, never half of it."""
+    files.write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Return what a JSON file holds. Raises: FileNotFoundError; RunDamagedError where it is not JSON."""
+    return _parsed(path, path.read_bytes())
+
+
+def _parsed(path: Path, data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise damaged(path, "empty" if not data else f"no JSON: {error}") from error
+
+
+def write_status(where: Path, status: dict[str, Any]) -> None:
+    """Write the status of a run folder, with its own hash."""
+    write_json(where / "status.json", {**status, "check": short_hash(status)})
+
+
+def read_status(where: Path) -> dict[str, Any]:
+    """Return the status of a run folder. Raises: RunDamagedError where it is missing or not as it was written."""
+    path = where / "status.json"
+    try:
+        status = read_json(path)
+    except FileNotFoundError:
+        raise damaged(path, "missing") from None
+    if not isinstance(status, dict):
+        raise damaged(path, "not a status")
+    if status.pop("check", None) != short_hash(status):
+        raise damaged(path, "not as it was written, or by an older version")
+    return status
+
+
+def manifest(where: Path) -> dict[str, list]:
+    """Return the size and SHA-256 of the files of a run folder but its status."""
+    kept = (
+        p for p in sorted(where.iterdir()) if p.is_file() and p.name != "status.json" and not p.name.startswith(".")
+    )
+    return {p.name: [p.stat().st_size, files.sha256(p)] for p in kept}
+
+
+def check(where: Path, verify: bool = False) -> None:
+    """Raise RunDamagedError unless a finished folder holds what its status lists.
+
+    Sizes are compared, and the hashes of small files; with `verify`, all hashes.
+    """
+    status = read_status(where)
+    if status.get("state") != "done":
+        raise damaged(where / "status.json", f"state {status.get('state')} in a finished folder")
+    for name, (size, digest) in status.get("files", {}).items():
+        _check_file(where / name, size, digest, verify or size <= SMALL)
+
+
+def check_partial(where: Path) -> None:
+    """Raise RunDamagedError for an unfinished folder whose status, config or inputs cannot be read."""
+    if (where / "status.json").exists():
+        read_status(where)
+    config = where / "config.json"
+    if config.exists() and short_hash(read_json(config)) != id_of(where)[-8:]:
+        raise damaged(config, "not the config of this run")
+    if (where / "inputs.json").exists():
+        read_json(where / "inputs.json")
+
+
+def checked(rid: str, name: str) -> Path:
+    """Return the path of a finished run's file, its bytes compared with what the run recorded.
+
+    Raises: RunDamagedError where it is missing or another one.
+    """
+    where = folder(rid)
+    kept = read_status(where).get("files", {})
+    if name in kept:
+        _check_file(where / name, *kept[name], verify=True)
+    elif not (where / name).exists():
+        raise damaged(where / name, "missing")
+    return where / name
+
+
+def _check_file(path: Path, size: int, digest: str, verify: bool) -> None:
+    try:
+        found = path.stat().st_size
+    except FileNotFoundError:
+        raise damaged(path, "missing") from None
+    if found != size:
+        raise damaged(path, f"{found} bytes of {size}" if found else "empty")
+    if verify and files.sha256(path) != digest:
+        raise damaged(path, "its bytes changed")
+
+
+def folders() -> list[Path]:
+    """Return the folders of all runs, finished or not, in order: what is named like a run or holds a config."""
+    root = paths.runs_root()
+    found = sorted(p for p in root.iterdir() if p.is_dir()) if root.is_dir() else []
+    return [p for p in found if NAMED.fullmatch(p.name) or (p / "config.json").exists()]
+
+
+def id_of(where: Path) -> str:
+    """Return the run whose finished or partial folder this is."""
+    return where.name.removesuffix(PARTIAL)
+
+
+def lock(rid: str) -> FileLock:
+    """Return the advisory lock of a run, which the system drops when its process ends, however it ends."""
+    path = paths.runs_root() / ".locks" / f"{rid}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path)
+
+
+def is_at_work(rid: str) -> bool:
+    """Tell whether a process holds the run."""
+    try:
+        with lock(rid).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
