@@ -47,7 +47,15 @@ def run_id(config: dict[str, Any]) -> str:
         share = f"{100 * config['fraction']:g}pct"
         parts = [config["mode"], config["task"], config["pretraining"], share]
     slug = "-".join([*parts, f"s{config['seed']}"]).replace("/", "_").replace(" ", "_")
-    return f"{slug}-{short_hash(config)}"
+    return f"{slug}-{short_hash(_deciding(config))}"
+
+
+def _deciding(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the config without what decides no number: how many damaged files a data set may have."""
+    if "data" not in config:
+        return config
+    kept = [{k: v for k, v in data.items() if k != "max_unreadable"} for data in corpora(config)]
+    return {**config, "data": kept if isinstance(config["data"], list) else kept[0]}
 
 
 def corpora(config: dict[str, Any]) -> list[dict[str, Any]]:

@@ -164,9 +164,11 @@ def make_job(study: Study, name: str) -> Path:
     from tlkit.datasets import prepare
 
     dataset = job.parameters["dataset"]
-    store = prepare(dataset, study.spec["size"], phantom=study.phantom_parameters(dataset))
+    phantom, most = study.phantom_parameters(dataset), study.max_unreadable(dataset)
+    for options in study.options(dataset):
+        store = prepare(dataset, study.spec["size"], phantom, options, most)
     for settings in study.groupings(dataset):
-        pseudolabels.make(dataset, phantom=study.phantom_parameters(dataset), **settings)
+        pseudolabels.make(dataset, phantom=phantom, **settings)
     output.parent.mkdir(parents=True, exist_ok=True)
     runs.write_json(output, {"store": str(store)})
     return output
