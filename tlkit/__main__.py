@@ -117,6 +117,7 @@ def show_plan(args: argparse.Namespace) -> None:
     left = plan.loc[plan["state"] != "done", "minutes"].sum()
     counts = ", ".join(f"{n} {state}" for state, n in plan["state"].value_counts().items())
     gpus = study.spec.get("gpus")
+    gpus = max(gpus.values(), default=1) if isinstance(gpus, dict) else gpus
     cost = f", {gpus * left / 60:,.0f} GPU-hours on {gpus} GPUs" if gpus else ""
     print(f"{len(plan)} runs: {counts}. Left: {left:.1f} minutes ({left / 60:.1f} hours{cost}), one after the other.")
     if study.absent:
@@ -143,11 +144,10 @@ def show_status(args: argparse.Namespace) -> None:
 
 
 def do_notebook(args: argparse.Namespace) -> None:
-    import yaml
-
     from tlkit.workflow import execute
+    from tlkit.yamllines import parse
 
-    parameters = {k: yaml.safe_load(v) for k, v in args.parameter}
+    parameters = {k: parse(v)[0] for k, v in args.parameter}
     out = args.out or paths.runs_root() / "notebooks" / f"{args.name}.ipynb"
     print(execute(args.name, parameters, out))
 

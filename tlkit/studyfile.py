@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tlkit import paths, studycheck, studykeys
+from tlkit import paths, studycheck, studykeys, studyschema
 from tlkit.config import lookup, merge, nearest
 from tlkit.studyfaults import Faults, StudyError
 from tlkit.studyschema import PARTS, Study, describe
@@ -37,6 +37,7 @@ def read(name: str, scale: str, data: str = "") -> dict[str, Any]:
     faults.scale = scale
     _check_shape(common, ("common",), faults)
     _check_shape(over, ("scales", scale), faults)
+    faults.stop()
     _check_removed(common, over, faults)
     faults.stop()
     spec = merge(common, over)
@@ -98,11 +99,18 @@ def _check_removed(common: dict[str, Any], over: dict[str, Any], faults: Faults)
     for key in (k for k, v in over.items() if v is None):
         _check_there(key, Study.model_fields, (*top, key), faults)
     for part, model in PARTS.items():
-        for name, entry in (over.get(part) or {}).items() if isinstance(over.get(part), dict) else ():
+        for name, entry in over.get(part, {}).items():
             if entry is None:
-                _check_there(name, common.get(part) or {}, (*top, part, name), faults)
-            for key in (k for k, v in entry.items() if v is None) if isinstance(entry, dict) else ():
-                _check_there(key, model.model_fields, (*top, part, name, key), faults)
+                _check_there(name, common.get(part, {}), (*top, part, name), faults)
+            for key, value in (entry or {}).items():
+                if value is None:
+                    _check_there(key, model.model_fields, (*top, part, name, key), faults)
+                elif key in NESTED and isinstance(value, dict):
+                    for inner in (k for k, v in value.items() if v is None):
+                        _check_there(inner, NESTED[key]().model_fields, (*top, part, name, key, inner), faults)
+
+
+NESTED = {"recipe": studyschema.recipe, "groups": studyschema.groups}
 
 
 def _check_there(name: str, known: Any, where: Path, faults: Faults) -> None:

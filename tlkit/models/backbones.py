@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
+from importlib.util import find_spec
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -55,9 +58,11 @@ def backbone(name: str, seed: int | None = None, **options: Any) -> nn.Module:
         return _timm(name, **options)
 
 
+@cache
 def check_name(name: str) -> None:
     """Raise UnknownNameError, with the nearest name, for a backbone that there is not."""
-    if name in BACKBONES:
+    library, _, model = name.rpartition("/")
+    if name in BACKBONES or (library in ("", "torchvision") and _registered(library or "timm", model)):
         return
     if name.startswith("torchvision/"):
         from torchvision import models
@@ -70,6 +75,14 @@ def check_name(name: str) -> None:
 
     if not timm.is_model(name):
         raise _unknown(name, [*BACKBONES, *timm.list_models()])
+
+
+def _registered(library: str, name: str) -> bool:
+    """Tell whether a library's source registers a model, without the import, which takes seconds; False: ask it."""
+    there = find_spec(library)
+    wanted = re.compile(rf"^@register_model.*\n(?:@.*\n)*def {re.escape(name)}\(".encode(), re.MULTILINE)
+    files = Path(there.origin).parent.glob("models/*.py") if there and there.origin else ()
+    return any(wanted.search(file.read_bytes()) for file in files)
 
 
 def _unknown(name: str, allowed: list[str]) -> UnknownNameError:
