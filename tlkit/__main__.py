@@ -171,6 +171,8 @@ def show_status(args: argparse.Namespace) -> None:
 
 
 def do_remove(args: argparse.Namespace) -> None:
+    from tlkit import runs
+
     gone: list[str] = []
     for name in args.runs:
         if name not in gone:
@@ -179,11 +181,10 @@ def do_remove(args: argparse.Namespace) -> None:
 
 
 def do_notebook(args: argparse.Namespace) -> None:
-    import yaml
-
     from tlkit.execution import execute
+    from tlkit.yamllines import parse
 
-    parameters = {k: yaml.safe_load(v) for k, v in args.parameter}
+    parameters = {k: parse(v)[0] for k, v in args.parameter}
     out = args.out or paths.runs_root() / "notebooks" / f"{args.name}.ipynb"
     print(execute(args.name, parameters, out))
 

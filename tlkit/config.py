@@ -36,8 +36,10 @@ class UnreadParameterError(TlkitError, ValueError):
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the closest allowed name, or an empty string."""
-    match = difflib.get_close_matches(str(name), [str(a) for a in allowed], n=1, cutoff=0.5)
-    return f" Did you mean '{match[0]}'?" if match else ""
+    names, wanted = {str(a).casefold(): str(a) for a in allowed}, str(name).casefold()
+    match = difflib.get_close_matches(wanted, names, n=1, cutoff=0.5)
+    match = match or [n for n in names if wanted and n.startswith(wanted)]
+    return f" Did you mean '{names[match[0]]}'?" if match else ""
 
 
 def lookup(name: str, table: Mapping[str, T], what: str) -> T:
@@ -61,6 +63,16 @@ def file_name(text: str, longest: int = 80) -> str:
 def short_hash(obj: Any) -> str:
     """Return the first 8 hex digits of the SHA-256 of the canonical JSON of `obj`."""
     return hashlib.sha256(canonical(obj).encode()).hexdigest()[:8]
+
+
+def merge(base: Any, over: Any) -> Any:
+    """Return `base` with `over` laid on it: dicts key by key, everything else replaced; None removes a key."""
+    if not (isinstance(base, dict) and isinstance(over, dict)):
+        return over
+    merged = {
+        k: merge(base[k], over[k]) if k in base and k in over else over.get(k, base.get(k)) for k in {**base, **over}
+    }
+    return {k: v for k, v in merged.items() if not (k in over and over[k] is None)}
 
 
 class Names(dict):

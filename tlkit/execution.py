@@ -97,7 +97,9 @@ def _prepare(study: Study, dataset: str) -> str:
     from tlkit import pseudolabels
     from tlkit.datasets import prepare
 
-    store = prepare(dataset, study.spec["size"], phantom=study.phantom_parameters(dataset))
+    phantom, most = study.phantom_parameters(dataset), study.max_unreadable(dataset)
+    for options in study.options(dataset):
+        store = prepare(dataset, study.spec["size"], phantom, options, most)
     for settings in study.groupings(dataset):
-        pseudolabels.make(dataset, phantom=study.phantom_parameters(dataset), **settings)
+        pseudolabels.make(dataset, phantom=phantom, **settings)
     return str(store)

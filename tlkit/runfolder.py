@@ -42,6 +42,16 @@ def damaged(path: Path, reason: str) -> RunDamagedError:
     )
 
 
+def deciding_hash(config: dict[str, Any]) -> str:
+    """Return the hash of a config without what decides no number: how many damaged files a data set may have."""
+
+    def kept(data: Any) -> Any:
+        return {k: v for k, v in data.items() if k != "max_unreadable"} if isinstance(data, dict) else data
+
+    data = config.get("data")
+    return short_hash({**config, "data": [*map(kept, data)] if isinstance(data, list) else kept(data)})
+
+
 def folder(rid: str) -> Path:
     """Return where the finished run `rid` lies (or will lie)."""
     return paths.runs_root() / rid
@@ -108,7 +118,7 @@ def check_partial(where: Path) -> None:
     if (where / "status.json").exists():
         read_status(where)
     config = where / "config.json"
-    if config.exists() and short_hash(read_json(config)) != id_of(where)[-8:]:
+    if config.exists() and deciding_hash(read_json(config)) != id_of(where)[-8:]:
         raise damaged(config, "not the config of this run")
     if (where / "inputs.json").exists():
         read_json(where / "inputs.json")

@@ -22,7 +22,7 @@ import pandas as pd
 from filelock import Timeout
 
 from tlkit import files, paths, runfolder
-from tlkit.config import NotAvailableError, TlkitError, file_name, short_hash
+from tlkit.config import NotAvailableError, TlkitError, file_name
 from tlkit.lineage import InputsChangedError, remove
 from tlkit.runfolder import (
     PARTIAL,
@@ -56,7 +56,7 @@ def run_id(config: dict[str, Any]) -> str:
     else:
         share = f"{100 * config['fraction']:g}pct"
         parts = [config["mode"], config["task"], config["pretraining"], share]
-    return f"{file_name('-'.join(parts))}-s{config['seed']}-{short_hash(config)}"
+    return f"{file_name('-'.join(parts))}-s{config['seed']}-{runfolder.deciding_hash(config)}"
 
 
 def corpora(config: dict[str, Any]) -> list[dict[str, Any]]:

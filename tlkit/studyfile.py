@@ -1,39 +1,19 @@
-"""What a study file says at one scale: read, laid over its common part, and checked."""
+"""What a study file says at one scale: read, laid over its common part, and checked before anything runs.
+
+`studyschema.describe()` lists every key. All faults of a file come in one error, each with its line.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
-import yaml
+from tlkit import paths, studycheck, studykeys, studyschema
+from tlkit.config import lookup, merge, nearest
+from tlkit.studyfaults import Faults, StudyError
+from tlkit.studyschema import PARTS, Study, describe
+from tlkit.yamllines import Path, YamlError, parse, shown
 
-from tlkit import paths
-from tlkit.config import ConfigError, lookup, nearest
-from tlkit.datasets.cards import DATASETS
-
-KEYS = {
-    "name", "title", "source", "data", "backbone", "size", "seeds", "split", "splits", "phantoms", "pretrainings",
-    "tasks", "experiments", "figures", "job", "images_per_second", "gpus", "threads", "pretraining_seed",
-}  # fmt: skip
-ENTRY_KEYS = {
-    "pretrainings": (
-        "title", "of", "dataset", "classes", "images", "where", "groups", "images_per_epoch", "corpora", "after",
-        "method", "weights", "size", "recipe", "by_backbone",
-    ),
-    "tasks": (
-        "title", "of", "dataset", "classes", "images", "where", "balance", "fraction", "fraction_by", "backbone",
-        "size", "recipe",
-    ),
-    "experiments": (
-        "title", "mode", "fraction", "fractions", "tasks", "pretrainings", "seeds", "lrs", "bn", "recipe", "recipes",
-        "pretraining_recipes",
-    ),
-}  # fmt: skip
-MODES = ("finetune", "lineval")
-
-
-class StudyError(ConfigError):
-    """A study file says something that cannot be run."""
+__all__ = ["StudyError", "describe", "merge", "names", "read"]
 
 
 def names() -> list[str]:
@@ -43,82 +23,111 @@ def names() -> list[str]:
 def read(name: str, scale: str, data: str = "") -> dict[str, Any]:
     """Return what the study `name` says at `scale`; `data` ("phantom" or "real") overrides what the scale says.
 
-    Raises: UnknownNameError for a study, scale, task, pretraining or mode that does not exist; StudyError for a key
-    that nobody reads and for a pretraining that cannot be made.
+    Raises: UnknownNameError for a study, scale or kind of data that does not exist; StudyError, which names file, line
+    and entry of all that is wrong, with what was expected and the nearest allowed name.
     """
-    path = lookup(name, {n: paths.STUDIES / f"{n}.yaml" for n in names()}, "study")
-    text = yaml.safe_load(path.read_text())
-    common, over = text["common"], lookup(scale, text["scales"], "scale")
+    file = lookup(name, {n: paths.STUDIES / f"{n}.yaml" for n in names()}, "study")
+    faults = Faults(file)
+    try:
+        text, faults.lines = parse(file.read_bytes())
+    except YamlError as error:
+        raise StudyError(f"{faults.file}:{error.line}: {error}") from None
+    _check_parts(text, faults)
+    over, common = lookup(scale, text["scales"], "scale"), text["common"]
+    faults.scale = scale
+    _check_shape(common, ("common",), faults)
+    _check_shape(over, ("scales", scale), faults)
+    faults.stop()
+    _check_removed(common, over, faults)
+    faults.stop()
     spec = merge(common, over)
     for part in ("pretrainings", "tasks"):
-        spec[part] = _entries(common[part], over.get(part, {}), spec[part], f"{path.name}, {part}")
+        spec[part] = _entries(part, common.get(part, {}), over.get(part, {}), spec.get(part, {}), faults)
+    faults.stop()
     if data:
         spec["data"] = lookup(data, {"phantom": "phantom", "real": "real"}, "kind of data")
-    spec = {"name": name, **spec}
-    _check_keys(spec, sorted(KEYS), path.name)
-    for part, keys in ENTRY_KEYS.items():
-        for entry, values in spec[part].items():
-            _check_keys(values, keys, f"{path.name}, {part}, {entry}")
-    for entry, values in spec["tasks"].items():
-        if "dataset" not in values:
-            raise StudyError(
-                f"{path.name}, tasks, {entry}: lacks a dataset. `dataset: NAME`, or `of: TASK`, gives one."
-            )
-    for entry in spec["pretrainings"]:
-        _check_pretraining(entry, spec["pretrainings"], f"{path.name}, pretrainings, {entry}")
-    for entry in spec["experiments"].values():
-        _check_names(entry, spec)
-    for dataset in spec.get("splits", {}):
-        lookup(dataset, DATASETS, "data set")
+    studykeys.check_keys(spec, faults)
+    faults.stop()
+    spec = {"name": name, "title": name, "figures": [], "job": [], **spec}
+    studycheck.check_study(spec, faults)
+    faults.stop()
     return spec
 
 
-def _entries(common: dict, over: dict, merged: dict, where: str) -> dict[str, dict[str, Any]]:
+def _check_parts(text: Any, faults: Faults) -> None:
+    """Raise StudyError for a file that is not made of `common` and `scales` of keys and values each."""
+    if not isinstance(text, dict):
+        found = "an empty file" if text is None else shown(text)
+        faults.add((), f"expected the keys `common` and `scales`, found {found}. Copy a file of {faults.file.parent}.")
+        faults.stop()
+    for key in text.keys() - {"common", "scales"}:
+        faults.add((key,), f"nothing reads this key.{nearest(key, PARTS_OF_FILE)} Known keys: common, scales.")
+    for key, what in PARTS_OF_FILE.items():
+        if key not in text:
+            faults.add((), f"lacks `{key}`: {what}.")
+        else:
+            _check_mapping(text[key], (key,), faults)
+    if isinstance(text.get("scales"), dict):
+        if not text["scales"]:
+            faults.add(("scales",), "expected one scale or more, found none.")
+        for scale, values in text["scales"].items():
+            _check_mapping(values, ("scales", scale), faults)
+    faults.stop()
+
+
+PARTS_OF_FILE = {"common": "what all scales share", "scales": "what each scale says otherwise, by name"}
+
+
+def _check_mapping(values: Any, where: Path, faults: Faults) -> bool:
+    if not isinstance(values, dict):
+        faults.add(where, f"expected keys and values ({{}} for none), found {shown(values)}.")
+    return isinstance(values, dict)
+
+
+def _check_shape(values: dict[str, Any], top: Path, faults: Faults) -> None:
+    """Note what keeps the entries of a part from being laid over each other."""
+    for part in PARTS:
+        if part in values and _check_mapping(values[part], (*top, part), faults):
+            for name, entry in values[part].items():
+                if entry is not None or top == ("common",):
+                    _check_mapping(entry, (*top, part, name), faults)
+
+
+def _check_removed(common: dict[str, Any], over: dict[str, Any], faults: Faults) -> None:
+    """Note what the scale removes (null) and nobody has: a misspelt name would leave the entry in."""
+    top = ("scales", faults.scale)
+    for key in (k for k, v in over.items() if v is None):
+        _check_there(key, Study.model_fields, (*top, key), faults)
+    for part, model in PARTS.items():
+        for name, entry in over.get(part, {}).items():
+            if entry is None:
+                _check_there(name, common.get(part, {}), (*top, part, name), faults)
+            for key, value in (entry or {}).items():
+                if value is None:
+                    _check_there(key, model.model_fields, (*top, part, name, key), faults)
+                elif key in NESTED and isinstance(value, dict):
+                    for inner in (k for k, v in value.items() if v is None):
+                        _check_there(inner, NESTED[key]().model_fields, (*top, part, name, key, inner), faults)
+
+
+NESTED = {"recipe": studyschema.recipe, "groups": studyschema.groups}
+
+
+def _check_there(name: str, known: Any, where: Path, faults: Faults) -> None:
+    if name not in known:
+        faults.add(where, f"there is none to remove.{nearest(name, known)} Known: {', '.join(known)}.")
+
+
+def _entries(part: str, common: dict, over: dict, merged: dict, faults: Faults) -> dict[str, dict[str, Any]]:
     """Return the entries of one part; one that is `of` an earlier one starts as what that is at this scale."""
     found: dict[str, dict[str, Any]] = {}
     for name, entry in merged.items():
-        base = lookup(entry["of"], found, f"earlier entry ({where}, {name})") if "of" in entry else {}
-        found[name] = merge(merge(base, common.get(name, {})), over.get(name, {}))
+        base = entry.get("of")
+        if base is not None and (not isinstance(base, str) or base not in found):
+            text = f"unknown earlier entry {shown(base)}.{nearest(base, found)} Allowed: {', '.join(found) or 'none'}."
+            faults.add((part, name, "of"), text)
+            base = None
+        if base is not None:
+            faults.of[part, name] = (part, base)
+        found[name] = merge(merge(found.get(base, {}), common.get(name, {})), over.get(name, {}))
     return found
-
-
-def _check_keys(values: dict[str, Any], known: Iterable[str], where: str) -> None:
-    for key in set(values) - set(known):
-        raise StudyError(f"{where}: nothing reads '{key}'.{nearest(key, known)} Known keys: {', '.join(known)}.")
-
-
-def _check_pretraining(name: str, pretrainings: dict[str, dict[str, Any]], where: str) -> None:
-    """Raise for images said twice, and for the name of a pretraining that has none to lend or comes too late."""
-    entry = pretrainings[name]
-    if both := [k for k in ("dataset", "classes", "images") if "corpora" in entry and k in entry]:
-        raise StudyError(f"{where}: `corpora` already says which images are used; take out {', '.join(both)}.")
-    for corpus in entry.get("corpora", []):
-        lookup(corpus, {k: v for k, v in pretrainings.items() if "dataset" in v}, f"corpus ({where})")
-    if "weights" in entry and ({"dataset", "corpora", "after"} & set(entry)):
-        raise StudyError(f"{where}: published `weights` are not trained here; take out dataset, corpora and after.")
-    if "after" in entry:
-        earlier = dict(list(pretrainings.items())[: list(pretrainings).index(name)])
-        made = {k: v for k, v in earlier.items() if "dataset" in v or "corpora" in v}
-        lookup(entry["after"], made, f"earlier pretraining ({where})")
-
-
-def _check_names(experiment: dict[str, Any], spec: dict[str, Any]) -> None:
-    """Raise UnknownNameError for a mode, task or pretraining in an experiment that would lead nowhere."""
-    lookup(experiment["mode"], dict.fromkeys(MODES), "mode")
-    sources, by_task = experiment.get("pretrainings", []), {}
-    if isinstance(sources, dict):
-        sources, by_task = [name for names in sources.values() for name in names], sources
-    for name in [*experiment.get("tasks", []), *experiment.get("recipes", []), *by_task]:
-        lookup(name, spec["tasks"], "task")
-    for name in [*sources, *experiment.get("pretraining_recipes", [])]:
-        lookup(name, spec["pretrainings"], "pretraining")
-
-
-def merge(base: Any, over: Any) -> Any:
-    """Return `base` with `over` laid on it: dicts key by key, everything else replaced; None removes a key."""
-    if not (isinstance(base, dict) and isinstance(over, dict)):
-        return over
-    merged = {
-        k: merge(base[k], over[k]) if k in base and k in over else over.get(k, base.get(k)) for k in {**base, **over}
-    }
-    return {k: v for k, v in merged.items() if not (k in over and over[k] is None)}

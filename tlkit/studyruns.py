@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from itertools import chain, product
 from typing import Any
 
-from tlkit import paths, runs, studyfile
-from tlkit.config import canonical, lookup
-from tlkit.datasets import cards, identity
+from tlkit import paths, runs
+from tlkit.config import canonical, lookup, merge
+from tlkit.datasets import card_of, cards, identity
+from tlkit.datasets.options import changed
 from tlkit.models import weight_cards, weight_list
 from tlkit.models.weights import weights_hash
 from tlkit.training.recipes import recipe
@@ -87,7 +88,7 @@ class StudyRuns:
 
     def phantom_parameters(self, dataset: str) -> dict[str, Any] | None:
         """Return the parameters that make this study's phantom of a data set; None where the data are real."""
-        return dict(lookup(dataset, self.spec["phantoms"], "phantom of this study")) if self.phantom else None
+        return dict(lookup(dataset, self.spec.get("phantoms", {}), "phantom of this study")) if self.phantom else None
 
     def data(self, entry: dict[str, Any], seed: int | None = None) -> dict[str, Any]:
         """Return what decides the data of a run: identity, image size, split, and how many classes and images.
@@ -98,12 +99,27 @@ class StudyRuns:
         chosen = {k: entry[k] for k in CHOSEN if entry.get(k) is not None}
         if "groups" in chosen:  # one grouping for all image sizes
             chosen["groups"] = {**chosen["groups"], "size": self.spec["size"]}
+        if options := changed(dataset, entry.get("options")):
+            chosen["options"] = options
+        if (most := self.max_unreadable(dataset)) is not None:
+            chosen["max_unreadable"] = most
         if dataset not in self._identities:
             self._identities[dataset] = self._identity(dataset)
         split = self.spec["split"] | self.spec.get("splits", {}).get(dataset, {})
         if split["seed"] == "run":
             split = {**split, "seed": self.spec.get("pretraining_seed", 42) if seed is None else seed}
         return {**self._identities[dataset], "size": entry.get("size", self.spec["size"]), "split": split, **chosen}
+
+    def max_unreadable(self, dataset: str) -> float | None:
+        """Return the share of a data set's files that may be damaged; None where the study does not say it."""
+        most = self.spec.get("max_unreadable")
+        return most.get(dataset) if isinstance(most, dict) else most
+
+    def options(self, dataset: str) -> list[dict[str, Any]]:
+        """Return the different options of a data set's card that runs use."""
+        data = (d for config in self.configs() for d in runs.corpora(config) if d["name"] == dataset)
+        found = [d.get("options", {}) for d in data]
+        return list({canonical(options): options for options in found or [{}]}.values())
 
     def _identity(self, dataset: str) -> dict[str, Any]:
         try:
@@ -151,7 +167,7 @@ class StudyRuns:
     def _entry(self, pretraining: str, backbone: str) -> dict[str, Any]:
         """Return what the study says of a pretraining, with what it changes `by_backbone`."""
         entry = lookup(pretraining, self.spec["pretrainings"], "pretraining")
-        return studyfile.merge(entry, entry.get("by_backbone", {}).get(backbone, {}))
+        return merge(entry, entry.get("by_backbone", {}).get(backbone, {}))
 
     def _weights(self, pretraining: str, backbone: str) -> dict[str, Any] | None:
         """Return what a downstream run starts from: a pretraining run, a published checkpoint, or nothing."""
@@ -240,13 +256,14 @@ class StudyRuns:
         frozen = {"freeze": "encoder", "bn": experiment.get("bn", "frozen")} if experiment["mode"] == "lineval" else {}
         own = (experiment.get("recipes", {}).get(task, {}), experiment.get("pretraining_recipes", {}).get(source, {}))
         changes = experiment.get("recipe", {}) | own[0] | own[1] | frozen | ({} if lr is None else {"lr": lr})
+        share = experiment.get("fraction", entry.get("fraction", 1)) if fraction is None else fraction
         return {
             "kind": "finetune",
             "mode": experiment["mode"],
             "task": task,
             "task_kind": self._card(task).task,
             "pretraining": source,
-            "fraction": float(fraction or experiment.get("fraction", entry.get("fraction", 1))),
+            "fraction": float(share),
             "data": self.data(entry, seed),
             "weights": self._weights(source, backbone),
             "backbone": backbone,
@@ -266,7 +283,8 @@ class StudyRuns:
         return self.pretrain_configs() + self.finetune()
 
     def _card(self, task: str) -> cards.DataCard:
-        return cards.DATASETS[self.spec["tasks"][task]["dataset"]]
+        entry = self.spec["tasks"][task]
+        return card_of(entry["dataset"], entry.get("options"))
 
 
 def recipe_dict(entry: dict[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import published_files
 import pytest
 import torch
 
 from tlkit.config import ConfigError, UnknownNameError
 from tlkit.models import NoPyramidError, backbone, pyramid, pyramid_levels
+from tlkit.models.backbones import check_name
 
 
 def test_resnet10_is_small():
@@ -149,3 +153,21 @@ def test_the_pyramid_ends_in_what_is_pooled():
 def test_what_ends_in_no_linear_layer():
     with pytest.raises(ConfigError, match="no linear classifier"):
         backbone("torchvision/squeezenet1_0")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["resnet10", "unet", "resnet50", "mobilenetv3_small_050", "tf_efficientnet_lite0", "torchvision/inception_v3"],
+)
+def test_a_name_is_known_without_building_it(name):
+    check_name(name)
+    with pytest.raises(UnknownNameError, match=r"unknown backbone '.*x'\. Did you mean"):
+        check_name(f"{name}x")
+
+
+def test_a_name_is_looked_up_without_the_seconds_that_a_library_takes():
+    code = (
+        "import sys; from tlkit.models.backbones import check_name; check_name('resnet50'); "
+        "check_name('torchvision/vgg16'); print({'timm', 'torchvision'} & set(sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

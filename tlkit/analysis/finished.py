@@ -14,7 +14,7 @@ import pandas as pd
 
 from tlkit import runs
 from tlkit.config import ConfigError, TlkitError, canonical, lookup
-from tlkit.datasets import DATASETS
+from tlkit.datasets import card_of
 
 if TYPE_CHECKING:
     import torch
@@ -120,7 +120,8 @@ def load(rid: str) -> Finished:
     if config["kind"] != "finetune":
         raise ConfigError(f"{rid} is a pretraining and has no task. Name a downstream run: `make plan` lists them.")
     store, table = _data(canonical(config["data"]))
-    recipe, card = Recipe.from_dict(config["recipe"]), DATASETS[config["data"]["name"]]
+    recipe, data = Recipe.from_dict(config["recipe"]), config["data"]
+    card = card_of(data["name"], data.get("options"))
     names = class_names(config["data"], table)
     job = task(config["task_kind"], names, recipe.class_weights, **task_options(card, recipe))
     model = job.model(backbone(config["backbone"]))

@@ -10,10 +10,11 @@ from tlkit.config import ConfigError, lookup
 from tlkit.datasets import boneage, brats, chestxray, folders, grazped, lits, lits_png, luna16, multimodal, radnet
 from tlkit.datasets.cards import DATASETS, DataCard, MissingDataError, UnreadableFile, present, where
 from tlkit.datasets.content import content_hash
+from tlkit.datasets.options import card_of
 
 __all__ = [
-    "DATASETS", "LAYOUTS", "DataCard", "MissingDataError", "UnreadableFile", "identity", "prepare", "present",
-    "where",
+    "DATASETS", "LAYOUTS", "DataCard", "MissingDataError", "UnreadableFile", "card_of", "identity", "prepare",
+    "present", "where",
 ]  # fmt: skip
 
 LAYOUTS = {
@@ -31,20 +32,28 @@ LAYOUTS = {
 }
 
 
-def prepare(name: str, size: int, phantom: dict[str, Any] | None = None, **options: Any) -> Path:
+def prepare(
+    name: str,
+    size: int,
+    phantom: dict[str, Any] | None = None,
+    options: dict[str, Any] | None = None,
+    max_unreadable: float | None = None,
+) -> Path:
     """Return the store of data set `name` at `size` px, built from the real files or from a phantom.
 
-    `phantom` is None for the files under TLKIT_DATA, or {"seed": ..., parameters of its writer}. `options` go
-    to `build_store`. Raises MissingDataError where the real files are not there.
+    `phantom` is None for the files under TLKIT_DATA, or {"seed": ..., parameters of its writer}. `options` go over
+    those of the card, `max_unreadable` goes to `build_store`. Raises MissingDataError where the real files are not
+    there, ConfigError for options that the data set does not have.
     """
     from tlkit.datasets.store import build_store
 
-    card = lookup(name, DATASETS, "data set")
+    card = card_of(name, options)
     if phantom is None:
-        return build_store(card, where(card), size, **options)
+        return build_store(card, where(card), size, max_unreadable=max_unreadable)
     from tlkit.phantoms import write
 
-    return build_store(card, write.make(_twin(card), paths.phantom_root(), **phantom), size, **options)
+    root = write.make(_twin(card), paths.phantom_root(), **phantom)
+    return build_store(card, root, size, max_unreadable=max_unreadable)
 
 
 def identity(name: str, phantom: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -66,6 +75,7 @@ def reader(card: DataCard, root: Path) -> dict[str, Any]:
 
 
 def _twin(card: DataCard) -> str:
+    """Return the writer of the card's phantom; raise ConfigError where it has none."""
     if card.phantom is None:
         having = ", ".join(c.name for c in DATASETS.values() if c.phantom)
         raise ConfigError(f"'{card.name}' has no phantom. These have one: {having}.")

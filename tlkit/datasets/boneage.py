@@ -27,6 +27,7 @@ NAMES = {  # headers of the official tables and of the renamed ones; sex apart f
 }
 MALE, FEMALE = {"m", "male", "boy"}, {"f", "female", "girl"}
 SINGLE = {"train": 2, "val": 8, "test": 8}  # a part of so many images or more that all have one sex is an error
+INPUTS = ("male",)  # columns that a model may be told besides the image
 COLUMNS = ["id", "path", "frame", "patient", "split", "label", "boneage", "male"]
 
 decode = folders.decode  # its card says one channel, so luminance; more than 8 bits or a cut file is unreadable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from tlkit.datasets.cards import DataCard, UnreadableFile, visible_files
 from tlkit.datasets.lits import Axial, count_slices
 
 MODALITIES = ("t1", "t1ce", "t2", "flair")
+SCALES = ("channel", "patient")
 FOLDER = re.compile(r"BraTS20_Training_(\d{3})")
 ODD_SEG = re.compile(r"W39_1998\.09\.19_Segm\.nii(\.gz)?")  # what the official archive calls patient 355's
 TABLES = ("name_mapping.csv", "survival_info.csv")  # come with the images; nothing here reads them
@@ -67,7 +69,7 @@ def decode(root: Path, rows: pd.DataFrame, card: DataCard) -> tuple[list[np.ndar
     UnreadableFile for damaged, constant or non-finite volumes and for other labels than 0, 1, 2, 4.
     """
     first, shared = rows.iloc[0], card.options.get("scale", "channel")
-    lookup(shared, {"channel": None, "patient": None}, "scale")
+    lookup(shared, dict.fromkeys(SCALES), "scale")
     masks = _masks(root / first["mask_path"], rows["frame"])
     volumes = [_volume(root / first[k]) for k in _channels(card)]
     tops = [_top(v, root / first[k]) for v, k in zip(volumes, _channels(card), strict=True)]
@@ -89,8 +91,13 @@ def _channels(card: DataCard) -> tuple[str, ...]:
     channels = tuple(card.options.get("channels", ("t1", "t1ce", "flair")))
     for name in channels:
         lookup(name, dict.fromkeys(MODALITIES), f"channel of {card.name}")
+    return check_count(channels)
+
+
+def check_count(channels: Sequence[str]) -> Sequence[str]:
+    """Return the channels; raise ConfigError for another number than one or three."""
     if len(channels) not in (1, 3):
-        raise ConfigError(f"{card.name}: an image has 1 or 3 channels; found {len(channels)}: {', '.join(channels)}")
+        raise ConfigError(f"an image has 1 or 3 channels; found {len(channels)}: {', '.join(channels)}")
     return channels
 
 

@@ -18,6 +18,7 @@ SPLITS = {
     "val": "val", "valid": "val", "validation": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
+CHANNELS = (1, 3)
 MAPPING, SOLUTION = "LOC_synset_mapping.txt", "LOC_val_solution.csv"
 KAGGLE = Path("ILSVRC/Data/CLS-LOC")
 

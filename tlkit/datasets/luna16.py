@@ -19,6 +19,7 @@ ANNOTATIONS = "annotations.csv"
 NUMBERS = ["coordX", "coordY", "coordZ", "diameter_mm"]  # mm; the axes run to the patient's left, back and head
 BESIDE = ("candidates.csv", "candidates_V2.csv", "sampleSubmission.csv", "evaluationScript", "seg-lungs-LUNA16")
 AIR = -700  # HU: what is above it, in the region of a nodule, is the nodule (spec 2.5)
+SPLITS = ("", "published")
 EVERY = 10  # published split: the series 0, 10, 20 ... of the sorted uids are for validation
 Region = tuple[tuple[slice, ...], np.ndarray]
 
@@ -157,7 +158,7 @@ def _options(card: DataCard) -> tuple[int | None, Callable[..., Region], str]:
     crop, split = card.options.get("crop", 96), card.options.get("split", "")
     if crop is not None and (not isinstance(crop, int) or crop < 1):
         raise ConfigError(f"{card.name}: crop is a number of pixels, or None for whole slices; found {crop!r}")
-    lookup(split, {"": None, "published": None}, f"split of {card.name}")
+    lookup(split, dict.fromkeys(SPLITS), f"split of {card.name}")
     return crop, lookup(card.options.get("mask", "ball"), REGIONS, f"mask of {card.name}"), split
 
 

@@ -29,12 +29,7 @@ def assign(table: pd.DataFrame, val: float = 0.15, test: float = 0.2, seed: int 
     From 1 on, `val` and `test` are numbers of patients (exact where all are of one class, as without labels).
     Raises LeakageError if the fixed splits already share a patient.
     """
-    counted = max(val, test) >= 1
-    if val < 0 or test < 0 or (val % 1 or test % 1 if counted else val + test >= 1):
-        raise ConfigError(
-            "val and test are two shares that leave some to train, or two whole numbers of patients; "
-            f"got val={val}, test={test}."
-        )
+    counted = check_shares(val, test)
     fixed = table["split"] if "split" in table else pd.Series("", index=table.index)
     units = lookup(by, {"patient": _patients, "image": _slices}, "unit of a split")
     unknown = set(fixed) - {*SPLITS, ""}
@@ -55,6 +50,17 @@ def assign(table: pd.DataFrame, val: float = 0.15, test: float = 0.2, seed: int 
         shares = {"train": rest, **shares}
         split[pool.index] = pool["patient" if by == "patient" else "id"].map(_deal(drawn, shares))
     return split
+
+
+def check_shares(val: float = 0.15, test: float = 0.2) -> bool:
+    """Tell whether `val` and `test` of `assign` are numbers of patients; raise ConfigError where they are neither."""
+    counted = max(val, test) >= 1
+    if val < 0 or test < 0 or (val % 1 or test % 1 if counted else val + test >= 1):
+        raise ConfigError(
+            "val and test are two shares that leave some to train, or two whole numbers of patients; "
+            f"got val={val}, test={test}."
+        )
+    return counted
 
 
 def fraction(table: pd.DataFrame, share: float, seed: int = 0, by: str = "patient") -> np.ndarray:

@@ -36,6 +36,7 @@ from tlkit.datasets.content import content_hash
 from tlkit.progress import track
 
 STORE_VERSION = 2
+MAX_UNREADABLE = 0.01  # share of the files that may be damaged, where nobody says otherwise
 REJECTS = ["path", "reason", "kind"]
 log = logging.getLogger(__name__)
 A, B = TypeVar("A"), TypeVar("B")
@@ -106,14 +107,15 @@ def build_store(
     root: Path,
     size: int,
     out_root: Path | None = None,
-    max_unreadable: float = 0.01,
+    max_unreadable: float | None = None,
     workers: int | None = None,
 ) -> Path:
     """Decode the data set in `root` to `size` x `size` px and return the store's folder.
 
     A finished store is returned at once; a second process waits for the one that builds. Files that cannot be
     read and slices left out by a rule go to rejects.csv; raises UnreadableShareError where more than
-    `max_unreadable` of the files cannot be read, StoreError where nothing can be or the disk is too small.
+    `max_unreadable` of the files cannot be read (default: what the finished store was built with, else 0.01),
+    StoreError where nothing can be or the disk is too small.
     `workers` decode at the same time (default: 4 at most) and do not change the result. A layout that has a `read`
     of its own (CT series: processes, and files named by pseudonyms) decodes with that.
     """
@@ -145,13 +147,16 @@ def build_store(
             if not final.is_dir():
                 shutil.rmtree(part, ignore_errors=True)  # what a killed process left
                 part.mkdir()
-                _build(card, root, part, max_unreadable, workers, key, phantom)
+                most = MAX_UNREADABLE if max_unreadable is None else max_unreadable
+                _build(card, root, part, most, workers, key, phantom)
                 part.rename(final)
                 _tell(open_store(final))
         finally:
             shutil.rmtree(part, ignore_errors=True)
             lock.release()
-    _Rejects(card, open_store(final).meta["files"], max_unreadable).extend(pd.read_csv(final / "rejects.csv"))
+    meta = open_store(final).meta
+    most = meta.get("max_unreadable", MAX_UNREADABLE) if max_unreadable is None else max_unreadable
+    _Rejects(card, meta["files"], most).extend(pd.read_csv(final / "rejects.csv"))
     return final
 
 
@@ -170,8 +175,8 @@ class _Rejects(list):
             raise UnreadableShareError(
                 f"{self.card.name}: {len(self.unreadable)} of {self.files} files cannot be read so far, and "
                 f"{self.most:.1%} are allowed. First reasons:{''.join(self.unreadable[:5])}\n"
-                "Mend or remove such files, or allow more of them with max_unreadable=... (a share, in "
-                "`prepare` and `build_store`)."
+                "Mend or remove such files, or allow more of them: `max_unreadable: 0.05` (a share) in the study file, "
+                "max_unreadable=... in `prepare` and `build_store`."
             )
 
     def extend(self, table: pd.DataFrame) -> None:
@@ -240,6 +245,7 @@ def _build(
         "dtype": str(writers["images"].dtype),
         "files": rejects.files,
         "unreadable": len(rejects.unreadable),
+        "max_unreadable": most,
         "left_out": sum(kind == "rule" for *_, kind in rejects),  # kind "note" is in the store
         "phantom": phantom,
         "key": key,

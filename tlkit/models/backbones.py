@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
+from importlib.util import find_spec
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -46,12 +49,40 @@ def backbone(name: str, seed: int | None = None, **options: Any) -> nn.Module:
     Nothing is ever downloaded: pretrained weights come by `load_encoder` and `load_card` of tlkit.models.
     Raises UnknownNameError, with the nearest name.
     """
+    check_name(name)
     with initial_weights(seed):
         if name in BACKBONES:
             return BACKBONES[name](**options)
         if name.startswith("torchvision/"):
             return _torchvision(name.removeprefix("torchvision/"), **options)
         return _timm(name, **options)
+
+
+@cache
+def check_name(name: str) -> None:
+    """Raise UnknownNameError, with the nearest name, for a backbone that there is not."""
+    library, _, model = name.rpartition("/")
+    if name in BACKBONES or (library in ("", "torchvision") and _registered(library or "timm", model)):
+        return
+    if name.startswith("torchvision/"):
+        from torchvision import models
+
+        names = [f"torchvision/{n}" for n in models.list_models(module=models)]
+        if name not in names:
+            raise _unknown(name, names)
+        return
+    import timm
+
+    if not timm.is_model(name):
+        raise _unknown(name, [*BACKBONES, *timm.list_models()])
+
+
+def _registered(library: str, name: str) -> bool:
+    """Tell whether a library's source registers a model, without the import, which takes seconds; False: ask it."""
+    there = find_spec(library)
+    wanted = re.compile(rf"^@register_model.*\n(?:@.*\n)*def {re.escape(name)}\(".encode(), re.MULTILINE)
+    files = Path(there.origin).parent.glob("models/*.py") if there and there.origin else ()
+    return any(wanted.search(file.read_bytes()) for file in files)
 
 
 def _unknown(name: str, allowed: list[str]) -> UnknownNameError:
@@ -64,8 +95,6 @@ def _unknown(name: str, allowed: list[str]) -> UnknownNameError:
 def _timm(name: str, **options: Any) -> nn.Module:
     import timm
 
-    if not timm.is_model(name):
-        raise _unknown(name, [*BACKBONES, *timm.list_models()])
     model = timm.create_model(name, pretrained=False, num_classes=0, **options)
     model.num_features = model.head_hidden_size  # MobileNetV3 and VGG widen behind the last map
     return _ones(model)
@@ -92,9 +121,6 @@ def _torchvision(name: str, **options: Any) -> nn.Module:
     """
     from torchvision import models
 
-    names = models.list_models(module=models)
-    if name not in names:
-        raise _unknown(f"torchvision/{name}", [f"torchvision/{n}" for n in names])
     model = models.get_model(name, weights=None, **TORCHVISION.get(name, {}) | options)
     part = next((p for p in ("fc", "classifier", "heads", "head") if hasattr(model, p)), "none")
     linear = [n for n, m in model.named_modules() if isinstance(m, nn.Linear) and n.split(".")[0] == part]
@@ -109,9 +135,14 @@ def _torchvision(name: str, **options: Any) -> nn.Module:
     else:
         model.num_features = model.get_submodule(linear[-1]).in_features
         model.set_submodule(linear[-1], nn.Identity())
-    model.smallest = SMALLEST.get(name, 1)
+    model.smallest = smallest(f"torchvision/{name}")
     model.register_forward_pre_hook(partial(_at_least, name))
     return model
+
+
+def smallest(name: str) -> int:
+    """Return the fewest pixels of an image that a backbone takes, as far as that is known; else 1."""
+    return SMALLEST.get(name.removeprefix("torchvision/"), 1) if name.startswith("torchvision/") else 1
 
 
 def _at_least(name: str, model: nn.Module, inputs: tuple[Tensor, ...]) -> None:

@@ -45,16 +45,22 @@ def freeze(model: TransferModel, what: str = "none", bn: str | None = None) -> T
     is in evaluation mode and keeps every bit; "adapt" (the published "linear evaluation", jonske2025 3.3):
     its BatchNorm affine parameters learn and its statistics move. Raises ConfigError for other pairs.
     """
-    allowed = lookup(what, FREEZING, "freezing")
-    bn = allowed[0] if bn is None else bn
-    if bn not in allowed:
-        raise ConfigError(f"freeze={what!r} takes bn={' or '.join(map(repr, allowed))}, not bn={bn!r}.")
+    bn = check_frozen(what, bn)
     model.freezing = (what, bn)
     model.encoder.requires_grad_(what == "none")
     if bn != "train":
         for norm in batch_norms(model.encoder):
             norm.requires_grad_(bn == "adapt")
     return model.train(model.training)
+
+
+def check_frozen(what: str, bn: str | None) -> str:
+    """Return the BatchNorm policy that `freeze` takes, the default for None; raise ConfigError for other pairs."""
+    allowed = lookup(what, FREEZING, "freezing")
+    bn = allowed[0] if bn is None else bn
+    if bn not in allowed:
+        raise ConfigError(f"freeze={what!r} takes bn={' or '.join(map(repr, allowed))}, not bn={bn!r}.")
+    return bn
 
 
 def classifier(encoder: nn.Module, classes: int, bias: bool = True, seed: int | None = None) -> TransferModel:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tlkit import runs
 from tlkit.config import ConfigError, TlkitError, lookup
-from tlkit.datasets import cards, identity, prepare, splits
+from tlkit.datasets import card_of, cards, identity, prepare, splits
 from tlkit.datasets.store import Store, open_store
 from tlkit.training.recipe import Recipe
 from tlkit.training.supervised import Samples
@@ -19,7 +19,11 @@ from tlkit.training.supervised import Samples
 log = logging.getLogger(__name__)
 DATA_KEYS = (
     "name", "phantom", "content", "size", "split", "classes", "images", "fraction_by", "where", "groups", "balance",
+    "options", "max_unreadable",
 )  # fmt: skip
+
+
+HOUNSFIELD = ("ct_series", "lits")  # layouts whose stores hold HU
 
 
 class DataChangedError(TlkitError, RuntimeError):
@@ -34,7 +38,8 @@ def open_data(data: dict[str, Any]) -> tuple[Store, pd.DataFrame]:
     Raises DataChangedError, MissingDataError, ConfigError.
     """
     phantom = _same_phantom(data)
-    store = open_store(prepare(data["name"], data["size"], phantom=phantom))
+    how = {k: data.get(k) for k in ("options", "max_unreadable")}
+    store = open_store(prepare(data["name"], data["size"], phantom=phantom, **how))
     table = _labelled(_kept(store.table.assign(row=np.arange(len(store.table))), data), data)
     if data.get("balance"):
         table = table[table["id"].isin(splits.balanced(table, seed=data["split"]["seed"]))]
@@ -147,7 +152,7 @@ def training_rows(config: dict[str, Any], table: pd.DataFrame) -> np.ndarray:
 
 def class_names(data: dict[str, Any], table: pd.DataFrame) -> tuple[str, ...]:
     """Return the class names of a task, the chosen `classes` alone: the card's, or those that the store found."""
-    card, chosen = cards.DATASETS[data["name"]], data.get("classes")
+    card, chosen = card_of(data["name"], data.get("options")), data.get("classes")
     names = card.classes
     if "groups" in data:
         numbers = table[["label", "group"]].drop_duplicates().sort_values("label")["group"]
@@ -188,14 +193,22 @@ def training_images(config: dict[str, Any]) -> list[Samples]:
     found = []
     for data in runs.corpora(config):
         store, table = open_data(data)
-        check_window(cards.DATASETS[data["name"]], Recipe.from_dict(config["recipe"]))
+        check_window(card_of(data["name"], data.get("options")), Recipe.from_dict(config["recipe"]))
         found.append(Samples(store, chosen_rows(data, table, "train")))
     return found
 
 
 def check_window(card: cards.DataCard, recipe: Recipe) -> None:
-    """Raise ConfigError where the recipe's window is not that of the data set's grey values (MR is not in HU)."""
+    """Raise ConfigError where the recipe's window is not that of the data set's grey values, or there is none.
+
+    MR is not in HU; where the card asks for no window, any does for HU.
+    """
     wanted = card.options.get("window")
+    if card.layout in HOUNSFIELD and recipe.intensity == "range" and recipe.window is None:
+        raise ConfigError(
+            f"recipe.window is null, but the grey values of '{card.name}' are HU. Say window: [40, 400] (centre and "
+            "width, of soft tissue) in its recipe, or intensity: minmax."
+        )
     if wanted and recipe.intensity == "range" and recipe.window != tuple(wanted):
         raise ConfigError(
             f"recipe.window is {recipe.window}, but the grey values of '{card.name}' need {tuple(wanted)}. Say "

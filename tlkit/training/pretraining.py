@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from tlkit.config import ConfigError, lookup
-from tlkit.datasets import cards, splits
+from tlkit.datasets import card_of, splits
 from tlkit.models.unet import reconstructor
 from tlkit.training.data import check_window, chosen_rows, class_names, open_data, training_images
 from tlkit.training.loop import Objective
@@ -56,7 +56,7 @@ def _one_corpus(config: dict[str, Any]):
         raise ConfigError(
             f"pretraining '{config['pretraining']}': {config['method']} takes one corpus, not {len(data)}."
         )
-    check_window(cards.DATASETS[data["name"]], Recipe.from_dict(config["recipe"]))
+    check_window(card_of(data["name"], data.get("options")), Recipe.from_dict(config["recipe"]))
     return data, *open_data(data)
 
 

@@ -23,6 +23,10 @@ CHOICES = {
     "precision": ("float32", "bfloat16", "float16"), "projection": ("clean", "published"),
     "normalise": NORMALISE, "sampling": ("all", "oversample"), "loss": ("cross_entropy", "dice"), "decoder": DECODERS,
 }  # fmt: skip
+LIMITS = {  # what a study file may say of a field
+    "epochs": {"ge": 1}, "batch": {"ge": 1}, "lr": {"gt": 0}, "weight_decay": {"ge": 0}, "decay": {"gt": 0, "le": 1},
+    "warmup": {"ge": 0}, "patience": {"ge": 0}, "temperature": {"gt": 0}, "negatives": {"ge": 0},
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,5 +89,7 @@ class Recipe:
         if isinstance(look, str):
             look = lookup(look, AUGMENTS, "augmentation")
         if isinstance(look, dict):
+            for name in look:
+                lookup(name, vars(Augment()), "field of an augmentation")
             look = Augment(**{k: tuple(v) if isinstance(v, list) else v for k, v in look.items()})
         return cls(**{**plain, "augment": look})

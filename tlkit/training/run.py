@@ -14,7 +14,7 @@ import torch
 
 from tlkit import lineage, runs
 from tlkit.config import ConfigError, TlkitError, lookup
-from tlkit.datasets import cards
+from tlkit.datasets import card_of
 from tlkit.datasets.store import Store
 from tlkit.files import replacing
 from tlkit.machine import environment
@@ -177,7 +177,7 @@ def _pretrain(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], F
 def _finetune(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], Fit]:
     recipe, seed, data = Recipe.from_dict(config["recipe"]), config["seed"], config["data"]
     store, table = open_data(data)
-    card = cards.DATASETS[data["name"]]
+    card = card_of(data["name"], data.get("options"))
     check_window(card, recipe)
     rows = training_rows(config, table)
     train, val = Samples(store, rows), Samples(store, chosen_rows(data, table, "val"))

@@ -24,7 +24,8 @@ from tlkit.training.tasks.segmentation import Segmentation, dice_loss, overlap_m
 
 __all__ = [
     "LOWER", "NO_FINDING", "TASKS", "Binary", "Multiclass", "Multilabel", "Regression", "Segmentation", "Task",
-    "class_auc", "dice_loss", "label_metrics", "log_loss", "macro_auc", "overlap_metrics", "sign", "task",
+    "check_monitor", "class_auc", "dice_loss", "label_metrics", "log_loss", "macro_auc", "overlap_metrics",
+    "sign", "task",
 ]  # fmt: skip
 
 LOWER = ("log_loss", "mae", "rmse", "mse")  # metrics of which less is better
@@ -43,6 +44,12 @@ TASKS = {
     "segmentation": Segmentation,
 }
 Task = Multiclass | Multilabel | Binary | Regression | Segmentation
+
+
+def check_monitor(kind: str, monitor: str) -> None:
+    """Raise UnknownNameError where no epoch of a kind of task has the metric; "" stands for the task's own."""
+    if monitor:
+        lookup(monitor, dict.fromkeys(lookup(kind, TASKS, "task kind").monitors), f"monitor of a {kind} task")
 
 
 def task(kind: str, classes: tuple[str, ...], weights: tuple[float, ...] | None = None, **options: Any) -> Task:

@@ -31,6 +31,7 @@ class Multiclass(Labels):
     """One class an image. Keeps the class probabilities; selects on accuracy."""
 
     monitor = "accuracy"
+    monitors = ("accuracy", "f1_macro", "log_loss")  # the metrics of an epoch, by which one can be selected
     reported = ("accuracy",)  # the metrics that the figures of a paper show
 
     def targets(self, table: pd.DataFrame) -> torch.Tensor:
@@ -64,6 +65,7 @@ class Binary(Labels):
     """
 
     monitor = "accuracy"
+    monitors = ("accuracy", "f1_macro", "log_loss")
     reported = ("f1_macro",)
     targets = Multiclass.targets
 
@@ -96,6 +98,7 @@ class Multilabel(Labels):
     """
 
     monitor = "auc"
+    monitors = ("auc",)
     reported = ("auc",)
 
     def targets(self, table: pd.DataFrame) -> torch.Tensor:

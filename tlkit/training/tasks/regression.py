@@ -19,6 +19,7 @@ class Regression(Labels):
     """
 
     monitor = "mae"
+    monitors = ("mae", "mse")
     reported = ("mae",)
 
     def __init__(self, classes: tuple[str, ...], weights=None, target: str = "target", inputs: tuple[str, ...] = ()):

@@ -24,6 +24,7 @@ class Segmentation:
     """
 
     monitor = "dice_mean"
+    monitors = ("dice_mean", "dice_1", "dice_2", "dice_3")  # as many as there are
     reported = ("dice_1", "dice_2", "dice_3")  # as many as there are
     masks = True
     inputs: tuple[str, ...] = ()
