@@ -10,7 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from tlkit.datasets import bounds
 from tlkit.datasets.cards import UnreadableFile
+
+HEADER = 1 << 16  # bytes; the voxels lie in a file of their own
+COPIES = 3  # of the voxels in memory: what ITK reads, NumPy's copy of it, and a mask or what ITK unpacks
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,16 @@ class Grid:
 
 def read_grid(path: Path) -> Grid:
     """Return the geometry in an .mhd header; raise UnreadableFile where it or the size of its raw file is wrong."""
+    with bounds.reading(bounds.name_error):
+        return _grid(path)
+
+
+def _grid(path: Path) -> Grid:
     import SimpleITK as sitk
     from nibabel.orientations import inv_ornt_aff, io_orientation
 
+    if bounds.check_regular(path) > HEADER:
+        raise UnreadableFile(f"a header of more than {HEADER:,} bytes")
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -51,6 +62,7 @@ def read_grid(path: Path) -> Grid:
         raise UnreadableFile(f"spacing {spacing} mm, origin {reader.GetOrigin()} mm; expected numbers, spacing above 0")
     if not np.allclose(direction @ direction.T, np.eye(3), atol=1e-3):
         raise UnreadableFile(f"axes that are not at right angles: {direction.tolist()}")
+    bounds.check_need(COPIES * 2.0 * math.prod(size))
     _voxel_file(path, size)
     turn = io_orientation(affine)  # to positive axes, which in ITK's coordinates are left, back and head
     shape = tuple(size[i] for i in np.argsort(turn[:, 0]))
@@ -62,14 +74,15 @@ def read_volume(path: Path, grid: Grid) -> np.ndarray:
     import SimpleITK as sitk
     from nibabel.orientations import apply_orientation
 
-    raw, packed = _voxel_file(path, grid.shape)
-    if packed:
-        _check_packed(raw, grid.shape)
-    try:
-        voxels = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
-    except RuntimeError as error:
-        raise UnreadableFile("SimpleITK cannot read the voxels: their file is damaged") from error
-    return apply_orientation(voxels.T, grid.turn)
+    with bounds.reading(bounds.name_error):
+        raw, packed = _voxel_file(path, grid.shape)
+        if packed:
+            _check_packed(raw, grid.shape)
+        try:
+            voxels = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+        except RuntimeError as error:
+            raise UnreadableFile("SimpleITK cannot read the voxels: their file is damaged") from error
+        return apply_orientation(voxels.T, grid.turn)
 
 
 def _voxel_file(path: Path, shape: tuple[int, ...]) -> tuple[Path, bool]:
@@ -88,7 +101,8 @@ def _voxel_file(path: Path, shape: tuple[int, ...]) -> tuple[Path, bool]:
 def _check_packed(raw: Path, shape: tuple[int, ...]) -> None:
     """Raise UnreadableFile where voxels do not unpack in full: ITK would return what memory holds, and no error."""
     try:
-        found = len(zlib.decompress(raw.read_bytes(), wbits=47))  # zlib or gzip, as ITK takes both
+        with raw.open("rb") as stream:
+            found = bounds.unpacked_size(stream, 47, copies=COPIES)  # zlib or gzip, as ITK takes both
     except zlib.error as error:
         raise UnreadableFile(f"{raw.name} does not unpack: {error}") from error
     if found != 2 * math.prod(shape):
