@@ -126,20 +126,23 @@ def dataset(ds, key: bytes):
     from pydicom.tag import Tag
     from pydicom.uid import ImplicitVRLittleEndian
 
+    from tlkit.datasets.headers import quiet
+
     new, named = Dataset(), named_by_profile()
-    for name in KEEP:
-        if (element := _readable(ds, name)) is not None:
-            new.add(deepcopy(element))
-    head = {name: str(new.get(name) or "").strip() for name in {*named, "BodyPartExamined"}}
-    values = replaced(head, key)
-    values["BodyPartExamined"] = values["BodyPartExamined"].upper()  # as a code string has to be
-    for name, value in values.items():
-        if name in new:
-            setattr(new, name, new_uid(key, head[name]) if name.endswith("UID") and value else value)
-    done = {(Tag(name).group, Tag(name).element): keep for name in named}
-    anonymize_dataset(new, done, delete_private_tags=True, base_rules_gen=profile)
+    with quiet():
+        for name in KEEP:
+            if (element := _readable(ds, name)) is not None:
+                new.add(deepcopy(element))
+        head = {name: str(new.get(name) or "").strip() for name in {*named, "BodyPartExamined"}}
+        values = replaced(head, key)
+        values["BodyPartExamined"] = values["BodyPartExamined"].upper()  # as a code string has to be
+        for name, value in values.items():
+            if name in new:
+                setattr(new, name, new_uid(key, head[name]) if name.endswith("UID") and value else value)
+        done = {(Tag(name).group, Tag(name).element): keep for name in named}
+        anonymize_dataset(new, done, delete_private_tags=True, base_rules_gen=profile)
     new.PatientIdentityRemoved, new.DeidentificationMethod = "YES", "PS3.15 basic profile, allow-list, modified dates"
-    new.file_meta = FileMetaDataset()
+    new.preamble, new.file_meta = bytes(128), FileMetaDataset()
     new.file_meta.TransferSyntaxUID = ds.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
     return new
 
