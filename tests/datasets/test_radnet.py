@@ -8,7 +8,7 @@ import trees
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tlkit.datasets import DATASETS, archive, deidentify, dicom, radnet, splits
+from tlkit.datasets import DATASETS, archive, deidentify, dicom, headers, radnet, splits
 from tlkit.datasets.archive import index, locate
 from tlkit.datasets.store import StoreError, UnreadableShareError, build_store, open_store
 
@@ -179,8 +179,8 @@ def test_an_index_reads_only_what_is_new(tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "BLOCK", 10)
     root, key, read = tmp_path / "a", b"k" * 32, []
     series(root, n=25)
-    headers = dicom.headers
-    monkeypatch.setattr(dicom, "headers", lambda files: (read.extend(f.name for f in files), headers(files))[1])
+    original = headers.read_headers
+    monkeypatch.setattr(headers, "read_headers", lambda files: (read.extend(f.name for f in files), original(files))[1])
     first = index(root, key, workers=1)
     assert len(read) == 25 == len(first) and first["path"].is_monotonic_increasing
     assert index(root, key, workers=1).equals(first) and len(read) == 25
@@ -197,15 +197,15 @@ def test_an_index_reads_only_what_is_new(tmp_path, monkeypatch):
 def test_a_killed_index_goes_on_where_it_was(tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "BLOCK", 10)
     series(tmp_path / "a", n=35)
-    headers, calls = dicom.headers, []
+    original, calls = headers.read_headers, []
 
     def killed(files):
         calls.append(len(files))
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return headers(files)
+        return original(files)
 
-    monkeypatch.setattr(dicom, "headers", killed)
+    monkeypatch.setattr(headers, "read_headers", killed)
     with pytest.raises(KeyboardInterrupt):
         index(tmp_path / "a", b"k" * 32, workers=1)
     assert len(index(tmp_path / "a", b"k" * 32, workers=1)) == 35

@@ -7,7 +7,19 @@ from typing import Any
 
 from tlkit import paths
 from tlkit.config import ConfigError, lookup
-from tlkit.datasets import boneage, brats, chestxray, folders, grazped, lits, lits_png, luna16, multimodal, radnet
+from tlkit.datasets import (
+    boneage,
+    bounds,
+    brats,
+    chestxray,
+    folders,
+    grazped,
+    lits,
+    lits_png,
+    luna16,
+    multimodal,
+    radnet,
+)
 from tlkit.datasets.cards import DATASETS, DataCard, MissingDataError, UnreadableFile, present, where
 from tlkit.datasets.content import content_hash
 from tlkit.datasets.options import card_of
@@ -69,9 +81,9 @@ def identity(name: str, phantom: dict[str, Any] | None = None) -> dict[str, Any]
 
 
 def reader(card: DataCard, root: Path) -> dict[str, Any]:
-    """Return what decides the samples besides the files and the card: nothing for most layouts."""
+    """Return what decides the samples besides the files and the card: nothing for most layouts and settings."""
     layout = LAYOUTS[card.layout]
-    return layout.identity(root) if hasattr(layout, "identity") else {}
+    return (layout.identity(root) if hasattr(layout, "identity") else {}) | bounds.identity()
 
 
 def _twin(card: DataCard) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit import paths
-from tlkit.datasets import deidentify, dicom
+from tlkit.datasets import bounds, deidentify, dicom, headers
 from tlkit.datasets.cards import PHANTOM_FACTS, UnreadableFile
 from tlkit.progress import track
 
@@ -47,7 +47,7 @@ class Reading:
     """What an index keeps of headers: `row(header, key)` gives one file's values, de-identified, by `columns`.
 
     A row with a `reason` stands for a file that a rule leaves out. `version` changes whenever rows would;
-    `options` go to `dicom.headers`.
+    `options` go to `headers.read_headers`.
     """
 
     version: str
@@ -66,7 +66,8 @@ def index(root: Path, key: bytes, workers: int | None = None, reading: Reading |
     from filelock import FileLock
 
     root, present, reading = Path(root).resolve(), [], reading or CT_SLICES
-    folder = paths.index_root() / deidentify.pseudonym(key, "index", f"{root} {reading.version}")[:8]
+    bound = bounds.identity()  # a header that was too much may be read with more memory
+    folder = paths.index_root() / deidentify.pseudonym(key, "index", f"{root} {reading.version}{bound or ''}")[:8]
     none = _table([], reading.columns)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
@@ -165,7 +166,7 @@ def _table(rows: list[dict], columns: dict[str, str]) -> pd.DataFrame:
 
 
 def _read(root: Path, key: bytes, files: list[tuple[str, int]], reading: Reading) -> pd.DataFrame:
-    heads = dicom.headers([root / path for path, _ in files], **reading.options)
+    heads = headers.read_headers([root / path for path, _ in files], **reading.options)
     names = ({"path": file_name(key, path), "state": state} for path, state in files)
     return _table([known | _row(h, key, reading) for known, h in zip(names, heads, strict=True)], reading.columns)
 
@@ -186,7 +187,7 @@ def _ct_row(head: dict[str, str], key: bytes) -> dict[str, str | float]:
     where, turn = (floats(kept[f"Image{name}Patient"]) for name in ("Position", "Orientation"))
     row: dict[str, str | float] = {name: kept[word] for name, word in TEXTS.items()}
     row |= {name: next(iter(floats(kept[word])), math.nan) for name, word in NUMBERS.items()}
-    row |= {"syntax": head["TransferSyntaxUID"], "label": dicom.body_part(kept["BodyPartExamined"])}
+    row |= {"syntax": _known_uid(head["TransferSyntaxUID"]), "label": dicom.body_part(kept["BodyPartExamined"])}
     if len(turn) == 6:
         row["orientation"] = " ".join(f"{round(v, PLACES) + 0.0:g}" for v in turn)
         if len(where) == 3:
@@ -194,7 +195,14 @@ def _ct_row(head: dict[str, str], key: bytes) -> dict[str, str | float]:
     return row
 
 
-CT_SLICES = Reading("1", COLUMNS, _ct_row)
+def _known_uid(text: str) -> str:
+    """Return a UID that the standard has, "" for any other text."""
+    from pydicom.uid import UID_dictionary
+
+    return text if text in UID_dictionary else ""
+
+
+CT_SLICES = Reading("2", COLUMNS, _ct_row)
 
 
 def _along_normal(a: list[float], b: list[float], where: list[float]) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.config import ConfigError, lookup
+from tlkit.datasets import bounds
 from tlkit.datasets.cards import DataCard, UnreadableFile, visible_files
 from tlkit.datasets.lits import Axial, count_slices
 
@@ -19,6 +20,7 @@ FOLDER = re.compile(r"BraTS20_Training_(\d{3})")
 ODD_SEG = re.compile(r"W39_1998\.09\.19_Segm\.nii(\.gz)?")  # what the official archive calls patient 355's
 TABLES = ("name_mapping.csv", "survival_info.csv")  # come with the images; nothing here reads them
 LABELS = np.array([0, 1, 2, -1, 3], np.int8)  # written 0, 1, 2, 4; there is no 3
+WORK = 24  # bytes a voxel of a volume that is read and searched for its brightest
 TOP, FULL = 99.9, 4000  # the percentile of a volume's non-zero voxels that is stored as FULL
 
 
@@ -146,6 +148,7 @@ def _masks(path: Path, frames: pd.Series) -> list[np.ndarray | None]:
 def _volume(path: Path) -> np.ndarray:
     """Return all slices, float32 [Z,H,W]; raise UnreadableFile where they cannot be an image."""
     slices = Axial(path)
+    bounds.check_need(WORK * slices.raw.size)
     volume = np.stack([slices[k] for k in range(slices.raw.shape[2])])
     if not np.isfinite(volume).all():
         raise UnreadableFile(f"{path.name}: values that are no numbers")

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from tlkit.config import ConfigError
-from tlkit.datasets import folders
-from tlkit.datasets.cards import DataCard, visible_files
+from tlkit.datasets import bounds, folders
+from tlkit.datasets.cards import DataCard, UnreadableFile, visible_files
 
 CSVS = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")  # the first that is there is read
 COLUMNS = {"Image Index": "image", "Finding Labels": "findings", "Patient ID": "patient"}
@@ -135,14 +135,12 @@ def _told(
 
 def _coloured(root: Path, samples: pd.DataFrame) -> list[tuple[str, str]]:
     """Return (path, mode) of the files that are not plain grey; what has no header is left to `decode`."""
-    from PIL import Image
-
     found = []
     for path in samples["path"]:
         try:
-            with Image.open(root / path) as image:
+            with bounds.reading(bounds.quote_error), folders.open_picture(root / path) as image:
                 mode = image.mode
-        except Exception:  # it fails in every way, and `decode` gives the reason
+        except UnreadableFile:  # `decode` gives the reason
             continue
         if mode in ("RGB", "RGBA", "LA", "P", "PA"):
             found.append((path, mode))

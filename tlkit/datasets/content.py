@@ -12,9 +12,11 @@ import pandas as pd
 
 from tlkit import paths
 from tlkit.config import short_hash
-from tlkit.datasets.cards import visible_files
+from tlkit.datasets import bounds
+from tlkit.datasets.cards import UnreadableFile, visible_files
 from tlkit.datasets.deidentify import load_key, pseudonym
 
+UNREADABLE = ("no regular file", "not readable")  # in place of a digest
 SETTLED = 2e9  # ns: a file changed less than this ago may change again within one tick of the clock
 
 
@@ -29,12 +31,12 @@ def content_hash(root: Path, cache: Path | None = None) -> str:
     cache = cache or paths.store_root() / "hashes" / f"{short_hash(str(root))}.parquet"
     files, key = visible_files(root), load_key(root)
     names = [f.relative_to(root).as_posix() for f in files]
-    stats = [f.stat() for f in files]
+    states = [_state(f) for f in files]
     now = pd.DataFrame(
         {
             "path": [pseudonym(key, "file", name) for name in names],
-            "size": [s.st_size for s in stats],
-            "mtime_ns": [s.st_mtime_ns for s in stats],
+            "size": [size for size, _ in states],
+            "mtime_ns": [changed for _, changed in states],
         }
     )
     old = pd.read_parquet(cache) if cache.is_file() else now.head(0).assign(sha256="")
@@ -43,16 +45,33 @@ def content_hash(root: Path, cache: Path | None = None) -> str:
     with ThreadPoolExecutor() as pool:  # hashing and reading both let other threads run
         now.loc[new, "sha256"] = list(pool.map(_sha256, [files[i] for i in now.index[new]]))
     if new.any():
-        _save(now[now["mtime_ns"] < time.time_ns() - SETTLED], cache)
+        settled = now["mtime_ns"] < time.time_ns() - SETTLED
+        _save(now[settled & ~now["sha256"].isin(UNREADABLE)], cache)
     total = hashlib.sha256()
     for name, digest in zip(names, now["sha256"], strict=True):
-        total.update(f"{name}\0{digest}\n".encode())
+        total.update(f"{name}\0{digest}\n".encode("utf-8", "surrogateescape"))
     return total.hexdigest()
 
 
+def _state(file: Path) -> tuple[int, int]:
+    """Return (bytes, time of change in ns) of a file; (-1, -1) where there is none, as behind a broken link."""
+    try:
+        facts = file.stat()
+    except OSError:
+        return -1, -1
+    return facts.st_size, facts.st_mtime_ns
+
+
 def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """Return the digest of a file; one of `UNREADABLE` for what cannot be read, or would never end."""
+    try:
+        bounds.check_regular(file)
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except UnreadableFile:
+        return UNREADABLE[0]
+    except OSError:  # a reader gives its reason to the table of rejects
+        return UNREADABLE[1]
 
 
 def _save(table: pd.DataFrame, cache: Path) -> None:

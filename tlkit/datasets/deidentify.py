@@ -117,30 +117,42 @@ def replaced(head: dict[str, str], key: bytes) -> dict[str, str]:
 def dataset(ds, key: bytes):
     """Return a de-identified copy of a pydicom data set, ready to be saved: kept elements, pseudonyms, new UIDs.
 
-    Text that is burnt into the pixels is not looked for: the images that have it, secondary captures, do not come
-    into a corpus (`dicom.not_a_slice`).
+    What is kept is kept where pydicom can read it: a number that is none may be a name. Text that is burnt into the
+    pixels is not looked for: the images that have it, secondary captures and what says BurnedInAnnotation, do not
+    come into a corpus (`dicom.not_a_slice`).
     """
     from dicomanonymizer.simpledicomanonymizer import anonymize_dataset, keep
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.tag import Tag
     from pydicom.uid import ImplicitVRLittleEndian
 
+    from tlkit.datasets.headers import quiet
+
     new, named = Dataset(), named_by_profile()
-    for name in KEEP:
-        if name in ds:
-            new.add(deepcopy(ds[name]))
-    head = {name: str(ds.get(name) or "").strip() for name in {*named, "BodyPartExamined"}}
-    values = replaced(head, key)
-    values["BodyPartExamined"] = values["BodyPartExamined"].upper()  # as a code string has to be
-    for name, value in values.items():
-        if name in ds:
-            setattr(new, name, new_uid(key, head[name]) if name.endswith("UID") and value else value)
-    done = {(Tag(name).group, Tag(name).element): keep for name in named}
-    anonymize_dataset(new, done, delete_private_tags=True, base_rules_gen=profile)
+    with quiet():
+        for name in KEEP:
+            if (element := _readable(ds, name)) is not None:
+                new.add(deepcopy(element))
+        head = {name: str(new.get(name) or "").strip() for name in {*named, "BodyPartExamined"}}
+        values = replaced(head, key)
+        values["BodyPartExamined"] = values["BodyPartExamined"].upper()  # as a code string has to be
+        for name, value in values.items():
+            if name in new:
+                setattr(new, name, new_uid(key, head[name]) if name.endswith("UID") and value else value)
+        done = {(Tag(name).group, Tag(name).element): keep for name in named}
+        anonymize_dataset(new, done, delete_private_tags=True, base_rules_gen=profile)
     new.PatientIdentityRemoved, new.DeidentificationMethod = "YES", "PS3.15 basic profile, allow-list, modified dates"
-    new.file_meta = FileMetaDataset()
+    new.preamble, new.file_meta = bytes(128), FileMetaDataset()
     new.file_meta.TransferSyntaxUID = ds.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
     return new
+
+
+def _readable(ds, name: str):
+    """Return an element of a data set, None where it is not there or holds what its representation cannot."""
+    try:
+        return ds[name]
+    except Exception:  # KeyError, and conversions fail in every way
+        return None
 
 
 def profile() -> dict:

@@ -1,41 +1,32 @@
-"""One DICOM file: its header as text, what it is, and its pixels in HU.
+"""One DICOM file: what it is by its header, and its pixels in HU.
 
 Compressed files go through pydicom's plugins, of those with a permissive licence the fastest on 512 x 512 slices: RLE
 by pylibjpeg-rle, JPEG-LS by pyjpegls (4 ms, GDCM 7), JPEG 2000 and lossless JPEG by GDCM (for the latter the only one
-not under the GPL), which also reads the headers, several times as fast as Python code does.
+not under the GPL). Reasons and errors name elements and never their values, which might be names of persons.
 """
 
 from __future__ import annotations
 
-import re
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from tlkit.datasets import bounds
 from tlkit.datasets.arrays import resize
 from tlkit.datasets.cards import UnreadableFile
+from tlkit.datasets.headers import DICOMDIR, quiet, read_dataset
+from tlkit.datasets.pixels import check_pixels, frame_count, number, stored_values
 
-TAGS = {  # what is read of a header
-    "MediaStorageSOPClassUID": (0x0002, 0x0002), "TransferSyntaxUID": (0x0002, 0x0010),
-    "SpecificCharacterSet": (0x0008, 0x0005), "ImageType": (0x0008, 0x0008), "SOPClassUID": (0x0008, 0x0016),
-    "SOPInstanceUID": (0x0008, 0x0018), "StudyDate": (0x0008, 0x0020), "Modality": (0x0008, 0x0060),
-    "Manufacturer": (0x0008, 0x0070), "ManufacturerModelName": (0x0008, 0x1090), "PatientID": (0x0010, 0x0020),
-    "BodyPartExamined": (0x0018, 0x0015), "SliceThickness": (0x0018, 0x0050), "KVP": (0x0018, 0x0060),
-    "ConvolutionKernel": (0x0018, 0x1210), "StudyInstanceUID": (0x0020, 0x000D),
-    "SeriesInstanceUID": (0x0020, 0x000E), "InstanceNumber": (0x0020, 0x0013),
-    "ImagePositionPatient": (0x0020, 0x0032), "ImageOrientationPatient": (0x0020, 0x0037),
-    "NumberOfFrames": (0x0028, 0x0008), "Rows": (0x0028, 0x0010), "Columns": (0x0028, 0x0011),
-    "PixelSpacing": (0x0028, 0x0030),
+MODALITIES = {  # defined terms, the only ones that a reason names: other text may be a name of a person
+    "AR", "AU", "BDUS", "BI", "BMD", "CD", "CR", "CT", "CTPROTOCOL", "DD", "DG", "DOC", "DX", "ECG", "EEG",
+    "EMG", "EOG", "EPS", "ES", "FID", "GM", "HC", "HD", "IO", "IVOCT", "IVUS", "KER", "KO", "LEN", "LS", "MG",
+    "MR", "M3D", "NM", "OAM", "OCT", "OP", "OPM", "OPT", "OPTBSV", "OPTENF", "OPV", "OSS", "OT", "PA", "PLAN",
+    "PR", "PT", "PX", "REG", "RESP", "RF", "RG", "RTDOSE", "RTIMAGE", "RTINTENT", "RTPLAN", "RTRAD", "RTRECORD",
+    "RTSEGANN", "RTSTRUCT", "RWV", "SEG", "SM", "SMR", "SR", "SRF", "ST", "STAIN", "TEXTUREMAP", "TG", "US",
+    "VA", "XA", "XC",
 }  # fmt: skip
-DICOMDIR = "1.2.840.10008.1.3.10"
 CT_IMAGES = ("", "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1")  # not named; CT; enhanced CT
-JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")
-PLAIN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")  # implicit and explicit little endian
 AIR, BODY = -1024, -300  # HU: outside of the scanner's circle; the least that counts as body
 COVERAGE_PX = 128  # coverage is counted on every n-th pixel, at least so many a side
 
@@ -66,51 +57,35 @@ def keyword(tag: str | None) -> str:
     return next((w for words in KEYWORDS for w in words if w in text), "")
 
 
-def headers(files: list[Path], tags: dict[str, tuple[int, int]] = TAGS) -> Iterator[dict | UnreadableFile | None]:
-    """Yield for each file its header (keyword of `tags` to text, parts joined by a backslash; "" where missing).
-
-    `tags` holds at least the character set, the series, and the class of the file; see `TAGS`.
-
-    None stands for what is no DICOM file, an UnreadableFile for a damaged one. Files are known by content. Reasons
-    carry no value of the header, which might be a name.
-    """
-    import gdcm
-
-    gdcm.Trace.WarningOff()  # what GDCM cannot read, pydicom reads next
-    gdcm.Trace.ErrorOff()
-    scanner, wanted = gdcm.Scanner(), {name: gdcm.Tag(*tag) for name, tag in tags.items()}
-    for tag in wanted.values():
-        scanner.AddTag(tag)
-    names = [str(file) for file in files]
-    scanner.Scan([name for name in names if _is_text(name)])
-    for file, name in zip(files, names, strict=True):
-        if _is_text(name) and scanner.IsKey(name) and scanner.GetValue(name, wanted["SeriesInstanceUID"]):
-            yield _text({k: scanner.GetValue(name, tag) or "" for k, tag in wanted.items()})
-        else:
-            try:
-                yield _header(file, tags)
-            except UnreadableFile as error:
-                yield error
-
-
 def not_a_slice(head: dict[str, str]) -> str:
     """Return why a file is no slice of a CT series; "" for one that is."""
     if head["MediaStorageSOPClassUID"] == DICOMDIR:
         return "DICOMDIR, an index file"
     if head["Modality"] != "CT":
-        found = head["Modality"] if re.fullmatch("[A-Z]{1,16}", head["Modality"]) else "unknown"
-        return f"modality {found}, not CT"
+        return f"modality {known_modality(head)}, not CT"
     kind = head["ImageType"].split("\\")
     if "LOCALIZER" in kind:
         return "localizer"
     if head["SOPClassUID"] not in CT_IMAGES:
         return "secondary capture, or another object that is no CT image"
+    if burnt_in(head):
+        return "text is burnt into the image"
     if kind[0] == "DERIVED" or kind[1:2] == ["SECONDARY"]:
         return "derived image, no slice as the scanner reconstructed it"
     frames = head["NumberOfFrames"]
     if frames not in ("", "0", "1"):
         return "more than one frame in a file; only one slice a file is read"
     return ""
+
+
+def known_modality(head: dict[str, str]) -> str:
+    """Return the modality of a header where it is a defined term, else "unknown"."""
+    return head["Modality"] if head["Modality"] in MODALITIES else "unknown"
+
+
+def burnt_in(head: dict[str, str]) -> bool:
+    """Tell whether a header says that text, and so perhaps a name, is burnt into the pixels."""
+    return head["BurnedInAnnotation"].upper() == "YES"
 
 
 def decode(file: Path, min_coverage: float = 0.25, size: int | None = None) -> np.ndarray | str:
@@ -120,27 +95,23 @@ def decode(file: Path, min_coverage: float = 0.25, size: int | None = None) -> n
     `min_coverage` of the scanner's circle. Raises UnreadableFile where pixels are missing, damaged, not finite, or
     without a rescale to HU.
     """
-    import pydicom
-
-    try:
-        with quiet():
-            ds = pydicom.dcmread(file, force=True)
-            stored = stored_values(ds)
-            if stored.ndim != 2:
-                raise UnreadableFile(f"pixels of shape {stored.shape}; expected one grey slice")
-            low, high = stored.min(), stored.max()
-            if low == high:
-                return "all pixels have the same value"
-            values, shift = _hu(ds, stored, low, high)
-    except (UnreadableFile, MemoryError):
-        raise
-    except Exception as error:  # decoders fail in every way; none may stop the build
-        raise UnreadableFile(said(error)) from error
-    share = coverage(values, BODY - shift)
-    if share < min_coverage:
-        return f"the body covers {share:.0%} of the slice; at least {min_coverage:.0%} is wanted"
-    image = resize(values, size) if size else values
-    return np.add(image, shift % 65536, dtype=np.uint16, casting="unsafe").view(np.int16) if shift else image
+    with bounds.reading(damaged), quiet():
+        ds = read_dataset(file)
+        check_pixels(ds)
+        if frame_count(ds) > 1:
+            raise UnreadableFile(f"{frame_count(ds)} frames; expected one grey slice")
+        stored = stored_values(ds)
+        if stored.ndim != 2:
+            raise UnreadableFile(f"pixels of shape {stored.shape}; expected one grey slice")
+        low, high = stored.min(), stored.max()
+        if low == high:
+            return "all pixels have the same value"
+        values, shift = _hu(ds, stored, low, high)
+        share = coverage(values, BODY - shift)
+        if share < min_coverage:
+            return f"the body covers {share:.0%} of the slice; at least {min_coverage:.0%} is wanted"
+        image = resize(values, size) if size else values
+        return np.add(image, shift % 65536, dtype=np.uint16, casting="unsafe").view(np.int16) if shift else image
 
 
 def decode_block(files: list[Path], size: int, min_coverage: float) -> list[np.ndarray | str | UnreadableFile]:
@@ -150,7 +121,7 @@ def decode_block(files: list[Path], size: int, min_coverage: float) -> list[np.n
         try:
             found.append(decode(file, min_coverage, size))
         except UnreadableFile as error:
-            found.append(error)
+            found.append(UnreadableFile(str(error)))  # without the frames that hold the file's arrays
     return found
 
 
@@ -178,29 +149,6 @@ def _circle(shape: tuple[int, int]) -> np.ndarray:
     return y[:, None] ** 2 + x[None, :] ** 2 <= 1
 
 
-def stored_values(ds) -> np.ndarray:
-    """Return the stored values [H,W] of a data set; of several frames [F,H,W], with colours a last axis of 3."""
-    if (plain := _plain(ds)) is not None:
-        return plain
-    if ds.file_meta.get("TransferSyntaxUID") in JPEG_LS:
-        ds.pixel_array_options(decoding_plugin="pyjpegls")
-    return ds.pixel_array
-
-
-def _plain(ds) -> np.ndarray | None:
-    """Return uncompressed 16-bit values as they lie in the file, without a copy; None where there is more to do."""
-    facts = (ds.file_meta.get("TransferSyntaxUID") in PLAIN, ds.get("BitsAllocated"), ds.get("SamplesPerPixel"))
-    if facts != (True, 16, 1) or "PixelData" not in ds:
-        return None
-    signed, bits = int(ds.PixelRepresentation), int(ds.BitsStored)
-    values = np.frombuffer(ds.PixelData, "<i2" if signed else "<u2")
-    if values.size != ds.Rows * ds.Columns or ds.HighBit != bits - 1:
-        return None
-    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1)) if signed else (0, 2**bits)
-    whole = low <= values.min() and values.max() < high  # else there is something in the unused bits
-    return values.reshape(ds.Rows, ds.Columns) if whole else None
-
-
 def _hu(ds, stored: np.ndarray, low: float, high: float) -> tuple[np.ndarray, int]:
     """Return (values [H,W], shift): HU are values + shift, and int16 holds them; `low` and `high` are stored extremes.
 
@@ -218,9 +166,9 @@ def _hu(ds, stored: np.ndarray, low: float, high: float) -> tuple[np.ndarray, in
     elif "RescaleSlope" not in ds or "RescaleIntercept" not in ds:
         raise UnreadableFile("no RescaleSlope and RescaleIntercept: the values are no HU")
     else:
-        slope, intercept = float(ds.RescaleSlope), float(ds.RescaleIntercept)
-        if slope == 0 or not np.isfinite([slope, intercept]).all():
-            raise UnreadableFile(f"rescale slope {slope:g} and intercept {intercept:g}: the values are no HU")
+        slope, intercept = number(ds, "RescaleSlope"), number(ds, "RescaleIntercept")
+        if slope == 0:
+            raise UnreadableFile("rescale slope 0: the values are no HU")
         whole = stored.dtype.kind in "iu" and slope == 1 and intercept.is_integer()
         if whole and not padding.any() and -32768 <= low + intercept <= high + intercept < 32768:
             return stored, int(intercept)
@@ -235,64 +183,6 @@ def _rounded(hu: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(hu), -32768, 32767).astype(np.int16)
 
 
-def _header(file: Path, tags: dict[str, tuple[int, int]] = TAGS) -> dict[str, str] | None:
-    """Return the header of a DICOM file as pydicom reads it, None where the content is something else."""
-    import pydicom
-
-    try:
-        with file.open("rb") as stream:
-            start = stream.read(132)
-        bare = start[:2] in (b"\2\0", b"\x08\0") and start[3:4] == b"\0"  # no preamble: an element of group 2 or 8
-        if start[128:] != b"DICM" and not bare:
-            if not start or file.suffix.lower() in (".dcm", ".dicom", ".ima"):
-                raise UnreadableFile("empty file" if not start else "named as DICOM, but the content is not")
-            return None
-        names = [name for name, (group, _) in tags.items() if group != 2]
-        with quiet():
-            head = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=names, force=bare)
-            found = {
-                name: joined((head.file_meta if group == 2 else head).get(name)) for name, (group, _) in tags.items()
-            }
-    except UnreadableFile:
-        raise
-    except OSError as error:
-        raise UnreadableFile(f"{type(error).__name__}: {error.strerror}") from error
-    except Exception as error:
-        raise UnreadableFile(f"{type(error).__name__}: the header is damaged") from error
-    if not found["SeriesInstanceUID"] and found["MediaStorageSOPClassUID"] != DICOMDIR:
-        raise UnreadableFile("no SeriesInstanceUID: the header is damaged or incomplete")
-    return found
-
-
-def joined(value: Any) -> str:
-    """Return the value of an element as the text that `headers` gives."""
-    parts = value if hasattr(value, "append") or isinstance(value, tuple) else [value]
-    return "\\".join("" if part is None else str(part).strip(" \0") for part in parts)
-
-
-def _text(head: dict[str, str]) -> dict[str, str]:
-    """Return the values without padding, in Unicode: GDCM hands over bytes that are no UTF-8 as surrogates."""
-    from pydicom.charset import convert_encodings, decode_bytes
-
-    if not all(map(str.isascii, head.values())):
-        encodings = convert_encodings([part.strip() for part in head["SpecificCharacterSet"].split("\\")])
-        head = {k: decode_bytes(v.encode("utf-8", "surrogateescape"), encodings, set()) for k, v in head.items()}
-    return {k: joined(v.split("\\")) if "\\" in v else v.strip(" \0") for k, v in head.items()}
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep back pydicom's warnings: they quote values, which may be names, and executed notebooks save them."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def _is_text(name: str) -> bool:
-    return not any("\ud800" <= char <= "\udfff" for char in name)  # bytes of a name that are no UTF-8
-
-
-def said(error: Exception) -> str:
-    """Return the first line of an error of the decoders; of one of the system not the path in it."""
-    text = error.strerror if isinstance(error, OSError) else str(error)
-    return f"{type(error).__name__}: {text}".splitlines()[0]
+def damaged(error: BaseException) -> str:
+    """Return the reason for a file whose pixels cannot be read: the kind of an error, and nothing of its text."""
+    return f"{bounds.name_error(error)}: the pixels, or what the header says of them, are damaged"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tlkit.datasets import archive, dicom
+from tlkit.datasets import archive, bounds, dicom, headers, pixels
 from tlkit.datasets.arrays import resize
 from tlkit.datasets.cards import UnreadableFile
 
@@ -64,21 +64,23 @@ def export(file: Path, wanted: list[tuple[int, int]], size: int | None = None) -
     In place of an image stands the reason (str) where a rule drops it. Raises UnreadableFile where pixels are
     missing, damaged or not finite.
     """
-    import pydicom
-
-    try:
-        with dicom.quiet():
-            ds = pydicom.dcmread(file, force=True)
-            if ds.get("SamplesPerPixel", 1) != 1:
-                return ["colours, no grey image"] * len(wanted)
-            stored = dicom.stored_values(ds)
-            frames = stored if stored.ndim == 3 else stored[None]
-            images = [_image(ds, frames, frame, number) for frame, number in wanted]
-    except (UnreadableFile, MemoryError):
-        raise
-    except Exception as error:  # decoders fail in every way; none may stop the build
-        raise UnreadableFile(dicom.said(error)) from error
-    return [a if isinstance(a, str) else resize(square(a), size or max(a.shape)) for a in images]
+    results = len(wanted) * size**2 if size else 0
+    with bounds.reading(dicom.damaged), headers.quiet():
+        ds = headers.read_dataset(file)
+        if pixels.number(ds, "SamplesPerPixel", 1) != 1:
+            return ["colours, no grey image"] * len(wanted)
+        side = max(pixels.number(ds, name, 0) for name in ("Rows", "Columns"))
+        pixels.check_pixels(ds, results or (1 + len(wanted)) * side**2)
+        count, last = pixels.frame_count(ds), max(frame for frame, _ in wanted)
+        if last >= count:
+            raise UnreadableFile(f"{count} frames; the header says at least {last + 1}")
+        images = {}
+        for frame, stored in pixels.frames(ds, sorted({frame for frame, _ in wanted})):
+            values = _values(ds, stored, frame)
+            for pair in (pair for pair in wanted if pair[0] == frame):
+                image = _image(ds, values, *pair, count)
+                images[pair] = image if isinstance(image, str) else resize(square(image), size or max(image.shape))
+        return [images[pair] for pair in wanted]
 
 
 def export_block(
@@ -90,19 +92,14 @@ def export_block(
         try:
             found.append(export(file, images, size))
         except UnreadableFile as error:
-            found.append(error)
+            found.append(UnreadableFile(str(error)))  # without the frames that hold the file's arrays
     return found
 
 
-def _image(ds, frames: np.ndarray, frame: int, number: int) -> np.ndarray | str:
+def _image(ds, values: np.ndarray, frame: int, number: int, count: int) -> np.ndarray | str:
     """Return one frame in the window of that number, uint8 [H,W] as large as it is, or why it is dropped."""
-    if frame >= len(frames):
-        raise UnreadableFile(f"{len(frames)} frames; the header says at least {frame + 1}")
-    values = _values(ds, frames[frame], frame)
-    if not np.isfinite(values).all():
-        raise UnreadableFile("pixels that are not finite numbers")
     voi = _of_frame(ds, frame, "FrameVOILUTSequence")
-    pairs = windows(*(dicom.joined((voi or ds).get(f"Window{name}")) for name in ("Center", "Width")))
+    pairs = windows(*(pixels.text(voi or ds, f"Window{name}") for name in ("Center", "Width")))
     if isinstance(pairs, str):
         return pairs
     if number >= len(pairs):
@@ -110,7 +107,7 @@ def _image(ds, frames: np.ndarray, frame: int, number: int) -> np.ndarray | str:
     image = window(values, *pairs[number])
     if ds.get("Modality") == "CR" and ds.get("PresentationLUTShape", "INVERSE") == "INVERSE":
         image = 255 - image
-    several = ds.get("Modality") == "XA" and len(frames) > 1
+    several = ds.get("Modality") == "XA" and count > 1
     return why_dropped(image, FEW_XA if several else FEW) or image
 
 
@@ -119,10 +116,14 @@ def _values(ds, stored: np.ndarray, frame: int) -> np.ndarray:
     from pydicom.pixels import apply_modality_lut
 
     if "ModalityLUTSequence" in ds:
-        return apply_modality_lut(stored, ds).astype(np.float32)
-    facts = _of_frame(ds, frame, "PixelValueTransformationSequence") or ds
-    slope, intercept = facts.get("RescaleSlope"), facts.get("RescaleIntercept")
-    return stored.astype(np.float32) * np.float32(1 if slope is None else slope) + np.float32(intercept or 0)
+        values = apply_modality_lut(stored, ds).astype(np.float32)
+    else:
+        facts = _of_frame(ds, frame, "PixelValueTransformationSequence") or ds
+        slope, intercept = pixels.number(facts, "RescaleSlope", 1), pixels.number(facts, "RescaleIntercept", 0)
+        values = stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
+    if not np.isfinite(values).all():
+        raise UnreadableFile("pixels that are not finite numbers")
+    return values
 
 
 def _of_frame(ds, frame: int, name: str):

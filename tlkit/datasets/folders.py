@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from tlkit.config import ConfigError
+from tlkit.datasets import bounds
 from tlkit.datasets.cards import DataCard, UnreadableFile, visible, visible_files
 
 EXTENSIONS = {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
+FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
+BYTES = {"1": 8, "L": 8, "I;16": 32, "I;16B": 32, "I": 32, "F": 32}  # a pixel, in all that it passes through
+COLOURED = 24  # bytes a pixel of any other mode
 SPLITS = {
     "train": "train", "training": "train",
     "val": "val", "valid": "val", "validation": "val",
@@ -91,23 +96,36 @@ def decode(root: Path, rows: pd.DataFrame, card: DataCard) -> tuple[list[np.ndar
     EXIF rotation is applied, palettes and CMYK are converted, transparency is dropped. Raises
     UnreadableFile for anything that does not decode in full, has several frames or more than 8 bits.
     """
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
-    try:
-        with Image.open(root / rows["path"].iloc[0]) as image:
-            if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-                raise UnreadableFile(f"{image.n_frames} frames in one file; expected one image")
-            if image.mode[0] in "IF":
-                raise UnreadableFile(f"mode {image.mode}: more than 8 bits without an agreed range")
-            upright = ImageOps.exif_transpose(image)
-            if upright.mode == "P":  # a palette may hide colours: go through them also on the way to grey
-                upright = upright.convert("RGBA")
-            pixels = np.asarray(upright.convert("L" if card.options.get("channels") == 1 else "RGB"))
-    except (UnreadableFile, MemoryError):
-        raise
-    except Exception as error:  # decoders fail in every way; none may stop the build
-        raise UnreadableFile(f"{type(error).__name__}: {_without(str(error), root)}") from error
+    with bounds.reading(partial(reason, root)), open_picture(root / rows["path"].iloc[0]) as image:
+        if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+            raise UnreadableFile(f"{image.n_frames} frames in one file; expected one image")
+        if image.mode[0] in "IF":
+            raise UnreadableFile(f"mode {image.mode}: more than 8 bits without an agreed range")
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode == "P":  # a palette may hide colours: go through them also on the way to grey
+            upright = upright.convert("RGBA")
+        pixels = np.asarray(upright.convert("L" if card.options.get("channels") == 1 else "RGB"))
     return [pixels], [None]
+
+
+def open_picture(path: Path):
+    """Return an image of Pillow, its pixels not yet read; raise UnreadableFile where these are more than allowed.
+
+    Of the formats that Pillow knows only those that hold pictures and start no other program.
+    """
+    from PIL import Image
+
+    bounds.check_regular(path)
+    Image.MAX_IMAGE_PIXELS = None  # Pillow's own bound, which no setting of ours could raise
+    image = Image.open(path, formats=FORMATS)
+    try:
+        bounds.check_need(image.width * image.height * BYTES.get(image.mode, COLOURED))
+    except UnreadableFile:
+        image.close()
+        raise
+    return image
 
 
 def halve(samples: pd.DataFrame, split: str) -> pd.Series:
@@ -146,6 +164,6 @@ def _solution(root: Path) -> dict[str, str]:
     return table["PredictionString"].str.split().str[0].to_dict()
 
 
-def _without(text: str, root: Path) -> str:
-    """Drop the machine's path from a message: rejects tables are compared between machines."""
-    return text.replace(f"{root}/", "")
+def reason(root: Path, error: BaseException) -> str:
+    """Return an error without the machine's path: rejects tables are compared between machines."""
+    return bounds.quote_error(error).replace(f"{root}/", "")

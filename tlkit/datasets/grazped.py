@@ -7,14 +7,15 @@ Bone loss (osteopenia) is the label. Brightness: 16 bits are mapped linearly to 
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from tlkit.config import ConfigError
-from tlkit.datasets import folders
-from tlkit.datasets.cards import DataCard, UnreadableFile, visible_files
+from tlkit.datasets import bounds, folders
+from tlkit.datasets.cards import DataCard, visible_files
 from tlkit.datasets.entries import FALSE, Reject, numbers, once, read_table, refuse, truth
 
 CSV = "dataset.csv"
@@ -65,19 +66,11 @@ def decode(root: Path, rows: pd.DataFrame, card: DataCard) -> tuple[list[np.ndar
 
     The reason in place of the image where all pixels are equal. Raises UnreadableFile where it does not decode.
     """
-    from PIL import Image
-
-    path = root / rows["path"].iloc[0]
-    try:
-        with Image.open(path) as image:
-            if image.mode[0] != "I":
-                return folders.decode(root, rows, card)
-            pixels = np.asarray(image)
-    except (UnreadableFile, MemoryError):
-        raise
-    except Exception as error:  # decoders fail in every way; none may stop the build
-        raise UnreadableFile(f"{type(error).__name__}: {str(error).replace(f'{root}/', '')}") from error
-    return [to_bytes(pixels, card.options["percentiles"])], [None]
+    with bounds.reading(partial(folders.reason, root)), folders.open_picture(root / rows["path"].iloc[0]) as image:
+        if image.mode[0] != "I":
+            return folders.decode(root, rows, card)
+        pixels = np.asarray(image)
+        return [to_bytes(pixels, card.options["percentiles"])], [None]
 
 
 def to_bytes(pixels: np.ndarray, percentiles: tuple[float, float]) -> np.ndarray | str:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from tlkit.datasets import bounds
 from tlkit.datasets.cards import DataCard, UnreadableFile, visible_files
 
 NAME = re.compile(r"(volume|segmentation)-(\d+)\.nii(\.gz)?")
+START = 1024  # bytes read of a file, unpacked, for its header
+WORK = 32  # bytes a voxel of one slice while it is scaled, rounded and searched
 COLUMNS = ["id", "path", "mask_path", "frame", "patient", "split"]
 
 
@@ -64,10 +70,14 @@ def decode(root: Path, rows: pd.DataFrame, card: DataCard) -> tuple[list[np.ndar
     `options["only_liver"]`, a reason (str) stands in place of a slice without liver or lesion. Raises
     UnreadableFile for damaged files and for masks with other values.
     """
+    images, masks = zip(*slices(root, rows, card), strict=True)
+    return list(images), list(masks)
+
+
+def slices(root: Path, rows: pd.DataFrame, card: DataCard) -> Iterator[tuple[np.ndarray | str, np.ndarray | None]]:
+    """Yield what `decode` returns slice by slice, so that a volume is in memory once."""
     volume = Axial(root / rows["path"].iloc[0])
     labels = Axial(root / rows["mask_path"].iloc[0])
-    images: list[np.ndarray | str] = []
-    masks: list[np.ndarray | None] = []
     for k in rows["frame"]:
         hu, mask = volume[k], labels[k]
         if not np.isin(mask, (0, 1, 2)).all():
@@ -76,33 +86,58 @@ def decode(root: Path, rows: pd.DataFrame, card: DataCard) -> tuple[list[np.ndar
         if not np.isfinite(hu).all():
             raise UnreadableFile(f"values that are no numbers in slice {k}")
         if card.options.get("only_liver") and not mask.any():
-            images.append("no liver in the slice")
-            masks.append(None)
+            yield "no liver in the slice", None
         else:
-            images.append(np.clip(np.rint(hu), -32768, 32767).astype(np.int16))
-            masks.append(mask.astype(np.uint8))
-    return images, masks
+            yield np.clip(np.rint(hu), -32768, 32767).astype(np.int16), mask.astype(np.uint8)
 
 
 class Axial:
     """The axial slices of a NIfTI file, scaled one at a time: no second copy of the volume is made."""
 
     def __init__(self, path: Path):
-        import nibabel as nib
         from nibabel.orientations import apply_orientation
 
-        try:
-            image = nib.load(path)
-            raw = image.dataobj.get_unscaled()  # a memory map, or an array where the file is compressed
-            self.raw = apply_orientation(raw, _to_lps(image.affine))
-        except MemoryError:
-            raise
-        except Exception as error:
-            raise UnreadableFile(f"{path.name}: {type(error).__name__}: {error}".splitlines()[0]) from error
-        self.slope, self.inter = float(image.dataobj.slope), float(image.dataobj.inter)
+        with bounds.reading(partial(_reason, path)):
+            image, head = open_nifti(path)
+            size, wanted = path.stat().st_size, image.offset + math.prod(image.shape) * image.dtype.itemsize
+            if path.suffix == ".nii" and size < wanted:  # else nibabel makes room for all of it, and then reads
+                raise OSError(f"{size:,} bytes; its header says {wanted:,}")
+            raw = image.get_unscaled()  # a memory map, or an array where the file is compressed
+            self.raw = apply_orientation(raw, _to_lps(head.get_best_affine()))
+        self.slope, self.inter = float(image.slope), float(image.inter)
 
     def __getitem__(self, k: int) -> np.ndarray:
         return self.raw[:, :, k].T.astype(np.float32) * self.slope + self.inter
+
+
+def open_nifti(path: Path):
+    """Return (nibabel's proxy of the voxels, the header) of a NIfTI file; raise UnreadableFile where it is too large.
+
+    Counted are the voxels as stored and one slice in what it passes through. Header extensions are not read: nothing
+    here needs them, and one may be as long as it says.
+    """
+    import nibabel as nib
+    from nibabel.arrayproxy import ArrayProxy
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.openers import ImageOpener
+
+    bounds.check_regular(path)
+    with ImageOpener(path) as stream:
+        start = stream.read(START)
+    second = nib.Nifti2Header.sizeof_hdr in (int.from_bytes(start[:4], order) for order in ("little", "big"))
+    kind = nib.Nifti2Header if second else nib.Nifti1Header
+    if len(start) < kind.sizeof_hdr:
+        raise ImageFileError("no header of a NIfTI file")
+    head = kind(start[: kind.sizeof_hdr])
+    shape, stored = [float(n) for n in head.get_data_shape()], float(head.get_data_dtype().itemsize)
+    if min(shape, default=0) < 1:
+        raise UnreadableFile("a volume without voxels")
+    bounds.check_need(stored * math.prod(shape) + WORK * math.prod(sorted(shape)[-2:]))
+    return ArrayProxy(str(path), head), head
+
+
+def _reason(path: Path, error: BaseException) -> str:
+    return f"{path.name}: {bounds.quote_error(error)}".replace(f"{path.parent}/", "")
 
 
 def _to_lps(affine: np.ndarray) -> np.ndarray:
@@ -114,19 +149,17 @@ def _to_lps(affine: np.ndarray) -> np.ndarray:
 
 def count_slices(volume: Path, mask: Path) -> int:
     """Return the number of axial slices of a pair; raise UnreadableFile where the two do not fit."""
-    import nibabel as nib
-
     heads = []
     for file in (volume, mask):
-        try:
-            heads.append(nib.load(file))
-        except Exception as error:
-            raise UnreadableFile(f"{file.name}: {type(error).__name__}: {error}".splitlines()[0]) from error
-    a, b = heads
-    if len(a.shape) != 3 or a.shape != b.shape:
-        raise UnreadableFile(f"shapes of volume {a.shape} and mask {b.shape}; expected equal 3D shapes")
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in a.shape], [1])).reshape(4, -1)
-    apart = np.linalg.norm(((a.affine - b.affine) @ corners)[:3], axis=0).max()
-    if apart > 0.5 * min(a.header.get_zooms()):
+        with bounds.reading(partial(_reason, file)):
+            head = open_nifti(file)[1]
+            heads.append((head.get_data_shape(), head.get_best_affine()))
+            turn = _to_lps(heads[0][1])
+    (shape, affine), (other, its_affine) = heads
+    if len(shape) != 3 or shape != other:
+        raise UnreadableFile(f"shapes of volume {shape} and mask {other}; expected equal 3D shapes")
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], [1])).reshape(4, -1)
+    apart = np.linalg.norm(((affine - its_affine) @ corners)[:3], axis=0).max()
+    if not apart <= 0.5 * np.linalg.norm(affine[:3, :3], axis=0).min():
         raise UnreadableFile(f"affines of volume and mask differ: corners lie {apart:.1f} mm apart")
-    return a.shape[int(np.flatnonzero(_to_lps(a.affine)[:, 0] == 2)[0])]
+    return shape[int(np.flatnonzero(turn[:, 0] == 2)[0])]

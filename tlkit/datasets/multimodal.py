@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tlkit.datasets import archive, bodyparts, deidentify, dicom, export, radnet
+from tlkit.datasets import archive, bodyparts, deidentify, dicom, export, headers, radnet
 from tlkit.datasets.cards import DataCard, UnreadableFile
 from tlkit.datasets.reports import REPORTS, read_reports
 
@@ -154,7 +154,7 @@ def _wanted(samples: pd.DataFrame) -> pd.Series:
 
 
 def _tags(root: Path, files: pd.Series) -> list[dict[str, str]]:
-    return [head if isinstance(head, dict) else {} for head in dicom.headers([root / f for f in files], TAGS)]
+    return [head if isinstance(head, dict) else {} for head in headers.read_headers([root / f for f in files], TAGS)]
 
 
 def _row(head: dict[str, str], key: bytes) -> dict[str, str | float]:
@@ -182,16 +182,15 @@ def _row(head: dict[str, str], key: bytes) -> dict[str, str | float]:
 def _not_an_image(head: dict[str, str], frames: int) -> str:
     """Return why a file is no image of the five modalities; "" for one that is. Reasons carry no free text."""
     modality = head["Modality"]
-    if head["MediaStorageSOPClassUID"] == dicom.DICOMDIR:
+    if head["MediaStorageSOPClassUID"] == headers.DICOMDIR:
         return "DICOMDIR, an index file"
     if not modality:
         return "no Modality in the header"
     if modality not in MODALITIES:
-        named = modality if modality.isascii() and modality.isalpha() and modality.isupper() else "unknown"
-        return f"modality {named}, not one of {', '.join(MODALITIES)}"
+        return f"modality {dicom.known_modality(head)}, not one of {', '.join(MODALITIES)}"
     if f"{head['SOPClassUID']}.".startswith(f"{SECONDARY}."):
         return "secondary capture, which may have text burnt in"
-    if head["BurnedInAnnotation"] == "YES":
+    if dicom.burnt_in(head):
         return "text is burnt into the image"
     if not head["Rows"] or not head["Columns"]:
         return "no image: the header has no rows or no columns"
@@ -202,4 +201,4 @@ def _not_an_image(head: dict[str, str], frames: int) -> str:
     return ""
 
 
-READING = archive.Reading("multimodal 1", INDEX, _row, {"tags": TAGS})
+READING = archive.Reading("multimodal 2", INDEX, _row, {"tags": TAGS})

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -29,7 +30,7 @@ import torch
 
 from tlkit import paths
 from tlkit.config import TlkitError, short_hash
-from tlkit.datasets import LAYOUTS, reader
+from tlkit.datasets import LAYOUTS, bounds, reader
 from tlkit.datasets.arrays import NpyWriter, read_rows, resize
 from tlkit.datasets.cards import PHANTOM_FACTS, DataCard, UnreadableFile
 from tlkit.datasets.content import content_hash
@@ -197,7 +198,7 @@ def _build(
     if hasattr(layout, "read"):
         images_of_files = layout.read(root, samples, card, key["size"], workers)
     else:
-        read = partial(_read_file, layout.decode, root, card, key["size"])
+        read = partial(_read_file, layout, root, card, key["size"])
         images_of_files = _in_order(read, _by_file(samples), workers or min(4, os.cpu_count() or 1))
     writers: dict[str, NpyWriter] = {}
     kept, counts = [], []
@@ -264,14 +265,22 @@ def _by_file(samples: pd.DataFrame) -> Iterator[pd.DataFrame]:
     return (samples.iloc[a:b] for a, b in pairwise([*_starts(samples), len(samples)]))
 
 
-def _read_file(decode: Callable, root: Path, card: DataCard, size: int, rows: pd.DataFrame):
+def _read_file(layout: ModuleType, root: Path, card: DataCard, size: int, rows: pd.DataFrame):
     """Return (images, masks, "") of one file at `size` px, or ([], [], reason) where it cannot be read."""
+    images: list[np.ndarray | str] = []
+    masks: list[np.ndarray | None] = []
     try:
-        images, masks = decode(root, rows, card)
+        with bounds.reading(bounds.quote_error):
+            if hasattr(layout, "slices"):  # of a volume, one at a time
+                pairs = layout.slices(root, rows, card)
+            else:
+                pairs = zip(*layout.decode(root, rows, card), strict=True)
+            for image, mask in pairs:
+                images.append(image if isinstance(image, str) else resize(image, size))
+                masks.append(None if mask is None else resize(mask, size, nearest=True))
     except UnreadableFile as error:
-        return [], [], str(error)
-    images = [a if isinstance(a, str) else resize(a, size) for a in images]
-    return images, [None if m is None else resize(m, size, nearest=True) for m in masks], ""
+        return [], [], str(error).replace(f"{root}/", "")  # rejects are compared between machines
+    return images, masks, ""
 
 
 def _in_order(work: Callable[[A], B], items: Iterable[A], workers: int) -> Iterator[B]:
