@@ -23,9 +23,9 @@ setup: .venv/installed
 figures: setup
 	@$(foreach study,$(STUDY),$(BIN)/python -m tlkit figures --study $(study) $(WHERE) &&) true
 
-## run the tests, every notebook at smoke scale included
+## run the tests on all cores, every notebook at smoke scale included
 test: setup
-	$(BIN)/python -m ruff check . && $(BIN)/python -m pytest
+	$(BIN)/python -m ruff check . && $(BIN)/python -m pytest -n auto
 
 ## open the notebooks in JupyterLab
 lab: setup
