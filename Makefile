@@ -28,9 +28,9 @@ setup: .venv/installed
 figures: setup
 	@$(BIN)/python -m tlkit figures $(WHERE)
 
-## run the tests, every notebook at smoke scale included
+## run the tests on all cores, every notebook at smoke scale included
 test: setup
-	$(BIN)/python -m ruff check . && $(BIN)/python -m pytest
+	$(BIN)/python -m ruff check . && $(BIN)/python -m pytest -n auto
 
 ## open the notebooks in JupyterLab
 lab: setup

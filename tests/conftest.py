@@ -1,4 +1,7 @@
-"""Every test has its own folders; phantoms and stores are made once and lent to those that ask for `data`."""
+"""Every test has its own folders; phantoms and stores are made once and lent to those that ask for `data`.
+
+`pytest -n auto` gives each core a process, which takes one test file after the other, the slowest first.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,13 @@ from typing import Any
 
 import pytest
 
-from tlkit import paths
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")  # processes times threads are the cores; read once, when torch is imported
 
+from tlkit import check, paths  # noqa: E402
+
+SLOWEST = ("test_figures",)
+MOST = 8  # processes: with more, all would wait for the slowest file
 PHANTOMS = {
     "imagenet": {"seed": 1, "classes": 3, "train": 16, "val": 14, "pixels": 32},
     "lits": {"seed": 1, "volumes": 5, "pixels": 32, "slices": (30, 31)},
@@ -19,6 +27,15 @@ PHANTOMS = {
 SPLIT = {"val": 0.2, "test": 0.2, "seed": 0}
 IMAGES = {"imagenet": 40, "lits": 24}
 REAL_LOGS = os.environ.get("TLKIT_LOGS") or paths.REPO.parent / "shared/published/jonske2025"
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    return min(MOST, check.cores())
+
+
+def pytest_collection_modifyitems(items) -> None:
+    order = {name: i for i, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
 @pytest.fixture(autouse=True)

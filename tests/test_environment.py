@@ -6,6 +6,7 @@ import pkgutil
 import subprocess
 import sys
 import tomllib
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -68,44 +69,50 @@ def test_every_import_is_a_declared_dependency():
     assert {DISTRIBUTION.get(name, name) for name in foreign} <= declared
 
 
-def test_imports_leave_nothing_behind_and_say_nothing(tmp_path, monkeypatch):
-    runs, paper = tmp_path / "runs", tmp_path / "paper"
-    monkeypatch.setenv("TLKIT_RUNS", str(runs))
-    monkeypatch.setenv("TLKIT_PAPER", str(paper))
-    done = python("import importlib, sys\nfor m in sys.argv[1:]: importlib.import_module(m)", *MODULES, cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert list(tmp_path.iterdir()) == []
+# Each of LIGHT is imported, and what came with it is noted, before any other module; then all the rest.
+LIGHT = ("tlkit.__main__", "tlkit.datasets.store", "tlkit.workflow", "tlkit.training.run", "tlkit.report")
+HEAVY = {"torchvision", "timm", "matplotlib", "seaborn", "sklearn", "snakemake", "papermill", "pydicom", "nibabel"}
+IMPORT_ALL = """
+import importlib, inspect, json, sys
+came = {}
+for name in sys.argv[2:]:
+    module = importlib.import_module(name)
+    came[name] = sorted({m.partition(".")[0] for m in sys.modules})
+classes = {c for name in sys.argv[2:] for c in vars(sys.modules[name]).values() if inspect.isclass(c)}
+ours = {c for c in classes if issubclass(c, Exception) and c.__module__.startswith("tlkit")}
+bases = {c.__name__: issubclass(c, sys.modules["tlkit.config"].TlkitError) for c in ours}
+with open(sys.argv[1], "w") as file:
+    json.dump([came, bases], file)
+"""
 
 
-HEAVY = ("torchvision", "timm", "matplotlib", "seaborn", "sklearn", "snakemake", "papermill", "pydicom", "nibabel")
-
-
-@pytest.mark.parametrize(
-    ("module", "heavy"),
-    [
-        ("tlkit.__main__", (*HEAVY, "torch")),
-        ("tlkit.datasets.store", HEAVY),
-        ("tlkit.workflow", HEAVY),
-        ("tlkit.training.run", HEAVY),
-        ("tlkit.report", HEAVY),
-    ],
-)
-def test_imports_are_lazy(module, heavy):
-    done = python(f"import {module}, json, sys; print(json.dumps([*sys.modules]))")
+@pytest.fixture(scope="module")
+def imports(tmp_path_factory) -> SimpleNamespace:
+    """Import every module of the package in one new process, in an empty folder."""
+    root = tmp_path_factory.mktemp("imports")
+    (root / "empty").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TLKIT_RUNS", str(root / "empty" / "runs"))
+        patch.setenv("TLKIT_PAPER", str(root / "empty" / "paper"))
+        rest = [m for m in MODULES if m not in LIGHT]
+        done = python(IMPORT_ALL, str(root / "found.json"), *LIGHT, *rest, cwd=root / "empty")
     assert done.returncode == 0, done.stderr
-    assert set(heavy) & set(json.loads(done.stdout)) == set()
+    came, bases = json.loads((root / "found.json").read_text())
+    return SimpleNamespace(said=done.stdout + done.stderr, left=[*(root / "empty").iterdir()], came=came, bases=bases)
 
 
-def test_every_error_of_the_project_has_one_base():
-    code = (
-        "import importlib, inspect, json, sys\n"
-        "found = {c for m in sys.argv[1:] for c in vars(importlib.import_module(m)).values()\n"
-        "         if inspect.isclass(c) and issubclass(c, Exception) and c.__module__.startswith('tlkit')}\n"
-        "from tlkit.config import TlkitError\n"
-        "print(json.dumps({c.__name__: issubclass(c, TlkitError) for c in found}))"
-    )
-    found = json.loads(python(code, *MODULES).stdout)
-    assert len(found) > 10 and all(found.values()), found
+def test_imports_leave_nothing_behind_and_say_nothing(imports):
+    assert (imports.said, imports.left) == ("", [])
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_imports_are_lazy(imports, module):
+    assert HEAVY & set(imports.came[module]) == set()
+    assert module != "tlkit.__main__" or "torch" not in imports.came[module]
+
+
+def test_every_error_of_the_project_has_one_base(imports):
+    assert len(imports.bases) > 10 and all(imports.bases.values()), imports.bases
 
 
 def test_nothing_names_a_path_of_one_machine():

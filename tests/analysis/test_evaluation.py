@@ -23,8 +23,17 @@ def phantom(tmp_path_factory) -> published.Logs:
     return published.read(root, train=False)
 
 
-def test_the_tables_have_the_promised_columns_and_names(phantom):
-    tables = evaluation.tables(phantom)
+@pytest.fixture(scope="module")
+def tables(phantom) -> dict[str, pd.DataFrame]:
+    return evaluation.tables(phantom)
+
+
+@pytest.fixture(scope="module")
+def published_pairs(jonske_logs) -> pd.DataFrame:
+    return evaluation.tables(jonske_logs)["contrasts"].astype({"task": str})
+
+
+def test_the_tables_have_the_promised_columns_and_names(tables):
     assert [*tables] == ["results", "contrasts", "convergence"]
     promised = """experiment task metric a b n_a n_b mean_a mean_b delta_pct p_published p_sound ci_low ci_high
         hedges_g p_holm equivalent mdd"""
@@ -44,16 +53,15 @@ def test_the_tables_have_the_promised_columns_and_names(phantom):
     assert set(tables["convergence"]["experiment"]) == {"E1", "E2", "E4", "E6", "E8"}
 
 
-def test_both_directions_of_every_pair_are_there(phantom):
+def test_both_directions_of_every_pair_are_there(tables):
     key = ["experiment", "task", "metric"]
-    pairs = evaluation.tables(phantom)["contrasts"]
+    pairs = tables["contrasts"]
     there = set(pairs[[*key, "a", "b"]].itertuples(index=False, name=None))
     assert there == set(pairs[[*key, "b", "a"]].itertuples(index=False, name=None)) and len(there) == len(pairs)
 
 
-def test_correction_is_within_a_figure(phantom):
-    results = evaluation.results(phantom)
-    pairs = evaluation.contrasts(results, SizeAdjustment())
+def test_correction_is_within_a_figure(phantom, tables):
+    results, pairs = evaluation.results(phantom), tables["contrasts"]
     alone = evaluation.contrasts(results[results["figure"] == "fig3"].reset_index(drop=True), SizeAdjustment())
     found = pairs.loc[pairs["figure"] == "fig3", "p_holm"].to_numpy()
     np.testing.assert_array_equal(found, alone["p_holm"].to_numpy())
@@ -91,8 +99,8 @@ def test_a_source_without_results_says_what_helps():
 # --- the authors' logs ---
 
 
-def test_every_quoted_number_of_experiments_1_and_2_agrees_to_the_printed_digit(jonske_logs):
-    checked = claims.check(claims.quoted(), evaluation.tables(jonske_logs)["contrasts"])
+def test_every_quoted_number_of_experiments_1_and_2_agrees_to_the_printed_digit(published_pairs):
+    checked = claims.check(claims.quoted(), published_pairs)
     there = checked[checked["experiment"].isin(["E1", "E4"])]
     assert len(there) == 8 and (there["agrees"] == "yes").all()
     key = {c: there[c].tolist() for c in ("delta_ours", "p_ours")}
@@ -100,8 +108,8 @@ def test_every_quoted_number_of_experiments_1_and_2_agrees_to_the_printed_digit(
     assert key["p_ours"] == ["0.541", "0.025", "0.541", "0.231", "0.025", "<0.001", "0.320", "0.119"]
 
 
-def test_the_sound_p_values_of_the_fact_sheet(jonske_logs):
-    pairs = evaluation.tables(jonske_logs)["contrasts"].astype({"task": str})
+def test_the_sound_p_values_of_the_fact_sheet(published_pairs):
+    pairs = published_pairs
     pairs = pairs[(pairs["a"] == "radnet_ub") & (pairs["b"] == "imagenet")].set_index(["experiment", "task", "metric"])
     expected = {("E1", "I1k", "accuracy"): 0.022, ("E1", "R", "accuracy"): 0.469, ("E1", "LiTS", "dice_1"): 0.266}
     expected |= {("E4", "LiTS", "dice_1"): 0.007, ("E1", "BraTS", "dice_1"): 0.026}
