@@ -6,6 +6,7 @@ import importlib
 import os
 import shutil
 import sys
+from pathlib import Path
 
 import pandas as pd
 
@@ -15,6 +16,7 @@ MODULES = (
     "torch", "torchvision", "timm", "jupyterlab", "papermill", "snakemake", "scipy", "statsmodels", "sklearn",
     "seaborn", "pandas", "pyarrow", "pydicom", "nibabel", "cv2", "PIL", "safetensors", "ipywidgets",
 )  # fmt: skip
+CPU_TORCH = "https://download.pytorch.org/whl/cpu"  # the index of torch without CUDA
 
 
 def cores() -> int:
@@ -25,7 +27,7 @@ def cores() -> int:
 def environment_check(minimum_gb: float = 2.0) -> pd.DataFrame:
     """Return one row a requirement: what, found, state ("ok", "none" for an option, "FIX"), and how to mend it.
 
-    Covers Python, the packages, the accelerator, cores, free disk below the runs folder, and TLKIT_DATA.
+    Covers Python, the packages and their size, the accelerator, cores, free disk below the runs folder, and TLKIT_DATA.
     """
     rows = [
         (
@@ -45,6 +47,7 @@ def environment_check(minimum_gb: float = 2.0) -> pd.DataFrame:
         _accelerator(),
         ("CPU cores", str(cores()), "ok", ""),
         _disk(minimum_gb),
+        _environment(),
         _data(),
     ]
     return pd.DataFrame(rows, columns=["what", "found", "state", "mend"])
@@ -69,6 +72,19 @@ def _disk(minimum_gb: float) -> tuple[str, str, str, str]:
         state,
         f"free {minimum_gb:.0f} GB, or set TLKIT_RUNS to another disk",
     )
+
+
+def _environment() -> tuple[str, str, str, str]:
+    """Return how large the virtual environment is: with torch for CUDA some 7 GB, which a CPU has no use for."""
+    import torch
+
+    if sys.prefix == sys.base_prefix:
+        return "environment", "not a virtual one", "none", "make setup"
+    files = (Path(folder, name) for folder, _, names in os.walk(sys.prefix) for name in names)
+    size = sum(path.lstat().st_size for path in files) / 1e9
+    smaller = torch.version.cuda and not torch.cuda.is_available()
+    mend = f"a small one, without CUDA: rm -r .venv; make setup TORCH_INDEX={CPU_TORCH}" if smaller else ""
+    return "environment", f"{size:.1f} GB in {Path(sys.prefix).name}", "ok", mend
 
 
 def _data() -> tuple[str, str, str, str]:
