@@ -1,5 +1,10 @@
+import contextlib
+import logging
 import os
 import stat
+import traceback
+import warnings
+from dataclasses import replace
 
 import numpy as np
 import pydicom
@@ -13,7 +18,19 @@ from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
 from tlkit import paths
-from tlkit.datasets import DATASETS, content_hash, deidentify, identity
+from tlkit.config import TlkitError
+from tlkit.datasets import (
+    DATASETS,
+    archive,
+    bounds,
+    content_hash,
+    deidentify,
+    dicom,
+    headers,
+    identity,
+    multimodal,
+)  # fmt: skip
+from tlkit.datasets.cards import UnreadableFile
 from tlkit.datasets.deidentify import load_key, new_uid, pseudonym, shifted
 from tlkit.datasets.store import build_store, open_store
 
@@ -169,3 +186,82 @@ def test_the_key_decides_the_identity_of_a_real_archive_and_of_nothing_else(tmp_
     deidentify.key_file().unlink()
     names.append(build_store(DATASETS["radnet"], root, 8).name)
     assert identity("radnet") != before and identity("covid-ct") == other and len(set(names)) == 2
+
+
+READ = sorted({name for tags in (headers.TAGS, multimodal.TAGS) for name in tags} | set(deidentify.KEEP))
+KEPT = {"Manufacturer", "ManufacturerModelName", "ConvolutionKernel", "ImageType"}  # no identifiers, so in the index
+BROKEN = [name for name in READ if name not in KEPT and not name.startswith(("Media", "PixelData", "SpecificChar"))]
+
+
+def broken_archive(root):
+    """Write files with a secret in one element each that is read, where it stands for what it is not, and cut ones."""
+    for k, name in enumerate(BROKEN):
+        for modality in ("CT", "XA"):
+            ds = trees.radiology(modality, k, f"{SECRET}-{k}", RescaleSlope=1, RescaleIntercept=0)
+            part = ds.file_meta if name == "TransferSyntaxUID" else ds
+            ds.SpecificCharacterSet, ds["PixelData"].VR = "ISO_IR 100", "OW"
+            ds.add_new("PatientName", "PN", SECRET)
+            part.add_new(name, "UI" if name.endswith("UID") else "LO", SECRET.upper())
+            file = root / f"{SECRET}^Erika" / f"{SECRET}{name}{modality}.dcm"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            ds.save_as(file, implicit_vr=False, little_endian=True, enforce_file_format=False)
+            data = file.read_bytes()
+            if not data.startswith(bytes(128) + b"DICM"):
+                file.write_bytes(bytes(128) + b"DICM" + data)
+    whole = (root / f"{SECRET}^Erika" / f"{SECRET}KVPCT.dcm").read_bytes()
+    for cut in (200, 600, 900, len(whole) - 100):
+        (root / f"{SECRET}-{cut}.dcm").write_bytes(whole[:cut])
+    (root / f"{SECRET}.dcm").write_bytes(whole.replace(b"ISO_IR 100", SECRET.encode().ljust(10, b"\xe4")))
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("name", ["radnet", "radiologynet"])
+def test_no_value_of_a_broken_file_is_printed_logged_or_written(tmp_path, name, capfd, caplog, recwarn, monkeypatch):
+    with pydicom.config.disable_value_validation(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        broken_archive(tmp_path / "archive")
+        (tmp_path / "archive" / "reports.csv").write_text("exam,text\n")
+    caplog.set_level(logging.DEBUG)
+    said = []
+    card = replace(DATASETS[name], options=DATASETS[name].options | {"min_slices": 1, "min_coverage": 0.0})
+    for most in (0.0, 1.0):
+        try:
+            opened = open_store(build_store(card, tmp_path / "archive", 16, max_unreadable=most))
+        except TlkitError as error:
+            said += [str(error), "".join(traceback.format_exception(error))]
+    samples = opened.table["path"]
+    key, files = load_key(), archive.locate(tmp_path / "archive", samples)
+    for file in [*files, *(f.relative_to(tmp_path / "archive") for f in (tmp_path / "archive").rglob("*.dcm"))][:40]:
+        with contextlib.suppress(UnreadableFile):
+            with bounds.reading(bounds.name_error), headers.quiet():
+                ds = headers.read_dataset(tmp_path / "archive" / file, stop_before_pixels=True)
+            said.append(str(deidentify.dataset(ds, key).get("PatientID")))
+    assert len(opened) > 20 and opened.meta["unreadable"] > 2
+    out, err = capfd.readouterr()
+    said += [out, err, caplog.text, *(str(w.message) for w in recwarn)]
+    written = [file for file in paths.runs_root().rglob("*") if file.is_file() and "private" not in file.parts]
+    said += [pd_text(f).decode() if f.suffix == ".parquet" else f.read_bytes().decode("latin-1") for f in written]
+    said += [file.name for file in written]
+    leaks = [text[max(0, at - 80) : at + 40] for text in said if (at := text.upper().find(SECRET)) >= 0]
+    assert leaks == []
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_copy_of_a_broken_file_drops_what_cannot_be_read(tmp_path):
+    ds = trees.ct_header("s", 0)
+    with pydicom.config.disable_value_validation():
+        for name in ("RescaleSlope", "KVP", "SliceThickness"):
+            ds.add_new(name, "DS", b"")
+            ds[name]._value = SECRET  # as it would be written
+        ds.save_as(tmp_path / "x", enforce_file_format=True)
+    new = deidentify.dataset(headers.read_dataset(tmp_path / "x"), KEY)
+    assert "RescaleSlope" not in new and "KVP" not in new and new.Rows == 16
+    new.save_as(tmp_path / "y")
+    assert traces((tmp_path / "y").read_bytes()) == []
+
+
+def test_text_burnt_into_a_slice_leaves_it_out_of_every_corpus():
+    for value in ("YES", "yes"):
+        head = dict.fromkeys(headers.TAGS, "") | {"Modality": "CT", "BurnedInAnnotation": value}
+        assert dicom.not_a_slice(head) == "text is burnt into the image"
+    assert dicom.not_a_slice(head | {"BurnedInAnnotation": "NO"}) == ""

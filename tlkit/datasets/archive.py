@@ -188,6 +188,7 @@ def _ct_row(head: dict[str, str], key: bytes) -> dict[str, str | float]:
     row: dict[str, str | float] = {name: kept[word] for name, word in TEXTS.items()}
     row |= {name: next(iter(floats(kept[word])), math.nan) for name, word in NUMBERS.items()}
     row |= {"syntax": _known_uid(head["TransferSyntaxUID"]), "label": dicom.body_part(kept["BodyPartExamined"])}
+    row["spacing"] = kept["PixelSpacing"] if floats(kept["PixelSpacing"]) else ""
     if len(turn) == 6:
         row["orientation"] = " ".join(f"{round(v, PLACES) + 0.0:g}" for v in turn)
         if len(where) == 3:

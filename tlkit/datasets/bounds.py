@@ -42,7 +42,7 @@ def check_need(need: float) -> None:
     """Raise UnreadableFile where reading a file takes more than `allowed` bytes of memory."""
     if not need <= (most := allowed()):
         told = f"{need / 1e9:,.1f} GB" if math.isfinite(need) else "any memory"
-        raise UnreadableFile(f"needs {told}; at most {most / 1e9:g} GB are allowed for one file (TLKIT_FILE_GB)")
+        raise UnreadableFile(f"needs {told}; at most {most / 1e9:g} GB are allowed for one file: raise TLKIT_FILE_GB")
 
 
 def check_regular(file: Path) -> int:
@@ -71,8 +71,8 @@ def unpacked_size(stream: BinaryIO, wbits: int, copies: int = 1) -> int:
         size += len(unpacker.decompress(packed, PIECE))
         if size * copies > allowed():
             raise UnreadableFile(
-                f"unpacks to more than {size / 1e9:.1f} GB; too much for the {allowed() / 1e9:g} GB of memory that are "
-                "allowed for one file (TLKIT_FILE_GB)"
+                f"unpacks to more than {size / 1e6:,.0f} MB, of which reading makes {copies} copies; at most "
+                f"{allowed() / 1e9:g} GB are allowed for one file: raise TLKIT_FILE_GB"
             )
     return size
 

@@ -148,9 +148,16 @@ def dataset(ds, key: bytes):
 
 
 def _readable(ds, name: str):
-    """Return an element of a data set, None where it is not there or holds what its representation cannot."""
+    """Return an element of a data set, None where it is not there or holds what its keyword cannot."""
+    from pydicom.datadict import dictionary_VR
+
+    from tlkit.datasets.headers import joined
+
     try:
-        return ds[name]
+        element = ds[name]
+        if dictionary_VR(name) in ("DS", "IS", "US", "US or SS"):
+            [float(part or 0) for part in joined(element.value).split("\\")]
+        return element
     except Exception:  # KeyError, and conversions fail in every way
         return None
 

@@ -83,7 +83,7 @@ def frames(ds, wanted: list[int]) -> Iterator[tuple[int, np.ndarray]]:
 def _plain(ds) -> np.ndarray | None:
     """Return uncompressed 16-bit values as they lie in the file, without a copy; None where there is more to do."""
     facts = (ds.file_meta.get("TransferSyntaxUID") in PLAIN, ds.get("BitsAllocated"), ds.get("SamplesPerPixel"))
-    if facts != (True, 16, 1) or "PixelData" not in ds:
+    if facts != (True, 16, 1) or "PixelData" not in ds or frame_count(ds) > 1:
         return None
     signed, bits = int(ds.PixelRepresentation), int(ds.BitsStored)
     values = np.frombuffer(ds.PixelData, "<i2" if signed else "<u2")
@@ -131,5 +131,8 @@ def rle_size(frame: bytes) -> int:
     at, size, end = 64, 0, len(frame)
     while at < end:
         head = frame[at]
-        at, size = (at + head + 2, size + head + 1) if head < 128 else (at + 2, size + 257 - head)
+        if head < 128:  # so many bytes as they are
+            at, size = at + head + 2, size + head + 1
+        else:  # one byte so many times; 128 stands for nothing
+            at, size = (at + 2, size + 257 - head) if head > 128 else (at + 1, size)
     return size
