@@ -251,8 +251,9 @@ def _cpu() -> float:
 def _account(study: Study, began: float, cpu: float) -> None:
     spent = 0.0
     for config in study.configs():
-        status = runs.folder(runs.run_id(config)) / "status.json"
-        if status.exists() and status.stat().st_mtime >= began:
+        rid = runs.run_id(config)
+        status = runs.folder(rid) / "status.json"
+        if runs.state_is_done(rid) and status.stat().st_mtime >= began:
             spent += runs.read_json(status).get("train_cpu_seconds", 0.0)
     share = f" ({100 * spent / cpu:.0f} %)" if cpu else ""
     print(
