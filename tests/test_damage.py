@@ -10,6 +10,7 @@ import pytest
 from tlkit import __main__, paths, runfolder, runs
 from tlkit.config import NotAvailableError
 from tlkit.runs import RunDamagedError, claim, finish, run_id
+from tlkit.studies import load
 
 CONFIG = {
     "kind": "finetune", "mode": "finetune", "task": "R", "pretraining": "radnet", "fraction": 1.0, "weights": None,
@@ -135,3 +136,16 @@ def test_the_order_of_the_listing_is_that_of_the_ids():
     assert runs.listing()["id"].tolist() == sorted(ids) and isinstance(runs.listing(), pd.DataFrame)
     assert json.loads((runs.folder(ids[0]) / "status.json").read_text())["files"]["model.safetensors"][0] == len(LARGE)
     assert runfolder.read_status(runs.folder(ids[0]))["seconds"] == 60
+
+
+def test_a_study_goes_on_around_a_damaged_run():
+    study = load("boundaries", "smoke")
+    good, bad = study.finetune("imagenet", ["R"], ["E1"])[:2]
+    for config in (good, bad):
+        with claim(config) as run:
+            finish(run, {"accuracy": 0.5}, seconds=60)
+    damage(runs.folder(run_id(bad)) / "metrics.json", "cut")
+    plan = study.plan().set_index("run")["state"]
+    assert plan[run_id(good)] == "done" and plan[run_id(bad)] == "damaged"
+    assert study.missing()["state"].value_counts()["damaged"] == 1
+    assert set(study.results()["run"]) == {run_id(good)}

@@ -6,6 +6,8 @@ import contextlib
 import shutil
 from pathlib import Path
 
+from filelock import Timeout
+
 from tlkit import paths, runfolder
 from tlkit.config import TlkitError, UnknownNameError, nearest
 from tlkit.runfolder import PARTIAL, RunBusyError, RunDamagedError, read_json, write_json
@@ -74,7 +76,7 @@ def _all_sources() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for where in runfolder.folders():
         found.setdefault(runfolder.id_of(where), set()).update(sources(where))
-    for where in paths.groups_root().glob("*/"):
+    for where in paths.groups_root().glob("[!.]*/"):
         found[where.name] = set()
         with contextlib.suppress(OSError, RunDamagedError, KeyError, TypeError):
             found[where.name] = {read_json(where / "groups.json")["settings"]["encoder"]}
@@ -94,10 +96,15 @@ def remove(name: str) -> list[str]:
     doomed = {name}
     while more := {n for n, begun in known.items() if begun & doomed} - doomed:
         doomed |= more
-    if busy := sorted(filter(runfolder.is_at_work, doomed)):
-        raise RunBusyError(f"run {busy[0]} is being trained, and nothing was removed: wait for it, or stop it first.")
-    for one in sorted(doomed):
-        for path in (runfolder.folder(one), runfolder.folder(one + PARTIAL), paths.groups_root() / one):
-            if path.exists():
-                shutil.rmtree(path)
+    with contextlib.ExitStack() as locks:
+        for one in sorted(doomed):
+            try:
+                locks.enter_context(runfolder.lock(one).acquire(timeout=0))
+            except Timeout:
+                told = f"run {one} is being trained, and nothing was removed: wait for it, or stop it first."
+                raise RunBusyError(told) from None
+        for one in sorted(doomed):
+            for path in (runfolder.folder(one), runfolder.folder(one + PARTIAL), paths.groups_root() / one):
+                if path.exists():
+                    shutil.rmtree(path)
     return sorted(doomed)

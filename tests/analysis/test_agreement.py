@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sealed import seal
 from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from tlkit import runfolder, runs
+from tlkit import runs
 from tlkit.analysis import agreement
 from tlkit.config import ConfigError
 from tlkit.report.agreement import who_is_right
@@ -38,7 +39,7 @@ def finished(rid: str, target: list[int], guess: list[int], kind: str = "multicl
     pd.DataFrame({"id": ids, "patient": ids, "target": target, "output": output}).to_parquet(
         where / "predictions_test.parquet"
     )
-    runfolder.write_status(where, {"state": "done", "files": runfolder.manifest(where)})
+    seal(rid)
     return rid
 
 

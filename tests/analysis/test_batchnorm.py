@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from sealed import seal
 from torch import nn
 
 from tlkit import runs
@@ -114,5 +115,6 @@ def test_what_has_nothing_stale_is_said(ids):
         batchnorm.reestimated("nobody")
     metrics = runs.folder(ids["tuned"]) / "metrics.json"
     runs.write_json(metrics, runs.read_json(metrics) | {"val_accuracy": 0.01})
+    seal(ids["tuned"])
     with pytest.raises(finished.PredictionChangedError, match=r"the run logged 0\.01"):
         batchnorm.reestimated(ids["tuned"])

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from sealed import seal
 
 from tlkit import paths, runs
 from tlkit.analysis import examples
@@ -23,6 +24,7 @@ def kept(rid: str, data: str, kind: str, target: list, output: list) -> str:
     names = [f"i{i}" for i in range(len(target))]
     frame = pd.DataFrame({"id": names, "patient": names, "target": target, "output": output})
     frame.to_parquet(folder / "predictions_test.parquet")
+    seal(folder.name)
     return rid
 
 

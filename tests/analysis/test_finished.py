@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sealed import seal
 
 from tlkit import runs
 from tlkit.analysis import finished
@@ -36,9 +37,13 @@ def test_the_model_gives_what_the_run_kept(ids):
 def test_other_weights_are_refused(ids):
     whole, half = ids["whole"], ids["half"]
     shutil.copy(runs.folder(half) / "model.safetensors", runs.folder(whole) / "model.safetensors")
+    with pytest.raises(runs.RunDamagedError, match=r"model.safetensors is damaged \(its bytes changed\)"):
+        finished.load(whole)
+    seal(whole)
     with pytest.raises(finished.PredictionChangedError, match="not its weights"):
         finished.load(whole).confirm(finished.predictions(whole)["id"].tolist())
     shutil.copy(runs.folder(ids["masks"]) / "model.safetensors", runs.folder(whole) / "model.safetensors")
+    seal(whole)
     with pytest.raises(finished.PredictionChangedError, match="do not fit the TransferModel"):
         finished.load(whole)
 

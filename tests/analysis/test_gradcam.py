@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from sealed import seal
 from torch import nn
 
 from tlkit import runs
@@ -177,6 +178,7 @@ def test_what_has_no_heat_maps_is_said(ids):
     with pytest.raises(ConfigError, match=r"one class an image, found .*segmentation"):
         gradcam.of_runs({"scratch": ids["masks"]})
     shutil.copy(runs.folder(ids["imagenet"]) / "model.safetensors", runs.folder(ids["scratch"]))
+    seal(ids["scratch"])
     with pytest.raises(finished.PredictionChangedError, match="not its weights"):
         gradcam.of_runs({"scratch": ids["scratch"]}, images=100)
 

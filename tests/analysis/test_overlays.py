@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from sealed import seal
 
 from tlkit import runs
 from tlkit.analysis import overlays
@@ -92,6 +93,7 @@ def test_the_figure_draws_both_sides(two):
 
 def test_other_weights_than_the_runs_are_refused(two):
     shutil.copy(runs.folder(two[1]) / "model.safetensors", runs.folder(two[0]) / "model.safetensors")
+    seal(two[0])
     with pytest.raises(overlays.PredictionChangedError, match="pixels differ from what the run kept"):
         overlays.predict_masks(two[0], overlays.dice_difference(*two)["id"])
 

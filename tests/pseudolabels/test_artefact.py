@@ -7,8 +7,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from sealed import seal
 
-from tlkit import paths, pseudolabels, runfolder, runs
+from tlkit import paths, pseudolabels, runs
 from tlkit.config import ConfigError, UnknownNameError
 from tlkit.datasets import DATASETS, prepare
 from tlkit.datasets.store import open_store
@@ -44,6 +45,23 @@ def test_the_artefact_holds_every_image_group_and_score(archive):
     assert (facts["files"], facts["images"], facts["exams"], facts["exams_without_report"]) == (48, 72, 24, 4)
     assert facts["kept"] == summary["kept"].sum() and facts["settings"]["k"] == 9
     assert facts["tags_dropped"]["Modality"] == "what the groups are judged by"
+
+
+def test_groups_that_changed_on_the_disk_are_not_used(archive):
+    folder = make()
+    table, path = open_store(prepare("archive", 16)).table, folder / "groups.parquet"
+    data = bytearray(path.read_bytes())
+    data[100] ^= 1
+    for changed, reason in ((bytes(data), "its bytes changed"), (b"", "its bytes changed"), (None, "missing")):
+        path.write_bytes(changed) if changed is not None else path.unlink()
+        with pytest.raises(runs.RunDamagedError, match=rf"groups.parquet is damaged .{reason}.*remove {folder.name}`"):
+            pseudolabels.labels(table, folder)
+    assert runs.remove(folder.name) == [folder.name]
+    assert pseudolabels.labels(table, make()).notna().all()
+
+
+def test_threads_are_a_setting_and_not_those_of_the_caller(archive):
+    assert pseudolabels.settings().threads == 1 and make(threads=2) != make()
 
 
 def test_no_word_of_a_report_is_written(archive):
@@ -139,7 +157,7 @@ def test_the_encoder_of_a_run_is_used(archive):
     save_weights(encoder, folder / "model.safetensors")
     config = {"kind": "pretrain", "backbone": "resnet10", "seed": 1, "recipe": recipe("simclr").to_dict()}
     runs.write_json(folder / "config.json", config)
-    runfolder.write_status(folder, {"state": "done", "files": runfolder.manifest(folder)})
+    seal("pretrain-x")
     made = make(images="simclr", encoder="pretrain-x", sources=["images"])
     assert json.loads((made / "groups.json").read_text())["dimensions"] == {"images": 256}
 

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sealed import seal
 
-from tlkit import runfolder, runs
+from tlkit import runs
 from tlkit.config import ConfigError
 from tlkit.models import backbone, save_weights
 from tlkit.pseudolabels import images
@@ -71,7 +72,7 @@ def test_features_of_a_finished_run_are_its_encoders():
     save_weights(encoder, folder / "model.safetensors")
     config = {"kind": "pretrain", "backbone": "resnet10", "seed": 1, "recipe": recipe("simclr").to_dict()}
     runs.write_json(folder / "config.json", config)
-    runfolder.write_status(folder, {"state": "done", "files": runfolder.manifest(folder)})
+    seal("pretrain-x")
     found = images.of_run(store(), "pretrain-x")
     with torch.inference_mode():
         grey = store().take(np.arange(2))[0].float()[:, None].expand(-1, 3, -1, -1) / 255

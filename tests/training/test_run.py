@@ -156,16 +156,16 @@ def test_sigkill_of_a_process_and_resume_is_unbroken_to_the_bit(config, new_runs
     root = new_runs("broken")
     (tmp_path / "config.json").write_text(json.dumps(made))
     command = [sys.executable, "-m", "tlkit", "run", str(tmp_path / "config.json")]
-    history = runs.folder(runs.run_id(made) + runs.PARTIAL) / "history.csv"
+    partial = runs.folder(runs.run_id(made) + runs.PARTIAL)
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        until = time.time() + 60
-        while (not history.exists() or len(history.read_text().splitlines()) < 2) and time.time() < until:
+        until = time.time() + 180
+        while not (partial / resume.LAST).exists() and time.time() < until:
             time.sleep(0.002)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert runs.state(runs.run_id(made)) == "interrupted" and 1 <= len(pd.read_csv(history)) < 12
+    assert runs.state(runs.run_id(made)) == "interrupted" and 1 <= len(pd.read_csv(partial / "history.csv")) < 12
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = runs.folder(runs.run_id(made))
     assert done.stdout.strip() == str(found) and found.parent == root

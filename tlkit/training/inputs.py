@@ -14,14 +14,13 @@ from tlkit.training.data import groups_folder
 def find(config: dict[str, Any]) -> Inputs:
     """Return the SHA-256 of the weights and groups that a run starts from, as those who made them recorded it.
 
+    That of published weights is a part of the config.
     Raises: FileNotFoundError where a pretraining is not done, RunDamagedError, and as `data.groups_folder` does.
     """
     weights = config.get("weights") or {}
     found: Inputs = {"weights": {}, "groups": {}}
     if "run" in weights:
         found["weights"][weights["run"]] = sha256(finished_weights(weights["run"]))  # as it recorded it
-    if "card" in weights:
-        found["weights"][weights["card"]] = weights["sha256"]
     for data in runs.corpora(config):
         if "groups" in data:
             folder = groups_folder(data)
