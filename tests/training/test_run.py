@@ -153,7 +153,7 @@ def test_sigkill_of_a_process_and_resume_is_unbroken_to_the_bit(config, new_runs
     history = runs.folder(runs.run_id(made) + runs.PARTIAL) / "history.csv"
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        until = time.time() + 60
+        until = time.time() + 300
         while (not history.exists() or len(history.read_text().splitlines()) < 3) and time.time() < until:
             time.sleep(0.002)
     finally:
