@@ -38,7 +38,7 @@ def imported() -> set[str]:
 
 def python(code: str, *arguments: str, cwd=None) -> subprocess.CompletedProcess:
     command = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_the_conda_door_leads_to_the_same_packages():

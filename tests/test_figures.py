@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -186,11 +187,11 @@ def test_the_account_says_what_training_cost(unbroken):
 
 def test_a_second_call_runs_nothing(there, executed):
     before = state(there)
-    start = time.perf_counter()
     said = call(there, *COMMAND)
     assert state(there) == before
-    assert "training steps 0 s" in said.splitlines()[-1]
-    assert time.perf_counter() - start < 40
+    last = said.splitlines()[-1]
+    assert "training steps 0 s" in last
+    assert int(re.search(r"(\d+) s of CPU time", last)[1]) < 40  # no time of the clock: other tests run beside it
 
 
 # --- killed ---

@@ -136,9 +136,10 @@ class Study(StudyRuns):
         return Shown(self, wanted).missing_text()
 
     def statuses(self, since: float) -> list[dict[str, Any]]:
-        """Return the status of the study's runs whose status changed after `since` (seconds since 1970)."""
-        paths = (runs.folder(runs.run_id(config)) / "status.json" for config in self.configs())
-        return [runs.read_json(path) for path in paths if path.exists() and path.stat().st_mtime >= since]
+        """Return the status of the finished runs that were finished after `since` (seconds since 1970)."""
+        done = (rid for rid in map(runs.run_id, self.configs()) if runs.state_is_done(rid))
+        paths = (runs.folder(rid) / "status.json" for rid in done)
+        return [runs.read_json(path) for path in paths if path.stat().st_mtime >= since]
 
     def monitors(self) -> dict[str, tuple[str, int]]:
         """Return, for each task, the validation metric that selects, and 1 or -1 where less of it is better."""

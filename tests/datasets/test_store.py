@@ -186,14 +186,14 @@ def test_two_that_build_the_same_store_take_turns(tmp_path, monkeypatch, caplog)
     def slow(*args):
         calls.append(args)
         started.set()
-        assert waiting.wait(10)
+        assert waiting.wait(60)
         build(*args)
 
     monkeypatch.setattr(store, "_build", slow)
     paths = []
     first = threading.Thread(target=lambda: paths.append(build_store(CARD, tmp_path / "data", 8)))
     first.start()
-    assert started.wait(10)
+    assert started.wait(60)
     paths.append(build_store(CARD, tmp_path / "data", 8))
     first.join()
     assert paths[0] == paths[1] and len(calls) == 1

@@ -159,7 +159,7 @@ def test_sigkill_of_a_process_and_resume_is_unbroken_to_the_bit(config, new_runs
     partial = runs.folder(runs.run_id(made) + runs.PARTIAL)
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        until = time.time() + 180
+        until = time.time() + 300
         while not (partial / resume.LAST).exists() and time.time() < until:
             time.sleep(0.002)
     finally:

@@ -147,12 +147,12 @@ def _grid(body: Body, view: View) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return x + dx, y + dy, z
 
 
-def _box(tube: Tube, z: np.ndarray, body: Body, view: View) -> tuple[slice, slice, slice] | None:
-    """Return the part of the volume that a tube can touch, or None."""
-    hit = np.flatnonzero((z.max((1, 2)) >= tube.z[0]) & (z.min((1, 2)) <= tube.z[-1]))
+def _box(tube: Tube, low: np.ndarray, high: np.ndarray, body: Body, view: View) -> tuple[slice, slice, slice] | None:
+    """Return the part of the volume that a tube can touch, or None; `low`, `high` [Z] are the ends of each slice."""
+    hit = np.flatnonzero((high >= tube.z[0]) & (low <= tube.z[-1]))
     if not len(hit):
         return None
-    lo, hi = float(z[hit].min()), float(z[hit].max())
+    lo, hi = float(low[hit].min()), float(high[hit].max())
     near = (tube.z >= lo) & (tube.z <= hi)
     at = np.concatenate([[lo, hi], tube.z[near]])
     x, y, a, b = (np.interp(at, tube.z, v) for v in (tube.x, tube.y, tube.a, tube.b))
@@ -210,13 +210,14 @@ def _alpha(tube: Tube, x: np.ndarray, y: np.ndarray, z: np.ndarray, coarse, fine
 def sample(body: Body, view: View) -> Scene:
     """Lay the slices of `view` through `body` and return the soft tissue layers, in painting order."""
     x, y, z = _grid(body, view)
+    low, high = z.min((1, 2)), z.max((1, 2))
     middle = z[:, view.pixels // 2, 0]
     coarse, fine = _noise(body, x, y, middle, 0.5), _noise(body, x, y, middle, FINE * 0.5)
     pixel = view.fov / view.pixels / body.width
     spaces: dict[str, np.ndarray] = {}
     layers = []
     for tube in body.tubes:
-        box = _box(tube, z, body, view) if tube.part == view.part else None
+        box = _box(tube, low, high, body, view) if tube.part == view.part else None
         if box is None or (tube.within and tube.within not in spaces):
             continue
         alpha = _alpha(tube, x[box], y[box], z[box[0], box[1]], coarse[box], fine[box], pixel)

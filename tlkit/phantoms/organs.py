@@ -50,11 +50,11 @@ class Builder:
         self.rng, self.part, self.tubes = rng, part, []
 
     def tube(self, tissue: int, z, x, y, a, b, shift: float = 2.0, grow: float = 0.06, **options) -> None:
-        z = np.asarray(z, np.float64)
-        x, y, a, b = (np.broadcast_to(np.asarray(v, np.float64), z.shape) for v in (x, y, a, b))
+        z, x, y, a, b = (np.asarray(v, np.float64) for v in (z, x, y, a, b))
         dx, dy = self.rng.normal(0, shift, 2)
         ga, gb = np.exp(self.rng.normal(0, grow, 2))
-        self.tubes.append(Tube(tissue, z, x + dx, y + dy, a * ga, b * gb, part=self.part, **options))
+        lines = (np.full(z.shape, v) for v in (x + dx, y + dy, a * ga, b * gb))
+        self.tubes.append(Tube(tissue, z, *lines, part=self.part, **options))
 
     def ball(self, tissue: int, centre: Sequence[float], radii: Sequence[float], **options) -> None:
         t = np.linspace(-np.pi / 2, np.pi / 2, 11)

@@ -66,7 +66,8 @@ def breathe_in(body: Body, rng: np.random.Generator, depth: float) -> Body:
 
 def _lower(tube: Tube, depth: float) -> Tube:
     """Move what ends below the dome of the diaphragm all the way, what ends below the arch of the aorta in part."""
-    return replace(tube, z=tube.z - depth * np.clip((1400 - tube.z[-1]) / 100, 0, 1))
+    share = min(max((1400 - tube.z[-1]) / 100, 0), 1)
+    return replace(tube, z=tube.z - depth * share) if share else tube
 
 
 def attenuation(rng: np.random.Generator) -> np.ndarray:
