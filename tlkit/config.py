@@ -24,6 +24,10 @@ class ConfigError(TlkitError, ValueError):
     """A config, or the data that it names, asks for something that cannot be done."""
 
 
+class NotAvailableError(TlkitError, RuntimeError):
+    """What was asked for cannot be made from these data: no failure. The first line of its message stands alone."""
+
+
 class UnreadParameterError(TlkitError, ValueError):
     """A parameter was set but nothing read it, so the run would not be what its config says."""
 
