@@ -27,7 +27,7 @@ class ConfigError(TlkitError, ValueError):
 
 
 class NotAvailableError(TlkitError, RuntimeError):
-    """What was asked for cannot be made from these data: no failure."""
+    """What was asked for cannot be made from these data: no failure. The first line of its message stands alone."""
 
 
 class UnreadParameterError(TlkitError, ValueError):

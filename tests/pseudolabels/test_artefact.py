@@ -10,7 +10,7 @@ import pytest
 from sealed import seal
 
 from tlkit import paths, pseudolabels, runs
-from tlkit.config import ConfigError, UnknownNameError
+from tlkit.config import ConfigError, NotAvailableError, UnknownNameError
 from tlkit.datasets import DATASETS, prepare
 from tlkit.datasets.store import open_store
 from tlkit.models import backbone, save_weights
@@ -198,6 +198,12 @@ def test_the_phantom_hospital_goes_the_whole_way():
 def test_a_data_set_without_reports_is_no_archive():
     with pytest.raises(ConfigError, match="'lits' has neither headers nor reports"):
         pseudolabels.make("lits", 16)
+
+
+def test_no_group_that_stays_is_not_available_and_leaves_nothing(archive):
+    with pytest.raises(NotAvailableError, match=r"^archive: none of 9 groups is kept \(rule threshold, limit 0.7"):
+        make(floor=49)
+    assert [f for f in paths.groups_root().iterdir() if f.is_dir()] == []
 
 
 def test_more_groups_than_files_say_both_numbers(archive):

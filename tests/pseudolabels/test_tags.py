@@ -73,6 +73,16 @@ def test_numbers_filled_in_follow_the_other_columns():
     assert np.abs(filled[gone, 1] - x[gone]).mean() < 0.05  # the mean of the column would be 0.25 off
 
 
+def test_a_gap_outside_of_the_draw_is_filled_by_the_mean():
+    """No forest was learned for a column that lacks nothing in the rows that were drawn to learn from."""
+    rows = np.sort(np.random.default_rng(0).choice(40, 20, replace=False))  # the draw of seed 0
+    numbers = pd.DataFrame({"a": np.arange(40.0), "b": np.where(np.isin(np.arange(40), rows), 1.0, 5.0)})
+    lost = next(i for i in range(40) if i not in rows)
+    numbers.loc[lost, "a"] = np.nan
+    cleaned = tags.Cleaned(numbers, pd.DataFrame(index=numbers.index), {}, {})
+    assert tags.impute(cleaned, seed=0, fit_on=20)[lost, 0] == pytest.approx(rows.mean() / 39, abs=0.03)
+
+
 def test_categories_are_one_hot_and_zeros_where_missing():
     cleaned = tags.clean(frame(Kind=["a", "b", "a", ""] * 10))
     assert tags.impute(cleaned)[:4].tolist() == [[1, 0], [0, 1], [1, 0], [0, 0]]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
+import pandas as pd
 import pytest
 
-from tlkit.config import ConfigError
+from tlkit import paths
+from tlkit.config import ConfigError, NotAvailableError
 from tlkit.datasets import identity
 from tlkit.training.data import chosen_rows, class_names, open_data
 
@@ -47,9 +51,25 @@ def test_one_modality_is_chosen_by_its_column():
         open_data(entry("radiologynet", HOSPITAL, where={"modalty": "CT"}))
 
 
-def test_too_few_groups_in_a_modality_are_said():
-    with pytest.raises(ConfigError, match="fewer than two groups are left to learn"):
-        open_data(entry("radiologynet", HOSPITAL, groups=GROUPS | {"floor": 40}, where={"modality": "RF"}))
+def test_too_few_groups_in_a_modality_are_not_available():
+    """The first line says it all: data set, modality, how many groups of how many files; then where to look."""
+    data = entry("radiologynet", HOSPITAL, groups=GROUPS | {"floor": 12}, where={"modality": "RF"})
+    with pytest.raises(NotAvailableError) as error:
+        open_data(data)
+    first, second = str(error.value).splitlines()
+    assert first == "radiologynet, RF alone: 0 groups of 12 or more files are kept, 2 are needed"
+    assert re.search(r"The rule keeps \d of 6 groups with such files \(([\d, ]+|no) files\)", second)
+    name = re.search(r"See (\S+/summary.csv) in the runs folder", second).group(1)
+    assert (paths.runs_root() / name).is_file()
+    assert not isinstance(error.value, ConfigError)
+
+
+def test_one_group_is_too_few_to_learn(monkeypatch):
+    from tlkit import pseudolabels
+
+    monkeypatch.setattr(pseudolabels, "labels", lambda table, folder: pd.Series(3, table.index))
+    with pytest.raises(NotAvailableError, match=r"^radiologynet: 1 group of 2 or more files is kept, 2 are needed\n"):
+        open_data(entry("radiologynet", HOSPITAL, groups=GROUPS))
 
 
 def test_balance_takes_as_many_of_each_class_before_the_split():

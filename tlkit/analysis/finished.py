@@ -84,24 +84,32 @@ class Finished:
 
         return limited(self.config["compute"]["threads"])
 
-    def confirm(self, ids: Sequence[str], most: float = 0.02) -> None:
-        """Raise PredictionChangedError where the model's output for test images is not what the run kept.
-
-        `most`: the largest change that counts as rounding, of probabilities or relative; other devices round
-        otherwise.
-        """
+    def confirm(self, ids: Sequence[str]) -> None:
+        """Raise PredictionChangedError where the model's output for test images is not what the run kept."""
         from tlkit.training.supervised import Samples, predict
 
-        kept = predictions(self.id).set_index("id")["output"].loc[list(ids)]
         with self.computing():
-            found = predict(self.model, self.job, Samples(self.store, self.rows(ids)), self.recipe).set_index("id")
-        old, new = (np.stack(part.to_numpy()).astype(float) for part in (kept, found["output"].loc[list(ids)]))
-        if not np.allclose(old, new, atol=most, rtol=most):
-            gap = np.abs(old - new).max()
-            raise PredictionChangedError(
-                f"{self.id}: the weights give outputs that differ by up to {gap:.3g} from what the run kept, so they "
-                "are not its weights, or the data changed. Delete the run's folder and do the run again."
-            )
+            found = predict(self.model, self.job, Samples(self.store, self.rows(ids)), self.recipe)
+        confirm(self.id, "test", found)
+
+
+def confirm(rid: str, split: str, found: pd.DataFrame, most: float = 0.02) -> None:
+    """Raise PredictionChangedError where predictions of images of a split are not those that the run kept.
+
+    Outputs are compared, not metrics: of few images one that tips over moves a metric a lot. `most`: the largest change
+    that counts as rounding (other devices and processors round otherwise), of probabilities or relative; of a
+    segmentation, as a share of the pixels.
+    """
+    kept = predictions(rid, split).set_index("id").loc[found["id"]]
+    old, new = (np.stack(part["output"].to_numpy()).astype(float) for part in (kept, found))
+    if "overlap" in kept:  # a segmentation keeps numbers of pixels
+        old, new = (counts / old.sum(axis=1, keepdims=True) for counts in (old, new))
+    if not np.allclose(old, new, atol=most, rtol=most):
+        gap = np.abs(old - new).max()
+        raise PredictionChangedError(
+            f"{rid}: the weights give outputs that differ by up to {gap:.3g} from what the run kept, so they "
+            "are not its weights, or the data changed. Delete the run's folder and do the run again."
+        )
 
 
 def load(rid: str) -> Finished:

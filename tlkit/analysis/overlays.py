@@ -87,7 +87,7 @@ def predict_masks(rid: str, ids: Sequence[str]) -> np.ndarray:
         if moved > 0.01 * truth.numel():
             raise PredictionChangedError(f"{rid}, slice {name}: {moved} pixels differ from what the run kept")
         found.append(output.argmax(1)[0].to(torch.uint8).cpu().numpy())
-    return np.stack(found)
+    return np.stack(found) if found else np.zeros((0, *run.store.images.shape[1:3]), np.uint8)
 
 
 def slices(rid: str, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit import paths, runs
-from tlkit.config import ConfigError, lookup, short_hash
+from tlkit.config import ConfigError, NotAvailableError, lookup, short_hash
 from tlkit.datasets import DATASETS, LAYOUTS, DataCard, prepare, splits, where
 from tlkit.datasets.store import Store, open_store
 from tlkit.files import sha256
@@ -25,7 +25,7 @@ from tlkit.pseudolabels import clustering, images, tags, text
 from tlkit.runfolder import damaged
 from tlkit.training.compute import limited
 
-GROUPS_VERSION = 1
+GROUPS_VERSION = 2
 TARGETS = ["modality", "body_part"]
 COLUMNS = ["id", "path", "patient", "exam", *TARGETS, "group", "kept", "label"]
 PACKAGES = ("tlkit", "torch", "numpy", "pandas", "scikit-learn", "kmedoids")
@@ -83,7 +83,8 @@ def make(name: str, size: int, phantom: dict[str, Any] | None = None, **paramete
     `phantom` as in `tlkit.datasets.prepare`, `parameters` are those of `Settings`. Groups that are there are returned
     at once; a second process waits for the one that makes them. Files, not images, are grouped: all frames and windows
     of a file share a label. Deterministic on a CPU.
-    Raises UnknownNameError, ConfigError (no such archive, more groups than distinct samples), MissingDataError.
+    Raises UnknownNameError, ConfigError (no such archive, more groups than distinct samples), MissingDataError, and
+    NotAvailableError where no group is kept.
     """
     from filelock import FileLock
 
@@ -208,6 +209,11 @@ def _write(part: Path, store: Store, root: Path, card: DataCard, chosen: Setting
     how = {"seed": chosen.seed, "fit_on": chosen.fit_on}
     group = clustering.cluster(clustering.fuse(blocks, chosen.method), chosen.k, chosen.method, **how)
     summary = clustering.select(clustering.heterogeneity(group, targets), chosen.rule, chosen.limit, chosen.floor)
+    if not summary["kept"].any():
+        raise NotAvailableError(
+            f"{card.name}: none of {len(summary)} groups is kept (rule {chosen.rule}, limit {chosen.limit}, floor "
+            f"{chosen.floor})\nRaise the limit, lower the floor, or ask for other groups."
+        )
     table = store.table[["id", "path", "patient", "exam", *TARGETS]]
     table = table.assign(group=table["path"].map(dict(zip(files["path"], group, strict=True))))
     table = table.assign(**{c: table["group"].map(summary[c]) for c in ("kept", "label")})

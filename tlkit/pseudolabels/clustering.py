@@ -168,13 +168,8 @@ def reasons(summary: pd.DataFrame, rule: str = "threshold", limit: float = 0.5, 
 def select(summary: pd.DataFrame, rule: str = "threshold", limit: float = 0.5, floor: int = 20) -> pd.DataFrame:
     """Return `heterogeneity`'s table with `kept`, `reason` (`reasons`) and `label`: 0, 1, ... of the kept, else -1.
 
-    Kept groups are numbered in ascending order. Raises ConfigError where none is kept.
+    Kept groups are numbered in ascending order.
     """
     why = reasons(summary, rule, limit, floor)
     kept = why.eq("")
-    if not kept.any():
-        raise ConfigError(
-            f"none of {len(summary)} groups is kept (rule {rule}, limit {limit}, floor {floor}): raise the limit, "
-            "lower the floor, or ask for other groups."
-        )
     return summary.assign(kept=kept, reason=why, label=np.where(kept, kept.cumsum() - 1, -1))

@@ -85,8 +85,9 @@ def impute(cleaned: Cleaned, seed: int = 0, fit_on: int = 2000, trees: int = 20,
     """Return float32 [N, columns] in [0, 1]: numbers filled in and scaled from least to greatest, one-hot categories.
 
     Missing numbers are predicted by extremely randomised trees from all other columns, round by round, as MissForest
-    does (published: 256 trees, 10 rounds); learned on a draw of `fit_on` rows. A missing category is a row of zeros:
-    that a tag is missing says something, and the mean of two codes would say nothing.
+    does (published: 256 trees, 10 rounds); learned on a draw of `fit_on` rows, and the mean in a column that lacks none
+    there. A missing category is a row of zeros: that a tag is missing says something, and the mean of two codes would
+    say nothing.
     Random: draw and trees, by `seed`. Raises ConfigError where no column is left. Source: radiologynet2025 0.2.
     """
     from sklearn.preprocessing import MinMaxScaler, OneHotEncoder
@@ -119,7 +120,8 @@ def _filled(
         return numbers
     state = int(rng.integers(2**31))
     forest = ExtraTreesRegressor(trees, min_samples_leaf=2, random_state=state, n_jobs=1)
-    imputer = IterativeImputer(forest, max_iter=rounds, random_state=state, keep_empty_features=True)
+    how = {"max_iter": rounds, "random_state": state, "keep_empty_features": True}
+    imputer = IterativeImputer(forest, skip_complete=True, **how)  # a column without gaps needs no forest
     both = np.hstack([numbers, others])
     drawn = np.sort(rng.choice(len(both), min(fit_on, len(both)), replace=False))
     with warnings.catch_warnings():

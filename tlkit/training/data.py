@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tlkit import runs
-from tlkit.config import ConfigError, TlkitError, lookup
+from tlkit import paths, runs
+from tlkit.config import ConfigError, NotAvailableError, TlkitError, lookup
 from tlkit.datasets import card_of, cards, identity, prepare, splits
 from tlkit.datasets.store import Store, open_store
 from tlkit.training.recipe import Recipe
@@ -35,7 +35,7 @@ def open_data(data: dict[str, Any]) -> tuple[Store, pd.DataFrame]:
 
     `where` keeps the rows whose columns have these values, `groups` makes pseudo-labels with these settings, `classes`
     chooses classes and `balance` as many rows of each. The store's labels are those of the table; -1 outside of it.
-    Raises DataChangedError, MissingDataError, ConfigError.
+    Raises DataChangedError, MissingDataError, ConfigError, and NotAvailableError where fewer than two groups are left.
     """
     phantom = _same_phantom(data)
     how = {k: data.get(k) for k in ("options", "max_unreadable")}
@@ -105,12 +105,28 @@ def _labelled(table: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
     settings = {k: v for k, v in data["groups"].items() if k != "size"}
     folder = groups_folder(data)
     table = table.assign(label=pseudolabels.labels(table, folder))
-    size = table.groupby("label")["path"].transform("nunique")
-    table = table[(table["label"] >= 0) & (size >= pseudolabels.settings(**settings).floor)]
-    if table["label"].nunique() < 2:
-        raise ConfigError(f"{data['name']}: fewer than two groups are left to learn. See {folder / 'summary.csv'}.")
+    floor = pseudolabels.settings(**settings).floor
+    sizes = table[table["label"] >= 0].groupby("label")["path"].nunique()
+    kept = sizes[sizes >= floor]
+    if len(kept) < 2:
+        raise NotAvailableError(_too_few(data, folder, sizes, kept, floor))
+    table = table[table["label"].isin(kept.index)]
     codes = {label: code for code, label in enumerate(sorted(table["label"].unique()))}
     return table.assign(group=table["label"], label=table["label"].map(codes))
+
+
+def _too_few(data: dict[str, Any], folder: Path, sizes: pd.Series, kept: pd.Series, floor: int) -> str:
+    """Return why there is nothing to learn: `sizes` are the files of each group that the rule keeps, here."""
+    alone = "".join(f", {value} alone" for value in data.get("where", {}).values())
+    groups, verb = ("group", "is") if len(kept) == 1 else ("groups", "are")
+    files = ", ".join(map(str, sorted(sizes, reverse=True))) or "no"
+    summary = folder / "summary.csv"
+    return (
+        f"{data['name']}{alone}: {len(kept)} {groups} of {floor} or more files {verb} kept, 2 are needed\n"
+        f"The rule keeps {len(sizes)} of {len(pd.read_csv(summary))} groups with such files ({files} files). See "
+        f"{summary.relative_to(paths.runs_root()).as_posix()} in the runs folder; other `groups` (k, limit, floor) "
+        "keep more."
+    )
 
 
 def chosen_rows(data: dict[str, Any], table: pd.DataFrame, split: str) -> np.ndarray:
