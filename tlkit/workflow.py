@@ -168,7 +168,7 @@ def make_job(study: Study, name: str) -> Path:
     for options in study.options(dataset):
         store = prepare(dataset, study.spec["size"], phantom, options, most)
     for settings in study.groupings(dataset):
-        pseudolabels.make(dataset, phantom=phantom, **settings)
+        pseudolabels.make(dataset, phantom=phantom, max_unreadable=most, **settings)
     output.parent.mkdir(parents=True, exist_ok=True)
     runs.write_json(output, {"store": str(store)})
     return output

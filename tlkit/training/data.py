@@ -85,10 +85,11 @@ def _labelled(table: pd.DataFrame, data: dict[str, Any], phantom: dict[str, Any]
     from tlkit import pseudolabels
 
     settings = {k: v for k, v in data["groups"].items() if k != "size"}
-    folder = pseudolabels.make(data["name"], data["groups"].get("size", data["size"]), phantom, **settings)
+    size, most = data["groups"].get("size", data["size"]), data.get("max_unreadable")
+    folder = pseudolabels.make(data["name"], size, phantom, most, **settings)
     table = table.assign(label=pseudolabels.labels(table, folder))
-    size = table.groupby("label")["path"].transform("nunique")
-    table = table[(table["label"] >= 0) & (size >= pseudolabels.settings(**settings).floor)]
+    files = table.groupby("label")["path"].transform("nunique")
+    table = table[(table["label"] >= 0) & (files >= pseudolabels.settings(**settings).floor)]
     if table["label"].nunique() < 2:
         raise ConfigError(f"{data['name']}: fewer than two groups are left to learn. See {folder / 'summary.csv'}.")
     codes = {label: code for code, label in enumerate(sorted(table["label"].unique()))}
