@@ -101,5 +101,5 @@ def _prepare(study: Study, dataset: str) -> str:
     for options in study.options(dataset):
         store = prepare(dataset, study.spec["size"], phantom, options, most)
     for settings in study.groupings(dataset):
-        pseudolabels.make(dataset, phantom=phantom, **settings)
+        pseudolabels.make(dataset, phantom=phantom, max_unreadable=most, **settings)
     return str(store)

@@ -156,8 +156,7 @@ def test_what_ends_in_no_linear_layer():
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["resnet10", "unet", "resnet50", "mobilenetv3_small_050", "tf_efficientnet_lite0", "torchvision/inception_v3"],
+    "name", ["resnet10", "unet", "resnet50", "mobilenetv3_small_050", "tf_efficientnet_lite0", "torchvision/vgg16"]
 )
 def test_a_name_is_known_without_building_it(name):
     check_name(name)

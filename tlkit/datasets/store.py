@@ -115,13 +115,14 @@ def build_store(
 
     A finished store is returned at once; a second process waits for the one that builds. Files that cannot be
     read and slices left out by a rule go to rejects.csv; raises UnreadableShareError where more than
-    `max_unreadable` of the files cannot be read (default: what the finished store was built with, else 0.01),
-    StoreError where nothing can be or the disk is too small.
+    `max_unreadable` of the files cannot be read (None: MAX_UNREADABLE), StoreError where nothing can be or the disk
+    is too small.
     `workers` decode at the same time (default: 4 at most) and do not change the result. A layout that has a `read`
     of its own (CT series: processes, and files named by pseudonyms) decodes with that.
     """
     from filelock import FileLock, Timeout
 
+    most = MAX_UNREADABLE if max_unreadable is None else max_unreadable
     root, out_root = Path(root), Path(out_root or paths.store_root())
     key = {
         "content": content_hash(root),
@@ -148,16 +149,13 @@ def build_store(
             if not final.is_dir():
                 shutil.rmtree(part, ignore_errors=True)  # what a killed process left
                 part.mkdir()
-                most = MAX_UNREADABLE if max_unreadable is None else max_unreadable
                 _build(card, root, part, most, workers, key, phantom)
                 part.rename(final)
                 _tell(open_store(final))
         finally:
             shutil.rmtree(part, ignore_errors=True)
             lock.release()
-    meta = open_store(final).meta
-    most = meta.get("max_unreadable", MAX_UNREADABLE) if max_unreadable is None else max_unreadable
-    _Rejects(card, meta["files"], most).extend(pd.read_csv(final / "rejects.csv"))
+    _Rejects(card, open_store(final).meta["files"], most).extend(pd.read_csv(final / "rejects.csv"))
     return final
 
 
@@ -246,7 +244,6 @@ def _build(
         "dtype": str(writers["images"].dtype),
         "files": rejects.files,
         "unreadable": len(rejects.unreadable),
-        "max_unreadable": most,
         "left_out": sum(kind == "rule" for *_, kind in rejects),  # kind "note" is in the store
         "phantom": phantom,
         "key": key,

@@ -77,19 +77,25 @@ def settings(**parameters: Any) -> Settings:
     return Settings(**{k: tuple(v) if isinstance(v, list) else v for k, v in parameters.items()})
 
 
-def make(name: str, size: int, phantom: dict[str, Any] | None = None, **parameters: Any) -> Path:
+def make(
+    name: str,
+    size: int,
+    phantom: dict[str, Any] | None = None,
+    max_unreadable: float | None = None,
+    **parameters: Any,
+) -> Path:
     """Return the folder with the groups of the archive `name`, whose images are stored at `size` px.
 
-    `phantom` as in `tlkit.datasets.prepare`, `parameters` are those of `Settings`. Groups that are there are returned
-    at once; a second process waits for the one that makes them. Files, not images, are grouped: all frames and windows
-    of a file share a label. Deterministic on a CPU.
+    `phantom`, `max_unreadable` as in `tlkit.datasets.prepare`, `parameters` are those of `Settings`. Groups that are
+    there are returned at once; a second process waits for the one that makes them. Files, not images, are grouped: all
+    frames and windows of a file share a label. Deterministic on a CPU.
     Raises UnknownNameError, ConfigError (no such archive, more groups than distinct samples), MissingDataError, and
     NotAvailableError where no group is kept.
     """
     from filelock import FileLock
 
     chosen, card = settings(**parameters), _archive(name)
-    store = open_store(prepare(name, size, phantom=phantom))
+    store = open_store(prepare(name, size, phantom, max_unreadable=max_unreadable))
     key = {"store": store.path.name, "settings": asdict(chosen), "version": GROUPS_VERSION}
     root = paths.groups_root()
     final = root / f"{name}{'' if phantom is None else '-phantom'}-{short_hash(key)}"

@@ -77,7 +77,8 @@ def groups_folder(data: dict[str, Any]) -> Path:
     from tlkit import pseudolabels
 
     settings = {k: v for k, v in data["groups"].items() if k != "size"}
-    return pseudolabels.make(data["name"], data["groups"].get("size", data["size"]), _same_phantom(data), **settings)
+    size, most = data["groups"].get("size", data["size"]), data.get("max_unreadable")
+    return pseudolabels.make(data["name"], size, _same_phantom(data), most, **settings)
 
 
 def _kept(table: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
