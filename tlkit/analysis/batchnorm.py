@@ -109,6 +109,6 @@ def _check_logged(run: str, found: dict[str, Any], monitor: str) -> None:
     logged = runs.read_json(runs.folder(run) / "metrics.json").get(f"val_{monitor}")
     if logged is not None and not np.isclose(found[monitor], logged, atol=0.02, rtol=0.02):
         raise finished.PredictionChangedError(
-            f"{run}: its weights give val_{monitor} {found[monitor]:.4f}, but the run logged {logged:.4f}. Delete the "
-            "run's folder and do the run again."
+            f"{run}: its weights give val_{monitor} {found[monitor]:.4f}, but the run logged {logged:.4f}. "
+            + finished.AGAIN.format(run)
         )
