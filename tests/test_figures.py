@@ -226,7 +226,7 @@ def kill_when(root: Path, ripe: Callable[[], bool], delay: float) -> None:
 
 def held_locks(root: Path) -> list[str]:
     """Return the runs that a left-over kernel still works on."""
-    return [p.stem for p in (root / "runs" / ".locks").glob("*.lock") if runs._lock(p.stem).is_held_elsewhere()]
+    return [p.stem for p in (root / "runs" / ".locks").glob("*.lock") if runs.is_at_work(p.stem)]
 
 
 def test_killed_three_times_and_started_again_it_gives_the_same_bits(unbroken, tmp_path, monkeypatch):

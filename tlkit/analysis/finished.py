@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from tlkit.training.recipe import Recipe
 
 
+AGAIN = "`python -m tlkit remove {}` takes the run away; then do it again."
+
+
 class PredictionChangedError(TlkitError, RuntimeError):
     """A finished run's weights do not give the predictions that the run kept, or do not fit its model any more."""
 
@@ -108,7 +111,7 @@ def confirm(rid: str, split: str, found: pd.DataFrame, most: float = 0.02) -> No
         gap = np.abs(old - new).max()
         raise PredictionChangedError(
             f"{rid}: the weights give outputs that differ by up to {gap:.3g} from what the run kept, so they "
-            "are not its weights, or the data changed. Delete the run's folder and do the run again."
+            f"are not its weights, or the data changed. {AGAIN.format(rid)}"
         )
 
 
@@ -133,12 +136,13 @@ def load(rid: str) -> Finished:
     names = class_names(config["data"], table)
     job = task(config["task_kind"], names, recipe.class_weights, **task_options(card, recipe))
     model = job.model(backbone(config["backbone"]))
+    tensors = read_tensors(runs.checked(rid, "model.safetensors"))
     try:
-        model.load_state_dict(read_tensors(runs.checked(rid, "model.safetensors")))
+        model.load_state_dict(tensors)
     except RuntimeError as error:  # the run is of another version of the code
         raise PredictionChangedError(
-            f"{rid}: its weights do not fit the {type(model).__name__} that its config makes now. Delete the run's "
-            f"folder and do the run again. ({str(error).splitlines()[1].strip()[:120]} ...)"
+            f"{rid}: its weights do not fit the {type(model).__name__} that its config makes now. "
+            f"{AGAIN.format(rid)} ({str(error).splitlines()[1].strip()[:120]} ...)"
         ) from error
     return Finished(rid, config, recipe, store, table, job, model.to(pick_device()).eval())
 

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from tlkit import lineage, runs
-from tlkit.config import ConfigError, TlkitError, lookup
+from tlkit.config import ConfigError, NotAvailableError, TlkitError, lookup
 from tlkit.datasets import card_of
 from tlkit.datasets.store import Store
 from tlkit.files import replacing
@@ -104,8 +104,10 @@ def _run_processes(config: dict[str, Any], processes: int, wait: bool) -> Path:
         if job is None:
             return runs.folder(runs.run_id(config))
     status = compute.launch(job.folder / "config.json", processes)
-    if status:
+    if status and not runs.state_is_done(job.id):
         told = read_status(job.folder).get("error", f"exit status {status}")
+        if runs.state(job.id) == "not available":
+            raise NotAvailableError(told)
         raise runs.RunFailedError(f"run {job.id} failed in its {processes} processes: {told}")
     return runs.folder(job.id)
 
@@ -117,7 +119,7 @@ def _check_keys(config: dict[str, Any]) -> None:
         _check_dict(data, "config.data", DATA_KEYS, ("name", "size", "split"))
 
     compute.check(config["compute"])
-    if config["recipe"].get("batch", 0) % config["compute"]["processes"]:
+    if config["compute"]["processes"] > 1 and config["recipe"].get("batch", 0) % config["compute"]["processes"]:
         raise ConfigError(
             f"recipe.batch is {config['recipe']['batch']}, which config.compute.processes "
             f"({config['compute']['processes']}) cannot share evenly: take a multiple, or other `gpus` in the study."
