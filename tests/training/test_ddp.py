@@ -43,10 +43,16 @@ def free_port() -> int:
 
 
 def together(work, folder: Path, jobs: int, seconds: float = 300) -> None:
-    """Run `work(folder, ports)` as rank 0 and rank 1; fail where one of them has not ended in time."""
-    context = torch.multiprocessing.get_context("spawn")
+    """Run `work(folder, ports)` as rank 0 and rank 1; fail where one of them has not ended in time.
+
+    Both are forked from a process that has imported all of it, once for the tests of this file.
+    """
+    context = torch.multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["tlkit.training.run", "torch.distributed", "torch._dynamo", "timm", "sklearn.metrics"]
+    )
     ports = [free_port() for _ in range(jobs)]
-    ranks = [context.Process(target=_as_rank, args=(work, r, str(folder), ports)) for r in (0, 1)]
+    ranks = [context.Process(target=_as_rank, args=(work, r, str(folder), ports, dict(os.environ))) for r in (0, 1)]
     for process in ranks:
         process.start()
     for process in ranks:
@@ -58,8 +64,13 @@ def together(work, folder: Path, jobs: int, seconds: float = 300) -> None:
     assert [process.exitcode for process in ranks] == [0, 0]
 
 
-def _as_rank(work, rank: int, folder: str, ports: list[int]) -> None:
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
+def _as_rank(work, rank: int, folder: str, ports: list[int], environment: dict[str, str]) -> None:
+    os.environ |= environment | {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+    }
     torch.set_num_threads(1)
     work(Path(folder), ports)
 
