@@ -10,7 +10,7 @@ from collections import namedtuple
 import pandas as pd
 import pytest
 
-from tlkit import check, paths, runs, studies, workflow
+from tlkit import check, dag, execution, paths, runs, studies, studyfile
 from tlkit.__main__ import main
 from tlkit.datasets import DATASETS
 
@@ -167,7 +167,7 @@ def test_run_does_what_the_config_says(data, write_config, config, capsys):
 
 def test_notebook_reads_its_parameters_as_yaml(monkeypatch, capsys):
     asked = []
-    monkeypatch.setattr(workflow, "execute", lambda *args: asked.append(args) or args[-1])
+    monkeypatch.setattr(execution, "execute", lambda *args: asked.append(args) or args[-1])
     assert main(["notebook", "20_finetune", "-p", "tasks", "[R]", "-p", "seeds", "[1, 2]", "-p", "data", ""]) == 0
     output = paths.runs_root() / "notebooks" / "20_finetune.ipynb"
     assert asked == [("20_finetune", {"tasks": ["R"], "seeds": [1, 2], "data": None}, output)]
@@ -176,11 +176,44 @@ def test_notebook_reads_its_parameters_as_yaml(monkeypatch, capsys):
 
 def test_job_and_figures_get_the_study(monkeypatch, capsys):
     asked = []
-    monkeypatch.setattr(workflow, "make_job", lambda study, name: asked.append((study.scale, name)) or "output")
-    monkeypatch.setattr(workflow, "figures", lambda study, cores: asked.append((study.scale, cores)))
-    assert main(["job", "data-lits", "--scale", "smoke"]) == 0 and capsys.readouterr().out == "output\n"
+    record = {"job": "data-lits", "state": "done", "cause": "", "notebook": ""}
+    monkeypatch.setattr(execution, "make_job", lambda study, name: asked.append((study.scale, name)) or record)
+    monkeypatch.setattr(dag, "make_figures", lambda *args: asked.append(args) or 0)
+    assert main(["job", "data-lits", "--scale", "smoke"]) == 0
+    assert capsys.readouterr().out.startswith("done          data-lits:")
     assert main(["figures", "--scale", "course", "--cores", "5"]) == 0
-    assert asked == [("smoke", "data-lits"), ("course", 5)]
+    assert main(["figures", "--study", " boundaries  real_mini ", "--data", "phantom"]) == 0
+    assert asked[1:] == [
+        (["boundaries"], "course", "", 5),
+        (["boundaries", "real_mini"], "quick", "phantom", 0),
+    ]
+
+
+def test_a_study_whose_name_has_spaces_is_one_study(monkeypatch):
+    monkeypatch.setattr(studyfile, "names", lambda: ["my study", "boundaries"])
+    asked = []
+    monkeypatch.setattr(dag, "make_figures", lambda names, *_: asked.append(names) or 0)
+    main(["figures", "--study", "my study"])
+    assert asked == [["my study"]]
+
+
+def test_a_failed_job_is_written_down_for_the_dag_and_an_error_for_people(monkeypatch, capsys):
+    monkeypatch.setattr(execution, "_prepare", lambda *_: (_ for _ in ()).throw(OSError("the reason")))
+    assert "OSError: the reason" in error_of(capsys, "job", "data-lits", "--scale", "smoke")
+    assert main(["job", "data-lits", "--scale", "smoke", "--record"]) == 0
+    assert capsys.readouterr().out == "failed        data-lits: OSError: the reason\n"
+    main(["plan", "--scale", "smoke"])
+    assert capsys.readouterr().out.endswith("failed        data-lits: OSError: the reason\n")
+    with runs.claim(studies.load("boundaries", "smoke").pretrain("imagenet")) as run:
+        runs.finish(run, {"loss": 1.0}, seconds=60)
+    main(["status"])
+    assert capsys.readouterr().out.endswith("failed        data-lits: OSError: the reason\n")
+
+
+def test_away_from_a_checkout_one_sentence_says_so(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(paths, "NOTEBOOKS", tmp_path / "notebooks")
+    err = error_of(capsys, "figures")
+    assert err.startswith("NoCheckoutError: tlkit works from a checkout") and err.count("\n") == 1
 
 
 # --- errors: one message, exit status 1, no traceback ---
@@ -190,7 +223,7 @@ def test_job_and_figures_get_the_study(monkeypatch, capsys):
     ("argv", "message"),
     [
         (["plan", "--scale", "smoky"], "unknown scale 'smoky'. Did you mean 'smoke'?"),
-        (["figures", "--data", "reel"], "unknown kind of data 'reel'. Did you mean 'real'?"),
+        (["plan", "--data", "reel"], "unknown kind of data 'reel'. Did you mean 'real'?"),
         (["job", "data-lit"], "unknown job 'data-lit'. Did you mean 'data-lits'?"),
         (["notebook", "fig2_task_dependency"], "Did you mean '30_fig2_task_dependency'?"),
         (["notebook", "20_finetune", "-p", "task", "R"], "20_finetune has no parameter 'task'. Did you mean 'tasks'?"),
@@ -202,7 +235,7 @@ def test_wrong_names(capsys, argv, message):
     assert message in error_of(capsys, *argv)
 
 
-@pytest.mark.parametrize("argv", [["figures"], ["data", "make"], ["job", "data-lits"]])
+@pytest.mark.parametrize("argv", [["data", "make"], ["job", "data-lits"]])
 def test_missing_data(capsys, argv):
     err = error_of(capsys, *argv, "--scale", "course", "--data", "real")
     assert err.startswith("MissingDataError: ") and "Expected, under TLKIT_DATA" in err and "To get it:" in err
@@ -229,7 +262,10 @@ def test_a_config_that_cannot_be_run(data, write_config, capsys, changes, messag
     ("text", "message"),
     [
         ("{", "ConfigError: .*config.json is not JSON"),
-        ('{"kind": "pretrain"}', "ConfigError: a config lacks pretraining, data, backbone, recipe, seed; found kind"),
+        (
+            '{"kind": "pretrain"}',
+            "ConfigError: a config lacks pretraining, data, backbone, recipe, seed, compute; found kind",
+        ),
     ],
 )
 def test_a_file_that_is_no_config(tmp_path, capsys, text, message):
@@ -304,7 +340,17 @@ def test_make_alone_prints_help_with_every_target():
 def test_make_figures_installs_first_and_hands_its_variables_on(tmp_path):
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(paths.REPO / name, tmp_path)
-    plan = make("-n", "figures", "STUDY=real_mini", "SCALE=smoke", "DATA=real", cwd=tmp_path)
+    plan = make("-n", "figures", cwd=tmp_path)
     assert plan.index("-m venv .venv") < plan.index("pip install") < plan.index("-m tlkit figures")
-    assert "-m tlkit figures --study real_mini --scale smoke --data real" in plan
     assert plan.count("-c constraints.txt") == 1
+    small = make("-n", "setup", "TORCH_INDEX=https://there/cpu", cwd=tmp_path)
+    assert "--index-url https://there/cpu torch torchvision" in small
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    python.chmod(0o755)
+    (tmp_path / ".venv" / "installed").touch()
+    name = "a b'ü & touch pwned; `touch pwned`"
+    said = make("figures", f"STUDY={name}", "SCALE=smoke", "DATA=real", cwd=tmp_path).splitlines()
+    assert said == ["-m", "tlkit", "figures", "--study", name, "--scale", "smoke", "--data", "real"]
+    assert not (tmp_path / "pwned").exists()

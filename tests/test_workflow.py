@@ -88,11 +88,13 @@ def test_what_a_figure_shows_is_read_from_its_parameters():
     assert chosen_by({"seeds": [1]}) == {"experiments": [], "tasks": [], "pretrainings": [], "seeds": [1]}
 
 
-def test_names_that_a_study_does_not_have_are_passed_over(study):
-    assert study.shown_configs(["no such experiment"]) == []
-    everything = study.shown_configs(["E1", "no such experiment"])
-    assert everything == study.downstream(experiments=["E1"])
-    assert study.shown_configs(["E1"], ["no such task"]) == []
+def test_names_that_a_study_does_not_have_are_passed_over_and_if_it_has_none_all_count(study):
+    one = study.downstream(experiments=["E1"])
+    assert study.shown_configs(["E1", "no such experiment"]) == one
+    assert study.shown_configs(["E1"], ["no such task"], ["no such pretraining"]) == one
+    assert study.shown_configs(["E1"], ["R", "no such task"]) == study.downstream(experiments=["E1"], tasks=["R"])
+    assert study.shown_configs(["a study of one's own names them otherwise"]) == study.downstream()
+    assert study.shown_configs([]) == []
 
 
 # --- any name ---

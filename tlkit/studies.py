@@ -111,14 +111,20 @@ class Study(StudyRuns):
         pretrainings: Iterable[str] = (),
         seeds: Iterable[int] = (),
     ) -> list[tuple[str, dict[str, Any]]]:
-        """Return (experiment, config) of the runs that a figure shows; of what is empty, but experiments, all.
-
-        Names that the study does not have at this scale are passed over.
-        """
-        wanted = {"task": [*tasks], "pretraining": [*pretrainings], "seed": [*seeds]}
-        there = [e for e in experiments if e in self.spec["experiments"]]
+        """Return (experiment, config) of the runs that a figure shows, by `known` names; none without experiments."""
+        wanted = {"task": self.known("tasks", tasks), "pretraining": self.known("pretrainings", pretrainings)}
+        wanted["seed"] = [*seeds]
+        there = self.known("experiments", experiments)
         found = self.downstream(experiments=there) if there else []
         return [(e, c) for e, c in found if all(not some or c[key] in some for key, some in wanted.items())]
+
+    def known(self, part: str, names: Iterable[str]) -> list[str]:
+        """Return the tasks, pretrainings or experiments (`part`) that the study has of those that a figure names.
+
+        A study of somebody's own that has none of them shows all that it has; so a figure's notebook runs on it.
+        """
+        names = [*names]
+        return [name for name in names if name in self.spec[part]] or (list(self.spec[part]) if names else [])
 
     def shown(self, experiments, tasks=(), pretrainings=(), seeds=()) -> Shown:
         """Return the runs that a figure shows (`shown_configs`), each with its state."""

@@ -50,7 +50,7 @@ def comparisons(rows: pd.DataFrame, alpha: float = 0.05, unavailable: pd.DataFra
     found["p_holm"] = ranks.holm(found["p_student"])
     for name, p in (("published", "p_student"), ("corrected", "p_holm")):
         found[name] = _verdicts(found, p, alpha)
-    found["not_available"] = found["task"].map(absent["cause"]).fillna("")
+    found["not_available"] = found["task"].map(absent["cause"].to_dict()).astype(object).fillna("")
     return found.drop(columns=["a", "b", "u"])
 
 
