@@ -206,6 +206,10 @@ def test_frames_are_decoded_one_at_a_time(tmp_path, monkeypatch):
 
 def test_a_packed_image_that_says_its_own_size_is_believed():
     assert pixels.codestream_values(b"") == pixels.codestream_values(b"no image" * 20) == 0
-    sof = b"\xff\xd8\xff\xff\xe0\x00\x04ab\xff\xc0\x00\x11\x08\x01\x00\x02\x00\x03" + bytes(9)
-    assert pixels.codestream_values(sof) == 256 * 512 * 3
+    start, sof = b"\xff\xd8\xff\xff\xe0\x00\x04ab", b"\xff\xc0\x00\x11\x08\x01\x00\x02\x00\x03" + bytes(9)
+    sos = b"\xff\xda" + bytes(20)
+    assert pixels.codestream_values(start + sof + sos) == 256 * 512 * 3
+    for damaged in (start + sos, start + sof + b"x" + sos, start + b"\0" + sof + sos, start + sof):
+        with pytest.raises(UnreadableFile, match="markers"):
+            pixels.codestream_values(damaged)
     assert pixels.rle_size(bytes(64) + b"\x02abc\x80\xffx\x81y") == 3 + 2 + 128

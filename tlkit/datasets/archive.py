@@ -176,7 +176,11 @@ def _row(head: dict[str, str] | UnreadableFile | None, key: bytes, reading: Read
         return {"reason": "no DICOM file", "kind": "rule"}
     if isinstance(head, UnreadableFile):
         return {"reason": str(head), "kind": "unreadable"}
-    return reading.row(head, key)
+    try:
+        with bounds.reading(bounds.name_error):  # no value of a header may end the index
+            return reading.row(head, key)
+    except UnreadableFile as error:
+        return {"reason": f"{error}: the header holds what cannot be", "kind": "unreadable"}
 
 
 def _ct_row(head: dict[str, str], key: bytes) -> dict[str, str | float]:

@@ -100,6 +100,8 @@ def decode(file: Path, min_coverage: float = 0.25, size: int | None = None) -> n
         check_pixels(ds)
         if frame_count(ds) > 1:
             raise UnreadableFile(f"{frame_count(ds)} frames; expected one grey slice")
+        if number(ds, "SamplesPerPixel", 1) != 1:
+            raise UnreadableFile("colours; expected one grey slice")
         stored = stored_values(ds)
         if stored.ndim != 2:
             raise UnreadableFile(f"pixels of shape {stored.shape}; expected one grey slice")

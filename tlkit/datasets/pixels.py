@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -102,28 +103,39 @@ def _check_streams(ds, data: bytes) -> None:
     for frame in generate_frames(
         data, number_of_frames=frame_count(ds), extended_offsets=tuple(tables) if all(tables) else None
     ):
-        bounds.check_need(len(data) + codestream_values(frame) * UNPACK)
+        values = codestream_values(frame)
+        bounds.check_need(len(data) + values * UNPACK)
+        if values > number(ds, "Rows") * number(ds, "Columns") * number(ds, "SamplesPerPixel", 1):
+            raise UnreadableFile("packed as a larger image than the header says")
         if ds.file_meta.TransferSyntaxUID == RLE and len(frame) * RLE_MOST > bounds.allowed():
             bounds.check_need(len(data) + 2 * rle_size(frame))  # twice: as it grows
 
 
 def codestream_values(data: bytes) -> int:
-    """Return how many values (columns x rows x samples) a JPEG, JPEG-LS or JPEG 2000 image has; 0 for anything else."""
+    """Return how many values (columns x rows x samples) a JPEG, JPEG-LS or JPEG 2000 image has; 0 for anything else.
+
+    Raises UnreadableFile for a JPEG with anything but whole markers before its pixels: GDCM ends the process there.
+    """
     at = data.find(b"\xff\x4f\xff\x51", 0, 4096)  # JPEG 2000, bare or in the boxes of a file
     if at >= 0 and len(data) >= at + 42:
         x, y, left, top = struct.unpack_from(">4L", data, at + 8)
         return max(0, x - left) * max(0, y - top) * struct.unpack_from(">H", data, at + 40)[0]
-    at = 2 if data[:2] == b"\xff\xd8" else len(data)
-    while at + 10 <= len(data):
-        marker = data[at + 1]
-        if data[at] != 0xFF or marker == 0xFF:  # fill bytes
+    if data[:2] != b"\xff\xd8":
+        return 0
+    at, values = 2, 0
+    while at + 10 <= len(data) and data[at] == 0xFF:
+        marker, length = data[at + 1], struct.unpack_from(">H", data, at + 2)[0]
+        if marker == 0xFF:  # a fill byte
             at += 1
-        elif (0xC0 <= marker <= 0xCF and marker not in NOT_SOF) or marker == 0xF7:
-            rows, columns, samples = struct.unpack_from(">HHB", data, at + 5)
-            return rows * columns * samples
+        elif marker == 0xDA and values:
+            return values
+        elif marker == 0xE0 and data[at + 4 : at + 9] == b"JFIF\0" and data[at + 9] != 1:
+            break
         else:
-            at += 2 + struct.unpack_from(">H", data, at + 2)[0]
-    return 0
+            if (0xC0 <= marker <= 0xCF and marker not in NOT_SOF) or marker == 0xF7:
+                values = math.prod(struct.unpack_from(">HHB", data, at + 5))
+            at += 2 + length
+    raise UnreadableFile("the markers of a JPEG image are damaged")
 
 
 def rle_size(frame: bytes) -> int:
