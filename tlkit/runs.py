@@ -39,8 +39,8 @@ from tlkit.runfolder import (
 
 __all__ = [
     "PARTIAL", "InputsChangedError", "Run", "RunBusyError", "RunDamagedError", "RunFailedError", "add_notebook",
-    "checked", "claim", "corpora", "finish", "folder", "history", "is_at_work", "listing", "read_all", "read_json", "remove",
-    "run_id", "state", "state_is_done", "write_json",
+    "checked", "claim", "corpora", "finish", "folder", "history", "is_at_work", "listing", "read_all",
+    "read_json", "remove", "run_id", "state", "state_is_done", "write_json",
 ]  # fmt: skip
 COLUMNS = ["id", "state", "kind", "task", "pretraining", "seed", "minutes", "updated", "error"]
 
