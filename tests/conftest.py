@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tlkit import paths
+from tlkit import files, paths
 
 PHANTOMS = {
     "imagenet": {"seed": 1, "classes": 3, "train": 16, "val": 14, "pixels": 32},
@@ -23,7 +23,8 @@ REAL_LOGS = os.environ.get("TLKIT_LOGS") or paths.REPO.parent / "shared/publishe
 
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path, monkeypatch):
-    """Runs, figures and data of a test lie in its own folder."""
+    """Runs, figures and data of a test lie in its own folder, and wait for no disk (`test_files` does)."""
+    monkeypatch.setattr(files, "sync", lambda path: None)
     monkeypatch.setenv("TLKIT_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("TLKIT_PAPER", str(tmp_path / "paper"))
     monkeypatch.setenv("TLKIT_UNATTENDED", "1")

@@ -229,7 +229,10 @@ def test_a_config_that_cannot_be_run(data, write_config, capsys, changes, messag
     ("text", "message"),
     [
         ("{", "ConfigError: .*config.json is not JSON"),
-        ('{"kind": "pretrain"}', "ConfigError: a config lacks pretraining, data, backbone, recipe, seed, compute; found kind"),
+        (
+            '{"kind": "pretrain"}',
+            "ConfigError: a config lacks pretraining, data, backbone, recipe, seed, compute",
+        ),
     ],
 )
 def test_a_file_that_is_no_config(tmp_path, capsys, text, message):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from types import SimpleNamespace
 
@@ -239,7 +240,7 @@ def test_snakemake_gets_the_study_and_one_thread_a_process(study, monkeypatch, c
     assert {"study=boundaries", "scale=smoke", "data=phantom"} <= set(command)
     assert asked["env"]["OMP_NUM_THREADS"] == "1" and asked["env"]["TLKIT_UNATTENDED"] == "1"
     account = capsys.readouterr().out
-    assert "boundaries at smoke: 0.0 minutes" in account
+    assert re.search(r"boundaries at smoke: \d\.\d minutes", account)
     assert f"training steps {2 * len(study.configs())} s" in account  # what this call trained
 
 
