@@ -16,7 +16,7 @@ import pytest
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")  # processes times threads are the cores; read once, when torch is imported
 
-from tlkit import check, paths  # noqa: E402
+from tlkit import check, files, paths  # noqa: E402
 
 SLOWEST = ("test_figures", "test_ddp", "test_run", "test_data", "test_rating_browser", "test_published")
 MOST = 8  # processes: with more, all would wait for the slowest file
@@ -40,7 +40,8 @@ def pytest_collection_modifyitems(items) -> None:
 
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path, monkeypatch):
-    """Runs, figures and data of a test lie in its own folder."""
+    """Runs, figures and data of a test lie in its own folder, and wait for no disk (`test_files` does)."""
+    monkeypatch.setattr(files, "sync", lambda path: None)
     monkeypatch.setenv("TLKIT_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("TLKIT_PAPER", str(tmp_path / "paper"))
     monkeypatch.setenv("TLKIT_UNATTENDED", "1")

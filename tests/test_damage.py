@@ -125,10 +125,19 @@ def test_what_cannot_be_made_is_no_failure():
     assert runs.state(RID) == "done"
 
 
-def test_other_json_says_to_delete_it(tmp_path):
-    (tmp_path / "a.json").write_text("{")
-    with pytest.raises(RunDamagedError, match=r"a.json is damaged \(no JSON: .*\). Delete it"):
-        runs.read_json(tmp_path / "a.json")
+@pytest.mark.parametrize("place", ["a.json", "runs/studies/boundaries/smoke/data-lits.json"])
+def test_other_json_says_to_delete_it(tmp_path, place):
+    path = tmp_path / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{")
+    with pytest.raises(RunDamagedError, match=r".json is damaged \(no JSON: .*\). Delete it"):
+        runs.read_json(path)
+
+
+def test_runs_are_known_by_their_names_without_a_config():
+    study = load("radiologynet", "smoke")
+    assert all(runfolder.NAMED.fullmatch(run_id(config)) for config in study.configs())
+    assert not any(runfolder.NAMED.fullmatch(name) for name in ("data", "studies", "notebooks", "ratings", ".locks"))
 
 
 def test_the_order_of_the_listing_is_that_of_the_ids():

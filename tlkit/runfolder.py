@@ -30,11 +30,8 @@ class RunBusyError(TlkitError, RuntimeError):
 
 def damaged(path: Path, reason: str) -> RunDamagedError:
     """Return the error for a damaged file of a run, of a groups folder, or of another one that is made again."""
-    for root in (paths.groups_root(), paths.runs_root()):
-        if root in path.parents and path.parent != root:
-            name = path.relative_to(root).parts[0].removesuffix(PARTIAL)
-            break
-    else:
+    name = _owner(path)
+    if not name:
         return RunDamagedError(f"{path} is damaged ({reason}). Delete it; what wrote it writes it again.")
     return RunDamagedError(
         f"{path} is damaged ({reason}). `python -m tlkit remove {name}` takes {name} away, with all that started from "
@@ -50,6 +47,15 @@ def deciding_hash(config: dict[str, Any]) -> str:
 
     data = config.get("data")
     return short_hash({**config, "data": [*map(kept, data)] if isinstance(data, list) else kept(data)})
+
+
+def _owner(path: Path) -> str:
+    """Return the run, or the folder of groups, that a file belongs to; "" for any other file."""
+    if path.parent.parent == paths.groups_root():
+        return path.parent.name
+    root = paths.runs_root()
+    top = root / path.relative_to(root).parts[0] if root in path.parents else root
+    return id_of(top) if NAMED.fullmatch(top.name) or (top / "config.json").exists() else ""
 
 
 def folder(rid: str) -> Path:

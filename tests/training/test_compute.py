@@ -14,10 +14,12 @@ import torch
 from threadpoolctl import threadpool_info
 
 from tlkit import paths, runs, workflow
-from tlkit.config import ConfigError
+from tlkit.config import ConfigError, canonical
+from tlkit.studies import load
 from tlkit.training import compute
 from tlkit.training.compute import ProcessesError, limited
 from tlkit.training.recipe import Recipe
+from tlkit.training.recipes import RECIPES
 from tlkit.training.run import run
 from tlkit.training.supervised import Supervised
 
@@ -101,6 +103,8 @@ def test_two_threads_are_another_run(config, data, threads):
 
 def test_what_was_set_is_put_back(threads):
     threads(2)
+    with limited(1):
+        pass  # loads the libraries that it limits
     before = settings()
     with pytest.raises(ZeroDivisionError), limited(1):
         assert torch.get_num_threads() == cv2.getNumThreads() == 1
@@ -139,6 +143,24 @@ def test_fewer_gpus_than_processes(monkeypatch):
     compute.check_devices(1)
     with pytest.raises(ProcessesError, match=r"needs a GPU for each; found 1. Set `gpus` in the study file"):
         compute.check_devices(8)
+
+
+def test_a_study_says_what_its_runs_are_computed_with():
+    study = load("boundaries", "smoke")
+    assert {canonical(c["compute"]) for c in study.configs()} == {'{"processes":1,"threads":1}'}
+    ids = [runs.run_id(c) for c in study.configs()]
+    study.spec |= {"gpus": {"pretrain": 4}, "threads": 2}
+    assert study.compute("pretrain") == {"threads": 2, "processes": 4}
+    assert study.compute("finetune") == {"threads": 2, "processes": 1}
+    assert not set(ids) & {runs.run_id(c) for c in study.configs()}
+    assert load("boundaries", "paper").compute("finetune")["processes"] == 8
+
+
+def test_published_recipes_say_their_precision_and_batchnorm():
+    for name, recipe in RECIPES.items():
+        published = name.endswith(("_published", "_radiologynet"))
+        assert recipe.precision == ("bfloat16" if published else "float32"), name
+        assert recipe.sync_batchnorm == (not name.endswith("_published")), name
 
 
 def test_precision_does_not_depend_on_the_machine():
