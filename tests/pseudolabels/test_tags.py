@@ -75,7 +75,9 @@ def test_numbers_filled_in_follow_the_other_columns():
 
 def test_a_gap_outside_of_the_draw_is_filled_by_the_mean():
     """No forest was learned for a column that lacks nothing in the rows that were drawn to learn from."""
-    rows = np.sort(np.random.default_rng(0).choice(40, 20, replace=False))  # the draw of seed 0
+    rng = np.random.default_rng(0)
+    rng.integers(2**31)  # the forests' seed is drawn first
+    rows = rng.choice(40, 20, replace=False)
     numbers = pd.DataFrame({"a": np.arange(40.0), "b": np.where(np.isin(np.arange(40), rows), 1.0, 5.0)})
     lost = next(i for i in range(40) if i not in rows)
     numbers.loc[lost, "a"] = np.nan
