@@ -147,9 +147,10 @@ def _sidecar(path: Path) -> dict[str, Any]:
 def _environment() -> dict[str, str]:
     """Return the environment of the DAG's processes, wherever they are started.
 
-    One thread each, since processes times threads fill the cores; a run sets its own while it trains.
+    One thread each and no processes of their own, since the jobs fill the cores; a run sets its threads itself.
     """
-    one = {k: "1" for k in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TLKIT_UNATTENDED")}
+    threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    one = dict.fromkeys((*threads, "TLKIT_WORKERS", "TLKIT_UNATTENDED"), "1")
     keep = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "4000000000"}
     roots = {"TLKIT_RUNS": paths.runs_root(), "TLKIT_PAPER": paths.paper_root(), "TLKIT_DATA": paths.data_root()}
     absolute = {name: str(path) for name, path in roots.items() if path}

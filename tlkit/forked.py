@@ -8,6 +8,7 @@ ordinary processes and give the same numbers.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import secrets
@@ -125,4 +126,6 @@ def run_command(arguments: list[str]) -> int | None:
 def _run(arguments: list[str]) -> None:
     from tlkit.__main__ import main
 
-    sys.exit(main(arguments))
+    status = main(arguments)
+    atexit._run_exitfuncs()  # multiprocessing leaves them out in a fork, and would wait for what they are to end
+    sys.exit(status)

@@ -126,13 +126,15 @@ def walk(root: Path) -> Iterator[tuple[str, int, int]]:
 def spread(work: Callable[..., B], blocks: Iterable[tuple], workers: int | None = None) -> Iterator[B]:
     """Yield `work(*block)` in the order of `blocks`, by processes; two blocks a process are ahead.
 
-    Without `workers`: as many as there are cores, at most 4, and for up to two blocks this process alone.
+    Without `workers`: TLKIT_WORKERS, else as many as there are cores, at most 4; for up to two blocks this process
+    alone.
     """
     from joblib import Parallel, delayed
 
     blocks = iter(blocks)
     first = list(islice(blocks, 3))
-    jobs = workers or (min(4, os.cpu_count() or 1) if len(first) > 2 else 1)
+    most = int(os.environ.get("TLKIT_WORKERS") or min(4, os.cpu_count() or 1))
+    jobs = workers or (most if len(first) > 2 else 1)
     calls = (delayed(work)(*block) for block in chain(first, blocks))
     if jobs == 1:
         yield from (call(*args) for call, args, _ in calls)
