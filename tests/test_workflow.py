@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from tlkit import runs, studyfile, workflow
+from tlkit import runs, studyfile, studyruns, workflow
 from tlkit.config import file_name
+from tlkit.datasets import cards
 from tlkit.studies import Study, load
 from tlkit.workflow import chosen_by, declared, notebooks
 
@@ -128,3 +129,39 @@ def test_a_study_without_pretraining_and_figures_has_jobs():
     spec |= {"pretrainings": {"scratch": {}}, "figures": [], "experiments": {"E1": {"mode": "finetune"}}}
     jobs = workflow.jobs(Study("lone", "smoke", spec))
     assert [job.name for job in jobs if job.notebook] == ["finetune-scratch"]
+
+
+# --- real data of which some are not there ---
+
+
+@pytest.fixture
+def partly_there(monkeypatch):
+    """All data sets of boundaries are real; lits and radnet are not there."""
+
+    def identity(name, phantom):
+        if name in ("lits", "radnet"):
+            raise cards.MissingDataError(cards.DATASETS[name], None)
+        return {"name": name, "content": name}
+
+    monkeypatch.setattr(studyruns, "identity", identity)
+    return load("boundaries", "smoke", "real")
+
+
+def test_missing_data_cost_only_the_runs_that_need_them(partly_there):
+    jobs = {job.name: job for job in workflow.jobs(partly_there)}
+    assert {name for name in jobs if name.startswith("pretrain")} == {"pretrain-imagenet"}
+    assert {name for name in jobs if name.startswith("finetune")} == {"finetune-scratch", "finetune-imagenet"}
+    for name in ("finetune-scratch", "finetune-imagenet"):
+        tasks = jobs[name].parameters["tasks"]
+        assert {"I1k", "BraTS", "CX8"} <= set(tasks) and not {"R", "LiTS"} & set(tasks)
+        there = partly_there.finetune(jobs[name].parameters["pretraining"], tasks)  # what the notebook asks for
+        assert {runs.run_id(c) for c in there} == set(jobs[name].makes)
+    assert {"data-lits", "data-radnet"} <= set(jobs), "their jobs say what to do"
+    figure = jobs["figure-30_fig2_task_dependency"]
+    assert {jobs[name].output for name in ("finetune-scratch", "finetune-imagenet")} == set(figure.needs)
+    assert len(set(figure.makes)) > len({rid for job in jobs.values() if not job.is_figure for rid in job.makes})
+
+
+def test_a_figure_names_the_runs_whose_data_are_missing(partly_there):
+    shown = partly_there.shown(["E1"], ["I1k"])
+    assert shown.missing_text().startswith("8 of 8 runs are missing: ") and partly_there.results().empty

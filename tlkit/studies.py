@@ -31,8 +31,10 @@ class Shown:
         self.names = study.names()
         known: dict[str, tuple[str, str]] = {}
         rows = []
-        for experiment, config in configs:
-            needed = [*map(runs.run_id, study.lineage(config["pretraining"], config["backbone"])), runs.run_id(config)]
+        with study.without_data():
+            chains = [study.lineage(config["pretraining"], config["backbone"]) for _, config in configs]
+        for (experiment, config), before in zip(configs, chains, strict=True):
+            needed = [*map(runs.run_id, before), runs.run_id(config)]
             found = [known.setdefault(rid, runs.state_and_cause(rid)) for rid in needed]
             state, cause = next((f for f in found[:-1] if f[0] == "not available"), found[-1])
             row = {"experiment": experiment, "run": needed[-1]}
@@ -115,7 +117,8 @@ class Study(StudyRuns):
         wanted = {"task": self.known("tasks", tasks), "pretraining": self.known("pretrainings", pretrainings)}
         wanted["seed"] = [*seeds]
         there = self.known("experiments", experiments)
-        found = self.downstream(experiments=there) if there else []
+        with self.without_data():
+            found = self.downstream(experiments=there) if there else []
         return [(e, c) for e, c in found if all(not some or c[key] in some for key, some in wanted.items())]
 
     def known(self, part: str, names: Iterable[str]) -> list[str]:
@@ -138,12 +141,15 @@ class Study(StudyRuns):
     def missing_text(self, ids: Iterable[str]) -> str:
         """Return which of these runs are not there, in a sentence; "" where all are done or cannot be had."""
         ids = set(ids)
-        wanted = [("", config) for config in self.configs() if runs.run_id(config) in ids]
+        with self.without_data():
+            wanted = [("", config) for config in self.configs() if runs.run_id(config) in ids]
         return Shown(self, wanted).missing_text()
 
     def statuses(self, since: float) -> list[dict[str, Any]]:
         """Return the status of the finished runs that were finished after `since` (seconds since 1970)."""
-        done = (rid for rid in map(runs.run_id, self.configs()) if runs.state_is_done(rid))
+        with self.without_data():
+            configs = self.configs()
+        done = (rid for rid in map(runs.run_id, configs) if runs.state_is_done(rid))
         paths = (runs.folder(rid) / "status.json" for rid in done)
         return [runs.read_json(path) for path in paths if path.stat().st_mtime >= since]
 
@@ -157,9 +163,9 @@ class Study(StudyRuns):
 
     def results(self) -> pd.DataFrame:
         """Return the test metrics of the study's finished runs: study, experiment, and `runs.read_all`'s columns."""
-        tagged = pd.DataFrame(
-            [(e, runs.run_id(c)) for e, c in self.downstream()], columns=["experiment", "run"]
-        ).drop_duplicates()
+        with self.without_data():
+            pairs = [(experiment, runs.run_id(config)) for experiment, config in self.downstream()]
+        tagged = pd.DataFrame(pairs, columns=["experiment", "run"]).drop_duplicates()
         values = runs.read_all(tagged["run"].unique().tolist())
         found = tagged.merge(values, on="run")
         found.insert(0, "study", self.name)
@@ -178,7 +184,9 @@ class Study(StudyRuns):
         `runs.history`, with samples: the images seen until the end of the epoch.
         """
         parts = []
-        for experiment, config in self.downstream():
+        with self.without_data():
+            pairs = self.downstream()
+        for experiment, config in pairs:
             rid = runs.run_id(config)
             if runs.state_is_done(rid):
                 head = {k: config[k] for k in ("mode", "task", "pretraining", "fraction", "seed")}

@@ -133,12 +133,18 @@ class StudyRuns:
     @contextmanager
     def without_data(self) -> Iterator[None]:
         """Let configs be made of real data that are not there; which they are is then in `absent`."""
-        self._planning = True
+        before, self._planning = self._planning, True
         try:
             yield
         finally:
-            self._planning = False
+            self._planning = before
             self._identities = {k: v for k, v in self._identities.items() if k not in self.absent}
+
+    @staticmethod
+    def has_data(config: dict[str, Any]) -> bool:
+        """Tell whether the data and published weights of a config that `without_data` made are there."""
+        used = [*runs.corpora(config), config.get("weights") or {}]
+        return all(part.get(key, "") is not None for part in used for key in ("content", "sha256"))
 
     def pretrain(self, pretraining: str, backbone: str = "") -> dict[str, Any] | None:
         """Return the config of a pretraining run with `backbone` (default: the first of `backbones`).

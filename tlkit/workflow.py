@@ -45,15 +45,21 @@ class Job:
 def jobs(study: Study) -> list[Job]:
     """Return the DAG: data, pretrainings, downstream runs (grouped as `job` says), figures.
 
-    A figure needs the jobs whose runs it shows, no others.
+    A figure needs the jobs whose runs it shows, no others. Runs whose real data are not there are in no job; the job
+    of such a data set is there, and says what to do when it is done.
     """
+    with study.without_data():
+        return _jobs(study)
+
+
+def _jobs(study: Study) -> list[Job]:
     where = {"study": study.name, "scale": study.scale, "data": study.spec["data"]}
     sets = {e["dataset"] for e in study.spec["tasks"].values()}
     sets |= {d for name in study.pretrainings for d in study.corpora(name)}
     data = {d: Job(f"data-{d}", "", {**where, "dataset": d}) for d in sorted(sets)}
     pre: dict[str, Job] = {}  # by run id: a job does all backbones of a pretraining that have one method
     for name, method in product(study.pretrainings, PRETRAINING):
-        configs = study.pretrain_configs(name, method)
+        configs = [c for c in study.pretrain_configs(name, method) if study.has_data(c)]
         if configs:
             makes = tuple(map(runs.run_id, configs))
             before = {pre[w["run"]].output for c in configs if (w := c.get("weights")) and w["run"] not in makes}
@@ -61,15 +67,16 @@ def jobs(study: Study) -> list[Job]:
             title = f"pretrain-{name}" + ("" if method == "contrastive" else f"-{method}")
             parameters = {**where, "pretraining": name}
             pre |= dict.fromkeys(makes, Job(title, PRETRAINING[method], parameters, tuple(needs), makes))
-    down = [_down_job(study, where, data, pre, *cell) for cell in _cells(study)]
+    down = [_down_job(where, data, pre, *cell) for cell in _cells(study, set(pre))]
     figures = [_figure_job(study, where, data, down, name) for name in study.spec["figures"]]
     return [*data.values(), *{job.name: job for job in pre.values()}.values(), *down, *figures]
 
 
-def _cells(study: Study) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+def _cells(study: Study, pretrained: set[str]) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
     """Yield the filter of each downstream job and the configs of the runs that no earlier one makes.
 
-    One job a pretraining, split further by what the study's `job` names.
+    One job a pretraining, split further by what the study's `job` names. Runs are left out whose data, or whose
+    pretraining (not one of the runs `pretrained`), cannot be had.
     """
     values = {"tasks": study.tasks, "experiments": list(study.spec["experiments"]), "seeds": study.seeds}
     split = {k: lookup(k, values, "part of a job") for k in study.spec.get("job", [])}
@@ -77,18 +84,24 @@ def _cells(study: Study) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]
     for source, *chosen in product(study.pretrainings, *split.values()):
         only = {k: [v] for k, v in zip(split, chosen, strict=True)}
         cell = {"pretraining": source, **{key: [] for key in values}, **only}
-        configs = [c for c in study.finetune(**cell) if runs.run_id(c) not in made]
+        found = (c for c in study.finetune(**cell) if study.has_data(c) and _start(c) in (None, *pretrained))
+        configs = [c for c in found if runs.run_id(c) not in made]
         made |= {runs.run_id(c) for c in configs}
+        if configs and study.absent and not cell["tasks"]:
+            cell["tasks"] = list(dict.fromkeys(c["task"] for c in configs))
         if configs:
             yield cell, configs
 
 
-def _down_job(
-    study: Study, where: dict, data: dict[str, Job], pre: dict[str, Job], cell: dict[str, Any], configs: list[dict]
-) -> Job:
+def _start(config: dict[str, Any]) -> str | None:
+    """Return the pretraining run that a downstream run starts from, if it does."""
+    return (config["weights"] or {}).get("run")
+
+
+def _down_job(where: dict, data: dict[str, Job], pre: dict[str, Job], cell: dict[str, Any], configs: list[dict]) -> Job:
     name = "-".join(["finetune", cell["pretraining"], *cell["tasks"], *cell["experiments"], *map(str, cell["seeds"])])
     needs = {data[c["data"]["name"]].output for c in configs}
-    needs |= {pre[w["run"]].output for c in configs if (w := c["weights"]) and "run" in w}
+    needs |= {pre[start].output for c in configs if (start := _start(c))}
     makes = tuple(runs.run_id(c) for c in configs)
     return Job(name, "20_finetune", {**where, **cell}, tuple(sorted(needs)), makes)
 

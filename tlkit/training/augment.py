@@ -109,7 +109,7 @@ def levels(
     elif window is None:
         raise ValueError("int16 images (HU) need window=(centre, width), e.g. (40, 400) for soft tissue")
     centre, width = window
-    low, span = torch.tensor([centre - width / 2, width], device=images.device).expand(len(images), 2).T
+    low, span = (torch.full((len(images),), v, device=images.device) for v in (centre - width / 2, float(width)))
     return low, span
 
 

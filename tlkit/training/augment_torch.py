@@ -24,7 +24,8 @@ def apply(
     x = _colour(x, views)
     chosen = np.flatnonzero(views["sigma"])
     if len(chosen):
-        x[chosen] = _blur(x[chosen], views["sigma"][chosen], views["radius"][chosen])
+        at = _on(chosen, x.device)
+        x[at] = _blur(x[at], views["sigma"][chosen], views["radius"][chosen])
     if views["sharpen"].any():
         x = torch.where(_column(views["sharpen"], x), _sharpen(x), x)
     x = x.clamp(0, 1).expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
@@ -34,9 +35,15 @@ def apply(
     return x, masks
 
 
+def _on(values: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Return values on a device, without waiting for a GPU."""
+    tensor = torch.as_tensor(np.ascontiguousarray(values))
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
 def _column(values: np.ndarray, like: torch.Tensor) -> torch.Tensor:
     """Return [B] as a [B, 1, 1, 1] tensor on the device of `like`."""
-    return torch.as_tensor(np.ascontiguousarray(values)).to(like.device, non_blocking=True).view(-1, 1, 1, 1)
+    return _on(values, like.device).view(-1, 1, 1, 1)
 
 
 def _sample(x: torch.Tensor, px: torch.Tensor, py: torch.Tensor, mode: str, padding: str) -> torch.Tensor:
@@ -57,8 +64,8 @@ def _rotate(x: torch.Tensor, angle: np.ndarray, mode: str = "bilinear") -> torch
     dy = (torch.arange(height, device=x.device) - (height - 1) / 2)[:, None]
     dx = (torch.arange(width, device=x.device) - (width - 1) / 2)[None, :]
     px, py = cos * dx - sin * dy + (width - 1) / 2, sin * dx + cos * dy + (height - 1) / 2
-    x = x.clone()
-    x[chosen] = _sample(x[chosen], px, py, mode, "zeros")
+    x, at = x.clone(), _on(chosen, x.device)
+    x[at] = _sample(x[at], px, py, mode, "zeros")
     return x
 
 
@@ -99,7 +106,7 @@ def _colour(x: torch.Tensor, views: dict[str, np.ndarray]) -> torch.Tensor:
     # a sum of whole numbers has the same bits in any order
     mean = (luma * 2**20).long().sum((2, 3), keepdim=True) / (2**20 * luma[0].numel())
     if x.shape[1] == 3:
-        m = torch.as_tensor(views["mix"]).to(x.device, non_blocking=True)[..., None, None, None]
+        m = _on(views["mix"], x.device)[..., None, None, None]
         rows = [m[:, i, 0] * x[:, 0:1] + m[:, i, 1] * x[:, 1:2] + m[:, i, 2] * x[:, 2:3] for i in range(3)]
         mixed = torch.cat(rows, dim=1)
     else:

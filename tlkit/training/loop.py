@@ -61,6 +61,7 @@ class Fit:
     selected: int
     seconds: float
     cpu_seconds: float
+    resumed: bool = False  # some epochs were trained before, perhaps on another machine
 
 
 def epoch_order(n: int, seed: int, epoch: int) -> np.ndarray:
@@ -116,6 +117,7 @@ def fit(
     trained = distributed(model, device, recipe.sync_batchnorm)
     keeper = Keeper(folder, model, optimizer=parts.optimizer, scaler=parts.scaler)
     state = keeper.resume(device)
+    resumed = bool(state.rows)
     for epoch in range(len(state.rows), recipe.epochs):
         if _out_of_patience(state, recipe):
             break
@@ -136,7 +138,7 @@ def fit(
     barrier()
     if state.best is not None:
         model.load_state_dict(state.best)
-    return Fit(history, state.best_epoch, history["seconds"].sum(), history["cpu_seconds"].sum())
+    return Fit(history, state.best_epoch, history["seconds"].sum(), history["cpu_seconds"].sum(), resumed)
 
 
 class _Parts:
