@@ -13,7 +13,7 @@ from study_edits import EDITS, STUDY
 from tlkit import paths, runs, studies, studyfile, yamllines
 from tlkit.config import ConfigError, TlkitError, UnknownNameError, short_hash
 from tlkit.datasets import card_of, prepare
-from tlkit.datasets.options import SETTABLE
+from tlkit.datasets.settable import SETTABLE
 from tlkit.studyfile import StudyError
 from tlkit.studyschema import DECLARED
 from tlkit.training.data import open_data

@@ -225,20 +225,22 @@ def run_all(configs: list[dict[str, Any]], study: Study) -> list[str]:
     that start from it, no others: all the others are done first, then RunsFailedError names what failed. What cannot
     be made from these data at all is no failure: it is said, and left out. NotAvailableError where nothing is left.
     """
+    from tlkit.datasets.content import looking_once
     from tlkit.training.run import run
 
     problems: dict[str, Exception] = {}
-    for config in configs:
-        for needed in [*study.lineage(config["pretraining"], config["backbone"]), config]:
-            rid = runs.run_id(needed)
-            if rid not in problems and not runs.state_is_done(rid):
-                try:
-                    run(needed, wait=True)
-                except Exception as error:
-                    problems[rid] = error
-            if rid in problems:
-                problems.setdefault(runs.run_id(config), problems[rid])
-                break
+    with looking_once():  # the data of a study are those of most of its runs
+        for config in configs:
+            for needed in [*study.lineage(config["pretraining"], config["backbone"]), config]:
+                rid = runs.run_id(needed)
+                if rid not in problems and not runs.state_is_done(rid):
+                    try:
+                        run(needed, wait=True)
+                    except Exception as error:
+                        problems[rid] = error
+                if rid in problems:
+                    problems.setdefault(runs.run_id(config), problems[rid])
+                    break
     failed = {rid: error for rid, error in problems.items() if not isinstance(error, NotAvailableError)}
     if failed:
         raise RunsFailedError(failed)

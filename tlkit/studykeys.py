@@ -8,7 +8,7 @@ from typing import Any
 from tlkit import studyschema
 from tlkit.config import TlkitError, lookup, merge, nearest
 from tlkit.datasets.cards import DATASETS
-from tlkit.datasets.options import declaration
+from tlkit.datasets.settable import declaration
 from tlkit.declared import Fault, Keys, check, known
 from tlkit.pseudolabels import settings
 from tlkit.studyfaults import Faults

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +23,19 @@ UNREADABLE = ("no regular file", "not readable")  # in place of a digest
 SETTLED = 2e9  # ns: a file changed less than this ago may change again within one tick of the clock
 
 
+_seen: ContextVar[dict[tuple, str] | None] = ContextVar("_seen", default=None)
+
+
+@contextmanager
+def looking_once() -> Iterator[None]:
+    """Hash a folder once while the block lasts, however often it is asked for: its files must stay as they are."""
+    token = _seen.set({})
+    try:
+        yield
+    finally:
+        _seen.reset(token)
+
+
 def content_hash(root: Path, cache: Path | None = None) -> str:
     """Return the SHA-256 over the sorted (relative path, SHA-256 of the bytes) of all visible files.
 
@@ -27,7 +43,15 @@ def content_hash(root: Path, cache: Path | None = None) -> str:
     unchanged tree is not read again. Two copies of a tree have the same hash wherever they lie. Paths, which may hold
     names of patients, stand in the cache as pseudonyms.
     """
-    root = Path(root).resolve()
+    seen, asked = _seen.get(), (Path(root).resolve(), cache)
+    if seen is None:
+        return _content_hash(*asked)
+    if asked not in seen:
+        seen[asked] = _content_hash(*asked)
+    return seen[asked]
+
+
+def _content_hash(root: Path, cache: Path | None) -> str:
     cache = cache or paths.store_root() / "hashes" / f"{short_hash(str(root))}.parquet"
     files, key = visible_files(root), load_key(root)
     names = [f.relative_to(root).as_posix() for f in files]
