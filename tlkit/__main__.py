@@ -228,5 +228,5 @@ def do_published(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    handed_on = forked.run_command(sys.argv[1:]) if sys.argv[1:2] == ["job"] else None
+    handed_on = forked.run_command(sys.argv[1:]) if sys.argv[1:2] in (["job"], ["notebook"]) else None
     sys.exit(main() if handed_on is None else handed_on)

@@ -50,7 +50,8 @@ def _do(study: Study, cores: int, environment: dict[str, str]) -> None:
     drop_stale(study, found)
     study.folder.mkdir(parents=True, exist_ok=True)
     began, before = time.time(), _cpu(environment)
-    runs.write_json(study.folder / "dag.json", {"jobs": [_node(study, job) for job in found]})
+    if (dag := {"jobs": [_node(study, job) for job in found]}) != _json(study.folder / "dag.json"):
+        runs.write_json(study.folder / "dag.json", dag)
     process = subprocess.Popen(_command(study, cores), env=environment, start_new_session=True)
     try:
         _watch(study, process, cores)
@@ -132,16 +133,17 @@ def _still_there(study: Study, job: Job, record: dict[str, Any]) -> bool:
     if not job.is_figure:
         return True
     parts = (paths.paper_root() / kind / study.name for kind in ("figures", "tables"))
-    sidecars = (_sidecar(path) for part in parts for path in part.glob("*.json"))
+    sidecars = ({"runs": [], **_json(path)} for part in parts for path in part.glob("*.json"))
     ours = {"notebook": job.notebook, "scale": study.scale, "phantom": study.phantom}
     return any(ours.items() <= s.items() and set(s["runs"]) <= set(job.makes) for s in sidecars)
 
 
-def _sidecar(path: Path) -> dict[str, Any]:
+def _json(path: Path) -> dict[str, Any]:
+    """Return what a JSON file holds; nothing where it is not there, cut or garbled: what wrote it writes it again."""
     try:
-        return {"runs": [], **runs.read_json(path)}
-    except TlkitError:  # cut or garbled: the figure is made again
-        return {"runs": []}
+        return runs.read_json(path)
+    except (FileNotFoundError, TlkitError):
+        return {}
 
 
 def _environment() -> dict[str, str]:

@@ -9,7 +9,7 @@ from tlkit.config import TlkitError
 
 REPO = Path(__file__).resolve().parent.parent
 NOTEBOOKS = REPO / "notebooks"
-STUDIES = REPO / "paper" / "studies"
+STUDIES = Path(os.environ.get("TLKIT_STUDIES") or REPO / "paper" / "studies").expanduser().resolve()
 CLAIMS = REPO / "paper" / "claims"
 
 

@@ -67,7 +67,7 @@ def _jobs(study: Study) -> list[Job]:
             title = f"pretrain-{name}" + ("" if method == "contrastive" else f"-{method}")
             parameters = {**where, "pretraining": name}
             pre |= dict.fromkeys(makes, Job(title, PRETRAINING[method], parameters, tuple(needs), makes))
-    down = [_down_job(where, data, pre, *cell) for cell in _cells(study, set(pre))]
+    down = [_down_job(study, where, data, pre, *cell) for cell in _cells(study, set(pre))]
     figures = [_figure_job(study, where, data, down, name) for name in study.spec["figures"]]
     return [*data.values(), *{job.name: job for job in pre.values()}.values(), *down, *figures]
 
@@ -87,8 +87,6 @@ def _cells(study: Study, pretrained: set[str]) -> Iterator[tuple[dict[str, Any],
         found = (c for c in study.finetune(**cell) if study.has_data(c) and _start(c) in (None, *pretrained))
         configs = [c for c in found if runs.run_id(c) not in made]
         made |= {runs.run_id(c) for c in configs}
-        if configs and study.absent and not cell["tasks"]:
-            cell["tasks"] = list(dict.fromkeys(c["task"] for c in configs))
         if configs:
             yield cell, configs
 
@@ -98,12 +96,15 @@ def _start(config: dict[str, Any]) -> str | None:
     return (config["weights"] or {}).get("run")
 
 
-def _down_job(where: dict, data: dict[str, Job], pre: dict[str, Job], cell: dict[str, Any], configs: list[dict]) -> Job:
+def _down_job(
+    study: Study, where: dict, data: dict[str, Job], pre: dict[str, Job], cell: dict[str, Any], configs: list[dict]
+) -> Job:
     name = "-".join(["finetune", cell["pretraining"], *cell["tasks"], *cell["experiments"], *map(str, cell["seeds"])])
     needs = {data[c["data"]["name"]].output for c in configs}
     needs |= {pre[start].output for c in configs if (start := _start(c))}
     makes = tuple(runs.run_id(c) for c in configs)
-    return Job(name, "20_finetune", {**where, **cell}, tuple(sorted(needs)), makes)
+    there = {"tasks": list(dict.fromkeys(c["task"] for c in configs))} if study.absent else {}
+    return Job(name, "20_finetune", {**where, **cell, **there}, tuple(sorted(needs)), makes)
 
 
 def _figure_job(study: Study, where: dict, data: dict[str, Job], down: list[Job], name: str) -> Job:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from tlkit import paths, runs, workflow
+from tlkit import execution, paths, runs
 from tlkit.config import ConfigError, canonical
 from tlkit.studies import load
 from tlkit.training import compute
@@ -87,7 +87,7 @@ def test_one_number_a_run_id(config, new_runs, tmp_path, monkeypatch, threads):
     nbformat.write(book, tmp_path / "one_run.ipynb")
     monkeypatch.setattr(paths, "NOTEBOOKS", tmp_path)
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    workflow.execute("one_run", {"config_file": str(file)}, tmp_path / "out" / "one_run.ipynb")
+    execution.execute("one_run", {"config_file": str(file)}, tmp_path / "out" / "one_run.ipynb")
     found["notebook"] = runs.folder(runs.run_id(made))
     assert [process.wait() for process in running] == [0, 0]
     whole = bits(found.pop("here"))

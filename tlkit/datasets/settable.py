@@ -1,0 +1,55 @@
+"""The options of a data card that a study can set, by layout: what each may be."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from tlkit.config import lookup
+from tlkit.datasets import boneage, brats, folders, luna16
+from tlkit.datasets.cards import DATASETS
+from tlkit.declared import Keys, declare, one_of, rising, wide
+
+Window = (tuple[float, float], AfterValidator(wide))
+Flag = (bool, {})
+Channel = Annotated[str, one_of(brats.MODALITIES, "channel")]
+Percent = Annotated[float, Field(ge=0, le=100)]
+
+# layout: {option: (type, limits or check)}; a card has some of them
+SETTABLE: dict[str, dict[str, tuple[Any, Any]]] = {
+    "luna16": {
+        "mask": (str, one_of(luna16.REGIONS, "mask")),
+        "crop": (int | None, {"ge": 1}),
+        "split": (str, one_of(luna16.SPLITS, "split of luna16")),
+        "window": Window,
+    },
+    "brats": {
+        "channels": (
+            tuple[Annotated[str, one_of(brats.MODALITIES, "channel")], ...],
+            AfterValidator(brats.check_count),
+        ),
+        "scale": (str, one_of(brats.SCALES, "scale")),
+        "only_tumour": Flag,
+        "window": Window,
+    },
+    "lits": {"only_liver": Flag},
+    "lits_png": {"only_liver": Flag},
+    "ct_series": {"min_slices": (int, {"ge": 1}), "min_coverage": (float, {"ge": 0, "le": 1})},
+    "class_folders": {"channels": (int, one_of(folders.CHANNELS, "number of channels"))},
+    "imagenet": {"halve": (str, one_of(folders.SPLITS.values(), "split"))},
+    "boneage": {
+        "ages": (tuple[float, float], AfterValidator(rising)),
+        "inputs": (tuple[Annotated[str, one_of(boneage.INPUTS, "input")], ...], {}),
+    },
+    "grazped": {"percentiles": (tuple[Percent, Percent], AfterValidator(rising))},
+}
+
+
+@cache
+def declaration(name: str) -> type[Keys]:
+    """Return the declaration of the options of the data set `name`."""
+    card = lookup(name, DATASETS, "data set")
+    known = {k: v for k, v in SETTABLE.get(card.layout, {}).items() if k in card.options}
+    return declare(name, {k: kind for k, (kind, _) in known.items()}, {k: about for k, (_, about) in known.items()})
