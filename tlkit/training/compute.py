@@ -36,19 +36,22 @@ def limited(threads: int) -> Iterator[None]:
     """Compute with so many threads (torch, BLAS, OpenMP, OpenCV), and put back what was set when the block ends.
 
     Sums that threads share are rounded by how many they are, so a run sets their number itself: neither the cores of
-    the machine nor OMP_NUM_THREADS decide its bits.
+    the machine nor OMP_NUM_THREADS decide its bits. On a GPU cuDNN takes algorithms that add up in one order.
     """
     import cv2
     import scipy.linalg  # noqa: F401  its BLAS is loaded now, so that it is limited too
     from threadpoolctl import threadpool_limits
 
     torch_threads, cv2_threads = torch.get_num_threads(), cv2.getNumThreads()
+    cudnn, in_order = torch.backends.cudnn, torch.backends.cudnn.deterministic
     try:
         with threadpool_limits(threads):
             torch.set_num_threads(threads)
             cv2.setNumThreads(threads)
+            cudnn.deterministic = True
             yield
     finally:
+        cudnn.deterministic = in_order
         torch.set_num_threads(torch_threads)
         cv2.setNumThreads(cv2_threads)
 
