@@ -45,7 +45,7 @@ def comparisons(rows: pd.DataFrame, alpha: float = 0.05, unavailable: pd.DataFra
     absent = unavailable if unavailable is not None else pd.DataFrame(columns=["task", "pretraining", "cause"])
     absent = absent.drop_duplicates("task").set_index("task")
     named = found["task"].map(absent["pretraining"].str.removeprefix(f"{MULTI}_"))
-    found["modality"] = found["modality"].fillna(named)
+    found["modality"] = found["modality"].astype(object).fillna(named.astype(object))
     found["difference"] = found["mean_multi"] - found["mean_single"]
     found["p_holm"] = ranks.holm(found["p_student"])
     for name, p in (("published", "p_student"), ("corrected", "p_holm")):
