@@ -112,23 +112,24 @@ def _watch(study: Study, process: subprocess.Popen, cores: int, every: float = 3
 def drop_stale(study: Study, found: list[Job]) -> list[str]:
     """Take away the records of jobs that failed or whose runs, stores or figures are gone: the DAG does them again."""
     stale = [path.name for path in records.failed(study.folder)]
+    missing = set(study.of_runs(rid for job in found for rid in job.makes).missing()["run"])
     for job in found:
         record = records.read(study.folder / job.output, job.name)
-        if (study.folder / job.output).exists() and not _still_there(study, job, record):
+        if (study.folder / job.output).exists() and not _still_there(study, job, record, missing):
             stale.append(job.output)
     for name in stale:
         (study.folder / name).unlink(missing_ok=True)
     return stale
 
 
-def _still_there(study: Study, job: Job, record: dict[str, Any]) -> bool:
+def _still_there(study: Study, job: Job, record: dict[str, Any], missing: set[str]) -> bool:
     if record["state"] not in records.GOOD:
         return False
     if not job.notebook:
         return Path(record["store"]).exists()
     if record["state"] == "not available":
         return True
-    if study.missing_text(job.makes):
+    if missing & set(job.makes):
         return False
     if not job.is_figure:
         return True

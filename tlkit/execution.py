@@ -85,7 +85,7 @@ def make_job(study: Study, name: str) -> dict[str, Any]:
         records.write(output, job.name, "failed", f"{type(error).__name__}: {error}")
         raise
     if job.is_figure:
-        missing = study.missing_text(job.makes)
+        missing = study.of_runs(job.makes).missing_text()
         return records.write(output, job.name, "incomplete" if missing else "done", missing, str(executed))
     for rid in job.makes:
         runs.add_notebook(rid, executed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -29,13 +30,13 @@ class Shown:
 
     def __init__(self, study: Study, configs: list[tuple[str, dict[str, Any]]]):
         self.names = study.names()
-        known: dict[str, tuple[str, str]] = {}
+        lineage, look = cache(study.lineage), cache(runs.state_and_cause)  # many runs start from one pretraining
         rows = []
         with study.without_data():
-            chains = [study.lineage(config["pretraining"], config["backbone"]) for _, config in configs]
+            chains = [lineage(config["pretraining"], config["backbone"]) for _, config in configs]
         for (experiment, config), before in zip(configs, chains, strict=True):
             needed = [*map(runs.run_id, before), runs.run_id(config)]
-            found = [known.setdefault(rid, runs.state_and_cause(rid)) for rid in needed]
+            found = [look(rid) for rid in needed]
             state, cause = next((f for f in found[:-1] if f[0] == "not available"), found[-1])
             row = {"experiment": experiment, "run": needed[-1]}
             row |= {k: config.get(k, "") for k in ("task", "pretraining", "seed")}
@@ -53,9 +54,13 @@ class Shown:
         every = self.table["task"].nunique()
         return [name for name in self.table["pretraining"].unique() if done.get(name, 0) == every]
 
+    def missing(self) -> pd.DataFrame:
+        """Return the rows of the runs that are neither done nor impossible with these data, each run once."""
+        return self.table[~self.table["state"].isin(["done", "not available"])].drop_duplicates("run")
+
     def missing_text(self) -> str:
         """Return how many runs are missing, and of what; "" where none is."""
-        missing = self.table[~self.table["state"].isin(["done", "not available"])].drop_duplicates("run")
+        missing = self.missing()
         if missing.empty:
             return ""
         counts = missing.groupby("pretraining", sort=False)["run"].nunique()
@@ -138,12 +143,12 @@ class Study(StudyRuns):
         about = {"study": self.name, "notebook": notebook, "scale": self.scale, "phantom": self.phantom}
         return about | {"note": shown.note()}
 
-    def missing_text(self, ids: Iterable[str]) -> str:
-        """Return which of these runs are not there, in a sentence; "" where all are done or cannot be had."""
+    def of_runs(self, ids: Iterable[str]) -> Shown:
+        """Return runs of the study by their ids, each with its state."""
         ids = set(ids)
         with self.without_data():
             wanted = [("", config) for config in self.configs() if runs.run_id(config) in ids]
-        return Shown(self, wanted).missing_text()
+        return Shown(self, wanted)
 
     def statuses(self, since: float) -> list[dict[str, Any]]:
         """Return the status of the finished runs that were finished after `since` (seconds since 1970)."""
