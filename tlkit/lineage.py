@@ -10,10 +10,9 @@ from filelock import Timeout
 
 from tlkit import paths, runfolder
 from tlkit.config import TlkitError, UnknownNameError, nearest
-from tlkit.runfolder import PARTIAL, RunBusyError, RunDamagedError, read_json, write_json
+from tlkit.runfolder import PARTIAL, REMOVE, RunBusyError, RunDamagedError, read_json, write_json
 
 Inputs = dict[str, dict[str, str]]  # kind ("weights", "groups") -> name -> SHA-256
-REMOVE = "`python -m tlkit remove {}` takes {} away, with all that started from it; started again, they are made anew."
 
 
 class InputsChangedError(TlkitError, RuntimeError):
@@ -31,7 +30,7 @@ def record(where: Path, inputs: Inputs) -> None:
         changed = [n for kind in inputs for n, sha in inputs[kind].items() if before.get(kind, {}).get(n) != sha]
         raise InputsChangedError(
             f"run {rid} was begun with another content of {', '.join(changed) or 'what it starts from'} than is there "
-            f"now. {REMOVE.format(rid, rid)}"
+            f"now. {REMOVE.format(rid)}"
         )
     for kind, names in inputs.items():
         for name, digest in names.items():
@@ -46,7 +45,7 @@ def _compare(kind: str, name: str, digest: str, rid: str) -> None:
         raise InputsChangedError(
             f"the {kind} of {name} are not those that {len(different)} other runs started from (such as "
             f"{different[0]}): SHA-256 {digest[:12]}, there {others[different[0]][:12]}. It was made anew, perhaps on "
-            f"another kind of processor, and runs of both cannot be compared. {REMOVE.format(name, name)}"
+            f"another kind of processor, and runs of both cannot be compared. {REMOVE.format(name)}"
         )
 
 

@@ -17,6 +17,9 @@ from tlkit.config import TlkitError, short_hash
 
 PARTIAL = ".partial"
 NAMED = re.compile(r".+-s-?\d+-[0-9a-f]{8}(\.partial)?")  # what `runs.run_id` makes
+REMOVE = (
+    "`python -m tlkit remove {0}` takes {0} away, with all that started from it; started again, they are made anew."
+)
 SMALL = 100_000  # bytes; smaller files are hashed at every look, larger ones where they are read
 
 
@@ -33,10 +36,7 @@ def damaged(path: Path, reason: str) -> RunDamagedError:
     name = _owner(path)
     if not name:
         return RunDamagedError(f"{path} is damaged ({reason}). Delete it; what wrote it writes it again.")
-    return RunDamagedError(
-        f"{path} is damaged ({reason}). `python -m tlkit remove {name}` takes {name} away, with all that started from "
-        "it; started again, they are made anew."
-    )
+    return RunDamagedError(f"{path} is damaged ({reason}). {REMOVE.format(name)}")
 
 
 def deciding_hash(config: dict[str, Any]) -> str:
