@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -321,7 +322,8 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch, capsys):
 
 
 def make(*arguments: str, cwd=paths.REPO) -> str:
-    done = subprocess.run(["make", *arguments], cwd=cwd, capture_output=True, text=True, check=True)
+    alone = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    done = subprocess.run(["make", *arguments], cwd=cwd, env=alone, capture_output=True, text=True, check=True)
     return done.stdout
 
 

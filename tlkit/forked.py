@@ -42,9 +42,13 @@ def server(environment: dict[str, str]) -> Iterator[dict[str, str]]:
         return
     address = f"tlkit-{os.getpid()}-{secrets.token_hex(4)}"
     own = {**environment, ADDRESS: address, KEY: secrets.token_hex(), "JUPYTER_DEFAULT_PROVISIONER_NAME": PROVISIONER}
-    command = [sys.executable, "-c", "from tlkit.forked import serve; serve()"]
-    process = subprocess.Popen(command, env=own, stdin=subprocess.PIPE, start_new_session=True)
+    reader, writer = os.pipe()
+    command = [sys.executable, "-c", f"from tlkit.forked import serve; serve({writer})"]
+    process = subprocess.Popen(command, env=own, stdin=subprocess.PIPE, start_new_session=True, pass_fds=[writer])
+    os.close(writer)
     try:
+        with open(reader, "rb") as ready:  # a call that comes before the server listens would fail
+            ready.read()
         yield {**own, PID: str(process.pid)}
     finally:
         process.stdin.close()
@@ -60,12 +64,16 @@ def cpu_seconds(environment: dict[str, str]) -> float:
     return sum(sum(child.cpu_times()[:4]) for child in psutil.Process(int(environment[PID])).children())
 
 
-def serve() -> None:
-    """Fork a process for each call that `start` brings, until standard input closes; then kill all of them."""
+def serve(ready: int) -> None:
+    """Fork a process for each call that `start` brings, until standard input closes; then kill all of them.
+
+    `ready`: a file descriptor, closed as soon as calls are taken.
+    """
     threading.Thread(target=_end_with_input, daemon=True).start()
     context = get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     with Listener(f"\0{os.environ[ADDRESS]}", "AF_UNIX", backlog=64, authkey=os.environ[KEY].encode()) as listener:
+        os.close(ready)
         context.Process(target=int).start()  # imports while Snakemake reads its file
         while True:
             with contextlib.suppress(OSError, EOFError):  # a client that was killed while it called
