@@ -24,7 +24,7 @@ def cka(x: np.ndarray, y: np.ndarray, kernel: str = "linear", unbiased: bool = F
     N >= 4). "rbf" takes each side's own `bandwidth`, as published (spec 5.7).
     """
     _check(x, y, FEWEST if unbiased else 2)
-    a, b = (gram(z, kernel, bandwidth(z) if kernel == "rbf" else None) for z in (x, y))
+    a, b = (gram(z, kernel) for z in (x, y))
     return _ratio(hsic(a, a, unbiased), hsic(a, b, unbiased), hsic(b, b, unbiased))
 
 
@@ -57,12 +57,20 @@ def parts(n: int, batch: int = 256, seed: int = 0) -> list[np.ndarray]:
 
 
 def gram(x: np.ndarray, kernel: str, sigma2: float | None = None) -> np.ndarray:
-    """Return the kernel matrix [N,N] of the rows of `x`, float64: products, or exp(-d^2 / (2 sigma2))."""
+    """Return the kernel matrix [N,N] of the rows of `x`, float64: products, or exp(-d^2 / (2 sigma2)).
+
+    Without `sigma2` the RBF kernel takes `bandwidth(x)`.
+    """
+    from scipy.spatial.distance import squareform
+
     lookup(kernel, dict.fromkeys(KERNELS), "kernel")
     if kernel == "linear":
         x = x.astype(np.float64) - x[:1]  # a common shift changes no HSIC, and costs digits
         return x @ x.T
-    return np.exp(_squared_distances(x) / (-2 * sigma2))
+    d2 = _squared_distances(x)
+    kernels = squareform(np.exp(d2 / (-2 * (_median(d2) if sigma2 is None else sigma2))))
+    np.fill_diagonal(kernels, 1)
+    return kernels
 
 
 def bandwidth(x: np.ndarray) -> float:
@@ -70,7 +78,10 @@ def bandwidth(x: np.ndarray) -> float:
 
     Source: jonske2025 5.7.
     """
-    d2 = _squared_distances(x)[np.triu_indices(len(x), 1)]
+    return _median(_squared_distances(x))
+
+
+def _median(d2: np.ndarray) -> float:
     d2 = d2[d2 > 0]
     return float(np.quantile(d2, 0.5, method="lower")) if d2.size else float("nan")
 
@@ -100,9 +111,10 @@ def weight_matrix(weight: np.ndarray) -> np.ndarray:
 
 
 def _squared_distances(x: np.ndarray) -> np.ndarray:
-    from scipy.spatial.distance import pdist, squareform
+    """Return the squared distance of each pair of rows once, [N (N - 1) / 2]."""
+    from scipy.spatial.distance import pdist
 
-    return squareform(pdist(x.astype(np.float64), "sqeuclidean"))
+    return pdist(x.astype(np.float64), "sqeuclidean")
 
 
 def _ratio(xx: float, xy: float, yy: float) -> float:
