@@ -18,7 +18,16 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 from tlkit import check, files, paths  # noqa: E402
 
-SLOWEST = ("test_figures", "test_ddp", "test_run", "test_data", "test_rating_browser", "test_published")
+SLOWEST = (
+    "test_figures",
+    "test_figures_radiologynet",
+    "test_margin",
+    "test_ddp",
+    "test_run",
+    "test_data",
+    "test_rating_browser",
+    "test_published",
+)
 MOST = 8  # processes: with more, all would wait for the slowest file
 PHANTOMS = {
     "imagenet": {"seed": 1, "classes": 3, "train": 16, "val": 14, "pixels": 32},

@@ -90,7 +90,7 @@ def test_a_failed_record_of_another_state_of_the_study_goes(study):
     assert drop_stale(study, workflow.jobs(study)) == ["finetune-old-12345678.json"]
 
 
-@pytest.mark.parametrize("other", [{"scale": "quick"}, {"phantom": False}, {"notebook": "31"}, {"runs": ["another"]}])
+@pytest.mark.parametrize("other", [{"scale": "quick"}, {"notebook": "31"}, {"runs": ["another"]}])
 def test_a_figure_of_another_scale_or_other_runs_does_not_count(study, other):
     all_done(study)
     sidecar = paths.paper_root() / "figures" / study.name / "fig2.json"

@@ -1,22 +1,20 @@
-"""The main job from end to end at smoke scale, and every notebook. The slow file of the tests."""
+"""The main job from end to end at smoke scale: the first study, and the notebooks that belong to none."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 from dag_calls import FIGURES, call, environment
+from executed import SMOKE, check_copy, copies
 
 from tlkit import forked, runs, workflow
 from tlkit.report import ESTIMATED
 from tlkit.studies import load
-from tlkit.training.recipes import RADIOLOGYNET
 
-COMMAND = (*FIGURES, "--scale", "smoke")
 ACCOUNT = r"boundaries at smoke: \d+\.\d minutes, \d+ s of CPU time, of which training steps \d+ s"
 
 
@@ -24,8 +22,7 @@ ACCOUNT = r"boundaries at smoke: \d+\.\d minutes, \d+ s of CPU time, of which tr
 def unbroken(tmp_path_factory) -> Path:
     """Return a folder with `runs` and `paper` of a study that ran at one go, and what it said in `said.txt`."""
     root = tmp_path_factory.mktemp("unbroken")
-    (root / "said.txt").write_text(call(root, *COMMAND))
-    call(root, *COMMAND, "--study", "radiologynet")
+    (root / "said.txt").write_text(call(root, *SMOKE))
     return root
 
 
@@ -39,14 +36,11 @@ def there(unbroken, monkeypatch) -> Path:
 
 @pytest.fixture(scope="session")
 def executed(unbroken) -> dict[str, list[Path]]:
-    """Return the executed copies of each notebook: those of the study, and the others run on its data."""
-    rest = set(workflow.notebooks())
-    found: dict[str, list[Path]] = {}
-    for path in sorted((unbroken / "runs" / "studies").glob("*/smoke/*.ipynb")):
-        name = Path(nbformat.read(path, 4).metadata.papermill.input_path).stem
-        found.setdefault(name, []).append(path)
+    """Return the executed copies of each notebook: those of the study, and those of no study run on its data."""
+    found = copies(unbroken, "boundaries")
+    of_the_other = {job.notebook for job in workflow.jobs(load("radiologynet", "smoke"))}
     with forked.server(environment(unbroken)) as handed:
-        for name in sorted(rest - set(found)):
+        for name in sorted(set(workflow.notebooks()) - set(found) - of_the_other):
             said = call(unbroken, *FIGURES[:3], "notebook", name, "-p", "scale", "smoke", env=handed)
             path = unbroken / "runs" / "notebooks" / f"{name}.ipynb"
             assert path.exists(), said
@@ -77,8 +71,7 @@ def test_every_run_is_done_and_keeps_what_is_needed_to_check_it(there):
         assert kept == wanted | {"notebook.ipynb"}
         values = runs.read_json(folder / "metrics.json").values()
         assert all(v is None or np.isfinite(v) for v in values)
-    both = [*study.configs(), *load("radiologynet", "smoke").configs()]
-    left = {p.name for p in (there / "runs").iterdir()} - {runs.run_id(c) for c in both}
+    left = {p.name for p in (there / "runs").iterdir()} - {runs.run_id(c) for c in study.configs()}
     assert left <= {"data", "studies", ".locks", "notebooks", "ratings", "private"}, "nothing half done"
 
 
@@ -110,22 +103,6 @@ def test_figures_and_tables_name_their_runs(there):
     assert "hantom" in (there / "paper" / "tables" / "boundaries" / "fig2.md").read_text()
 
 
-def test_every_figure_and_table_of_the_second_study_is_there(there):
-    study = load("radiologynet", "smoke")
-    assert set(study.plan()["state"]) == {"done"}
-    trained = {c["backbone"].removeprefix("torchvision/") for c in study.configs()}
-    assert set(RADIOLOGYNET) | {"unet"} <= trained, "all eleven architectures are built and stepped"
-    figures, tables = (there / "paper" / kind / "radiologynet" for kind in ("figures", "tables"))
-    wanted = {*(f"fig{i}" for i in range(2, 10)), *(f"s{i}" for i in range(1, 8))}
-    assert wanted <= {p.stem for p in figures.glob("*.svg")} == {p.stem for p in figures.glob("*.json")}
-    wanted = {*(f"table{i}" for i in range(1, 7)), *(f"s{i}" for i in range(1, 7))}
-    assert wanted <= {p.stem for p in tables.glob("*.md")} == {p.stem for p in tables.glob("*.csv")}
-    for path in [*figures.glob("*.json"), *tables.glob("*.json")]:
-        sidecar = runs.read_json(path)
-        assert all(map(runs.state_is_done, sidecar["runs"])) and sidecar["scale"] == "smoke"
-        assert sidecar["phantom"] == (path.stem != "table1")  # which is of facts alone
-
-
 def test_the_table_can_be_computed_again_from_the_runs(there):
     study = load("boundaries", "smoke")
     pairs = pd.read_csv(there / "paper" / "tables" / "boundaries" / "fig2.csv")
@@ -139,24 +116,9 @@ def test_the_table_can_be_computed_again_from_the_runs(there):
     assert len(pairs) == (bars * (bars - 1)).sum()
 
 
-def test_every_notebook_of_the_project_ran(executed):
-    assert set(executed) == set(workflow.notebooks())
-    for name, copies in executed.items():
-        for path in copies:
-            code = [c for c in nbformat.read(path, 4).cells if c.cell_type == "code" and c.source.strip()]
-            assert all(c.execution_count for c in code), (name, path.name)
-            assert path.stat().st_size < 5_000_000
-
-
-def test_no_notebook_shows_an_error_or_pages_of_text(executed):
-    for path in [p for copies in executed.values() for p in copies]:
-        for cell in nbformat.read(path, 4).cells:
-            outputs = cell.get("outputs", [])
-            assert not [o for o in outputs if o.output_type == "error"], (path.name, cell.id)
-            texts = [o.get("text", "") or o.get("data", {}).get("text/plain", "") for o in outputs]
-            assert sum(len(t.splitlines()) for t in texts) <= 100, (path.name, cell.id)
-            said = "".join(o.text for o in outputs if o.output_type == "stream" and o.name == "stderr")
-            assert "Warning" not in said, (path.name, cell.id, said)
+def test_every_notebook_ran_without_errors_warnings_or_pages_of_text(executed):
+    for path in (path for paths in executed.values() for path in paths):
+        check_copy(path)
 
 
 def test_the_account_says_what_training_cost(unbroken):
@@ -167,7 +129,7 @@ def test_the_account_says_what_training_cost(unbroken):
 
 def test_a_second_call_runs_nothing(there, executed):
     before = state(there)
-    said = call(there, *COMMAND)
+    said = call(there, *SMOKE)
     assert state(there) == before
     account = re.search(r"(\d+) s of CPU time, of which training steps 0 s", said)
     assert int(account[1]) < 40  # no time of the clock: other tests run beside it

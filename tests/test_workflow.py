@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import pytest
 
@@ -18,12 +19,17 @@ def study():
     return load("boundaries", "smoke")
 
 
+@lru_cache
+def jobs(study: Study) -> list[workflow.Job]:
+    return workflow.jobs(study)
+
+
 def shown_by(study: Study, notebook: str) -> set[str]:
-    return {job.name for job in workflow.jobs(study) if job.output in job_of(study, f"figure-{notebook}").needs}
+    return {job.name for job in jobs(study) if job.output in job_of(study, f"figure-{notebook}").needs}
 
 
 def job_of(study: Study, name: str) -> workflow.Job:
-    return next(job for job in workflow.jobs(study) if job.name == name)
+    return next(job for job in jobs(study) if job.name == name)
 
 
 def test_parameters_of_a_notebook_are_those_of_its_cell():
@@ -36,7 +42,7 @@ def test_parameters_of_a_notebook_are_those_of_its_cell():
 @pytest.mark.parametrize("name", ["boundaries", "radiologynet"])
 @pytest.mark.parametrize("scale", ["smoke", "quick"])
 def test_every_notebook_of_a_job_has_its_parameters(name, scale):
-    for job in workflow.jobs(load(name, scale)):
+    for job in jobs(load(name, scale)):
         if job.notebook:
             assert set(job.parameters) <= set(declared(job.notebook)), job.name
 
@@ -53,13 +59,13 @@ def test_a_figure_needs_the_jobs_whose_runs_it_shows_and_no_others(study):
     for notebook in ("40_tables_2_to_6", "43_fig6_fig7_first_epochs", "46_gradcam", "47_example_predictions"):
         assert shown_by(quick, notebook) == arms, notebook
     assert shown_by(study, "35_fig7_overlays") == {"finetune-imagenet", "finetune-radnet12m"}
-    for job in [*workflow.jobs(study), *workflow.jobs(quick)]:
+    for job in [*jobs(study), *jobs(quick)]:
         if job.is_figure and declared(job.notebook).get("experiments", declared(job.notebook).get("experiment")):
             assert job.makes and all(name.startswith("finetune-") for name in needed_names(job, study, quick)), job.name
 
 
 def needed_names(job: workflow.Job, *studies: Study) -> list[str]:
-    outputs = {other.output: other.name for study in studies for other in workflow.jobs(study)}
+    outputs = {other.output: other.name for study in studies for other in jobs(study)}
     return [outputs[output] for output in job.needs]
 
 
@@ -73,12 +79,12 @@ def test_a_figure_shows_the_runs_of_its_experiments(study):
 def test_a_figure_without_runs_waits_for_the_data():
     study = load("radiologynet", "smoke")
     names = shown_by(study, "03_pseudo_labels")
-    assert names == {job.name for job in workflow.jobs(study) if not job.notebook}
+    assert names == {job.name for job in jobs(study) if not job.notebook}
     assert job_of(study, "figure-03_pseudo_labels").makes == ()
 
 
 def test_the_dag_never_lets_a_figure_train(study):
-    for job in workflow.jobs(study):
+    for job in jobs(study):
         if job.is_figure and "make_missing" in declared(job.notebook):
             assert job.parameters["make_missing"] is False
 

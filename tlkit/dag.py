@@ -18,7 +18,8 @@ from tlkit.config import TlkitError
 from tlkit.studies import Study, load
 from tlkit.workflow import Job, jobs
 
-KINDS = ("figure", "finetune", "pretrain", "data")  # what others wait for goes first
+KINDS = ("figure", "finetune", "pretrain", "data")  # what others wait for goes first, and of it what has most runs
+MOST = 100_000  # runs that a job can make
 
 
 def make_figures(names: Iterable[str], scale: str, data: str = "", cores: int = 0) -> int:
@@ -83,7 +84,7 @@ def _node(study: Study, job: Job) -> dict[str, Any]:
         "output": job.output,
         "command": f"cd {checkout} && exec {command}",
         "threads": study.spec.get("threads", 1),
-        "priority": KINDS.index(job.name.split("-")[0]),
+        "priority": KINDS.index(job.name.split("-")[0]) * MOST + (0 if job.is_figure else len(job.makes)),
     }
 
 
@@ -135,7 +136,7 @@ def _still_there(study: Study, job: Job, record: dict[str, Any], missing: set[st
         return True
     parts = (paths.paper_root() / kind / study.name for kind in ("figures", "tables"))
     sidecars = ({"runs": [], **_json(path)} for part in parts for path in part.glob("*.json"))
-    ours = {"notebook": job.notebook, "scale": study.scale, "phantom": study.phantom}
+    ours = {"notebook": job.notebook, "scale": study.scale}
     return any(ours.items() <= s.items() and set(s["runs"]) <= set(job.makes) for s in sidecars)
 
 

@@ -25,7 +25,10 @@ def cka(x: np.ndarray, y: np.ndarray, kernel: str = "linear", unbiased: bool = F
     """
     _check(x, y, FEWEST if unbiased else 2)
     a, b = (gram(z, kernel) for z in (x, y))
-    return _ratio(hsic(a, a, unbiased), hsic(a, b, unbiased), hsic(b, b, unbiased))
+    if not unbiased:  # centred once
+        a, b = _centred(a), _centred(b)
+        return _ratio(np.vdot(a, a), np.vdot(a, b), np.vdot(b, b))
+    return _ratio(hsic(a, a, True), hsic(a, b, True), hsic(b, b, True))
 
 
 def minibatch_cka(batches: Iterable[Pairs], kernels: Sequence[str] = KERNELS) -> dict[tuple[str, str], float]:
@@ -92,12 +95,19 @@ def hsic(a: np.ndarray, b: np.ndarray, unbiased: bool = False) -> float:
     Biased: sum(HaH * HbH) with H = I - 1/N. Unbiased: Song et al. 2012 (JMLR 13), eq. 5, with its factor.
     """
     if not unbiased:
-        centred = a - a.mean(0) - a.mean(1, keepdims=True) + a.mean()
-        return float((centred * b).sum())  # H is a projection: one side centred is enough
+        return float(np.vdot(_centred(a), b))  # H is a projection: one side centred is enough
     n = len(a)
     a, b = (m - np.diag(np.diag(m)) for m in (a, b))
     total = (a * b).sum() + a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * a.sum(0) @ b.sum(0)
     return float(total / (n * (n - 3)))
+
+
+def _centred(kernels: np.ndarray) -> np.ndarray:
+    rows = kernels.mean(1)  # and the columns' means, too: a kernel matrix is symmetric
+    centred = kernels - rows
+    centred -= rows[:, None]
+    centred += rows.mean()
+    return centred
 
 
 def displacement(before: np.ndarray, after: np.ndarray) -> float:
