@@ -45,7 +45,7 @@ def save_figure(
     caption = _full_caption(caption, note, scale, phantom)
     if fig.get_layout_engine() is not None:  # laid out once, not anew for each kind of file
         fig.draw_without_rendering()
-        fig.set_layout_engine(None)  # "none" would leave a placeholder, and savefig draws twice where there is an engine
+        fig.set_layout_engine(None)  # not "none": with its placeholder savefig draws twice
     base = paths.paper_root() / "figures" / study / name
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
     with mpl.rc_context({k: STYLE[k] for k in ("svg.hashsalt", "savefig.dpi", "pdf.fonttype")}):
