@@ -9,10 +9,12 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -259,3 +261,17 @@ def test_a_run_starts_its_own_processes(config, data):
     with pytest.raises(runs.RunFailedError, match=r"failed in its 2 processes: ConfigError: recipe.sync_batchnorm is"):
         run(shared)
     assert runs.state(runs.run_id(shared)) == "failed"
+
+
+def test_the_processes_of_a_run_end_when_who_started_them_is_killed(config, data, tmp_path):
+    made = config(recipe={"epochs": 500, "sync_batchnorm": False}, compute=TWO)
+    (tmp_path / "config.json").write_text(json.dumps(made))
+    folder = runs.folder(runs.run_id(made))
+    command = [sys.executable, "-m", "tlkit", "run", str(tmp_path / "config.json")]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as top:
+        while not runs.folder(folder.name + runs.PARTIAL).joinpath("history.csv").exists() and top.poll() is None:
+            time.sleep(0.1)
+        below = psutil.Process(top.pid).children(recursive=True)
+        assert len(below) >= 3  # torchrun and two of its own
+        top.kill()
+    assert not psutil.wait_procs(below, timeout=30)[1]

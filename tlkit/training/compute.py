@@ -6,6 +6,8 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from tlkit import paths
 from tlkit.config import ConfigError, TlkitError
 
 PARTS = ("threads", "processes")
+LAUNCHER = "TLKIT_LAUNCHER"  # the process that called `launch`
 
 
 class ProcessesError(TlkitError, RuntimeError):
@@ -80,6 +83,27 @@ def check_devices(processes: int) -> None:
         )
 
 
+def end_with_launcher() -> None:
+    """In a process that `launch` started: end when torchrun, or who called `launch`, is gone, even if it was killed."""
+    if LAUNCHER not in os.environ:
+        return
+    import psutil
+
+    above = [psutil.Process(pid) for pid in (os.getppid(), int(os.environ[LAUNCHER])) if psutil.pid_exists(pid)]
+
+    def runs(process: psutil.Process) -> bool:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return False
+
+    def watch() -> None:
+        while len(above) == 2 and all(map(runs, above)):
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def launch(config_file: Path, processes: int) -> int:
     """Do the run of a config file by as many processes, joined by torchrun, and return their exit status.
 
@@ -91,7 +115,8 @@ def launch(config_file: Path, processes: int) -> int:
         "-m", "tlkit", "run", str(config_file),
     ]  # fmt: skip
     path = os.pathsep.join(filter(None, (str(paths.REPO), os.environ.get("PYTHONPATH"))))  # this very tlkit
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": path})
+    env = {**os.environ, "PYTHONPATH": path, LAUNCHER: str(os.getpid())}
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=env)
     try:
         return child.wait()
     except BaseException:
