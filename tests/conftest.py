@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Callable
@@ -45,6 +46,10 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_collection_modifyitems(items) -> None:
     order = {name: i for i, name in enumerate(SLOWEST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # statsmodels' `multipletests` collects garbage on each call: not through all that was imported
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import os
 import secrets
 import signal
@@ -103,6 +104,7 @@ def _call(target: Callable, arguments: tuple) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    gc.freeze()  # statsmodels' `multipletests` collects garbage on each call: not through all that was imported
     target(*arguments)
 
 
