@@ -30,9 +30,9 @@ SPECS_AND_RUNS = {
     ("brain_tumor_real", "smoke"): ("6f1bfb98", "e9f0666e"),
     ("brain_tumor_real", "course"): ("01fe9003", "73ad0210"),
     ("radiologynet", "smoke"): ("e634d905", "35697f07"),
-    ("radiologynet", "quick"): ("193113fd", "c0ad3ae3"),
+    ("radiologynet", "quick"): ("be1d10ed", "693ac4e7"),
     ("radiologynet", "course"): ("7c2e8c75", "74da379b"),
-    ("radiologynet", "paper"): ("35735757", "56b57f4c"),
+    ("radiologynet", "paper"): ("55b5f06e", "56b57f4c"),
     ("real_mini", "smoke"): ("7221350f", "7a9b8389"),
     ("real_mini", "quick"): ("7a4b69d0", "fbc3f7e9"),
 }
