@@ -82,6 +82,18 @@ def test_a_damaged_file_is_named_and_the_run_is_not_done(name, how, capsys):
     assert runs.state(bad) == "missing" and made() == bad and runs.state(bad) == "done"
 
 
+@pytest.mark.parametrize("suffix", ["", runs.PARTIAL])
+def test_a_file_in_the_place_of_a_run_is_damage(suffix, capsys):
+    good = made(1)
+    there = runs.folder(RID + suffix)
+    there.write_text("no folder")
+    with pytest.raises(RunDamagedError, match=rf"expected a folder.*tlkit remove {RID}`"), claim({**CONFIG}):
+        pass
+    assert runs.listing().set_index("id")["state"].to_dict() == {good: "done", RID: "damaged"}
+    assert set(runs.read_all()["run"]) == {good}
+    assert __main__.main(["remove", RID]) == 0 and not there.exists() and runs.state(good) == "done"
+
+
 @pytest.mark.parametrize("how", ["empty", "cut", "garbled", "flipped"])
 @pytest.mark.parametrize("name", ["status.json", "config.json"])
 def test_a_damaged_folder_of_an_unfinished_run_is_not_begun_anew_in_silence(name, how):

@@ -104,6 +104,7 @@ def remove(name: str) -> list[str]:
                 raise RunBusyError(told) from None
         for one in sorted(doomed):
             for path in (runfolder.folder(one), runfolder.folder(one + PARTIAL), paths.groups_root() / one):
-                if path.exists():
+                if path.is_dir():
                     shutil.rmtree(path)
+                path.unlink(missing_ok=True)  # a file in the place of a folder
     return sorted(doomed)

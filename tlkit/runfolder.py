@@ -69,8 +69,13 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Return what a JSON file holds. Raises: FileNotFoundError; RunDamagedError where it is not JSON."""
-    return _parsed(path, path.read_bytes())
+    """Return what a JSON file holds. Raises: FileNotFoundError; RunDamagedError where it is no file, or not JSON."""
+    try:
+        return _parsed(path, path.read_bytes())
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise damaged(path, error.strerror) from error
 
 
 def _parsed(path: Path, data: bytes) -> Any:
@@ -112,6 +117,7 @@ def check(where: Path, verify: bool = False) -> None:
 
     Sizes are compared, and the hashes of small files; with `verify`, all hashes.
     """
+    _require_folder(where)
     status = read_status(where)
     if status.get("state") != "done":
         raise damaged(where / "status.json", f"state {status.get('state')} in a finished folder")
@@ -121,6 +127,7 @@ def check(where: Path, verify: bool = False) -> None:
 
 def check_partial(where: Path) -> None:
     """Raise RunDamagedError for an unfinished folder whose status, config or inputs cannot be read."""
+    _require_folder(where)
     if (where / "status.json").exists():
         read_status(where)
     config = where / "config.json"
@@ -144,6 +151,11 @@ def checked(rid: str, name: str) -> Path:
     return where / name
 
 
+def _require_folder(where: Path) -> None:
+    if where.exists() and not where.is_dir():
+        raise damaged(where, "a file, expected a folder")
+
+
 def _check_file(path: Path, size: int, digest: str, verify: bool) -> None:
     try:
         found = path.stat().st_size
@@ -158,7 +170,7 @@ def _check_file(path: Path, size: int, digest: str, verify: bool) -> None:
 def folders() -> list[Path]:
     """Return the folders of all runs, finished or not, in order: what is named like a run or holds a config."""
     root = paths.runs_root()
-    found = sorted(p for p in root.iterdir() if p.is_dir()) if root.is_dir() else []
+    found = sorted(root.iterdir()) if root.is_dir() else []
     return [p for p in found if NAMED.fullmatch(p.name) or (p / "config.json").exists()]
 
 
