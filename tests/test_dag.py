@@ -187,7 +187,7 @@ def test_a_failure_is_told_with_its_cause_its_notebook_and_what_to_do(study, sna
     def fail():
         notebook = str(study.folder / "finetune.failed.ipynb")
         records.write(study.folder / failed.output, failed.name, "failed", "ValueError: the reason\nmore", notebook)
-        records.write(study.folder / drawn.output, drawn.name, "incomplete", "8 of 40 runs are missing.")
+        records.write(study.folder / drawn.output, drawn.name, "incomplete", "Missing: 8 of 40 runs (8 from RadNet).")
         (study.folder / jobs["figure-31_fig3_task_complexity"].output).unlink()
 
     snakemake.then = fail
@@ -196,7 +196,7 @@ def test_a_failure_is_told_with_its_cause_its_notebook_and_what_to_do(study, sna
     assert lines[0] == f"boundaries at smoke: {len(FIGURES) - 2} of {len(FIGURES)} figures made."
     told = "  failed        finetune-radnet: ValueError: the reason Open "
     assert [line for line in lines if line.startswith(told) and line.endswith("finetune.failed.ipynb")]
-    assert "  incomplete    figure-30_fig2_task_dependency: 8 of 40 runs are missing." in lines
+    assert "  incomplete    figure-30_fig2_task_dependency: Missing: 8 of 40 runs (8 from RadNet)." in lines
     assert any(line.startswith("  missing       figure-31_fig3_task_complexity: not done") for line in lines)
     assert lines[-1].endswith("make figures STUDY=boundaries SCALE=smoke")
 

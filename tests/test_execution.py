@@ -146,7 +146,7 @@ def test_a_figure_without_some_of_its_runs_is_incomplete_and_says_which(study, e
     shown = set(job_of(study, "figure-30_fig2_task_dependency").makes)
     assert record["state"] == "incomplete"
     missed = len(shown & set(lost))
-    assert record["cause"] == f"{missed} of {len(shown)} runs are missing: {missed} from RadNet."
+    assert record["cause"] == f"Missing: {missed} of {len(shown)} runs ({missed} from RadNet)."
 
 
 def test_an_unknown_job_gets_the_nearest(study):

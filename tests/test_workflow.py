@@ -170,4 +170,4 @@ def test_missing_data_cost_only_the_runs_that_need_them(partly_there):
 
 def test_a_figure_names_the_runs_whose_data_are_missing(partly_there):
     shown = partly_there.shown(["E1"], ["I1k"])
-    assert shown.missing_text().startswith("8 of 8 runs are missing: ") and partly_there.results().empty
+    assert shown.missing_text().startswith("Missing: 8 of 8 runs (") and partly_there.results().empty

@@ -65,7 +65,7 @@ class Shown:
             return ""
         counts = missing.groupby("pretraining", sort=False)["run"].nunique()
         parts = ", ".join(f"{count} from {self.names[name]}" for name, count in counts.items())
-        return f"{len(missing)} of {self.table['run'].nunique()} runs are missing: {parts}."
+        return f"Missing: {len(missing)} of {self.table['run'].nunique()} runs ({parts})."
 
     def unavailable(self) -> pd.DataFrame:
         """Return the pretrainings that cannot be made from these data: one row a task; task, pretraining, cause."""

@@ -166,3 +166,16 @@ def test_the_figure_has_two_panels_a_task_and_says_what_one_seed_lacks():
     assert said.count(["one seed only"] * 3) == 1
     with pytest.raises(ValueError, match="no multiclass runs"):
         who_is_right({})
+
+
+def test_seeds_that_some_pretraining_lacks_are_left_out():
+    right = frame(X, Y, X, Y, X).drop(columns=("b", 1))  # a, b and c with the seeds 42 and 1; c has 42 alone
+    assert agreement.complete_seeds(right).columns.tolist() == [("a", 42), ("b", 42), ("c", 42)]
+    assert agreement.complete_seeds(right.drop(columns=("b", 42))).columns.tolist() == [("a", 42), ("c", 42)]
+
+
+def test_where_no_seed_is_complete_pretrainings_are_left_out():
+    right = frame(X, Y, X, Y, X).drop(columns=[("b", 42), ("c", 42)])
+    assert agreement.complete_seeds(right).columns.tolist() == [("a", 1), ("b", 1)]
+    fig = who_is_right({"task": frame(X, Y, X, Y, X)})
+    assert [len(ax.lines) > 0 for ax in fig.axes[:2]] == [True, True]

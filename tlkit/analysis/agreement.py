@@ -130,6 +130,17 @@ def mcnemar(x: np.ndarray, y: np.ndarray) -> float:
     return float(test(table, exact=True).pvalue) if (x != y).any() else 1.0
 
 
+def complete_seeds(right: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of `correctness` of those seeds that every pretraining has.
+
+    Where there is no such seed, pretrainings are left out until there is one, those with the fewest seeds first.
+    """
+    there = right.columns.to_frame(index=False).groupby("pretraining", sort=False)["seed"].agg(set)
+    while not (shared := set.intersection(*there)):
+        there = there.drop(there.map(len).idxmin())
+    return right.loc[:, [a in there.index and s in shared for a, s in right.columns]]
+
+
 def against_seeds(compared: pd.DataFrame) -> pd.DataFrame:
     """Return the mean kappa of every two pretrainings beside that of two seeds of each: a, b, kappa, seeds_a, seeds_b.
 

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FOOTER = (
-    "Left: share of the test images that exactly the marked models get right; bars: mean over the seeds, dots: each "
-    "seed, filled: the first one; hatched: expected of independent models of these accuracies. A share of 0 has no "
-    "place on a logarithmic axis and stands at its foot. Right: Cohen's kappa of who is right; each dot is a pair of "
-    "runs of different seeds, ticks are means. Coloured: both runs from one pretraining."
+    "Left: share of the test images that exactly the marked models get right; bars: mean over the seeds that all of "
+    "them have, dots: each seed, filled: the first one; hatched: expected of independent models of these accuracies. A "
+    "share of 0 has no place on a logarithmic axis and stands at its foot. Right: Cohen's kappa of who is right; each "
+    "dot is a pair of runs of different seeds, ticks are means. Coloured: both runs from one pretraining."
 )
 
 
@@ -56,6 +56,7 @@ def who_is_right(
 
 
 def _bars(top: Axes, below: Axes, right: pd.DataFrame, names: Mapping[str, str]) -> None:
+    right = agreement.complete_seeds(right)
     order = in_order(right.columns.get_level_values("pretraining"))
     seeds = list(right.columns.get_level_values("seed").unique())
     found = [agreement.combinations(right.xs(s, axis=1, level="seed")[order]) for s in seeds]
