@@ -91,13 +91,13 @@ def end_with_launcher() -> None:
 
     above = [psutil.Process(pid) for pid in (os.getppid(), int(os.environ[LAUNCHER])) if psutil.pid_exists(pid)]
 
-    def runs(process: psutil.Process) -> bool:
+    def is_alive(process: psutil.Process) -> bool:
         with contextlib.suppress(psutil.NoSuchProcess):
             return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
         return False
 
     def watch() -> None:
-        while len(above) == 2 and all(map(runs, above)):
+        while len(above) == 2 and all(map(is_alive, above)):
             time.sleep(0.5)
         os._exit(1)
 
