@@ -17,6 +17,7 @@ import pandas as pd
 
 from tlkit import paths, runs
 from tlkit.files import sha256, write_text
+from tlkit.report import ESTIMATED
 from tlkit.studies import load
 
 SETTINGS = {  # name: ONEDNN_MAX_CPU_ISA, ATEN_CPU_CAPABILITY
@@ -34,14 +35,16 @@ def run_study(setting: dict[str, str], root: Path) -> None:
 
 
 def read_study(root: Path) -> tuple[pd.DataFrame, dict[str, str], int]:
-    """Return mean by cell, the hash of each run's weights, and how many pairs differ after Holm's correction."""
+    """Return mean, sd and n by cell (estimated arms left out), the hash of each run's weights, and how many pairs
+    differ after Holm's correction."""
     tables = root / "paper" / "tables" / "boundaries"
-    means = pd.read_csv(tables / "fig2_summary.csv").set_index(CELL)["mean"]
+    summary = pd.read_csv(tables / "fig2_summary.csv")
+    summary = summary[~summary["pretraining"].isin(ESTIMATED)].set_index(CELL)[["mean", "sd", "n"]]
     weights = {}
     for config in load("boundaries", "smoke").configs():
         rid = runs.run_id(config)
         weights[rid] = sha256(root / "runs" / rid / "model.safetensors")
-    return means, weights, int((pd.read_csv(tables / "fig2.csv")["p_holm"] < 0.05).sum())
+    return summary, weights, int((pd.read_csv(tables / "fig2.csv")["p_holm"] < 0.05).sum())
 
 
 def main() -> None:
@@ -50,19 +53,30 @@ def main() -> None:
         for i, (name, setting) in enumerate(SETTINGS.items()):
             run_study(setting, Path(folder, str(i)))
             found[name] = read_study(Path(folder, str(i)))
-    first = found["as found"][1]
-    means = pd.DataFrame({name: values for name, (values, _, _) in found.items()})
-    means["largest difference"] = means.max(axis=1) - means.min(axis=1)
+    text = describe(found)
+    write_text(paths.REPO / "paper" / "reference" / "processors.md", text)
+    print(text)
+
+
+def describe(found: dict[str, tuple[pd.DataFrame, dict[str, str], int]]) -> str:
+    """Return the page about what `read_study` found by processor, the first of them the machine's own."""
+    summary, first, _ = next(iter(found.values()))
+    table = pd.DataFrame({name: values["mean"] for name, (values, _, _) in found.items()})
+    apart, sd = table.max(axis=1) - table.min(axis=1), summary["sd"]
+    table = table.assign(**{"largest difference": apart, "sd of the seeds, as found": sd})
     lines = [
         f"{name}: {sum(first[rid] == digest for rid, digest in weights.items())} of {len(first)} runs with the weights "
         f"of the first, {pairs} pairs (both directions) with p < 0.05 after Holm's correction."
         for name, (_, weights, pairs) in found.items()
     ]
-    table = means.reset_index().round(4).to_markdown(index=False)
+    lines.append(
+        f"How far apart: the mean of a cell (n = {summary['n'].min()} runs) differs by "
+        f"{apart.median():.3f} in the median and by {apart.max():.3f} at most; its seeds have a standard deviation of "
+        f"{sd.median():.3f} in the median, which the difference exceeds in {(apart > sd).sum()} of {len(table)} cells."
+    )
     text = "# One study on three processors\n\n`boundaries` at smoke, phantom data, made by `python -m benchmarks."
     text += "processors`. Mean of the runs by processor.\n\n" + "\n".join(f"- {line}" for line in lines)
-    write_text(paths.REPO / "paper" / "reference" / "processors.md", f"{text}\n\n{table}\n")
-    print("\n".join(lines))
+    return f"{text}\n\n{table.reset_index().round(4).to_markdown(index=False)}\n"
 
 
 if __name__ == "__main__":
