@@ -77,6 +77,14 @@ def phantom_data(tmp_path_factory) -> Path:
     return root / "data"
 
 
+@pytest.fixture
+def there(unbroken, monkeypatch) -> Path:
+    """Read the runs and figures of the study that the test file ran at one go (its fixture `unbroken`)."""
+    monkeypatch.setenv("TLKIT_RUNS", str(unbroken / "runs"))
+    monkeypatch.setenv("TLKIT_PAPER", str(unbroken / "paper"))
+    return unbroken
+
+
 @pytest.fixture(scope="session")
 def jonske_logs():
     """Return the authors' logs (E1, E4 and what else the tree holds), read with their train.log."""

@@ -27,14 +27,6 @@ def unbroken(tmp_path_factory) -> Path:
     return root
 
 
-@pytest.fixture
-def there(unbroken, monkeypatch) -> Path:
-    """Read the runs and figures of the unbroken study."""
-    monkeypatch.setenv("TLKIT_RUNS", str(unbroken / "runs"))
-    monkeypatch.setenv("TLKIT_PAPER", str(unbroken / "paper"))
-    return unbroken
-
-
 @pytest.fixture(scope="session")
 def executed(unbroken) -> dict[str, list[Path]]:
     """Return the executed copies of each notebook: those of the study, and those of no study run on its data."""

@@ -21,14 +21,6 @@ def unbroken(tmp_path_factory) -> Path:
     return root
 
 
-@pytest.fixture
-def there(unbroken, monkeypatch) -> Path:
-    """Read the runs and figures of the unbroken study."""
-    monkeypatch.setenv("TLKIT_RUNS", str(unbroken / "runs"))
-    monkeypatch.setenv("TLKIT_PAPER", str(unbroken / "paper"))
-    return unbroken
-
-
 def test_every_figure_and_table_of_the_paper_is_there(there):
     study = load("radiologynet", "smoke")
     assert set(study.plan()["state"]) == {"done"}
