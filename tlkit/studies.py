@@ -12,6 +12,7 @@ from tlkit import plans, runs, studyfile
 from tlkit.analysis import convergence
 from tlkit.analysis.adjusted import SizeAdjustment
 from tlkit.config import Names, NotAvailableError, TlkitError
+from tlkit.datasets.copies import say_of_test
 from tlkit.report.style import NAMES
 from tlkit.studyruns import StudyRuns, recipe_dict
 from tlkit.training.tasks import TASKS, sign
@@ -73,10 +74,17 @@ class Shown:
         return absent[["task", "pretraining", "cause"]].reset_index(drop=True)
 
     def note(self) -> str:
-        """Return what a caption has to say about runs that are not in the figure; "" where all are."""
+        """Return what a caption has to say: which runs are not in the figure, and what became of copied images."""
         absent = self.unavailable().drop_duplicates("pretraining")
         told = [f"{self.names[row.pretraining]} is not available ({row.cause})." for row in absent.itertuples()]
-        return " ".join(filter(None, [self.missing_text(), *told]))
+        return " ".join(filter(None, [self.missing_text(), *told, *self.copies_text()]))
+
+    def copies_text(self) -> list[str]:
+        """Return a sentence for each task whose test images have copies before them, or lost some that had."""
+        first = self.table[self.table["state"] == "done"].drop_duplicates("task").set_index("task")["run"]
+        facts = {task: runs.read_json(runs.folder(rid) / "metrics.json") for task, rid in first.items()}
+        told = {task: say_of_test(f) for task, f in facts.items() if "test_copies" in f}
+        return [f"{self.names[task]}: {text}." for task, text in told.items() if text]
 
 
 class RunsFailedError(TlkitError, RuntimeError):

@@ -27,6 +27,7 @@ UNREAD = ("classes", "images", "where", "options", "groups", "images_per_epoch",
 def check_study(spec: dict[str, Any], faults: Faults) -> None:
     """Note names that lead nowhere, and what does not go together; the values' types have been looked at."""
     _check_split(spec, faults)
+    _check_same_split(spec, faults)
     _check_phantoms(spec, faults)
     _check_backbones(spec, faults)
     _check_pretrainings(spec["pretrainings"], faults)
@@ -62,6 +63,18 @@ def _check_split(spec: dict[str, Any], faults: Faults) -> None:
         split = spec["split"] | spec.get("splits", {}).get(dataset, {})
         with faults.at(*where):
             splits.check_shares(**{k: split[k] for k in ("val", "test") if k in split})
+
+
+def _check_same_split(spec: dict[str, Any], faults: Faults) -> None:
+    """Note a task whose images are split otherwise than those of a pretraining on the same data set."""
+    for name, entry in spec["tasks"].items():
+        for pretraining, other in spec["pretrainings"].items():
+            if other.get("dataset") == entry["dataset"] and (other.get("split") or {}) != (entry.get("split") or {}):
+                with faults.at("tasks", name, "split"):
+                    raise ConfigError(
+                        f"pretraining {pretraining} has the same images, split otherwise, so it would be trained on "
+                        "images that this task is tested on. Say the same `split` there, or say it in `splits`."
+                    )
 
 
 def _check_phantoms(spec: dict[str, Any], faults: Faults) -> None:

@@ -68,6 +68,8 @@ def _entry(model: type[Keys], entry: dict[str, Any], where: Path) -> list[Fault]
         found += _said((*where, "groups"), lambda: settings(**entry["groups"]))
     elif _is(entry, "groups"):
         found += more
+    if _is(entry, "split"):
+        found += check(Split, {"seed": 0, **entry["split"]}, (*where, "split"))
     if _is(entry, "options") and entry.get("dataset") in list(DATASETS):
         found += check(declaration(entry["dataset"]), entry["options"], (*where, "options"))
     return found

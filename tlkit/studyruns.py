@@ -13,11 +13,14 @@ from typing import Any
 from tlkit import paths, runs
 from tlkit.config import canonical, lookup, merge
 from tlkit.datasets import card_of, cards, identity
+from tlkit.datasets.copies import DISTANCE
 from tlkit.datasets.options import changed
+from tlkit.datasets.splits import COPIES
 from tlkit.models import weight_cards, weight_list
 from tlkit.models.weights import weights_hash
 from tlkit.training.recipes import recipe
 
+WITH_COPIES = {"copies": COPIES[0], "near": DISTANCE}  # of an image, where a study does not say what to do with them
 CHOSEN = ("classes", "images", "fraction_by", "where", "groups", "balance")  # what an entry says of its data
 
 
@@ -105,7 +108,8 @@ class StudyRuns:
             chosen["max_unreadable"] = most
         if dataset not in self._identities:
             self._identities[dataset] = self._identity(dataset)
-        split = self.spec["split"] | self.spec.get("splits", {}).get(dataset, {})
+        own = self.spec.get("splits", {}).get(dataset, {}) | (entry.get("split") or {})
+        split = WITH_COPIES | self.spec["split"] | own
         if split["seed"] == "run":
             split = {**split, "seed": self.spec.get("pretraining_seed", 42) if seed is None else seed}
         return {**self._identities[dataset], "size": entry.get("size", self.spec["size"]), "split": split, **chosen}

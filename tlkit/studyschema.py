@@ -13,6 +13,8 @@ from pydantic import AfterValidator, Field
 
 from tlkit.config import ConfigError
 from tlkit.datasets.cards import DATASETS
+from tlkit.datasets.copies import DISTANCE, FARTHEST
+from tlkit.datasets.splits import COPIES
 from tlkit.declared import Keys, declare, expected, once, one_of, rising, wide
 from tlkit.pseudolabels import artefact, clustering, images
 from tlkit.training.augment import AUGMENTS, Augment
@@ -119,6 +121,15 @@ class Split(Keys):
     by: Annotated[str, one_of(("patient", "image"), "unit of a split")] = key(
         "patient, or image as published", "patient"
     )
+    official: bool = key("keep the splits that the data set fixes; false: draw all anew", True)
+    copies: Annotated[str, one_of(COPIES, "way with copies")] = key(
+        "drop: copies of an image stay on one side, and are no test images where an official split has them on two; "
+        "keep: as published",
+        COPIES[0],
+    )
+    near: Annotated[int | None, Field(ge=0, le=FARTHEST)] = key(
+        "bits of 256 up to which images look the same and are copies; null: equal pixels alone", DISTANCE
+    )
 
 
 class Entry(Keys):
@@ -129,6 +140,7 @@ class Entry(Keys):
     where: Where = key("keep the images whose columns have these values", None)
     options: Maybe = key("options of the data set's card, such as mask, crop, only_liver", None)
     size: Size = key("pixels, where not the study's", 8)
+    split: Maybe = key("what `split` says otherwise for these images", None)
 
 
 class Pretraining(Entry):

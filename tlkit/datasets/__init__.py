@@ -20,7 +20,7 @@ from tlkit.datasets import (
     multimodal,
     radnet,
 )
-from tlkit.datasets.cards import DATASETS, DataCard, MissingDataError, UnreadableFile, present, where
+from tlkit.datasets.cards import DATASETS, NAMED, DataCard, MissingDataError, UnreadableFile, present, where
 from tlkit.datasets.content import content_hash
 from tlkit.datasets.options import card_of
 
@@ -84,6 +84,12 @@ def reader(card: DataCard, root: Path) -> dict[str, Any]:
     """Return what decides the samples besides the files and the card: nothing for most layouts and settings."""
     layout = LAYOUTS[card.layout]
     return (layout.identity(root) if hasattr(layout, "identity") else {}) | bounds.identity()
+
+
+def patients(card: DataCard) -> str:
+    """Return "named" where the layout knows who is shown on an image, else what counts as a patient."""
+    layout = LAYOUTS[card.layout]
+    return layout.patients(card) if hasattr(layout, "patients") else NAMED
 
 
 def _twin(card: DataCard) -> str:

@@ -2,7 +2,7 @@
 
 Reads the archives as they are given out and the tree that the study renamed them to (spec 2.4): which part a file
 belongs to is in its name or its folders' names, and each table names its columns in its own way. Every image counts as
-a patient of its own, since patients are not named.
+a patient of its own where `options["patient"]` does not say who is shown.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from tlkit.config import ConfigError
 from tlkit.datasets import folders
 from tlkit.datasets.cards import DataCard, visible_files
 from tlkit.datasets.entries import FALSE, TRUE, Reject, numbers, once, read_table, refuse, truth
+from tlkit.datasets.patients import name_patients, patients
+
+__all__ = ["classes", "decode", "part_of", "patients", "scan"]
 
 PARTS = {"train": "train", "valid": "val", "val": "val", "test": "test", "ground truth": "test"}
 PART = re.compile(r"(?<![a-z])(train|valid|val(?![a-z])|test|ground truth)")
@@ -66,10 +69,11 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
     ]
     kept, more = refuse(entries, checks)
     samples = kept.assign(frame=0, boneage=age, male=male, id=kept["split"] + "/" + kept["number"])
-    samples["patient"], samples["label"] = samples["id"], (samples["boneage"] // 12).astype(int)
+    samples["label"] = (samples["boneage"] // 12).astype(int)
+    samples, unnamed = name_patients(root, samples.reset_index(drop=True), card)
     samples = samples[COLUMNS].sort_values("id", ignore_index=True)
     _check_sex(samples)
-    return samples, pd.DataFrame(sorted(rejects + more), columns=["path", "reason", "kind"])
+    return samples, pd.DataFrame(sorted(rejects + more + unnamed), columns=["path", "reason", "kind"])
 
 
 def part_of(path: str) -> str:

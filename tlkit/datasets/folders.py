@@ -13,6 +13,9 @@ import pandas as pd
 from tlkit.config import ConfigError
 from tlkit.datasets import bounds
 from tlkit.datasets.cards import DataCard, UnreadableFile, visible, visible_files
+from tlkit.datasets.patients import name_patients, patients
+
+__all__ = ["classes", "decode", "halve", "open_picture", "patients", "reason", "scan"]
 
 EXTENSIONS = {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
@@ -58,7 +61,7 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
     Split folders may be called train, training, val, valid, validation, test, testing in any case;
     `options["splits"]` renames them, `options["halve"]` names the split that is cut into val and test,
     half of each class each, and `options["beside"]` the patterns of paths that come with the data and are not read.
-    Patients are unknown here: every image is one (`patient` = `id`).
+    `options["patient"]` says who is shown (`name_patients`); without it every image is a patient (`patient` = `id`).
     """
     index = {name: label for label, name in enumerate(classes(root, card))}
     solution = _solution(root)
@@ -85,9 +88,10 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
         ]
     samples = pd.DataFrame(rows, columns=["id", "path", "frame", "patient", "split", "label", "class"])
     samples = samples.sort_values("id", ignore_index=True).astype({"class": "category"})
+    samples, unnamed = name_patients(root, samples, card)
     if "halve" in card.options:
         samples["split"] = halve(samples, card.options["halve"])
-    return samples, pd.DataFrame(sorted(rejects), columns=["path", "reason", "kind"])
+    return samples, pd.DataFrame(sorted(rejects + unnamed), columns=["path", "reason", "kind"])
 
 
 def decode(root: Path, rows: pd.DataFrame, card: DataCard) -> tuple[list[np.ndarray], list[None]]:

@@ -25,6 +25,11 @@ def classes(root: Path, card: DataCard) -> tuple[str, ...]:
     return card.classes
 
 
+def patients(card: DataCard) -> str:
+    """Return what counts as a patient: a scan, since nobody says whose it is."""
+    return "unknown: every scan counts as one"
+
+
 def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return (samples, rejects) of all volumes below `root`, one row an axial slice; headers only.
 

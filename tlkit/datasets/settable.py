@@ -10,12 +10,16 @@ from pydantic import AfterValidator, Field
 from tlkit.config import lookup
 from tlkit.datasets import boneage, brats, folders, luna16
 from tlkit.datasets.cards import DATASETS
+from tlkit.datasets.patients import check_way
 from tlkit.declared import Keys, declare, one_of, rising, wide
 
 Window = (tuple[float, float], AfterValidator(wide))
 Flag = (bool, {})
 Channel = Annotated[str, one_of(brats.MODALITIES, "channel")]
+OPEN = ("patient",)  # options that any card of the layout can be told, whatever it says itself
 Percent = Annotated[float, Field(ge=0, le=100)]
+
+Who = (dict[str, str | int] | None, AfterValidator(check_way))
 
 # layout: {option: (type, limits or check)}; a card has some of them
 SETTABLE: dict[str, dict[str, tuple[Any, Any]]] = {
@@ -37,9 +41,10 @@ SETTABLE: dict[str, dict[str, tuple[Any, Any]]] = {
     "lits": {"only_liver": Flag},
     "lits_png": {"only_liver": Flag},
     "ct_series": {"min_slices": (int, {"ge": 1}), "min_coverage": (float, {"ge": 0, "le": 1})},
-    "class_folders": {"channels": (int, one_of(folders.CHANNELS, "number of channels"))},
-    "imagenet": {"halve": (str, one_of(folders.SPLITS.values(), "split"))},
+    "class_folders": {"channels": (int, one_of(folders.CHANNELS, "number of channels")), "patient": Who},
+    "imagenet": {"halve": (str, one_of(folders.SPLITS.values(), "split")), "patient": Who},
     "boneage": {
+        "patient": Who,
         "ages": (tuple[float, float], AfterValidator(rising)),
         "inputs": (tuple[Annotated[str, one_of(boneage.INPUTS, "input")], ...], {}),
     },
@@ -51,5 +56,5 @@ SETTABLE: dict[str, dict[str, tuple[Any, Any]]] = {
 def declaration(name: str) -> type[Keys]:
     """Return the declaration of the options of the data set `name`."""
     card = lookup(name, DATASETS, "data set")
-    known = {k: v for k, v in SETTABLE.get(card.layout, {}).items() if k in card.options}
+    known = {k: v for k, v in SETTABLE.get(card.layout, {}).items() if k in card.options or k in OPEN}
     return declare(name, {k: kind for k, (kind, _) in known.items()}, {k: about for k, (_, about) in known.items()})

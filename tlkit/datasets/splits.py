@@ -13,25 +13,39 @@ import pandas as pd
 from tlkit.config import ConfigError, TlkitError, lookup
 
 SPLITS = ("train", "val", "test")
+COPIES = ("drop", "keep")  # of images that a fixed split has on two sides: clean, and as published
 
 
 class LeakageError(TlkitError, ValueError):
     """The same patient stands in two splits."""
 
 
-def assign(table: pd.DataFrame, val: float = 0.15, test: float = 0.2, seed: int = 0, by: str = "patient") -> pd.Series:
+def assign(
+    table: pd.DataFrame,
+    val: float = 0.15,
+    test: float = 0.2,
+    seed: int = 0,
+    by: str = "patient",
+    copies: str = "drop",
+    official: bool = True,
+) -> pd.Series:
     """Return "train", "val" or "test" for every row, aligned with `table`; no patient is in two of them.
 
-    Splits that the data set fixes are kept; missing ones are carved by patient from what is "train" or "".
-    `val` and `test` are shares of the rows carved from, met as nearly as whole patients allow. Stratified by
-    each patient's most frequent label: a class with a patient for each split is in each split; rarer classes
-    are pooled. by="image" carves single images (published for ChestX-ray), so that the carved splits share patients.
-    From 1 on, `val` and `test` are numbers of patients (exact where all are of one class, as without labels).
+    Splits that the data set fixes are kept (`official`; else drawn anew); missing ones are carved by patient from what
+    is "train" or "". `val` and `test` are shares of the rows carved from, met as nearly as whole patients allow.
+    Stratified by each patient's most frequent label: a class with a patient for each split is in each split; rarer
+    classes are pooled. by="image" carves single images (published for ChestX-ray), so that the carved splits share
+    patients. From 1 on, `val` and `test` are numbers of patients (exact where all are of one class, as without labels).
+    copies="drop": patients of one `owner` and images of one `copy`, where `table` has these columns (`copies.owners`),
+    stay on one side; where the fixed splits have them on two, those of the later one get "", which is no split.
+    copies="keep", as published, knows patients and ids alone.
     Raises LeakageError if the fixed splits already share a patient.
     """
     counted = check_shares(val, test)
-    fixed = table["split"] if "split" in table else pd.Series("", index=table.index)
-    units = lookup(by, {"patient": _patients, "image": _slices}, "unit of a split")
+    fixed = table["split"] if official and "split" in table else pd.Series("", index=table.index)
+    unit, with_copies = lookup(by, {"patient": ("patient", "owner"), "image": ("id", "copy")}, "unit of a split")
+    if lookup(copies, {name: name for name in COPIES}, "way with copies") == "drop" and with_copies in table:
+        unit = with_copies
     unknown = set(fixed) - {*SPLITS, ""}
     if unknown:
         raise ValueError(f"unknown splits {sorted(unknown)}; expected train, val, test or an empty string.")
@@ -39,17 +53,24 @@ def assign(table: pd.DataFrame, val: float = 0.15, test: float = 0.2, seed: int 
     shares = {name: s for name, s in {"val": val, "test": test}.items() if s > 0 and name not in has}
     split = fixed.replace("", "train").rename("split")
     check_disjoint(split, table["patient"])
+    split[on_two_sides(split, table[unit])] = ""
     pool = table[split == "train"]
     if shares and len(pool):
-        drawn = units(pool, seed)
+        drawn = _units(pool, seed, unit)
         if counted:
             drawn["rows"] = 1
         rest = (len(drawn) if counted else 1) - sum(shares.values())
         if rest <= 0:
             raise ConfigError(f"val={val} and test={test} leave none of {len(drawn)} patients to train.")
         shares = {"train": rest, **shares}
-        split[pool.index] = pool["patient" if by == "patient" else "id"].map(_deal(drawn, shares))
+        split[pool.index] = pool[unit].map(_deal(drawn, shares))
     return split
+
+
+def on_two_sides(split: pd.Series, patient: pd.Series) -> pd.Series:
+    """Tell which rows have their patient in an earlier split as well (of train, val, test in this order)."""
+    order = split.map({name: i for i, name in enumerate(SPLITS)})
+    return order > order.groupby(patient).transform("min")
 
 
 def check_shares(val: float = 0.15, test: float = 0.2) -> bool:
@@ -73,7 +94,7 @@ def fraction(table: pd.DataFrame, share: float, seed: int = 0, by: str = "patien
         raise ConfigError(f"share is in (0, 1]; got {share}.")
     if by not in ("patient", "slice"):
         raise ConfigError(f"by is 'patient' or 'slice'; got '{by}'.")
-    units = _patients(table, seed) if by == "patient" else _slices(table, seed)
+    units = _units(table, seed, "patient") if by == "patient" else _slices(table, seed)
     kept: list[str] = []
     for _, group in units.groupby("label"):
         rows = group["rows"].cumsum().to_numpy()
@@ -142,11 +163,13 @@ def oversampled(labels: np.ndarray, seed: int = 0) -> np.ndarray:
 def check_disjoint(split: pd.Series, patient: pd.Series) -> None:
     """Raise LeakageError, naming the patients, if any stands in more than one split."""
     pairs = pd.DataFrame({"split": split.to_numpy(), "patient": patient.to_numpy()}).drop_duplicates()
+    pairs = pairs[pairs["split"] != ""]
     shared = sorted(pairs.loc[pairs["patient"].duplicated(), "patient"].unique())
     if shared:
         raise LeakageError(
             f"{len(shared)} patients stand in more than one split: {', '.join(map(str, shared[:10]))}"
-            f"{' ...' if len(shared) > 10 else ''}. Drop the data set's own split column to have it redrawn."
+            f"{' ...' if len(shared) > 10 else ''}. Say `split: {{official: false}}` in the study file to have it "
+            "drawn anew, by patient, or correct the data set's own."
         )
 
 
@@ -159,12 +182,12 @@ def _labels(table: pd.DataFrame) -> pd.Series:
     return table["label"].fillna(-1) if "label" in table else pd.Series(0, index=table.index)
 
 
-def _patients(table: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Return one row a patient (label: the most frequent, the lowest of equals; rows), in drawn order."""
-    pairs = pd.DataFrame({"patient": table["patient"], "label": _labels(table)})
+def _units(table: pd.DataFrame, seed: int, unit: str) -> pd.DataFrame:
+    """Return one row a `unit`, such as a patient (label: the most frequent, the lowest of equals; rows), as drawn."""
+    pairs = pd.DataFrame({"unit": table[unit], "label": _labels(table)})
     counts = pairs.value_counts().rename("rows").reset_index()
-    counts = counts.sort_values(["patient", "rows", "label"], ascending=[True, False, True])
-    units = counts.groupby("patient").agg(label=("label", "first"), rows=("rows", "sum"))
+    counts = counts.sort_values(["unit", "rows", "label"], ascending=[True, False, True])
+    units = counts.groupby("unit").agg(label=("label", "first"), rows=("rows", "sum"))
     return units.sort_index(key=lambda names: [_draw(seed, n) for n in names])
 
 

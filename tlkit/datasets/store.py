@@ -1,8 +1,9 @@
 """Stores: a data set decoded once to arrays on disk, with the table of its samples.
 
 `<name>[-phantom]-<size>px-<8 hex>/` holds images.npy, masks.npy (segmentation), table.parquet (row i belongs
-to image i), rejects.csv and store.json. The 8 digits stand for the files' content and all that decides the
-decoding, so an equal store is never built twice and an unequal one never taken for it.
+to image i), near.parquet (pairs of rows that look the same), rejects.csv and store.json. The 8 digits stand for the
+files' content and all that decides the decoding, so an equal store is never built twice and an unequal one never
+taken for it.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ import torch
 
 from tlkit import paths
 from tlkit.config import TlkitError, short_hash
-from tlkit.datasets import LAYOUTS, bounds, reader
+from tlkit.datasets import LAYOUTS, bounds, copies, patients, reader
 from tlkit.datasets.arrays import NpyWriter, read_rows, resize
-from tlkit.datasets.cards import PHANTOM_FACTS, DataCard, UnreadableFile
+from tlkit.datasets.cards import NAMED, PHANTOM_FACTS, DataCard, UnreadableFile
 from tlkit.datasets.content import content_hash
 from tlkit.progress import track
 
-STORE_VERSION = 2
+STORE_VERSION = 3
 MAX_UNREADABLE = 0.01  # share of the files that may be damaged, where nobody says otherwise
 REJECTS = ["path", "reason", "kind"]
 log = logging.getLogger(__name__)
@@ -79,6 +80,23 @@ class Store:
             raise IndexError(f"rows {index.min()} to {index.max()} of a store of {len(self)} images")
         images = self._rows("images", self.images, index)
         return images, None if self.masks is None else self._rows("masks", self.masks, index)
+
+    @property
+    def patients_named(self) -> bool:
+        """Whether `patient` in the table says who is shown; else each image (or scan) counts as a patient."""
+        return self.meta["patients"] == NAMED
+
+    def owners(self, near: int | None) -> pd.DataFrame:
+        """Return `copies.owners` of all rows; images look the same up to `near` bits of 256 (None: only equal ones)."""
+        return copies.owners(self.table, self._near(near), self.patients_named)
+
+    def copies(self, near: int | None = copies.DISTANCE) -> pd.DataFrame:
+        """Return the pairs of rows a, b of other patients that are copies: distance in bits, -1 for equal pixels."""
+        return copies.linked(self.table, self._near(near), self.patients_named)
+
+    def _near(self, near: int | None) -> pd.DataFrame:
+        file = self.path / "near.parquet"
+        return copies.nearer(pd.read_parquet(file) if file.is_file() else None, near)
 
     def _rows(self, name: str, array: np.memmap, index: np.ndarray) -> torch.Tensor:
         if name not in self._files:
@@ -199,7 +217,7 @@ def _build(
         read = partial(_read_file, layout, root, card, key["size"])
         images_of_files = _in_order(read, _by_file(samples), workers or min(4, os.cpu_count() or 1))
     writers: dict[str, NpyWriter] = {}
-    kept, counts = [], []
+    kept, counts, seen = [], [], copies.Gathered()
     with closing(images_of_files) as decoded, _disk_errors(part):
         files = zip(_by_file(samples), decoded, strict=True)
         for rows, (images, masks, error) in track(files, count, f"{card.name}: decode", "file"):
@@ -217,6 +235,7 @@ def _build(
                     writers = {k: NpyWriter(part / f"{k}.npy", a) for k, a in arrays.items()}
                 for k, writer in writers.items():
                     writer.append(arrays[k])
+                seen.add(image)
                 kept.append(i)
                 counts.append(_count(mask, card))
         for writer in writers.values():
@@ -230,6 +249,14 @@ def _build(
         )
     table = samples.loc[kept].reset_index(drop=True)
     table = table.assign(**pd.DataFrame(counts)) if counts[0] else table
+    table, unit = table.assign(pixels=seen.pixels), patients(card)
+    pairs = seen.pairs(table["patient"])
+    if pairs is None:
+        rejects.add(".", f"over {copies.MOST:,} images: only equal ones were sought among them", "note")
+    else:
+        pairs.to_parquet(part / "near.parquet")
+    near = copies.nearer(pairs, copies.DISTANCE)
+    rejects.extend(pd.DataFrame(copies.notes(table, near, unit == NAMED), columns=REJECTS))
     table.to_parquet(part / "table.parquet")
     pd.DataFrame(rejects, columns=REJECTS).to_csv(part / "rejects.csv", index=False)
     meta = {
@@ -245,6 +272,8 @@ def _build(
         "files": rejects.files,
         "unreadable": len(rejects.unreadable),
         "left_out": sum(kind == "rule" for *_, kind in rejects),  # kind "note" is in the store
+        "patients": unit,
+        "copies": copies.count(table, near, unit == NAMED),
         "phantom": phantom,
         "key": key,
     }
@@ -328,3 +357,5 @@ def _tell(store: Store) -> None:
         warnings.warn(text, stacklevel=3)
     elif m:
         log.info(text)
+    if told := copies.sentence(store.meta["copies"], store.meta["n"]):
+        log.warning("%s: %s", store.meta["name"], told)

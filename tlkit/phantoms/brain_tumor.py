@@ -153,11 +153,12 @@ def _scanned(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(np.rint(255 * image / top), 0, 255).astype(np.uint8)
 
 
-def write(root: Path, seed: int, train: int = 40, test: int = 12, pixels: int = 96) -> None:
+def write(root: Path, seed: int, train: int = 40, test: int = 12, pixels: int = 96, copies: float = 0.0) -> None:
     """Write `Training/<class>/Tr-<cl>_NNNN.jpg` and `Testing/<class>/Te-<cl>_NNNN.jpg`, N from 10, 8 bits, grey.
 
     `train` and `test` images a class, each of a patient of its own (of the real images many share one). The mix of
-    sequences is the same in all classes; in the real set the healthy have others than the sick.
+    sequences is the same in all classes; in the real set the healthy have others than the sick. `copies`: share of the
+    test images, 0 to 1, that are files of training images of their class, as in the real set (there 0.64).
     """
     from PIL import Image
 
@@ -167,7 +168,8 @@ def write(root: Path, seed: int, train: int = 40, test: int = 12, pixels: int = 
         for kind in KINDS:
             (root / part / kind).mkdir(parents=True)
     for part, kind, k in track(todo, len(todo), "phantom brain tumour", "image"):
-        image = picture(kind, pixels, stream(seed, f"brain tumour {part} {kind}", k))
+        source = "Training" if part == "Testing" and k < min(round(copies * test), train) else part
+        image = picture(kind, pixels, stream(seed, f"brain tumour {source} {kind}", k))
         file = root / part / kind / f"{FOLDERS[part]}-{kind[:2]}_{k + 10:04d}.jpg"
         Image.fromarray(image).save(file, quality=92)
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+PLATE = {"boxstyle": "square,pad=0.2", "fc": "white", "ec": "none", "alpha": 0.7}  # behind a text on bars
+
+
 def bars(
     results: pd.DataFrame,
     *,
@@ -23,6 +26,7 @@ def bars(
     estimated: Collection[str] = (),
     columns: int = 4,
     phantom: bool = False,
+    baselines: pd.DataFrame | None = None,
 ) -> Figure:
     """Draw one panel an (experiment, task, metric): mean, sd (ddof=1) and every run of each pretraining.
 
@@ -30,7 +34,8 @@ def bars(
     widened where they would cut off a point or a whisker; the footer says that they leave out 0. `results` is
     the tidy frame of `stats`; `names` adds display names to NAMES ("task/metric" names one task's metric);
     `estimated` pretrainings are hatched, as their rows are pseudo-runs; each experiment starts a new row of at
-    most `columns` panels. Raises ValueError for an empty frame, and as `stats.check` does.
+    most `columns` panels. `baselines` (of `analysis.baselines`) are told in their panels, and drawn where the axis
+    reaches them. Raises ValueError for an empty frame, and as `stats.check` does.
     Source: Jonske et al. 2025, Fig. 2 and 3.
     """
     experiments = layout.by_experiment(results, stats.PANEL)
@@ -42,7 +47,9 @@ def bars(
             places = axes[experiment]
             for runs, (ax,), edge in zip(panels, places, layout.edges(places), strict=True):
                 _panel(ax, runs, order, names, estimated, edge)
-        return layout.finish(fig, _footer(fig, n, set(estimated) & set(order)), phantom)
+                if baselines is not None:
+                    _tell_baselines(ax, runs, baselines)
+        return layout.finish(fig, _footer(fig, n, set(estimated) & set(order), baselines is not None), phantom)
 
 
 def _panel(
@@ -77,6 +84,20 @@ def _panel(
     ax.locator_params(axis="y", nbins=5, min_n_ticks=3)
 
 
+def _tell_baselines(ax: Axes, runs: pd.DataFrame, baselines: pd.DataFrame) -> None:
+    """Write what the panel's task gives without a network into its top, and draw it where the axis reaches it."""
+    task, metric = runs["task"].iloc[0], runs["metric"].iloc[0]
+    found = baselines[(baselines["task"] == task) & (baselines["metric"] == metric)]
+    if found.empty:
+        return
+    low, high = ax.get_ylim()
+    for value in found["value"]:
+        if low < value < high:
+            ax.axhline(value, ls=":", lw=0.8, color="0.4", zorder=0.6)
+    text = "\n".join(f"{row.baseline}: {row.value:.3g}" for row in found.itertuples())
+    ax.text(0.03, 0.97, text, transform=ax.transAxes, va="top", size=5, color="0.3", zorder=5, bbox=PLATE)
+
+
 def limits(summary: pd.DataFrame, values: pd.Series) -> tuple[float, float]:
     """Return the vertical limits of a panel: spec 5.3, widened until every point and whisker lies inside."""
     mean, sd = summary["mean"], summary["sd"].fillna(0)
@@ -86,10 +107,12 @@ def limits(summary: pd.DataFrame, values: pd.Series) -> tuple[float, float]:
     return float(min(low, inner_low - margin)), float(max(high, inner_high + margin))
 
 
-def _footer(fig: Figure, n: pd.Series, estimated: Collection[str]) -> str:
+def _footer(fig: Figure, n: pd.Series, estimated: Collection[str], told: bool) -> str:
     each = f"Bars: mean of the runs, {layout.n_range(n)} each."
     text = f"{each} Whiskers: sd (ddof = 1). Dots: single runs. Dashed: best mean."
     if estimated:
         text += " Hatched, with squares: estimates made from the runs of other pretrainings, not runs of their own."
+    if told:
+        text += " Text, and dotted lines: the task without a network."
     cut = any(ax.get_ylim()[0] > 0 for ax in fig.axes)
     return text + (" Vertical axes do not start at 0." if cut else "")

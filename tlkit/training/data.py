@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 
 from tlkit import paths, runs
 from tlkit.config import ConfigError, NotAvailableError, TlkitError, lookup
-from tlkit.datasets import card_of, cards, identity, prepare, splits
+from tlkit.datasets import card_of, cards, copies, identity, prepare, splits
 from tlkit.datasets.store import Store, open_store
 from tlkit.training.recipe import Recipe
 from tlkit.training.supervised import Samples
@@ -35,16 +36,24 @@ def open_data(data: dict[str, Any]) -> tuple[Store, pd.DataFrame]:
 
     `where` keeps the rows whose columns have these values, `groups` makes pseudo-labels with these settings, `classes`
     chooses classes and `balance` as many rows of each. The store's labels are those of the table; -1 outside of it.
+    Patients who share a copy of an image are one; `split` is "" for what is left out for that (`official`: where it
+    stood), see `splits.assign`.
     Raises DataChangedError, MissingDataError, ConfigError, and NotAvailableError where fewer than two groups are left.
     """
     phantom = _same_phantom(data)
     how = {k: data.get(k) for k in ("options", "max_unreadable")}
     store = open_store(prepare(data["name"], data["size"], phantom=phantom, **how))
-    table = _labelled(_kept(store.table.assign(row=np.arange(len(store.table))), data), data)
+    split = {k: v for k, v in data["split"].items() if k != "near"}
+    table = store.table.assign(row=np.arange(len(store.table)))
+    if split.get("copies", "drop") == "drop":
+        table = table.assign(**store.owners(data["split"].get("near", copies.DISTANCE)))
+        store.table = store.table.assign(patient=table["owner"])
+    table = _labelled(_kept(table, data), data)
     if data.get("balance"):
         table = table[table["id"].isin(splits.balanced(table, seed=data["split"]["seed"]))]
-    table = table.assign(split=splits.assign(table, **data["split"]).to_numpy())
-    if data["split"].get("by") != "image":
+    table = table.assign(official=table.get("split", ""), split=splits.assign(table, **split).to_numpy())
+    if split.get("by") != "image":
+        table["patient"] = table.get("owner", table["patient"])
         splits.check_disjoint(table["split"], table["patient"])
     if data.get("classes") is not None and store.meta["task"] != "multilabel":
         table["label"] = splits.of_classes(table["label"], data["classes"])
@@ -165,6 +174,26 @@ def training_rows(config: dict[str, Any], table: pd.DataFrame) -> np.ndarray:
     part = table[table["row"].isin(rows)]
     keep = splits.fraction(part, config["fraction"], seed=config["seed"], by=data.get("fraction_by", "patient"))
     return part[part["id"].isin(keep)]["row"].to_numpy()
+
+
+def facts_of_test(data: dict[str, Any], store: Store, table: pd.DataFrame) -> dict[str, float]:
+    """Return what the test is made of, as metrics of a run.
+
+    test_images; test_patients (NaN where nobody knows patients); test_copies: of how many test images training or
+    validation has a copy (0 unless `split: {copies: keep}`); test_left_out and val_left_out: how many images of an
+    official split were left out for such a copy.
+    """
+    owner = store.owners(data["split"].get("near", copies.DISTANCE))["owner"].iloc[table["row"]].to_numpy()
+    test = (table["split"] == "test").to_numpy()
+    seen = np.isin(owner[test], owner[table["split"].isin(["train", "val"])])
+    left = table.loc[table["split"] == "", "official"].value_counts()
+    return {
+        "test_images": int(test.sum()),
+        "test_patients": table.loc[test, "patient"].nunique() if store.patients_named else math.nan,
+        "test_copies": int(seen.sum()),
+        "test_left_out": int(left.get("test", 0)),
+        "val_left_out": int(left.get("val", 0)),
+    }
 
 
 def class_names(data: dict[str, Any], table: pd.DataFrame) -> tuple[str, ...]:

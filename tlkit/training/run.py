@@ -15,6 +15,7 @@ import torch
 from tlkit import lineage, runs
 from tlkit.config import ConfigError, NotAvailableError, TlkitError, lookup
 from tlkit.datasets import card_of
+from tlkit.datasets.copies import say_of_test
 from tlkit.datasets.store import Store
 from tlkit.files import replacing
 from tlkit.machine import environment
@@ -29,6 +30,7 @@ from tlkit.training.data import (
     check_window,
     chosen_rows,
     class_names,
+    facts_of_test,
     open_data,
     task_options,
     training_rows,
@@ -181,6 +183,9 @@ def _finetune(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], F
     store, table = open_data(data)
     card = card_of(data["name"], data.get("options"))
     check_window(card, recipe)
+    facts = facts_of_test(data, store, table)
+    if told := say_of_test(facts):
+        log.warning("%s: %s", data["name"], told)
     rows = training_rows(config, table)
     train, val = Samples(store, rows), Samples(store, chosen_rows(data, table, "val"))
     job = task(config["task_kind"], class_names(data, table), recipe.class_weights, **task_options(card, recipe))
@@ -194,7 +199,7 @@ def _finetune(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], F
     objective = Supervised(model, job, train, val, recipe, seed)
     fitted = fit(objective, recipe, seed=seed, folder=folder)
     found = _evaluate(config, folder, objective, store, table, fitted)
-    return found | {"images": len(rows)}, fitted
+    return found | {"images": len(rows), **facts}, fitted
 
 
 def _start_from(config: dict[str, Any], encoder: torch.nn.Module, folder: Path) -> None:

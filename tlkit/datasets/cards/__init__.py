@@ -7,6 +7,7 @@ import pandas as pd
 from tlkit import paths
 from tlkit.datasets.cards.archives import RADIOLOGYNET, RADNET
 from tlkit.datasets.cards.card import (
+    NAMED,
     PHANTOM_FACTS,
     DataCard,
     MissingDataError,
@@ -22,8 +23,8 @@ from tlkit.datasets.cards.natural import IMAGENET, NATURAL_IMAGES
 from tlkit.datasets.cards.xray import CHESTXRAY, COVID_RADIOGRAPHY, GRAZPEDWRI, RSNA_BONE_AGE
 
 __all__ = [
-    "DATASETS", "PHANTOM_FACTS", "DataCard", "MissingDataError", "UnreadableFile", "overview", "present", "visible",
-    "visible_files", "where",
+    "DATASETS", "NAMED", "PHANTOM_FACTS", "DataCard", "MissingDataError", "UnreadableFile", "overview", "present",
+    "visible", "visible_files", "where",
 ]  # fmt: skip
 
 DATASETS: dict[str, DataCard] = {

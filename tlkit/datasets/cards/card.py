@@ -12,6 +12,7 @@ from typing import Any
 from tlkit import paths
 from tlkit.config import TlkitError
 
+NAMED = "named"  # patients are known; else what counts as one
 PHANTOM_FACTS = "phantom.json"  # lies in a phantom data set and says how it was made; not a part of the data
 
 

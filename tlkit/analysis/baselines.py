@@ -1,0 +1,99 @@
+"""What a task gives without a network: a constant answer, and a linear model of a few numbers about the grey values.
+
+A result near them shows nothing of a pretraining. The third baseline, frozen random weights, is a run of its own: the
+pretraining "scratch" in linear evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tlkit.datasets import card_of
+from tlkit.training.data import chosen_rows, class_names, open_data, task_options, training_rows
+from tlkit.training.recipe import Recipe
+from tlkit.training.tasks import TASKS, task
+
+CONSTANT, PIXELS = "no image", "pixel statistics"
+QUANTILES = (0, 5, 25, 50, 75, 95, 100)
+BINS = 16
+COLUMNS = ["task", "metric", "baseline", "value", "n"]
+
+
+def pixel_statistics(images: np.ndarray) -> np.ndarray:
+    """Return float64 [N,F] of images [N,H,W] or [N,H,W,C]: mean, sd, quantiles and a histogram of each channel.
+
+    The 16 bins of the histogram share the range of all the images given.
+    """
+    channels = images if images.ndim == 4 else images[..., None]
+    low, high = channels.min(), channels.max()
+    found = []
+    for image in channels:
+        for values in image.reshape(-1, image.shape[-1]).T.astype(np.float64):
+            counts = np.histogram(values, BINS, (low, high))[0] / len(values)
+            found.append(np.concatenate([[values.mean(), values.std()], np.percentile(values, QUANTILES), counts]))
+    return np.array(found).reshape(len(images), -1)
+
+
+def baselines(configs: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Return the test metrics of both baselines for each task of the downstream `configs`: COLUMNS, n test images.
+
+    Trained on the images that a run of the task has, the first config of each. "no image" answers with the classes'
+    frequencies (regression: the median) in training; "pixel statistics" is a logistic (regression: ridge) regression of
+    `pixel_statistics`, standardised. Segmentations have neither. Deterministic.
+    """
+    rows = []
+    for name, config in {c["task"]: c for c in reversed(list(configs))}.items():
+        if TASKS[config["task_kind"]].masks:
+            continue
+        data, card = config["data"], card_of(config["data"]["name"], config["data"].get("options"))
+        store, table = open_data(data)
+        options = task_options(card, Recipe.from_dict(config["recipe"]))
+        job = task(config["task_kind"], class_names(data, table), **options)
+        train, test = training_rows(config, table), chosen_rows(data, table, "test")
+        target = job.targets(store.table).numpy()
+        features = pixel_statistics(np.asarray(store.images[np.concatenate([train, test])]))
+        for baseline, output in (
+            (CONSTANT, _constant(config["task_kind"], target[train], len(job.classes), len(test))),
+            (PIXELS, _probe(config["task_kind"], features, target[train], len(job.classes))),
+        ):
+            found = job.metrics(pd.DataFrame({"target": list(target[test]), "output": list(output)}))
+            rows += [(name, metric, baseline, found[metric], len(test)) for metric in job.reported]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _constant(kind: str, target: np.ndarray, classes: int, n: int) -> np.ndarray:
+    """Return the same output for `n` images: what training says of all images alike."""
+    if kind == "regression":
+        return np.full(n, np.median(target))
+    if kind == "multiclass":
+        return np.tile(np.bincount(target, minlength=classes) / len(target), (n, 1))
+    return np.repeat(target.mean(axis=0, keepdims=True), n, axis=0).astype(float)
+
+
+def _probe(kind: str, features: np.ndarray, target: np.ndarray, classes: int) -> np.ndarray:
+    """Return the outputs of a linear model for the rows of `features` after those of `target`, which train it."""
+    from sklearn.linear_model import LogisticRegression, RidgeCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    seen, unseen = features[: len(target)], features[len(target) :]
+    if kind == "regression":
+        return make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 3, 6))).fit(seen, target).predict(unseen)
+
+    def probabilities(labels: np.ndarray, count: int) -> np.ndarray:
+        out = np.zeros((len(unseen), count))
+        known = np.unique(labels).astype(int)
+        if len(known) == 1:
+            out[:, known] = 1
+            return out
+        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(seen, labels)
+        out[:, known] = model.predict_proba(unseen)
+        return out
+
+    if kind == "multilabel":
+        return np.stack([probabilities(label, 2)[:, 1] for label in target.T], axis=1)
+    return probabilities(target, classes) if kind == "multiclass" else probabilities(target, 2)[:, 1]
