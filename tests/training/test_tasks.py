@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
 from tlkit.config import UnknownNameError
 from tlkit.training.tasks import Multiclass, Segmentation, label_metrics, macro_auc, overlap_metrics, task
@@ -183,3 +183,12 @@ def test_errors():
         task("multiclass", ("a", "b"), (1, 2, 3))
     with pytest.raises(UnknownNameError, match=r"pooling 'cases'. Did you mean 'case'"):
         overlap_metrics(counts([(1, 1, 1)]), "cases")
+
+
+@given(st.integers(0, 10_000), st.integers(2, 5))
+def test_macro_scores_are_sklearns(seed, classes):
+    rng = np.random.default_rng(seed)
+    target, guess = rng.integers(0, classes, (2, rng.integers(1, 20)))
+    found = label_metrics(target, guess, classes)
+    want = precision_recall_fscore_support(target, guess, labels=range(classes), average="macro", zero_division=0)
+    assert [found[f"{m}_macro"] for m in ("precision", "recall", "f1")] == pytest.approx(want[:3], abs=1e-12)

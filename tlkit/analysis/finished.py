@@ -147,14 +147,15 @@ def load(rid: str) -> Finished:
     return Finished(rid, config, recipe, store, table, job, model.to(pick_device()).eval())
 
 
-def options_of(rid: str) -> dict[str, Any]:
-    """Return what the task of the finished run `rid` is told besides its classes, without loading its model."""
+def task_of(rid: str) -> Any:
+    """Return the task of the finished run `rid`, without loading its model."""
     from tlkit.training.data import task_options
     from tlkit.training.recipe import Recipe
+    from tlkit.training.tasks import task
 
     config = config_of(rid)
     card = card_of(config["data"]["name"], config["data"].get("options"))
-    return task_options(card, Recipe.from_dict(config["recipe"]))
+    return task(config["task_kind"], class_names(rid), **task_options(card, Recipe.from_dict(config["recipe"])))
 
 
 def class_names(rid: str) -> tuple[str, ...]:

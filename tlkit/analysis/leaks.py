@@ -12,7 +12,7 @@ from tlkit.analysis import finished
 from tlkit.datasets import copies
 from tlkit.datasets.store import Store
 from tlkit.training.data import open_data
-from tlkit.training.tasks import Task, task
+from tlkit.training.tasks import Task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -112,5 +112,4 @@ def _tested(rid: str) -> tuple[pd.DataFrame, Task, np.ndarray]:
     near = config["data"]["split"].get("near", copies.DISTANCE)
     owner = pd.Series(store.owners(near)["owner"].to_numpy(), store.table["id"])
     before = table.loc[table["split"].isin(["train", "val"]), "id"]
-    job = task(config["task_kind"], finished.class_names(rid), **finished.options_of(rid))
-    return kept, job, owner[kept["id"]].isin(owner[before]).to_numpy()
+    return kept, finished.task_of(rid), owner[kept["id"]].isin(owner[before]).to_numpy()
