@@ -11,7 +11,7 @@ import pandas as pd
 from tlkit import plans, runs, studyfile
 from tlkit.analysis import convergence
 from tlkit.analysis.adjusted import SizeAdjustment
-from tlkit.config import Names, NotAvailableError, TlkitError
+from tlkit.config import Names, NotAvailableError, TlkitError, canonical
 from tlkit.report.style import NAMES
 from tlkit.studyruns import StudyRuns, recipe_dict
 from tlkit.training.tasks import TASKS, sign
@@ -210,6 +210,20 @@ class Study(StudyRuns):
         """Return how to estimate RadNet pretraining at another size; None where the study lacks either corpus."""
         corpora = [self.spec["pretrainings"].get(name, {}).get("images") for name in SizeAdjustment.parents]
         return SizeAdjustment(*corpora) if all(corpora) else None
+
+    def arms(self) -> dict[str, str]:
+        """Return the arm of each pretraining but random weights: the first one that it differs from by its seed alone.
+
+        Published weights are an arm, too. `analysis.nested` takes the pretraining runs of an arm as its units.
+        """
+        found: dict[str, str] = {}
+        first: dict[str, str] = {}
+        for name, entry in self.spec["pretrainings"].items():
+            what = {k: v for k, v in entry.items() if k not in ("title", "of", "seed")}
+            if what:
+                what |= {"after": found[what["after"]]} if "after" in what else {}
+                found[name] = first.setdefault(canonical(what), name)
+        return found
 
     def names(self) -> Names:
         """Return display names: pretrainings, tasks and experiments by their `title`, Dice by the name of its class."""

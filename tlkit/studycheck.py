@@ -21,7 +21,7 @@ from tlkit.training.tasks import check_monitor
 from tlkit.yamllines import Path
 
 MADE = ("dataset", "corpora")  # a pretraining with one of these is trained here
-UNREAD = ("classes", "images", "where", "options", "groups", "images_per_epoch", "after", "method", "recipe")
+UNREAD = ("classes", "images", "where", "options", "groups", "images_per_epoch", "after", "method", "recipe", "seed")
 
 
 def check_study(spec: dict[str, Any], faults: Faults) -> None:
