@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from tlkit import plans, runs, studyfile
-from tlkit.analysis import convergence
+from tlkit.analysis import convergence, nested
 from tlkit.analysis.adjusted import SizeAdjustment
-from tlkit.config import Names, NotAvailableError, TlkitError, canonical
+from tlkit.config import Names, NotAvailableError, TlkitError
 from tlkit.report.style import NAMES
 from tlkit.studyruns import StudyRuns, recipe_dict
 from tlkit.training.tasks import TASKS, sign
@@ -139,9 +139,13 @@ class Study(StudyRuns):
         return Shown(self, self.shown_configs(experiments, tasks, pretrainings, seeds))
 
     def saved(self, notebook: str, shown: Shown) -> dict[str, Any]:
-        """Return what the files of a figure say about it besides its runs: `report.save_figure`'s arguments."""
+        """Return what the files of a figure say about it besides its runs: `report.save_figure`'s arguments.
+
+        The note ends every caption: which runs are missing, and what the number of pretraining runs leaves open.
+        """
         about = {"study": self.name, "notebook": notebook, "scale": self.scale, "phantom": self.phantom}
-        return about | {"note": shown.note()}
+        told = [shown.note(), nested.sentence(shown.table, self.arms(), shown.names)]
+        return about | {"note": " ".join(filter(None, told))}
 
     def of_runs(self, ids: Iterable[str]) -> Shown:
         """Return runs of the study by their ids, each with its state."""
@@ -212,18 +216,8 @@ class Study(StudyRuns):
         return SizeAdjustment(*corpora) if all(corpora) else None
 
     def arms(self) -> dict[str, str]:
-        """Return the arm of each pretraining but random weights: the first one that it differs from by its seed alone.
-
-        Published weights are an arm, too. `analysis.nested` takes the pretraining runs of an arm as its units.
-        """
-        found: dict[str, str] = {}
-        first: dict[str, str] = {}
-        for name, entry in self.spec["pretrainings"].items():
-            what = {k: v for k, v in entry.items() if k not in ("title", "of", "seed")}
-            if what:
-                what |= {"after": found[what["after"]]} if "after" in what else {}
-                found[name] = first.setdefault(canonical(what), name)
-        return found
+        """Return the arm of each pretraining but random weights: `nested.arms`."""
+        return nested.arms(self.spec["pretrainings"])
 
     def names(self) -> Names:
         """Return display names: pretrainings, tasks and experiments by their `title`, Dice by the name of its class."""

@@ -78,7 +78,7 @@ def test_the_sd_that_undoes_a_difference_brings_its_interval_to_0():
 def test_the_sentence_counts_pretraining_runs():
     results = frame(RUNS)
     assert nested.sentence(results[results["pretraining"].isin(["scratch", "a", "b"])], ARMS).startswith("One pre")
-    assert "Pretraining runs an arm: A 2, b 3; the tests" in nested.sentence(results, ARMS, {"a": "A"})
+    assert "Pretraining runs an arm: A 2, b 3; arms are" in nested.sentence(results, ARMS, {"a": "A"})
     part = results[results["pretraining"] != "a_2"]
     assert nested.sentence(part, ARMS).endswith("An arm with one cannot be tested so.")
     assert nested.sentence(results[results["pretraining"] == "scratch"], ARMS) == ""

@@ -7,14 +7,35 @@ start from one of them share its luck: to say that one arm is better than anothe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tlkit.analysis import stats
-from tlkit.config import Names
+from tlkit.config import Names, canonical
 
 NORMAL = 1.959964  # standard errors of a 95 % interval, where the error is known
+
+
+def arms(pretrainings: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return the arm of each pretraining of a study but random weights: itself, or the one that it repeats.
+
+    One with a `seed` of its own that is like an earlier one in all else but its title repeats it; so does what goes on
+    (`after`) from a repeat. Published weights are an arm, too.
+    """
+    found: dict[str, str] = {}
+    first: dict[str, str] = {}
+    for name, entry in pretrainings.items():
+        what = {k: v for k, v in entry.items() if k not in ("title", "of", "seed")}
+        if not what:
+            continue
+        start = entry.get("after")
+        if start:
+            what["after"] = found[start]
+        arm = first.setdefault(canonical(what), name)
+        found[name] = arm if "seed" in entry or (start and found[start] != start) else name
+    return found
 
 
 def units(results: pd.DataFrame, arms: Mapping[str, str], within: Sequence[str] = stats.PANEL) -> pd.DataFrame:
@@ -90,5 +111,5 @@ def sentence(results: pd.DataFrame, arms: Mapping[str, str], names: Mapping[str,
         )
     shown = Names(names or {})
     told = ", ".join(f"{shown[arm]} {count}" for arm, count in counts.items())
-    text = f"Pretraining runs an arm: {told}; the tests between arms take each as one value."
+    text = f"Pretraining runs an arm: {told}; arms are compared by tests that take each as one value."
     return text + (" An arm with one cannot be tested so." if counts.min() == 1 else "")
