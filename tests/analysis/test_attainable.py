@@ -50,7 +50,7 @@ def test_p_values_of_a_sample_of_orderings_are_scipys():
 def test_each_printed_value_with_the_fewest_ties_that_it_needs(printed, u, least_tied):
     found = attainable.pair(printed, 5, 5, times=3)
     assert (found["u"], found["least_tied"], found["untied"]) == (u, least_tied, least_tied == 0)
-    x, y = (list(map(int, side.split())) for side in found["example"].split(" | "))
+    x, y = (list(map(int, side.split())) for side in found["example"].split(" / "))
     digits = len(printed.split(".")[1])
     assert f"{min(1, 3 * mannwhitneyu(x, y).pvalue):.{digits}f}" == printed
 
@@ -67,7 +67,7 @@ def test_what_no_runs_can_give_is_said():
 def test_kruskal_wallis_over_three_groups_of_five(printed, least_tied):
     found = attainable.kruskal(printed, (5, 5, 5))
     assert found["least_tied"] == least_tied and found["untied"] == (least_tied == 0)
-    groups = [list(map(int, side.split())) for side in found["example"].split(" | ")]
+    groups = [list(map(int, side.split())) for side in found["example"].split(" / ")]
     assert f"{kruskal(*groups).pvalue:.3f}" == printed and list(map(len, groups)) == [5, 5, 5]
 
 
@@ -81,7 +81,7 @@ def test_the_epochs_of_resnet18_go_together_only_with_continuity_correction():
     assert len(ways) == 12
     for way in ways:
         samples, place = way.split("; all z at ")
-        x, y = (list(map(float, side.split())) for side in samples.split(" | "))
+        x, y = (list(map(float, side.split())) for side in samples.split(" / "))
         z = [float(place)] * 5
         printed = [f"{min(1, 3 * mannwhitneyu(*two).pvalue):.3f}" for two in ((x, y), (z, x), (z, y))]
         assert printed == ["0.103", "0.020", "0.022"]

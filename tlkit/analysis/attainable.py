@@ -207,4 +207,4 @@ def _blocks(n: int, tied: int) -> Iterator[tuple[int, ...]]:
 
 
 def _spell(*samples: np.ndarray) -> str:
-    return " | ".join(" ".join(map(str, sample)) for sample in samples)
+    return " / ".join(" ".join(map(str, sample)) for sample in samples)
