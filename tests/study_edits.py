@@ -171,6 +171,8 @@ EDITS = [
     ("scratch: {}", "scratch: {weights: imagnet}", "unknown source of weights 'imagnet'. Did you mean 'imagenet'?"),
     ("scratch: {}", "scratch: {weights: imagenet}", "scratch, weights: unknown backbone with imagenet weights 'resnet10'."),
     ("scratch: {}", "scratch: {weights: imagenet, dataset: lits}", "published `weights` are not trained here; take out dataset."),
+    ("scratch: {}", "scratch: {seed: 3}", "nothing is trained with resnet10, since there is neither dataset nor corpora; add one, or take out seed."),
+    ("images_per_epoch: 16}", "images_per_epoch: 16}\n    again: {of: photos, seed: 42}", "pretrainings, again: repeats photos with the same seed"),
     ("scratch: {}", "scratch: {images: 300, recipe: {base: simclr}}", "nothing is trained with resnet10, since there is neither dataset"),
     ("    luna16: {seed: 3, series: 5}\n", "", "tasks, nodules, dataset: `phantoms` lacks 'luna16'"),
     ("{corpora: [photos, archive],", "{corpora: [photos, archive], images: 3,", "`corpora` already says which images are used; take out images."),

@@ -158,6 +158,37 @@ def test_a_run_of_two_experiments_is_done_once_and_counts_in_both():
     assert set(study.results()["experiment"]) == {"E4", "E8", "E4_equal_steps"}
 
 
+@pytest.mark.parametrize(("name", "scale"), SCALES)
+def test_every_pretraining_of_the_studies_is_an_arm_of_its_own(any_data, name, scale):
+    study = load(name, scale)
+    assert study.arms() == {name: name for name in study.pretrainings if name != "scratch"}
+
+
+def test_a_pretraining_that_differs_by_its_seed_alone_is_another_run_of_its_arm(write_study):
+    before = load("mine", "smoke")
+    again = {"imagenet_2": {"of": "imagenet", "seed": 43, "title": "again"}}
+    again |= {
+        "further": {"of": "radnet", "after": "imagenet", "images": 30},
+        "further_2": {"of": "further", "after": "imagenet_2"},
+    }
+    write_study(pretrainings=again, experiments={"E1": {"pretrainings": ["imagenet", "imagenet_2", "further_2"]}})
+    study = load("mine", "smoke")
+    arms = study.arms()
+    assert (arms["imagenet_2"], arms["imagenet"], arms["radnet"]) == ("imagenet", "imagenet", "radnet")
+    assert (arms["further_2"], arms["further"]) == ("further", "further") and "scratch" not in arms
+    first, second = study.pretrain("imagenet"), study.pretrain("imagenet_2")
+    assert (first["seed"], second["seed"]) == (42, 43)
+    assert {k for k in first if first[k] != second[k]} == {"pretraining", "seed"}
+    assert runs.run_id(first) == runs.run_id(before.pretrain("imagenet")), "a study without repeats keeps its runs"
+    assert "Pretraining runs an arm" in study.saved("30_fig2_task_dependency", study.shown(["E1"]))["note"]
+    assert "One pretraining run an arm" in before.saved("30_fig2_task_dependency", before.shown(["E1"]))["note"]
+
+
+def test_alike_pretrainings_are_arms_of_their_own_unless_one_says_its_seed(write_study):
+    write_study(pretrainings={"copy": {"of": "imagenet"}})
+    assert load("mine", "smoke").arms()["copy"] == "copy"
+
+
 def test_an_experiment_has_its_own_seeds(write_study):
     write_study(seeds=[1, 2], experiments={"E2": {"seeds": [1, 9]}})
     study = load("mine", "paper", "phantom")

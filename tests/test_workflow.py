@@ -36,7 +36,8 @@ def test_parameters_of_a_notebook_are_those_of_its_cell():
     found = declared("20_finetune")
     assert list(found) == ["study", "scale", "data", "pretraining", "tasks", "experiments", "seeds"]
     assert found["study"] == "boundaries" and found["seeds"] == [42]
-    assert {"study", "scale", "data"} <= set.intersection(*(set(declared(n)) for n in notebooks() if n[:2] != "50"))
+    ours = [set(declared(name)) for name in notebooks() if name[0] != "5"]  # 50 to 59 show published results
+    assert {"study", "scale", "data"} <= set.intersection(*ours)
 
 
 @pytest.mark.parametrize("name", ["boundaries", "radiologynet"])

@@ -20,6 +20,7 @@ PRETRAININGS = {
     "SimCLR_IxRS": "mixed_sequential",
     "SimCLR_IxRM": "mixed_together",
 }
+ARMS = {name: name for name in PRETRAININGS.values()}  # each was made once, the random weights of scratch too
 # Batch size of each task, in the order of the panels of Fig. 2, then Fig. 3 (spec 5.4).
 FIG2 = {"BraTS": 128, "CX8": 128, "I1k": 4096, "LiTS": 128, "R": 4096}
 FIG3 = {"BraTSM": 128, "BraTSS": 128, "CX8M": 128, "CX8S": 128, "I1kS": 1024, "I1kXS": 256}
@@ -73,6 +74,23 @@ def undivided(task: str) -> str:
 def fraction(task: str) -> float:
     """Return the share of the training data that the name of a task stands for: 1.0 to 0.001."""
     return SHARES[DIVIDED.fullmatch(task)[2]]
+
+
+def harder() -> dict[str, list[tuple[tuple[str, str], tuple[str, str]]]]:
+    """Return the steps from an easier to a harder panel, each (experiment, task), by the domain of the task.
+
+    The paper calls a task harder where fewer images are labelled, and linear evaluation harder than fine-tuning.
+    """
+    steps: dict[str, list[tuple[tuple[str, str], tuple[str, str]]]] = {"ct": [], "natural": []}
+    for task in TASKS:
+        whole = undivided(task)
+        domain = {"R": "ct", "LiTS": "ct", "I": "natural"}.get(whole if whole in ("R", "LiTS") else whole[:1], "")
+        start = ("E1" if whole in FIG2 else "E2", whole)
+        if domain and task != whole:
+            steps[domain].append((start, ("E2", task)))
+        elif domain and task in FIG2:
+            steps[domain].append((start, ("E4", task)))
+    return steps
 
 
 def parse(experiment: str, name: str) -> tuple[str, str, str, str]:

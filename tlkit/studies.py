@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from tlkit import plans, runs, studyfile
-from tlkit.analysis import convergence
+from tlkit.analysis import convergence, nested
 from tlkit.analysis.adjusted import SizeAdjustment
 from tlkit.config import Names, NotAvailableError, TlkitError
 from tlkit.datasets.copies import say_of_test
@@ -147,9 +147,13 @@ class Study(StudyRuns):
         return Shown(self, self.shown_configs(experiments, tasks, pretrainings, seeds))
 
     def saved(self, notebook: str, shown: Shown) -> dict[str, Any]:
-        """Return what the files of a figure say about it besides its runs: `report.save_figure`'s arguments."""
+        """Return what the files of a figure say about it besides its runs: `report.save_figure`'s arguments.
+
+        The note ends every caption: which runs are missing, and what the number of pretraining runs leaves open.
+        """
         about = {"study": self.name, "notebook": notebook, "scale": self.scale, "phantom": self.phantom}
-        return about | {"note": shown.note()}
+        told = [shown.note(), nested.sentence(shown.table, self.arms(), shown.names)]
+        return about | {"note": " ".join(filter(None, told))}
 
     def of_runs(self, ids: Iterable[str]) -> Shown:
         """Return runs of the study by their ids, each with its state."""
@@ -218,6 +222,10 @@ class Study(StudyRuns):
         """Return how to estimate RadNet pretraining at another size; None where the study lacks either corpus."""
         corpora = [self.spec["pretrainings"].get(name, {}).get("images") for name in SizeAdjustment.parents]
         return SizeAdjustment(*corpora) if all(corpora) else None
+
+    def arms(self) -> dict[str, str]:
+        """Return the arm of each pretraining but random weights: `nested.arms`."""
+        return nested.arms(self.spec["pretrainings"])
 
     def names(self) -> Names:
         """Return display names: pretrainings, tasks and experiments by their `title`, Dice by the name of its class."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tlkit import paths
+from tlkit.analysis import nested
 from tlkit.config import ConfigError, canonical, lookup
 from tlkit.datasets import LAYOUTS, card_of, splits
 from tlkit.datasets.cards import DATASETS, DataCard
@@ -21,7 +22,7 @@ from tlkit.training.tasks import check_monitor
 from tlkit.yamllines import Path
 
 MADE = ("dataset", "corpora")  # a pretraining with one of these is trained here
-UNREAD = ("classes", "images", "where", "options", "groups", "images_per_epoch", "after", "method", "recipe")
+UNREAD = ("classes", "images", "where", "options", "groups", "images_per_epoch", "after", "method", "recipe", "seed")
 
 
 def check_study(spec: dict[str, Any], faults: Faults) -> None:
@@ -38,6 +39,7 @@ def check_study(spec: dict[str, Any], faults: Faults) -> None:
         with faults.at("figures", i):
             lookup(figure, dict.fromkeys(books), "notebook")
     faults.stop()
+    _check_repeats(spec, faults)
     study = StudyRuns(spec["name"], "", spec)
     for name, entry in spec["pretrainings"].items():
         for backbone in study.backbones(name) or [spec["backbone"]]:
@@ -124,6 +126,16 @@ def _check_pretrainings(entries: dict[str, dict[str, Any]], faults: Faults) -> N
         with faults.at("pretrainings", name):
             if "weights" in entry and (both := [k for k in (*MADE, *UNREAD) if k in entry]):
                 raise ConfigError(f"published `weights` are not trained here; take out {', '.join(both)}.")
+
+
+def _check_repeats(spec: dict[str, Any], faults: Faults) -> None:
+    """Note a pretraining that repeats another one with the same seed: it would be the same run, counted twice."""
+    drawn: dict[tuple, str] = {}
+    for name, arm in nested.arms(spec["pretrainings"]).items():
+        entry = spec["pretrainings"][name]
+        key = (arm, entry.get("seed", spec.get("pretraining_seed", 42)), entry.get("after"))
+        if (twin := drawn.setdefault(key, name)) != name:
+            faults.add(("pretrainings", name), f"repeats {twin} with the same seed; give it another `seed`.")
 
 
 def _check_experiment(name: str, experiment: dict[str, Any], spec: dict[str, Any], faults: Faults) -> None:

@@ -169,7 +169,7 @@ class StudyRuns:
             "data": data if "corpora" in entry else data[0],
             "backbone": backbone,
             "recipe": recipe_dict(entry["recipe"]),
-            "seed": self.spec.get("pretraining_seed", 42),
+            "seed": entry.get("seed", self.spec.get("pretraining_seed", 42)),
             "compute": self.compute("pretrain"),
             **more,
         }

@@ -151,6 +151,9 @@ class Pretraining(Entry):
     images_per_epoch: Count = key("images of an epoch, drawn anew each time", 1)
     corpora: many(str) = key("pretrainings whose images are mixed in each batch", [])
     after: Text = key("an earlier pretraining whose weights it goes on from", "")
+    seed: Seed = key(
+        "of its run, where not `pretraining_seed`; what differs by it alone is one arm, pretrained again", 42
+    )
     method: Annotated[str, one_of(METHODS, "method of pretraining")] = key(", ".join(METHODS), "contrastive")
     weights: Text = key("published weights, by source: imagenet, radiologynet, radnet, radimagenet", "")
     recipe: Changes = key("base, and what changes in it", {})

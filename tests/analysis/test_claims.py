@@ -75,3 +75,93 @@ def test_every_quoted_number_of_the_paper_is_there_in_printed_form():
     assert quoted["p"].str.fullmatch(r"0\.\d{3}|<0\.001").all()
     assert (quoted.groupby([*claims.KEY])[["delta_pct", "p"]].nunique() == 1).all(axis=None), "one number a comparison"
     assert quoted["section"].value_counts().to_dict() == {"results": 8, "abstract": 3}
+
+
+# --- numbers and sentences ---
+
+
+@pytest.mark.parametrize(
+    ("paper", "disagree"),
+    [
+        ("radiologynet2025", [("27", 36), ("13", 14), ("10", 9), ("5", 4)]),
+        ("jonske2025", [("108948", 112120), ("32717", 30805)]),
+    ],
+)
+def test_printed_counts_beside_what_other_numbers_give(paper, disagree):
+    table = claims.numbers(paper)
+    other = table[table["agrees"] == "no"]
+    assert list(zip(other["printed"], other["value"], strict=True)) == disagree
+    assert (table["statement"] != "").all() and (other["note"] != "").all()
+    assert set(table["agrees"]) == {"yes", "no"}
+
+
+def test_the_numbers_are_those_of_the_data_cards():
+    from tlkit.datasets.cards import DATASETS
+
+    ours, theirs = (claims.numbers(p).set_index("statement") for p in ("radiologynet2025", "jonske2025"))
+    bones, chests = DATASETS["rsna-bone-age"].counts, DATASETS["chestxray"].counts
+    assert (
+        int(ours.loc["bone age images", "printed"])
+        == bones["images"]
+        == sum(bones[k] for k in ("train", "val", "test"))
+    )
+    assert int(ours.loc["brain MR images", "printed"]) == DATASETS["brain-tumor-mri"].counts["images"]
+    balanced = "images with osteopenia, balanced against as many without"
+    assert ours.loc[balanced, "value"] == 2 * DATASETS["grazpedwri"].counts["osteopenia"]
+    assert theirs.loc["ChestX-ray images", "value"] == chests["images"]
+    assert theirs.loc["ChestX-ray patients", "value"] == chests["patients"]
+    assert theirs.loc["batches of an epoch of chest X-rays (by the training logs)", "value"] * 128 == pytest.approx(
+        chests["train"], abs=1
+    )
+
+
+def test_what_is_told_of_tasks_by_name():
+    table = pd.concat([pairs(), pairs(task="BraTS", mean_a=0.7, p_holm=0.01), pairs(task="BraTSS", a="scratch")])
+    table = table.assign(p_false_win=0.015)
+    found = claims.told(table, "radnet_ub", "imagenet", "BraTS")
+    assert found[["task", "holds"]].to_numpy().tolist() == [["BraTS", "lower, also after correction"]]
+    assert found["difference"].item() == pytest.approx(-0.1)
+
+
+def test_growth_by_hand_and_against_a_regression_with_unequal_variances():
+    import statsmodels.api as sm
+
+    cells = {("E1", "R", "own"): [5, 6, 8], ("E1", "R", "other"): [4, 5, 5]}
+    cells |= {("E4", "R", "own"): [9, 10, 12], ("E4", "R", "other"): [3, 1, 2]}
+    rows = [(*k[:2], "m", k[2], seed, float(v)) for k, runs in cells.items() for seed, v in enumerate(runs)]
+    results = pd.DataFrame(rows, columns=["experiment", "task", "metric", "pretraining", "seed", "value"])
+    steps = [(("E1", "R"), ("E4", "R")), (("E1", "R"), ("E2", "RS"))]
+    (row,) = claims.growth(results, steps, "own", "other", {}).to_dict("records")
+    assert (row["easier"], row["harder"]) == ("E1 R", "E4 R")
+    assert (row["gap_easier"], row["gap_harder"]) == pytest.approx((19 / 3 - 14 / 3, 31 / 3 - 2))
+    assert row["growth"] == pytest.approx(row["gap_harder"] - row["gap_easier"])
+    groups = list(cells.values())
+    model = sm.OLS(np.concatenate(groups), np.eye(4)[np.repeat(range(4), 3)]).fit(cov_type="HC2")
+    half = (row["ci_high"] - row["ci_low"]) / 2
+    assert half == pytest.approx(model.t_test([-1, 1, 1, -1]).sd.item() * 2.6, rel=0.2)  # 6 df: t is 2.4 to 2.8
+    assert row["p_holm"] == row["p"] < 0.01
+
+
+def test_growth_of_a_mixture_is_that_of_its_parents():
+    rng = np.random.default_rng(0)
+    names = [(e, p) for e in ("E1", "E4") for p in ("small", "large", "other")]
+    rows = [(e, "R", "m", p, s, v) for e, p in names for s, v in enumerate(rng.normal(size=4))]
+    results = pd.DataFrame(rows, columns=["experiment", "task", "metric", "pretraining", "seed", "value"])
+    means = results.groupby(["experiment", "pretraining"])["value"].mean()
+    mixtures = {"mixed": {"small": 0.7, "large": 0.3}}
+    (row,) = claims.growth(results, [(("E1", "R"), ("E4", "R"))], "mixed", "other", mixtures).to_dict("records")
+    gaps = [0.7 * means[e, "small"] + 0.3 * means[e, "large"] - means[e, "other"] for e in ("E1", "E4")]
+    assert (row["gap_easier"], row["gap_harder"], row["growth"]) == pytest.approx((*gaps, gaps[1] - gaps[0]))
+    (back,) = claims.growth(results, [(("E1", "R"), ("E4", "R"))], "other", "mixed", mixtures).to_dict("records")
+    assert (back["growth"], back["p"]) == pytest.approx((-row["growth"], row["p"]))
+
+
+def test_the_steps_to_harder_panels_of_the_published_runs():
+    from tlkit import jonske2025
+
+    steps = jonske2025.harder()
+    assert (("E1", "R"), ("E2", "RXS")) in steps["ct"] and (("E1", "LiTS"), ("E4", "LiTS")) in steps["ct"]
+    assert (("E2", "I100"), ("E2", "I100S")) in steps["natural"] and (("E1", "I1k"), ("E2", "I1kXS")) in steps[
+        "natural"
+    ]
+    assert {len(part) for part in steps.values()} == {7}

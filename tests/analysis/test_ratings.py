@@ -172,6 +172,20 @@ def test_pairs_by_hand():
     assert row["ci_low"] <= row["difference"] <= row["ci_high"]
 
 
+@pytest.mark.parametrize("n", [6, 12, 20])
+def test_the_signed_rank_test_is_exact_with_and_without_ties(n):
+    from scipy.stats import PermutationMethod, wilcoxon
+
+    rng = np.random.default_rng(n)
+    untied, tied = rng.normal(0.3, 1, n), rng.integers(-2, 4, n) / 2
+    found = ratings._signed_rank(untied)
+    assert found["p"] == pytest.approx(wilcoxon(untied, method="exact").pvalue)
+    assert found["p_normal"] == pytest.approx(wilcoxon(untied, method="asymptotic").pvalue)
+    assert found["p_normal"] < found["p_continuity"]
+    every = wilcoxon(tied[tied != 0], method=PermutationMethod(n_resamples=20_000, rng=np.random.default_rng(0)))
+    assert ratings._signed_rank(tied)["p"] == pytest.approx(every.pvalue, abs=0.012)
+
+
 def test_the_order_of_pairs():
     (a, b), *_ = ratings.pairs(frame({"a": [[1, 2, 3]] * 3}), order=["scratch", "imagenet", "radiologynet"])[
         ["a", "b"]

@@ -11,6 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tlkit.analysis import stats
+from tlkit.analysis.leads import leaders
+from tlkit.analysis.power import smallest_difference
 from tlkit.config import TlkitError
 
 GROUPS = ([0.71, 0.74, 0.72, 0.75], [0.80, 0.86, 0.81], [0.90, 0.77, 0.83, 0.85, 0.88])
@@ -170,35 +172,6 @@ def test_p_agrees_with_the_interval_and_equivalence_with_the_margin(a, b):
         assert (found["p_equivalent"] < 0.05) == (wide["ci_low"] > -0.1 and wide["ci_high"] < 0.1)
 
 
-# --- smallest_difference ---
-
-
-@pytest.mark.parametrize("n", [3, 4, 10, 60])
-@pytest.mark.parametrize("power", [0.8, 0.95])
-def test_the_smallest_difference_is_that_of_statsmodels(n, power):
-    from statsmodels.stats.power import TTestIndPower, TTestPower
-
-    sd, df = 0.03, 2 * n - 2
-    found = stats.smallest_difference(sd * np.sqrt(2 / n), df, power)
-    expected = TTestIndPower().solve_power(nobs1=n, alpha=0.05, power=power)
-    assert found == pytest.approx(sd * expected, rel=1e-4)
-    one = TTestPower().solve_power(nobs=df + 1, alpha=0.05, power=power) * np.sqrt(df + 1)
-    assert stats.smallest_difference(1, df, power) == pytest.approx(one, rel=1e-4)
-
-
-@pytest.mark.parametrize("df", [1, 1.01, 1.5, 2.5, 30.3])
-def test_the_smallest_difference_is_found_with_its_power(df):
-    from scipy.stats import t
-
-    rng = np.random.default_rng(0)
-    statistic = (rng.normal(size=200_000) + stats.smallest_difference(1, df)) / np.sqrt(rng.chisquare(df, 200_000) / df)
-    assert (np.abs(statistic) > t.isf(0.025, df)).mean() == pytest.approx(0.8, abs=0.004)  # 4.5 standard errors
-
-
-def test_no_smallest_difference_without_a_test():
-    assert np.isnan(stats.smallest_difference(np.nan, np.nan))
-
-
 # --- pairwise ---
 
 
@@ -215,7 +188,8 @@ def test_pairwise_by_hand():
     assert (row["ci_low"] + row["ci_high"]) / 2 == pytest.approx(-3)
     assert (row["ci_high"] - row["ci_low"]) / 2 == pytest.approx(t.ppf(0.975, df) * error)
     assert row["p_equivalent"] == pytest.approx(t.sf((0.01 - 3) / error, df))
-    assert row["mdd"] == pytest.approx(stats.smallest_difference(error, df))
+    assert row["mdd"] == pytest.approx(smallest_difference([1, 2], [3, 3]))
+    assert row["p_false_win"] == row["p_sound"] / 2
 
 
 def test_columns_and_every_pair_in_both_directions():
@@ -233,7 +207,7 @@ def test_panels_follow_an_ordered_categorical_and_other_columns_do_no_harm():
     pairs = stats.pairwise(results.assign(run="x", fraction=1.0))
     assert pairs["task"].drop_duplicates().tolist() == ["u", "t"]
     assert pairs["task"].dtype == results["task"].dtype
-    assert stats.leaders(pairs)["task"].tolist() == ["u", "t"]
+    assert leaders(pairs)["task"].tolist() == ["u", "t"]
 
 
 def test_equivalent_where_the_means_lie_within_the_margin():
@@ -416,14 +390,6 @@ def test_the_order_of_the_rows_does_not_matter(random):
     expected = stats.pairwise(results, order=order, mixtures=mixtures)
     shuffled = results.iloc[random.sample(range(len(results)), len(results))]
     pd.testing.assert_frame_equal(stats.pairwise(shuffled, order=order, mixtures=mixtures), expected)
-
-
-def test_leaders_names_the_highest_mean_and_the_next_one():
-    frame = tidy({("E", "T", "accuracy"): {"low": (1.0, 1.1), "high": (3.0, 3.2), "middle": (2.0, 2.5)}})
-    found = stats.leaders(stats.pairwise(frame))
-    assert found[["a", "b"]].to_numpy().tolist() == [["high", "middle"]]
-    assert found["delta_pct"].item() == pytest.approx((3.1 / 2.25 - 1) * 100)
-    assert list(found)[-2:] == ["p_sound", "p_holm"]
 
 
 # --- leave_one_out ---

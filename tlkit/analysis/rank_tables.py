@@ -120,16 +120,17 @@ def tests(rows: pd.DataFrame, order: Sequence[str] | None = None, family: Sequen
 
     Columns: task, metric, p_levene, p_kruskal, a, b, n_a, n_b, mean_a, mean_b, u, p_mwu, p_bonferroni (times the pairs
     of the panel, as published), p_mwu_holm (over the family); better (a, b or ""; fewer epochs are better), difference
-    (mean_a - mean_b) with ci_low, ci_high, p_welch, p_welch_holm; cliffs_delta with delta_low, delta_high.
-    `family`: the columns within which Holm's correction counts tests; none: over all rows. The paper made pairwise
-    tests only where p_kruskal was small; all are here. Raises as `stats.check`. Source: radiologynet spec 4.1, 4.2.
+    (mean_a - mean_b) with ci_low, ci_high, p_welch, p_welch_holm, p_false_win (of `stats.pairwise`); cliffs_delta with
+    delta_low, delta_high. `family`: the columns within which Holm's correction counts tests; none: over all rows. The
+    paper made pairwise tests only where p_kruskal was small; all are here. Raises as `stats.check`. Source:
+    radiologynet spec 4.1, 4.2.
     """
     order = order or in_order(rows["pretraining"])
     rows = rows.astype({"value": float, "task": pd.CategoricalDtype(rows["task"].unique(), ordered=True)})
     panel, pair = list(stats.PANEL), [*stats.PANEL, "a", "b"]
     found = ranks.cliffs_delta(ranks.mann_whitney(rows, order=order)).rename(columns={"p": "p_mwu"})
     welch = stats.pairwise(rows, order=order, family=())
-    welch = welch.rename(columns={"p_sound": "p_welch"})[[*pair, "p_welch", "ci_low", "ci_high"]]
+    welch = welch.rename(columns={"p_sound": "p_welch"})[[*pair, "p_welch", "ci_low", "ci_high", "p_false_win"]]
     found = found.merge(ranks.omnibus(rows)[[*panel, "p_levene", "p_kruskal"]], on=panel).merge(welch, on=pair)
     found["difference"] = found["mean_a"] - found["mean_b"]
     higher = (found["difference"] > 0) != found["metric"].isin([*LOWER_IS_BETTER, *EPOCHS])
@@ -139,4 +140,4 @@ def tests(rows: pd.DataFrame, order: Sequence[str] | None = None, family: Sequen
         found[f"{p}_holm"] = groups[p].transform(ranks.holm)
     columns = ["task", "metric", "p_levene", "p_kruskal", "a", "b", "n_a", "n_b", "mean_a", "mean_b", "u", "p_mwu"]
     columns += ["p_bonferroni", "p_mwu_holm", "better", "difference", "ci_low", "ci_high", "p_welch", "p_welch_holm"]
-    return found[[*columns, "cliffs_delta", "delta_low", "delta_high"]].astype({"task": str})
+    return found[[*columns, "p_false_win", "cliffs_delta", "delta_low", "delta_high"]].astype({"task": str})

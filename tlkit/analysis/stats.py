@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tlkit.analysis.power import smallest_difference
 from tlkit.config import ConfigError
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 PANEL = ("experiment", "task", "metric")
 SIDES = ("a", "b", "n_a", "n_b", "mean_a", "mean_b", "sd_a", "sd_b")
-TESTS = ("p_published", "p_sound", "ci_low", "ci_high", "hedges_g", "p_holm", "p_equivalent", "equivalent", "mdd")
+TESTS = ("p_published", "p_sound", "ci_low", "ci_high", "hedges_g", "p_holm", "p_false_win", "p_equivalent")
+TESTS += ("equivalent", "mdd")
 COLLAPSED = 6, 0.05  # robust sds and share below the others; in published cells of four, either alone flags sound runs
 
 Mixtures = Mapping[str, Mapping[str, float]]
@@ -53,9 +55,11 @@ def pairwise(
     p_published is Welch's test of the rows as they are. All else is the `contrast` of real runs: a pretraining of
     `mixtures` counts as its weights of others, {"radnet_ub": {"radnet": 1-w, "radnet12m": w}}. p_holm: Holm over the
     hypotheses with equal `family` (columns of `within`; none: all of the frame); proportional contrasts count once,
-    untested ones not. equivalent: p_equivalent < 0.05 at `margin`. mdd: `smallest_difference`. `order` lists the
-    pretrainings (default: as they first appear). Raises ValueError as `panels` does, and for a family or mixtures
-    that do not fit. Source: spec 5.2, 5.3.
+    untested ones not. p_false_win: how probable it is that the side with the higher mean is not truly the higher one,
+    p_sound / 2: the t distribution around the difference beyond 0, if all true differences were equally likely
+    beforehand; where most are small, more wins are false. equivalent: p_equivalent < 0.05 at `margin`. mdd:
+    `power.smallest_difference`. `order` lists the pretrainings (default: as they first appear). Raises ValueError as
+    `panels` does, and for a family or mixtures that do not fit. Source: Jonske et al. 2025 (p_published, delta_pct).
     """
     if foreign := [c for c in family if c not in within]:
         raise ConfigError(f"family names {foreign}; expected columns of within: {list(within)}")
@@ -114,30 +118,6 @@ def contrast(
         "hedges_g": (1 - 3 / (4 * free.sum() - 1)) * estimate / np.sqrt(np.where(tested, pooled, np.nan)),
         "p_equivalent": t.sf(((np.nan if margin is None else margin) - np.abs(estimate)) / se, df),
     }
-
-
-def smallest_difference(se: float, df: float, power: float = 0.8, alpha: float = 0.05) -> float:
-    """Return the true difference that a two-sided test with this se and df finds with the given power.
-
-    The noncentrality at which the noncentral t exceeds its critical value with that power, times se. Findings of the
-    wrong sign are not counted: with a power of 0.8 they are fewer than one in 100,000. statsmodels' TTestPower gives
-    the same, but its solver goes wrong below 2 degrees of freedom, where two runs a side lie.
-    """
-    from scipy.special import nctdtrinc
-    from scipy.stats import t
-
-    return se * nctdtrinc(df, 1 - power, t.isf(alpha / 2, df))
-
-
-def leaders(pairs: pd.DataFrame, within: Sequence[str] = PANEL) -> pd.DataFrame:
-    """Return for each panel of `pairwise` the pretraining with the highest mean and its lead over the next one.
-
-    Columns: `within`, a (the leader), b (the next), mean_a, mean_b, delta_pct, p_sound, p_holm. A lead is a
-    comparison chosen after looking, so its p-values are smaller than a planned one's would be.
-    """
-    ranked = pairs.sort_values(["mean_a", "mean_b"], ascending=False, kind="stable")
-    first = ranked.groupby(list(within), observed=True).head(1).sort_values(list(within))
-    return first[[*within, "a", "b", "mean_a", "mean_b", "delta_pct", "p_sound", "p_holm"]].reset_index(drop=True)
 
 
 def leave_one_out(results: pd.DataFrame, within: Sequence[str] = PANEL) -> pd.DataFrame:
@@ -219,8 +199,13 @@ def _tests(a: str, b: str, values: dict[str, np.ndarray], weights: dict[str, flo
     direct = weights == {a: 1, b: -1}
     sound = published if direct else contrast([values[name] for name in weights], [*weights.values()], margin=margin)
     found = {c: sound[c] for c in ("ci_low", "ci_high", "hedges_g", "p_equivalent")}
-    found |= {"p_published": published["p"], "p_sound": sound["p"]}
-    found["mdd"] = smallest_difference(sound["se"], sound["df"])
+    found |= {"p_published": published["p"], "p_sound": sound["p"], "p_false_win": sound["p"] / 2}
+    found["mdd"] = np.nan
+    if np.isfinite(sound["se"]):
+        groups = [values[name] for name in weights]
+        found["mdd"] = smallest_difference(
+            [x.std(ddof=1) for x in groups], [x.size for x in groups], [*weights.values()]
+        )
     return {name: float(value) for name, value in found.items()}
 
 
