@@ -35,11 +35,6 @@ def test_of_one_patient_there_is_no_interval(ids):
     assert row["patients"] == 1 and np.isnan(row["low"]) and np.isnan(row["high"]) and row["mean"] > 0
 
 
-def test_pseudo_runs_have_no_images_of_their_own(ids):
-    results = pd.concat([frame(ids, ["one"], "accuracy"), frame(ids, ["two"], "accuracy").assign(run=np.nan)])
-    assert intervals.over_patients(results, groups=5)["n"].tolist() == [1]
-
-
 def test_the_interval_holds_the_truth_as_often_as_it_says(monkeypatch):
     """60 patients of 5 equal images each, right with probability 0.7: about 95 of 100 intervals hold 0.7.
 

@@ -18,7 +18,7 @@ CELL = [*stats.PANEL, "pretraining"]
 def over_patients(results: pd.DataFrame, groups: int = GROUPS, seed: int = 0) -> pd.DataFrame:
     """Return the 95 % interval of each cell's mean over its runs, had other patients been tested.
 
-    `results` is the tidy frame of `stats` with the `run` of each row; pseudo-runs, which have none, are left out. A
+    `results` is the tidy frame of `stats` with the `run` of each row, without pseudo-runs: they tested nothing. A
     grouped jackknife (Shao and Tu, The Jackknife and Bootstrap, 1995): the test patients (images where nobody knows
     patients; copies are one) are dealt at random to `groups`, each run's metric is computed again from its predictions
     without each group in turn, and the mean over the runs taken; Student's t with groups - 1 degrees of freedom.
@@ -27,9 +27,8 @@ def over_patients(results: pd.DataFrame, groups: int = GROUPS, seed: int = 0) ->
     """
     from scipy.stats import t
 
-    own, rows = results[results["run"].notna()], []
-    without = {rid: _without_each(rid, groups, seed) for rid in own["run"].unique()}
-    for cell, part in own.groupby(CELL, observed=True, sort=False):
+    without, rows = {rid: _without_each(rid, groups, seed) for rid in results["run"].unique()}, []
+    for cell, part in results.groupby(CELL, observed=True, sort=False):
         values = np.mean([without[rid][cell[CELL.index("metric")]] for rid in part["run"]], axis=0)
         values, mean = values[~np.isnan(values)], part["value"].mean()
         g = len(values)
