@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-PLATE = {"boxstyle": "square,pad=0.2", "fc": "white", "ec": "none", "alpha": 0.7}  # behind a text on bars
-
-
 def bars(
     results: pd.DataFrame,
     *,
@@ -95,7 +92,8 @@ def _tell_baselines(ax: Axes, runs: pd.DataFrame, baselines: pd.DataFrame) -> No
         if low < value < high:
             ax.axhline(value, ls=":", lw=0.8, color="0.4", zorder=0.6)
     text = "\n".join(f"{row.baseline}: {row.value:.3g}" for row in found.itertuples())
-    ax.text(0.03, 0.97, text, transform=ax.transAxes, va="top", size=5, color="0.3", zorder=5, bbox=PLATE)
+    ax.text(0.03, 0.98, text, transform=ax.transAxes, va="top", size=5, color="0.3")
+    ax.set_ylim(low, high + 0.28 * (high - low))  # room for the text, above all bars
 
 
 def limits(summary: pd.DataFrame, values: pd.Series) -> tuple[float, float]:
