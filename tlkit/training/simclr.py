@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from tlkit.models.parts import in_float32
 from tlkit.training.contrastive import ProjectionHead, nt_xent
 from tlkit.training.recipe import Recipe
 from tlkit.training.supervised import Samples, random_view
@@ -23,7 +24,7 @@ class SimCLRModel(nn.Module):
         self.projection = ProjectionHead(width, width, 256 if published_head else 128, published=published_head)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.projection(self.encoder(images))
+        return in_float32(self.projection, self.encoder(images))
 
 
 class Contrastive:
