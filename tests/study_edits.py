@@ -177,6 +177,8 @@ EDITS = [
     ("{corpora: [photos, archive],", "{corpora: [photos, archive], method: reconstruction,", "reconstruction takes one data set, not `corpora`."),
     ("dataset: radiologynet", "dataset: imagenet", "archive, groups: pseudo-labels need headers and reports. These archives have them: radiologynet."),
     ("recipe: {base: classify}", "recipe: {epochs: 2}", "pretrainings, archive, recipe: lacks `base`, the recipe that is changed."),
+    ("{every: 2}", "1", "tasks, kinds, recipe: a multiclass task needs 2 or more classes, found 1."),
+    ("dataset: imagenet\n      images: 32", "dataset: chestxray\n      method: classification", "photos, method: 'chestxray' is a task of multilabel: an image has no one class to learn."),
     ("images: 20,", "classes: 2,", "tasks, liver, classes: 'lits' is a task of segmentation and has no classes to choose"),
     ("recipe: {base: nodule}", "recipe: {base: nodule, window: [40, 400]}", "the grey values of 'luna16' need (0.0, 2000.0)"),
     ("recipe: {base: nodule}", "recipe: {base: nodule, class_weights: [1, 2, 3]}", "class_weights: expected 2, one a class, found 3."),

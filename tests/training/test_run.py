@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 
 from tlkit import __main__, runs
 from tlkit.config import ConfigError, UnknownNameError
+from tlkit.datasets import identity
 from tlkit.datasets.store import Store
 from tlkit.models.weights import WeightsMismatchError, weights_hash
 from tlkit.training import checkpoint, resume
@@ -516,3 +517,30 @@ def test_published_weights_are_loaded_and_another_file_is_an_error(config):
     assert "100.0% of the encoder's tensors" in runs.read_json(folder / "weights.json")["report"]
     with pytest.raises(DataChangedError, match="not those of this config: expected SHA-256 0000"):
         run({**made, "weights": {**weights, "sha256": "0" * 64}})
+
+
+def test_a_flat_folder_beside_a_table_of_labels_is_one_class_and_trains_nothing(config, tmp_path, monkeypatch):
+    from PIL import Image
+
+    folder = tmp_path / "data" / "imagenet-1k"
+    (folder / "images").mkdir(parents=True)
+    for i in range(20):
+        noise = np.random.default_rng(i).integers(0, 256, (12, 12, 3), np.uint8)
+        Image.fromarray(noise).save(folder / "images" / f"{i}.png")
+    (folder / "labels.csv").write_text("image,label\n" + "".join(f"{i}.png,{i % 2}\n" for i in range(20)))
+    monkeypatch.setenv("TLKIT_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("TLKIT_RUNS", str(tmp_path / "runs"))
+    made = config(recipe={"epochs": 1})
+    more = {"size": 12, "split": {"val": 0.2, "test": 0.2, "seed": 0}}
+    with pytest.raises(ConfigError, match=r"needs 2 or more classes, found 1. With one class every answer is right"):
+        run({**made, "data": {**identity("imagenet"), **more}})
+
+
+def test_a_task_of_another_kind_than_the_labels_trains_nothing(config, data):
+    for kind, words in (
+        ("binary", "a binary task needs 2 classes, found 3"),
+        ("multilabel", "a column of 0 and 1 for each label, found none for"),
+        ("segmentation", "a segmentation task needs masks; 'imagenet' has none"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            run(config(task_kind=kind))

@@ -177,6 +177,10 @@ def class_names(data: dict[str, Any], table: pd.DataFrame) -> tuple[str, ...]:
     if card.task == "multilabel":
         return _outputs(card, chosen)
     if card.task == "regression":
+        if "target" not in card.options:
+            raise ConfigError(
+                f"'{card.name}' is a task of regression; its card lacks options.target, a column of numbers."
+            )
         return (card.options["target"],)
     if not names:
         named = table if chosen is None else table[table["label"] >= 0]

@@ -37,6 +37,7 @@ def _classification(config: dict[str, Any], encoder: nn.Module, recipe: Recipe) 
     job = task("multiclass", class_names(data, table), recipe.class_weights)
     if recipe.sampling == "oversample":
         train = train[splits.oversampled(store.table["label"].to_numpy()[train], seed=config["seed"])]
+    job.fit(store.table.iloc[train])
     return Supervised(job.model(encoder), job, Samples(store, train), Samples(store, val), recipe, config["seed"])
 
 

@@ -184,8 +184,9 @@ def _finetune(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], F
     rows = training_rows(config, table)
     train, val = Samples(store, rows), Samples(store, chosen_rows(data, table, "val"))
     job = task(config["task_kind"], class_names(data, table), recipe.class_weights, **task_options(card, recipe))
-    if config["task_kind"] == "regression":
-        job.fit(train.table)
+    job.fit(train.table)
+    if job.masks and store.masks is None:
+        raise ConfigError(f"a segmentation task needs masks; '{card.name}' has none ({card.task}).")
     encoder = backbone(config["backbone"], seed=seed)
     _start_from(config, encoder, folder)
     with initial_weights(seed):  # of the head: the same for all pretrainings
