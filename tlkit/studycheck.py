@@ -168,6 +168,7 @@ def _check_pretraining(name: str, entry: dict[str, Any], backbone: str, spec: di
         made = _made(entry.get("recipe", {}))
         for corpus in corpora:
             check_window(card_of(corpus["dataset"], corpus.get("options")), made)
+        made.check_read(method)
         if method == "classification":
             check_monitor("multiclass", made.monitor)
     for key, work in (
@@ -257,6 +258,7 @@ def _check_task_recipe(entry: dict[str, Any], changes: dict[str, Any]) -> Recipe
     check_window(card, made)
     if count is not None:
         check_classes(card.task, count)
+    made.check_read(card.task)
     check_monitor(card.task, made.monitor)
     if made.class_weights is not None and count not in (None, len(made.class_weights)):
         raise ConfigError(f"class_weights: expected {count}, one a class, found {len(made.class_weights)}.")

@@ -167,6 +167,18 @@ def training_rows(config: dict[str, Any], table: pd.DataFrame) -> np.ndarray:
     return part[part["id"].isin(keep)]["row"].to_numpy()
 
 
+def sampled_rows(rows: np.ndarray, store: Store, recipe: Recipe, seed: int) -> np.ndarray:
+    """Return the training rows of an epoch: `rows`, or with `sampling: oversample` some of them several times.
+
+    Random: which images of a class come once more, by `seed`. Raises ConfigError where the store has no classes.
+    """
+    if recipe.sampling != "oversample":
+        return rows
+    if store.meta["task"] not in ("multiclass", "binary"):  # `label` of others is for stratified draws
+        raise ConfigError(f"recipe.sampling is 'oversample', but '{store.meta['name']}' has no classes. Say `all`.")
+    return rows[splits.oversampled(store.table["label"].to_numpy()[rows], seed=seed)]
+
+
 def class_names(data: dict[str, Any], table: pd.DataFrame) -> tuple[str, ...]:
     """Return the class names of a task, the chosen `classes` alone: the card's, or those that the store found."""
     card, chosen = card_of(data["name"], data.get("options")), data.get("classes")

@@ -30,6 +30,7 @@ from tlkit.training.data import (
     chosen_rows,
     class_names,
     open_data,
+    sampled_rows,
     task_options,
     training_rows,
 )
@@ -182,8 +183,10 @@ def _finetune(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], F
     card = card_of(data["name"], data.get("options"))
     check_window(card, recipe)
     rows = training_rows(config, table)
-    train, val = Samples(store, rows), Samples(store, chosen_rows(data, table, "val"))
+    train = Samples(store, sampled_rows(rows, store, recipe, seed))
+    val = Samples(store, chosen_rows(data, table, "val"))
     job = task(config["task_kind"], class_names(data, table), recipe.class_weights, **task_options(card, recipe))
+    recipe.check_read(config["task_kind"])
     job.fit(train.table)
     if job.masks and store.masks is None:
         raise ConfigError(f"a segmentation task needs masks; '{card.name}' has none ({card.task}).")
