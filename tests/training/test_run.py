@@ -22,7 +22,7 @@ from tlkit.datasets.store import Store
 from tlkit.models.weights import WeightsMismatchError, weights_hash
 from tlkit.training import checkpoint, resume
 from tlkit.training import run as run_module
-from tlkit.training.loop import DivergedError
+from tlkit.training.loop import DivergedError, Fit
 from tlkit.training.reconstruction import Reconstruction
 from tlkit.training.run import DataChangedError, SelectionError, chosen_rows, open_data, run
 from tlkit.training.simclr import Contrastive
@@ -544,3 +544,32 @@ def test_a_task_of_another_kind_than_the_labels_trains_nothing(config, data):
     ):
         with pytest.raises(ConfigError, match=words):
             run(config(task_kind=kind))
+
+
+def fitted(values: list[float], resumed: bool) -> Fit:
+    history = pd.DataFrame({"mae": values})
+    return Fit(history, int(history["mae"].idxmin()), 1.0, 1.0, resumed)
+
+
+def test_a_resumed_run_tells_a_value_that_rounds_otherwise_and_refuses_other_weights(caplog):
+    months = fitted([60.0, 42.0, 41.0], resumed=True)
+    assert run_module._confirm_selected(41.0, "mae", months, images=50) == {}
+    assert run_module._confirm_selected(41.3, "mae", months, images=50) == {"mae_logged": 41.0}
+    assert "logged mae 41.000000, its weights give 41.300000" in caplog.text
+    with pytest.raises(SelectionError, match=r"logged mae 41\.000000, its weights give 61"):
+        run_module._confirm_selected(61.0, "mae", months, images=50)
+    with pytest.raises(SelectionError, match="its weights give nan"):
+        run_module._confirm_selected(float("nan"), "mae", months, images=50)
+
+
+def test_an_unbroken_run_on_the_cpu_gives_the_value_that_it_logged(monkeypatch):
+    monkeypatch.setattr(run_module, "pick_device", lambda: torch.device("cpu"))
+    with pytest.raises(SelectionError, match=r"its weights give 41\.001"):
+        run_module._confirm_selected(41.001, "mae", fitted([60.0, 41.0], resumed=False), images=50)
+
+
+def test_one_epoch_and_one_image_that_tips_over():
+    one = fitted([0.5], resumed=True)
+    assert run_module._confirm_selected(0.6, "mae", one, images=10) == {"mae_logged": 0.5}
+    with pytest.raises(SelectionError):
+        run_module._confirm_selected(0.7, "mae", one, images=10)
