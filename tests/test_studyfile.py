@@ -134,6 +134,8 @@ def test_a_wrong_edit_is_told_with_its_line_and_what_is_right(write, old, new, w
         "key 'size' stands": 6,
         "key, found 2024": 18,
         "found 32": 5,
+        "reconstruction selects": 27,
+        "reconstruction does": 27,
     }
     wanted = next((n for w, n in elsewhere.items() if w in words), None)
     at = int(re.search(r"mine\.yaml:(\d+): ", found)[1])

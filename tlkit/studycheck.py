@@ -18,7 +18,7 @@ from tlkit.studyruns import StudyRuns
 from tlkit.training.data import check_window, class_names
 from tlkit.training.recipe import Recipe
 from tlkit.training.recipes import RECIPES, recipe
-from tlkit.training.tasks import check_monitor
+from tlkit.training.tasks import check_classes, check_monitor
 from tlkit.yamllines import Path
 
 MADE = ("dataset", "corpora")  # a pretraining with one of these is trained here
@@ -193,6 +193,7 @@ def _check_pretraining(name: str, entry: dict[str, Any], backbone: str, spec: di
         made = _made(entry.get("recipe", {}))
         for corpus in corpora:
             check_window(card_of(corpus["dataset"], corpus.get("options")), made)
+        made.check_read(method)
         if method == "classification":
             check_monitor("multiclass", made.monitor)
     for key, work in (
@@ -231,15 +232,17 @@ def _check_classes(entry: dict[str, Any]) -> int | None:
     if isinstance(chosen, int) and card.classes and card.task != "multilabel" and chosen > len(card.classes):
         raise ConfigError(f"expected at most {len(card.classes)}, the classes of '{card.name}', found {chosen}.")
     if not (card.classes or card.task == "regression"):
-        return None
+        return chosen if isinstance(chosen, int) else None
     return len(class_names({"name": card.name, "classes": chosen, "options": entry.get("options")}, None))
 
 
 def _check_method(entry: dict[str, Any], method: str) -> None:
     if method == "classification" and "dataset" in entry and not entry.get("groups"):
-        card = DATASETS[entry["dataset"]]
-        if card.task in ("segmentation", "regression"):
-            raise ConfigError(f"'{card.name}' is a task of {card.task} and has no classes to learn.")
+        card = card_of(entry["dataset"], entry.get("options"))
+        if card.task not in ("multiclass", "binary"):
+            raise ConfigError(f"'{card.name}' is a task of {card.task}: an image has no one class to learn.")
+        if (count := _check_classes(entry)) is not None:
+            check_classes("multiclass", count)
 
 
 def _check_groups(entry: dict[str, Any]) -> None:
@@ -278,6 +281,9 @@ def _check_task_recipe(entry: dict[str, Any], changes: dict[str, Any]) -> Recipe
     made, count = _made(changes), _check_classes(entry)
     check_frozen(made.freeze, made.bn)
     check_window(card, made)
+    if count is not None:
+        check_classes(card.task, count)
+    made.check_read(card.task)
     check_monitor(card.task, made.monitor)
     if made.class_weights is not None and count not in (None, len(made.class_weights)):
         raise ConfigError(f"class_weights: expected {count}, one a class, found {len(made.class_weights)}.")

@@ -17,7 +17,7 @@ from tlkit.datasets.copies import DISTANCE, FARTHEST
 from tlkit.datasets.splits import COPIES
 from tlkit.declared import Keys, declare, expected, once, one_of, rising, wide
 from tlkit.pseudolabels import artefact, clustering, images
-from tlkit.training.augment import AUGMENTS, Augment
+from tlkit.training.augment import AUGMENTS, DRAWS, Augment
 from tlkit.training.pretraining import METHODS
 from tlkit.training.recipe import CHOICES, LIMITS, Recipe
 from tlkit.training.recipes import RECIPES
@@ -205,7 +205,7 @@ def augment() -> type[Keys]:
     hints = get_type_hints(Augment)
     about: dict[str, Any] = {n: {"ge": 0, "le": 1} if n.startswith("p_") else {"ge": 0} for n in hints}
     about |= {n: AfterValidator(rising) for n, hint in hints.items() if get_origin(hint) is tuple}
-    return declare("Augment", hints, about | {"hue": {"ge": 0, "le": 0.5}, "draw": one_of(("image", "batch"), "draw")})
+    return declare("Augment", hints, about | {"hue": {"ge": 0, "le": 0.5}, "draw": one_of(DRAWS, "draw")})
 
 
 @cache

@@ -124,3 +124,34 @@ def test_stand_ins_are_named_and_the_published_architectures_are_not():
     )
     both = pd.concat([results, results.assign(task="PBA_EfficientNetB3", backbone="torchvision/efficientnet_b3")])
     assert grid.stand_ins(both, {"GRAZ_ResNet34": "GRAZ, ResNet34"}).endswith("resnet10 for GRAZ, ResNet34.")
+
+
+@pytest.mark.parametrize(
+    ("best", "edge"), [(1e-2, "largest"), (1e-3, ""), (1e-4, "smallest")], ids=["largest", "inside", "smallest"]
+)
+def test_a_choice_at_the_edge_of_the_grid_is_told(best, edge):
+    results = runs(rates={lr: [0.9 if lr == best else 0.5] for lr in (1e-2, 1e-3, 1e-4)})
+    _, choice = grid.chosen(results, MONITOR)
+    assert choice.set_index("lr")["edge"].to_dict() == {1e-2: "", 1e-3: "", 1e-4: ""} | {best: edge}
+    said = grid.edges(choice, {"scratch": "random weights", "GRAZ_ResNet34": "GRAZ, R34"})
+    assert (f"random weights on GRAZ, R34 ({edge}, {best:g})" in said) == bool(edge)
+    assert said.startswith("1 of 1 chosen learning rates are" if edge else "No chosen learning rate is")
+
+
+def test_a_rate_next_to_one_that_diverged_is_not_at_the_edge():
+    _, choice = grid.chosen(runs(rates={1e-2: [np.nan], 1e-3: [0.9], 1e-4: [0.5]}), MONITOR)
+    assert picked(choice) == [1e-3] and (choice["edge"] == "").all()
+
+
+def test_one_rate_is_no_grid():
+    _, choice = grid.chosen(runs(rates={1e-3: [0.9, 0.7]}), MONITOR)
+    assert (choice["edge"] == "").all() and grid.edges(choice) == (
+        "One learning rate was run for each task, so none was chosen."
+    )
+
+
+def test_many_edges_are_counted():
+    results = grid_frames.results(rates=(1e-4, 1e-3), seeds=(1, 2))
+    _, choice = grid.chosen(results[results["experiment"] == "main"], grid_frames.MONITORS)
+    said = grid.edges(choice)
+    assert said.startswith("36 of 36 chosen learning rates") and said.endswith("may lie beyond.")

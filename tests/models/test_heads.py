@@ -5,8 +5,19 @@ import torch
 import torch.nn.functional as F
 
 from tlkit.config import UnknownNameError
-from tlkit.models import UNet, backbone, batch_norms, classifier, freeze
+from tlkit.models import (
+    UNet,
+    backbone,
+    batch_norms,
+    classifier,
+    freeze,
+    initial_weights,
+    reconstructor,
+    regressor,
+    segmenter,
+)
 from tlkit.training.optim import build_optimizer
+from tlkit.training.simclr import SimCLRModel
 
 
 def make(kind: str):
@@ -84,3 +95,36 @@ def test_pairs_that_contradict_themselves():
 
 def test_the_published_head_has_no_bias():  # jonske2025 3.1
     assert classifier(backbone("resnet10"), 6, bias=False).head.bias is None
+
+
+def outputs(model, precision: torch.dtype, size: int = 32) -> torch.Tensor:
+    """What a network says of 8 images of noise in mixed precision, in evaluation mode."""
+    x = torch.rand(8, 3, size, size, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad(), torch.autocast("cpu", precision, enabled=precision != torch.float32):
+        return model.eval()(x)
+
+
+MODELS = {
+    "classifier": lambda: classifier(backbone("resnet10", seed=0), 3, seed=0),
+    "regressor": lambda: regressor(backbone("resnet10", seed=0), mean=130, sd=40, seed=0),
+    "unet": lambda: UNet(backbone("resnet10", seed=0), 3, seed=0),
+    "published unet": lambda: segmenter(backbone("resnet10", seed=0), 3, "published", seed=0),
+    "small unet": lambda: segmenter(backbone("unet", seed=0), 3, seed=0),
+    "reconstructor": lambda: reconstructor(backbone("unet", seed=0), seed=0),
+    "simclr": lambda: SimCLRModel(backbone("resnet10", seed=0), published_head=True),
+}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_heads_keep_float32_in_mixed_precision(kind):
+    with initial_weights(0):
+        model = MODELS[kind]()
+    coarse, fine = outputs(model, torch.bfloat16), outputs(model, torch.float32)
+    assert coarse.dtype == torch.float32
+    rounded = (coarse.bfloat16().float() == coarse).float().mean()  # of outputs rounded to 8 bits: 1
+    assert rounded < 0.05 and (coarse - fine).abs().max() < 0.1 * fine.std()
+    assert len(coarse.unique()) > 0.5 * len(fine.unique())
+
+
+def test_a_head_in_float64_stays_so():
+    assert classifier(backbone("resnet10"), 2).double().eval()(torch.rand(1, 3, 32, 32).double()).dtype == torch.float64

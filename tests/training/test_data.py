@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 
 import pandas as pd
 import pytest
@@ -10,7 +11,12 @@ import pytest
 from tlkit import paths
 from tlkit.config import ConfigError, NotAvailableError
 from tlkit.datasets import identity
-from tlkit.training.data import chosen_rows, class_names, open_data
+from tlkit.models import backbone
+from tlkit.training.data import chosen_rows, class_names, open_data, sampled_rows
+from tlkit.training.pretraining import METHODS, objective
+from tlkit.training.recipe import READ_BY, Recipe
+from tlkit.training.recipes import recipe
+from tlkit.training.tasks import TASKS
 
 HOSPITAL = {"seed": 3, "patients": 14, "pixels": 32}
 GROUPS = {"k": 6, "floor": 2, "limit": 0.95, "tag_epochs": 2, "image_epochs": 1, "size": 32}
@@ -79,3 +85,41 @@ def test_balance_takes_as_many_of_each_class_before_the_split():
     counts = table["label"].value_counts()
     assert counts[0] == counts[1] < (store.table["label"] == 0).sum()
     assert set(chosen_rows(data, table, "train")) <= set(table["row"])
+
+
+@pytest.mark.parametrize("sampling", ["all", "oversample"])
+@pytest.mark.parametrize("method", ["classification", "reconstruction"])
+def test_every_way_to_pretrain_with_labels_samples_as_its_recipe_says(method, sampling):
+    data = entry("radiologynet", HOSPITAL, groups=GROUPS)
+    base = {"classification": "classify", "reconstruction": "reconstruct"}[method]
+    chosen = recipe(base, sampling=sampling, window=None)
+    config = {"data": data, "recipe": chosen.to_dict(), "method": method, "pretraining": "p", "seed": 1}
+    encoder = backbone("unet" if method == "reconstruction" else "resnet10", seed=0)
+    goal = objective(config, encoder, chosen)
+    store, table = open_data(data)
+    rows = chosen_rows(data, table, "train")
+    labels = pd.Series(store.table["label"].to_numpy())
+    counts = labels[rows].value_counts()
+    seen = getattr(goal.train, "rows", goal.train)
+    if sampling == "all":
+        assert sorted(seen) == sorted(rows)
+    else:  # every group as often as the largest, and no image is lost
+        assert set(seen) == set(rows) and counts.min() < counts.max()
+        assert set(labels[seen].value_counts()) == {counts.max()} and goal.size == counts.max() * len(counts)
+
+
+def test_a_balanced_epoch_needs_classes():
+    data = entry("rsna-bone-age", {"seed": 4, "train": 12, "val": 6, "test": 6, "pixels": 32})
+    store, table = open_data(data)
+    with pytest.raises(ConfigError, match=r"'rsna-bone-age' has no classes. Say `all`"):
+        sampled_rows(chosen_rows(data, table, "train"), store, recipe("classify"), seed=0)
+
+
+def test_a_recipe_says_nothing_that_its_method_does_not_read():
+    config = {"method": "contrastive"}
+    with pytest.raises(
+        ConfigError, match=r"contrastive does not read recipe.sampling as it is here; say sampling: all"
+    ):
+        objective(config, backbone("resnet10"), recipe("simclr", sampling="oversample"))
+    assert {name for ways in READ_BY.values() for name in ways} <= {*METHODS, *TASKS}
+    assert set(READ_BY) <= {f.name for f in fields(Recipe)}

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from torch import nn
 from tlkit import runs
 from tlkit.models import classifier
 from tlkit.training import checkpoint
+from tlkit.training.augment import DRAWS
 from tlkit.training.loop import fit
 from tlkit.training.processes import process_group, rank
 from tlkit.training.recipe import Recipe
@@ -148,34 +150,38 @@ def test_two_processes_train_what_one_does(tmp_path):
         assert all(torch.equal(b[k], v) for a, b in pairs for k, v in a.items())
 
 
-def two_corpora() -> Contrastive:
+def two_corpora(draw: str) -> Contrastive:
     """Return a SimCLR objective without BatchNorm on two stores, one of grey values that need the recipe's window."""
     scans = MemoryStore(10)
     scans.images = scans.images.short() * 7
     model = SimCLRModel(Encoder(norm=False), published_head=True)
-    return Contrastive(model, [Samples(MemoryStore(14), np.arange(14)), Samples(scans, np.arange(10))], SIMCLR, 0)
+    chosen = replace(SIMCLR, augment=replace(SIMCLR.augment, draw=draw))
+    return Contrastive(model, [Samples(MemoryStore(14), np.arange(14)), Samples(scans, np.arange(10))], chosen, 0)
 
 
 def contrasted(goal: Contrastive, folder: Path) -> dict:
     folder.mkdir(exist_ok=True)
-    history = fit(goal, SIMCLR, seed=0, folder=folder, device=CPU).history
+    history = fit(goal, goal.recipe, seed=0, folder=folder, device=CPU).history
     return {"weights": goal.model.state_dict(), "history": history[["loss", "lr"]].to_dict("list")}
 
 
 def _two_corpora(folder: Path, ports: list[int]) -> None:
-    with joined(ports[0]) as rank:
-        torch.save(contrasted(two_corpora(), folder / "both"), folder / f"both-{rank}.pt")
+    for draw, port in zip(DRAWS, ports, strict=True):
+        with joined(port) as rank:
+            torch.save(contrasted(two_corpora(draw), folder / draw), folder / f"{draw}-{rank}.pt")
 
 
 def test_two_processes_pretrain_on_two_corpora_as_one_does(tmp_path):
-    together(_two_corpora, tmp_path, jobs=1)
-    start = two_corpora().model.state_dict()  # `Encoder` seeds the head's draw too
-    alone = contrasted(two_corpora(), tmp_path / "alone")
-    for found in (torch.load(tmp_path / f"both-{r}.pt") for r in (0, 1)):
-        assert found["history"]["loss"] == pytest.approx(alone["history"]["loss"], abs=1e-5)
-        for name, value in alone["weights"].items():
-            assert torch.allclose(found["weights"][name], value, atol=1e-5), name
-    assert any(not torch.allclose(start[name], value, atol=1e-3) for name, value in alone["weights"].items())
+    """So do their draws, whether each image has its own or all of a step share one; not those of a process's part."""
+    together(_two_corpora, tmp_path, jobs=len(DRAWS))
+    start = two_corpora("image").model.state_dict()  # `Encoder` seeds the head's draw too
+    for draw in DRAWS:
+        alone = contrasted(two_corpora(draw), tmp_path / f"alone-{draw}")
+        assert any(not torch.allclose(start[k], v, atol=1e-4) for k, v in alone["weights"].items())
+        for found in (torch.load(tmp_path / f"{draw}-{r}.pt") for r in (0, 1)):
+            same = found["history"]["loss"] == pytest.approx(alone["history"]["loss"], abs=1e-5)
+            same &= all(torch.allclose(found["weights"][k], v, atol=1e-5) for k, v in alone["weights"].items())
+            assert same == (draw != "process"), draw
 
 
 class Bad(Supervised):

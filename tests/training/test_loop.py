@@ -220,7 +220,11 @@ def test_two_processes_share_each_batch(monkeypatch, rank, expected):
     monkeypatch.setattr(loop, "rank", lambda: rank)
     monkeypatch.setattr(loop, "world_size", lambda: 2)
     assert [b.tolist() for b in batches(np.arange(11), 4)] == expected
-    assert [b.tolist() for b in batches(np.arange(3), 4)] == [[rank]]  # fewer than a batch: the odd one is left out
+    assert [b.tolist() for b in batches(np.arange(2), 4)] == [[rank]]  # fewer than a batch
+    with pytest.raises(
+        ConfigError, match=r"3 training images are fewer than recipe.batch.*1 would never be trained on"
+    ):
+        batches(np.arange(3), 4)
     with pytest.raises(ConfigError, match="1 training images are too few for 2 processes"):
         batches(np.arange(1), 4)
     with pytest.raises(ConfigError, match=r"recipe.batch is 5, which 2 processes cannot share evenly"):

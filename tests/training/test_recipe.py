@@ -75,7 +75,7 @@ def test_published_loss_weights_and_augmentation():  # jonske2025 2.2, 2.5
     assert weights.pop("CX8") == (1, 1, 1, 0.001) + (1,) * 11
     assert weights == {"I1k": None, "R": None, "LiTS": (1, 3, 10), "BraTS": (1, 5, 5, 5)}
     looks = {n: RECIPES[f"{n}_published"].augment for n in ("CX8", "LiTS", "BraTS")}
-    assert [(a.draw, a.p_colour) for a in looks.values()] == [("batch", 0.2), ("image", 0.2), ("image", 0.0)]
+    assert [(a.draw, a.p_colour) for a in looks.values()] == [("process", 0.2), ("image", 0.2), ("image", 0.0)]
 
 
 def test_augmentation_by_name_by_dict_or_as_it_is():

@@ -10,9 +10,11 @@ import torch
 from tlkit import runs
 from tlkit.config import ConfigError
 from tlkit.datasets import identity
-from tlkit.models import backbone, regressor
+from tlkit.models import backbone, initial_weights, regressor
+from tlkit.training.loop import fit
 from tlkit.training.recipes import recipe
 from tlkit.training.run import run
+from tlkit.training.supervised import Samples, Supervised, predict
 from tlkit.training.tasks import Regression, sign, task
 
 TABLE = pd.DataFrame({"boneage": [10.0, 20.0, 60.0], "male": [0.0, 1.0, 1.0]})
@@ -76,3 +78,42 @@ def test_a_run_from_hands_to_months():
     assert metrics["val_mae"] == pytest.approx(runs.history(folder.name)["mae"].min(), rel=1e-5)
     assert runs.read_json(folder / "status.json")["energy_kwh"] > 0
     assert {"energy_kwh", "mae"} <= set(runs.read_all([folder.name])["metric"])
+
+
+class Blobs:
+    """Images of a bright blob, and as target months that its size says."""
+
+    def __init__(self, n: int):
+        radius = np.random.default_rng(0).uniform(2, 14, n)
+        x, y = np.meshgrid(np.arange(32) - 16, np.arange(32) - 16)
+        blobs = 255 * np.exp(-(x**2 + y**2) / radius[:, None, None] ** 2)
+        self.images = torch.from_numpy(blobs.astype(np.uint8))
+        self.table = pd.DataFrame({"id": range(n), "patient": range(n), "months": 12 + 14 * radius})
+
+    def take(self, index):
+        return self.images[index], None
+
+
+def predicted(precision: str, folder) -> pd.DataFrame:
+    """Train on 64 blobs and predict 64 others."""
+    store = Blobs(128)
+    job = task("regression", ("months",), target="months").fit(store.table[:64])
+    plain = recipe("boneage", epochs=8, batch=16, lr=0.002, augment="none", precision=precision)
+    encoder = backbone("resnet10", seed=0)
+    with initial_weights(0):
+        model = job.model(encoder)
+    train, test = (Samples(store, rows) for rows in np.split(np.arange(128), 2))
+    fit(Supervised(model, job, train, test, plain, 0), plain, seed=0, folder=folder, device=torch.device("cpu"))
+    return predict(model, job, test, plain)
+
+
+def test_months_are_as_fine_in_bfloat16_as_in_float32(tmp_path):
+    errors = {}
+    for precision in ("float32", "bfloat16"):
+        (tmp_path / precision).mkdir()
+        kept = predicted(precision, tmp_path / precision)
+        assert kept["output"].nunique() == 64, precision
+        assert (kept["output"] % 0.5 != 0).all(), precision  # months rounded to 8 bits are whole or half
+        errors[precision] = (kept["output"] - kept["target"]).abs().mean()
+    assert max(errors.values()) < 25  # guessing the mean errs by 46
+    assert errors["bfloat16"] < 1.5 * errors["float32"] + 0.5, errors

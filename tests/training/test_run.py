@@ -17,11 +17,12 @@ from safetensors.torch import load_file
 
 from tlkit import __main__, runs
 from tlkit.config import ConfigError, UnknownNameError
+from tlkit.datasets import identity
 from tlkit.datasets.store import Store
 from tlkit.models.weights import WeightsMismatchError, weights_hash
 from tlkit.training import checkpoint, resume
 from tlkit.training import run as run_module
-from tlkit.training.loop import DivergedError
+from tlkit.training.loop import DivergedError, Fit
 from tlkit.training.reconstruction import Reconstruction
 from tlkit.training.run import DataChangedError, SelectionError, chosen_rows, open_data, run
 from tlkit.training.simclr import Contrastive
@@ -516,3 +517,59 @@ def test_published_weights_are_loaded_and_another_file_is_an_error(config):
     assert "100.0% of the encoder's tensors" in runs.read_json(folder / "weights.json")["report"]
     with pytest.raises(DataChangedError, match="not those of this config: expected SHA-256 0000"):
         run({**made, "weights": {**weights, "sha256": "0" * 64}})
+
+
+def test_a_flat_folder_beside_a_table_of_labels_is_one_class_and_trains_nothing(config, tmp_path, monkeypatch):
+    from PIL import Image
+
+    folder = tmp_path / "data" / "imagenet-1k"
+    (folder / "images").mkdir(parents=True)
+    for i in range(20):
+        noise = np.random.default_rng(i).integers(0, 256, (12, 12, 3), np.uint8)
+        Image.fromarray(noise).save(folder / "images" / f"{i}.png")
+    (folder / "labels.csv").write_text("image,label\n" + "".join(f"{i}.png,{i % 2}\n" for i in range(20)))
+    monkeypatch.setenv("TLKIT_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("TLKIT_RUNS", str(tmp_path / "runs"))
+    made = config(recipe={"epochs": 1})
+    more = {"size": 12, "split": {"val": 0.2, "test": 0.2, "seed": 0}}
+    with pytest.raises(ConfigError, match=r"needs 2 or more classes, found 1. With one class every answer is right"):
+        run({**made, "data": {**identity("imagenet"), **more}})
+
+
+def test_a_task_of_another_kind_than_the_labels_trains_nothing(config, data):
+    for kind, words in (
+        ("binary", "a binary task needs 2 classes, found 3"),
+        ("multilabel", "a column of 0 and 1 for each label, found none for"),
+        ("segmentation", "a segmentation task needs masks; 'imagenet' has none"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            run(config(task_kind=kind))
+
+
+def fitted(values: list[float], resumed: bool) -> Fit:
+    history = pd.DataFrame({"mae": values})
+    return Fit(history, int(history["mae"].idxmin()), 1.0, 1.0, resumed)
+
+
+def test_a_resumed_run_tells_a_value_that_rounds_otherwise_and_refuses_other_weights(caplog):
+    months = fitted([60.0, 42.0, 41.0], resumed=True)
+    assert run_module._confirm_selected(41.0, "mae", months, images=50) == {}
+    assert run_module._confirm_selected(41.3, "mae", months, images=50) == {"mae_logged": 41.0}
+    assert "logged mae 41.000000, its weights give 41.300000" in caplog.text
+    with pytest.raises(SelectionError, match=r"logged mae 41\.000000, its weights give 61"):
+        run_module._confirm_selected(61.0, "mae", months, images=50)
+    with pytest.raises(SelectionError, match="its weights give nan"):
+        run_module._confirm_selected(float("nan"), "mae", months, images=50)
+
+
+def test_an_unbroken_run_on_the_cpu_gives_the_value_that_it_logged(monkeypatch):
+    monkeypatch.setattr(run_module, "pick_device", lambda: torch.device("cpu"))
+    with pytest.raises(SelectionError, match=r"its weights give 41\.001"):
+        run_module._confirm_selected(41.001, "mae", fitted([60.0, 41.0], resumed=False), images=50)
+
+
+def test_one_epoch_and_one_image_that_tips_over():
+    one = fitted([0.5], resumed=True)
+    assert run_module._confirm_selected(0.6, "mae", one, images=10) == {"mae_logged": 0.5}
+    with pytest.raises(SelectionError):
+        run_module._confirm_selected(0.7, "mae", one, images=10)

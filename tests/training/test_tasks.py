@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
-from tlkit.config import UnknownNameError
+from tlkit.config import ConfigError, UnknownNameError
 from tlkit.training.tasks import Multiclass, Segmentation, label_metrics, macro_auc, overlap_metrics, task
 
 NAN = float("nan")
@@ -192,3 +192,64 @@ def test_macro_scores_are_sklearns(seed, classes):
     found = label_metrics(target, guess, classes)
     want = precision_recall_fscore_support(target, guess, labels=range(classes), average="macro", zero_division=0)
     assert [found[f"{m}_macro"] for m in ("precision", "recall", "f1")] == pytest.approx(want[:3], abs=1e-12)
+
+
+# which labels a kind of task takes
+
+
+@pytest.mark.parametrize(
+    ("kind", "classes", "words"),
+    [
+        ("binary", ("a", "b", "c"), "a binary task needs 2 classes, found 3. Of more than two classes"),
+        ("binary", ("a",), "a binary task needs 2 classes, found 1"),
+        (
+            "multiclass",
+            ("a",),
+            "a multiclass task needs 2 or more classes, found 1. With one class every answer is right",
+        ),
+        ("multilabel", (), "a multilabel task needs 1 or more classes, found 0"),
+        ("regression", ("age", "height"), "a regression task needs 1 class, found 2"),
+        ("segmentation", ("background",), "a segmentation task needs 2 or more classes, found 1"),
+    ],
+)
+def test_a_kind_of_task_takes_so_many_classes(kind, classes, words):
+    with pytest.raises(ConfigError, match=words):
+        task(kind, classes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "classes", "columns", "words"),
+    [
+        ("binary", ("a", "b"), {"label": [0, 2]}, r"expected numbers of the 2 classes a, b, found \[0, 2\]"),
+        ("multiclass", ("a", "b"), {"label": [-1, 1]}, r"found \[-1, 1\]"),
+        ("multiclass", ("a", "b"), {"label": [0.5, 1]}, r"found \[0.5, 1.0\]"),
+        ("multiclass", ("a", "b"), {"label": [np.nan, 1]}, "expected numbers of the 2 classes"),
+        (
+            "multiclass",
+            ("a", "b"),
+            {"age": [1, 2]},
+            "column 'label': expected numbers of the 2 classes a, b, found none",
+        ),
+        ("multiclass", ("a", "b"), {"label": [1, 1]}, "all 2 training images are of the class 'b'"),
+        (
+            "multilabel",
+            ("a", "b"),
+            {"label": [0, 1], "a": [0, 1]},
+            "a column of 0 and 1 for each label, found none for b",
+        ),
+        ("multilabel", ("a", "b"), {"a": [0, 2], "b": [0, 1]}, "columns a: expected 0 or 1"),
+        ("multilabel", ("a", "b"), {"a": [0, 0], "b": [1, 1]}, "no label changes between the 2 training images: a, b"),
+        ("regression", ("age",), {"target": ["old", "new"]}, "expected a finite number for every training image"),
+        ("regression", ("age",), {"target": [1.0, np.nan]}, "expected a finite number for every training image"),
+    ],
+)
+def test_labels_that_a_task_cannot_learn_are_told_before_training(kind, classes, columns, words):
+    with pytest.raises(ConfigError, match=words):
+        task(kind, classes).fit(pd.DataFrame(columns))
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int8, np.float32, bool])
+def test_labels_of_any_dtype_are_taken(dtype):
+    table = pd.DataFrame({"label": np.array([0, 1, 1], dtype), "a": np.array([0, 1, 0], dtype)})
+    for kind, classes in (("binary", ("a", "b")), ("multiclass", ("a", "b")), ("multilabel", ("a",))):
+        assert task(kind, classes).fit(table).classes == classes

@@ -13,7 +13,8 @@ import pandas as pd
 from tlkit.config import ConfigError, Names, lookup
 
 CELL = ["experiment", "task", "pretraining", "fraction"]
-RATES = [*CELL, "metric", "lr", "mean", "sd", "n", "chosen", "note"]
+RATES = [*CELL, "metric", "lr", "mean", "sd", "n", "chosen", "edge", "note"]
+MOST = 6  # choices that a caption names one by one
 Monitors = Mapping[str, tuple[str, int]]
 
 
@@ -22,8 +23,9 @@ def chosen(results: pd.DataFrame, monitors: Monitors) -> tuple[pd.DataFrame, pd.
 
     Args: monitors: each task's (metric, sign), sign 1 where higher is better and -1 where lower is.
     The choice has one row a cell (CELL) and rate that any arm of its task ran at: metric, lr, mean, sd (ddof=1), n,
-    chosen, and a note that names seeds without a finite value: missing, failed or diverged. Only rates with the most
-    finished runs of a cell compete, so that none wins by those of its runs that did not diverge.
+    chosen, edge ("largest" or "smallest" where the chosen rate is that of several), and a note that names seeds without
+    a finite value: missing, failed or diverged. Only rates with the most finished runs of a cell compete, so that none
+    wins by those of its runs that did not diverge.
     Raises ConfigError for empty results and a metric or sign that does not fit. Source: radiologynet spec 2.0.
     """
     values = _validation(results, monitors)
@@ -34,6 +36,25 @@ def chosen(results: pd.DataFrame, monitors: Monitors) -> tuple[pd.DataFrame, pd.
     choice = pd.DataFrame(rows, columns=RATES)
     kept = choice.loc[choice["chosen"], [*CELL, "lr"]]
     return results.merge(kept, on=[*CELL, "lr"]), choice
+
+
+def edges(choice: pd.DataFrame, names: Mapping[str, str] | None = None) -> str:
+    """Return a sentence on the chosen rates at the edge of their grid, beyond which better ones may lie.
+
+    Args: choice: what `chosen` gives; names: display names of tasks and pretrainings.
+    """
+    kept, shown = choice[choice["chosen"]], Names(names or {})
+    at = kept.loc[kept["edge"] != "", ["pretraining", "task", "edge", "lr"]]
+    if (choice.groupby(["experiment", "task", "fraction"], observed=True)["lr"].nunique() < 2).all():
+        return "One learning rate was run for each task, so none was chosen."
+    if at.empty:
+        return "No chosen learning rate is at the edge of its grid."
+    listed = dict.fromkeys(f"{shown[a]} on {shown[t]} ({edge}, {lr:g})" for a, t, edge, lr in at.to_numpy())
+    which = f": {'; '.join(listed)}" if len(listed) <= MOST else ""
+    return (
+        f"{len(at)} of {len(kept)} chosen learning rates are the largest or smallest that was run, so that better ones "
+        f"may lie beyond{which}."
+    )
 
 
 def of_runs(history: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
@@ -102,4 +123,6 @@ def _rates(arm: pd.DataFrame, rates: list[float], seeds: set[int], monitors: Mon
     able = [row for row in rows if row["n"] == most]
     best = max(sign * row["mean"] for row in able)
     ties = [row["lr"] for row in able if np.isclose(sign * row["mean"], best, rtol=1e-12, atol=0)]
-    return [row | {"chosen": row["lr"] == min(ties)} for row in rows]
+    edge = {rates[-1]: "largest", rates[0]: "smallest"} if len(rates) > 1 else {}
+    picks = [row["lr"] == min(ties) for row in rows]
+    return [r | {"chosen": p, "edge": edge.get(r["lr"], "") if p else ""} for r, p in zip(rows, picks, strict=True)]

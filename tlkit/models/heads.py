@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tlkit.config import ConfigError, lookup
-from tlkit.models.parts import batch_norms, initial_weights
+from tlkit.models.parts import batch_norms, in_float32, initial_weights
 
 FREEZING = {  # what is frozen -> the BatchNorm policies it can have, the default first
     "none": ("train", "frozen"),
@@ -15,7 +15,7 @@ FREEZING = {  # what is frozen -> the BatchNorm policies it can have, the defaul
 
 
 class TransferModel(nn.Module):
-    """An encoder with a head; `train()` keeps to what `freeze` decided."""
+    """An encoder with a head, which is computed in float32; `train()` keeps to what `freeze` decided."""
 
     def __init__(self, encoder: nn.Module, head: nn.Module):
         super().__init__()
@@ -24,7 +24,7 @@ class TransferModel(nn.Module):
         self.freezing = ("none", "train")
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.encoder(x))
+        return in_float32(self.head, self.encoder(x))
 
     def train(self, mode: bool = True) -> TransferModel:
         super().train(mode)
@@ -83,8 +83,8 @@ class Regressor(TransferModel):
     def forward(self, x: Tensor, inputs: Tensor | None = None) -> Tensor:
         features = self.encoder(x)
         if self.covariates is not None:
-            features = torch.cat([features, self.covariates(inputs)], dim=1)
-        return self.unit[0] + self.unit[1] * self.head(features)
+            features = torch.cat([features, in_float32(self.covariates, inputs)], dim=1)
+        return self.unit[0] + self.unit[1] * in_float32(self.head, features)
 
 
 def regressor(

@@ -1,4 +1,4 @@
-"""What all models share: initial weights by seed, evaluation mode, BatchNorm layers, maps of equal size."""
+"""What all models share: initial weights by seed, modes, BatchNorm layers, float32 heads, maps of equal size."""
 
 from __future__ import annotations
 
@@ -37,6 +37,19 @@ def eval_mode(module: nn.Module) -> Iterator[None]:
 def batch_norms(module: nn.Module) -> list[nn.Module]:
     """Return every BatchNorm layer of `module`."""
     return [m for m in module.modules() if isinstance(m, _BatchNorm)]
+
+
+def in_float32(head: nn.Module, x: Tensor) -> Tensor:
+    """Return `head(x)`, under autocast computed in float32.
+
+    Mixed precision is for the encoder: bfloat16 keeps 8 bits of an output, which makes whole months of a bone age, and
+    ties of probabilities that AUC and the chosen class depend on.
+    """
+    kind = x.device.type
+    if not (torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)):
+        return head(x)
+    with torch.autocast(kind, enabled=False):
+        return head(x.float())
 
 
 def fit(x: Tensor, like: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tlkit.config import ConfigError, lookup
 from tlkit.models.backbones import pyramid, pyramid_levels
 from tlkit.models.heads import TransferModel
-from tlkit.models.parts import fit, initial_weights
+from tlkit.models.parts import fit, in_float32, initial_weights
 from tlkit.models.unet_published import PublishedUNet
 from tlkit.models.vanilla_unet import VanillaSegmenter, VanillaUNet
 
@@ -86,7 +86,7 @@ class UNet(TransferModel):
         *skips, y = pyramid(self.encoder, x)
         for block in self.decoder:
             y = block(y, skips.pop() if skips else None)
-        return fit(self.head(y), x)
+        return fit(in_float32(self.head, y), x)
 
 
 def default_widths(last: int, blocks: int) -> tuple[int, ...]:

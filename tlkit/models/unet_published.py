@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tlkit.models.backbones import NoPyramidError, pyramid, pyramid_levels, stages
 from tlkit.models.heads import TransferModel
-from tlkit.models.parts import eval_mode, fit, initial_weights
+from tlkit.models.parts import eval_mode, fit, in_float32, initial_weights
 
 
 def double_conv(inputs: int, outputs: int) -> nn.Sequential:
@@ -82,7 +82,7 @@ class PublishedUNet(TransferModel):
         y = self.bridge(skips[-1])
         for block in self.decoder:
             y = block(y, skips.pop())
-        return self.head(y)
+        return in_float32(self.head, y)
 
 
 def _skips(encoder: nn.Module, size: int) -> list[tuple[int, int]]:

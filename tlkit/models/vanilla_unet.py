@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tlkit.models.heads import TransferModel
-from tlkit.models.parts import fit, initial_weights
+from tlkit.models.parts import fit, in_float32, initial_weights
 
 WIDTHS = (16, 32, 64)  # fine to coarse
 
@@ -68,4 +68,4 @@ class VanillaSegmenter(TransferModel):
         super().__init__(encoder, head)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.encoder.maps(x))
+        return in_float32(self.head, self.encoder.maps(x))

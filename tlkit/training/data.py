@@ -196,6 +196,18 @@ def facts_of_test(data: dict[str, Any], store: Store, table: pd.DataFrame) -> di
     }
 
 
+def sampled_rows(rows: np.ndarray, store: Store, recipe: Recipe, seed: int) -> np.ndarray:
+    """Return the training rows of an epoch: `rows`, or with `sampling: oversample` some of them several times.
+
+    Random: which images of a class come once more, by `seed`. Raises ConfigError where the store has no classes.
+    """
+    if recipe.sampling != "oversample":
+        return rows
+    if store.meta["task"] not in ("multiclass", "binary"):  # `label` of others is for stratified draws
+        raise ConfigError(f"recipe.sampling is 'oversample', but '{store.meta['name']}' has no classes. Say `all`.")
+    return rows[splits.oversampled(store.table["label"].to_numpy()[rows], seed=seed)]
+
+
 def class_names(data: dict[str, Any], table: pd.DataFrame) -> tuple[str, ...]:
     """Return the class names of a task, the chosen `classes` alone: the card's, or those that the store found."""
     card, chosen = card_of(data["name"], data.get("options")), data.get("classes")
@@ -206,6 +218,10 @@ def class_names(data: dict[str, Any], table: pd.DataFrame) -> tuple[str, ...]:
     if card.task == "multilabel":
         return _outputs(card, chosen)
     if card.task == "regression":
+        if "target" not in card.options:
+            raise ConfigError(
+                f"'{card.name}' is a task of regression; its card lacks options.target, a column of numbers."
+            )
         return (card.options["target"],)
     if not names:
         named = table if chosen is None else table[table["label"] >= 0]

@@ -73,17 +73,22 @@ def epoch_order(n: int, seed: int, epoch: int) -> np.ndarray:
 def batches(order: np.ndarray, batch: int) -> list[np.ndarray]:
     """Cut an epoch into this process's part of each full batch (the rest is dropped, as one batch if n < batch).
 
-    Raises: ConfigError for a batch that does not divide evenly over the processes.
+    Raises: ConfigError for a batch, or fewer images than one, that do not divide evenly over the processes.
     """
     if batch % world_size():
         raise ConfigError(
             f"recipe.batch is {batch}, which {world_size()} processes cannot share evenly: take a multiple of "
             f"{world_size()}, or other `gpus` in the study."
         )
-    share = min(batch, len(order)) // world_size()
+    batch = min(batch, len(order))
+    share, left = divmod(batch, world_size())
     if share == 0:
         raise ConfigError(f"{len(order)} training images are too few for {world_size()} processes: start fewer.")
-    batch = share * world_size()
+    if left:
+        raise ConfigError(
+            f"{len(order)} training images are fewer than recipe.batch, and {world_size()} processes cannot share them "
+            f"evenly: {left} would never be trained on. Take a smaller batch, or other `gpus` in the study."
+        )
     first = rank() * share
     return [order[i + first : i + first + share] for i in range(0, len(order) - batch + 1, batch)]
 

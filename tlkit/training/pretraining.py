@@ -9,9 +9,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from tlkit.config import ConfigError, lookup
-from tlkit.datasets import card_of, splits
+from tlkit.datasets import card_of
 from tlkit.models.unet import reconstructor
-from tlkit.training.data import check_window, chosen_rows, class_names, open_data, training_images
+from tlkit.training.data import check_window, chosen_rows, class_names, open_data, sampled_rows, training_images
 from tlkit.training.loop import Objective
 from tlkit.training.recipe import Recipe
 from tlkit.training.reconstruction import Reconstruction
@@ -21,8 +21,14 @@ from tlkit.training.tasks import task
 
 
 def objective(config: dict[str, Any], encoder: nn.Module, recipe: Recipe) -> Objective:
-    """Return the objective of a pretraining's config around `encoder`; its head comes from the global generator."""
-    return lookup(config.get("method", "contrastive"), METHODS, "method of pretraining")(config, encoder, recipe)
+    """Return the objective of a pretraining's config around `encoder`; its head comes from the global generator.
+
+    Raises ConfigError for a recipe that says something which the method does not read.
+    """
+    method = config.get("method", "contrastive")
+    build = lookup(method, METHODS, "method of pretraining")
+    recipe.check_read(method)
+    return build(config, encoder, recipe)
 
 
 def _contrastive(config: dict[str, Any], encoder: nn.Module, recipe: Recipe) -> Contrastive:
@@ -35,14 +41,15 @@ def _classification(config: dict[str, Any], encoder: nn.Module, recipe: Recipe) 
     data, store, table = _one_corpus(config)
     train, val = (chosen_rows(data, table, split) for split in ("train", "val"))
     job = task("multiclass", class_names(data, table), recipe.class_weights)
-    if recipe.sampling == "oversample":
-        train = train[splits.oversampled(store.table["label"].to_numpy()[train], seed=config["seed"])]
+    job.fit(store.table.iloc[train])
+    train = sampled_rows(train, store, recipe, config["seed"])
     return Supervised(job.model(encoder), job, Samples(store, train), Samples(store, val), recipe, config["seed"])
 
 
 def _reconstruction(config: dict[str, Any], encoder: nn.Module, recipe: Recipe) -> Reconstruction:
     data, store, table = _one_corpus(config)
     train, val = (chosen_rows(data, table, split) for split in ("train", "val"))
+    train = sampled_rows(train, store, recipe, config["seed"])
 
     def read(rows: np.ndarray) -> Tensor:
         return store.take(rows)[0]

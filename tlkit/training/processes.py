@@ -77,6 +77,15 @@ def distributed(model: nn.Module, device: torch.device, sync_batchnorm: bool) ->
     return nn.parallel.DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
 
 
+def of_first(value: int) -> int:
+    """Return the value that the first process (rank 0) has; all must ask for it at the same point."""
+    if world_size() == 1:
+        return value
+    box = torch.tensor(value, dtype=torch.int64, device=pick_device())
+    torch.distributed.broadcast(box, 0)
+    return int(box)
+
+
 def share_buffers(model: nn.Module) -> None:
     """Give all processes the BatchNorm statistics of rank 0, whose weights are the ones that are kept."""
     if world_size() > 1:

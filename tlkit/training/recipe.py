@@ -28,6 +28,20 @@ LIMITS = {  # what a study file may say of a field
     "warmup": {"ge": 0}, "patience": {"ge": 0}, "temperature": {"gt": 0}, "negatives": {"ge": 0},
 }  # fmt: skip
 
+ONE_CLASS = ("classification", "multiclass", "binary")  # an image is of one class
+TASK_KINDS = ("multiclass", "binary", "multilabel", "regression", "segmentation")
+READ_BY = {  # methods of pretraining and kinds of task that read a field; what is not here is read by all of them
+    "temperature": ("contrastive",), "negatives": ("contrastive",), "projection": ("contrastive",),
+    "augment": ("contrastive", "classification", *TASK_KINDS),
+    "normalise": ("contrastive", "classification", *TASK_KINDS),  # a sigmoid paints images in [0,1]
+    "patience": ("classification", "reconstruction", *TASK_KINDS),
+    "monitor": ("classification", "reconstruction", *TASK_KINDS),
+    "sampling": (*ONE_CLASS, "reconstruction"),
+    "class_weights": (*ONE_CLASS, "multilabel", "segmentation"),
+    "freeze": TASK_KINDS, "bn": TASK_KINDS, "loss": ("segmentation",), "decoder": ("segmentation",),
+}  # fmt: skip
+DEFAULT_TEXT = {"augment": "none", "class_weights": "null", "bn": "null", "monitor": '""'}  # as a study file says it
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -51,7 +65,7 @@ class Recipe:
     window: tuple[float, float] | None = None  # HU centre and width, CT only
     intensity: str = "range"  # range = one scale for all images | minmax = per image, as published
     normalise: str = "none"  # a key of NORMALISE, after augmentation
-    sampling: str = "all"  # all | oversample: every class as often as the largest in each epoch
+    sampling: str = "all"  # all | oversample: every class as often as the largest in each epoch; see READ_BY
     loss: str = "cross_entropy"  # of segmentation: cross_entropy | dice (radiologynet 2.5)
     decoder: str = "unet"  # of segmentation: a key of unet.DECODERS
     precision: str = "float32"  # float32 | bfloat16 | float16 (mixed precision)
@@ -70,6 +84,25 @@ class Recipe:
 
         if self.patience and self.select != "best":
             raise ConfigError("recipe.patience stops at the best epoch, so it needs recipe.select = 'best'")
+
+    def check_read(self, way: str) -> None:
+        """Raise ConfigError for fields that say something and that `way` would not read.
+
+        `way`: a method of pretraining, or a kind of task.
+        """
+        unread = [name for name, ways in READ_BY.items() if way not in ways]
+        if self.schedule != "exponential":
+            unread.append("decay")
+        if way == "segmentation" and self.loss == "dice":
+            unread.append("class_weights")
+        defaults = {f.name: Augment() if f.name == "augment" else f.default for f in fields(self)}
+        if said := [name for name in unread if getattr(self, name) != defaults[name]]:
+            wanted = ", ".join(f"{name}: {DEFAULT_TEXT.get(name, defaults[name])}" for name in said)
+            raise ConfigError(f"{way} does not read recipe.{', recipe.'.join(said)} as it is here; say {wanted}.")
+        if way == "contrastive" and self.schedule == "plateau":
+            raise ConfigError("contrastive has no validation value, so there is no plateau; say another schedule.")
+        if way == "reconstruction" and self.monitor not in ("", "mse"):
+            raise ConfigError(f"reconstruction selects on mse; recipe.monitor is '{self.monitor}'.")
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -32,6 +32,7 @@ from tlkit.training.data import (
     class_names,
     facts_of_test,
     open_data,
+    sampled_rows,
     task_options,
     training_rows,
 )
@@ -187,10 +188,13 @@ def _finetune(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], F
     if told := say_of_test(facts):
         log.warning("%s: %s", data["name"], told)
     rows = training_rows(config, table)
-    train, val = Samples(store, rows), Samples(store, chosen_rows(data, table, "val"))
+    train = Samples(store, sampled_rows(rows, store, recipe, seed))
+    val = Samples(store, chosen_rows(data, table, "val"))
     job = task(config["task_kind"], class_names(data, table), recipe.class_weights, **task_options(card, recipe))
-    if config["task_kind"] == "regression":
-        job.fit(train.table)
+    recipe.check_read(config["task_kind"])
+    job.fit(train.table)
+    if job.masks and store.masks is None:
+        raise ConfigError(f"a segmentation task needs masks; '{card.name}' has none ({card.task}).")
     encoder = backbone(config["backbone"], seed=seed)
     _start_from(config, encoder, folder)
     with initial_weights(seed):  # of the head: the same for all pretrainings
@@ -241,15 +245,31 @@ def _evaluate(
     """Check the selected weights on the validation set, then touch the test set, once."""
     model, job, recipe, monitor = objective.model, objective.task, objective.recipe, objective.monitor
     val = predict(model, job, Samples(store, chosen_rows(config["data"], table, "val")), recipe)
-    found, logged = job.metrics(val), fitted.history[monitor].iloc[fitted.selected]
-    # on a GPU, and where the epoch was trained on another machine, rounding may tip over an image
-    rounds = fitted.resumed or pick_device().type != "cpu"
-    if not np.isclose(found[monitor], logged, atol=max(0.02, 1.01 / len(val)) if rounds else 1e-6, equal_nan=True):
-        raise SelectionError(f"the selected epoch logged {monitor} {logged:.6f}, its weights give {found[monitor]:.6f}")
+    found = job.metrics(val)
+    told = _confirm_selected(found[monitor], monitor, fitted, len(val))
     test = predict(model, job, Samples(store, chosen_rows(config["data"], table, "test")), recipe)
     if rank() == 0:
         for name, frame in (("val", val), ("test", test)):
             with replacing(folder / f"predictions_{name}.parquet") as part:
                 frame.to_parquet(part)
         save_weights(model, folder / "model.safetensors")
-    return {**job.metrics(test), **{f"val_{k}": v for k, v in found.items()}}
+    return {**job.metrics(test), **{f"val_{k}": v for k, v in (found | told).items()}}
+
+
+def _confirm_selected(value: float, monitor: str, fitted: Fit, images: int) -> dict[str, float]:
+    """Return what to tell of a selected epoch whose weights now give another validation value; mostly nothing.
+
+    On the CPU that trained it, the value is the logged one to the bit. On a GPU, or where it was trained elsewhere,
+    rounding moves it; the selection stands as long as that is less than the epochs differ among each other, or than one
+    image and 5 %. Raises SelectionError for more: these are other weights.
+    """
+    values = fitted.history[monitor]
+    logged = values.iloc[fitted.selected]
+    if np.isclose(value, logged, atol=1e-6, equal_nan=True):
+        return {}
+    text = f"the selected epoch logged {monitor} {logged:.6f}, its weights give {value:.6f}"
+    rounds = fitted.resumed or pick_device().type != "cpu"
+    if not rounds or not abs(value - logged) <= max(values.max() - values.min(), 1.01 / images, 0.05 * abs(logged)):
+        raise SelectionError(text)
+    log.warning("%s; it was computed on another machine or on a GPU, whose rounding differs", text)
+    return {f"{monitor}_logged": float(logged)}

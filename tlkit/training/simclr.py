@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from tlkit.models.parts import in_float32
 from tlkit.training.contrastive import ProjectionHead, nt_xent
 from tlkit.training.recipe import Recipe
-from tlkit.training.supervised import Samples, random_view
+from tlkit.training.supervised import Samples, draw_key, random_view
 
 
 class SimCLRModel(nn.Module):
@@ -23,7 +24,7 @@ class SimCLRModel(nn.Module):
         self.projection = ProjectionHead(width, width, 256 if published_head else 128, published=published_head)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.projection(self.encoder(images))
+        return in_float32(self.projection, self.encoder(images))
 
 
 class Contrastive:
@@ -31,7 +32,7 @@ class Contrastive:
 
     Needs no labels; there is no validation value. With several, positions run through the stores in turn, so an
     epoch's order mixes them; each image is read and augmented as its own store needs (dtype, channels), and the views
-    are joined. Where a recipe draws for a batch (`draw="batch"`), each store has its own draw.
+    are joined. Where a recipe's images share a draw, those of all stores do.
     """
 
     monitor = None
@@ -49,7 +50,8 @@ class Contrastive:
         )
 
     def loss(self, model: nn.Module, batch: tuple, positions: np.ndarray, epoch: int) -> torch.Tensor:
-        z1, z2 = model(torch.cat([self._view(batch, positions, epoch, v) for v in (0, 1)])).chunk(2)
+        key = draw_key(self.recipe, positions)
+        z1, z2 = model(torch.cat([self._view(batch, positions, epoch, key, v) for v in (0, 1)])).chunk(2)
         return nt_xent(z1, z2, self.recipe.temperature, group=self.recipe.negatives)
 
     def _shares(self, positions: np.ndarray) -> list[np.ndarray]:
@@ -57,11 +59,11 @@ class Contrastive:
         owner = np.searchsorted(self.starts, positions, side="right") - 1
         return [np.flatnonzero(owner == k) for k in range(len(self.train))]
 
-    def _view(self, batch: tuple, positions: np.ndarray, epoch: int, view: int) -> torch.Tensor:
+    def _view(self, batch: tuple, positions: np.ndarray, epoch: int, key: int, view: int) -> torch.Tensor:
         """Return one view of each image, in the order of `positions`: neighbours share negatives, so it matters."""
         shares = self._shares(positions)
         parts = [
-            random_view(images, self.recipe, self.seed, epoch, positions[at], view=view)[0]
+            random_view(images, self.recipe, self.seed, epoch, positions[at], key, view=view)[0]
             for images, at in zip(batch, shares, strict=True)
             if images is not None
         ]

@@ -12,7 +12,7 @@ from torch import nn
 
 from tlkit.datasets.store import Store
 from tlkit.training.augment import AUGMENTS, augment, to_float
-from tlkit.training.processes import autocast, rank, world_size
+from tlkit.training.processes import autocast, of_first, rank, world_size
 from tlkit.training.recipe import NORMALISE, Recipe
 
 
@@ -50,9 +50,8 @@ class Supervised:
 
     def loss(self, model: nn.Module, batch: tuple, positions: np.ndarray, epoch: int) -> torch.Tensor:
         images, target, *inputs = batch
-        views, masks = random_view(
-            images, self.recipe, self.seed, epoch, positions, masks=target if self.task.masks else None
-        )
+        key, masks = draw_key(self.recipe, positions), target if self.task.masks else None
+        views, masks = random_view(images, self.recipe, self.seed, epoch, positions, key, masks=masks)
         return self.task.loss(model(views, *inputs), masks if self.task.masks else target)
 
     def validate(self) -> dict[str, float]:
@@ -66,16 +65,26 @@ def covariates(table: pd.DataFrame, task: Any) -> tuple[torch.Tensor, ...]:
     return (torch.tensor(table[list(task.inputs)].to_numpy(np.float32)),) if task.inputs else ()
 
 
+def draw_key(recipe: Recipe, positions: np.ndarray) -> int:
+    """Return what decides a draw that a step's images share: the first position of the step, or of the process."""
+    first = int(positions[0])
+    return of_first(first) if recipe.augment.draw == "batch" else first
+
+
 def random_view(
     images: torch.Tensor,
     recipe: Recipe,
     seed: int,
     epoch: int,
     positions: np.ndarray,
+    key: int | None = None,
     view: int = 0,
     masks: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Return a store's batch as the network sees it in training, and its masks: augmented, else as `plain_view`."""
+    """Return a store's batch as the network sees it in training, and its masks: augmented, else as `plain_view`.
+
+    Random: by (seed, epoch, position, view); where the recipe's images share a draw, by `key` (see `draw_key`).
+    """
     if recipe.augment == AUGMENTS["none"]:
         return plain_view(images, recipe), masks
     views, masks = augment(
@@ -85,6 +94,7 @@ def random_view(
         epoch=epoch,
         index=torch.from_numpy(positions),
         view=view,
+        key=key,
         masks=masks,
         window=recipe.window,
         intensity=recipe.intensity,

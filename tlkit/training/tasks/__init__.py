@@ -24,8 +24,8 @@ from tlkit.training.tasks.segmentation import Segmentation, dice_loss, overlap_m
 
 __all__ = [
     "LOWER", "NO_FINDING", "TASKS", "Binary", "Multiclass", "Multilabel", "Regression", "Segmentation", "Task",
-    "check_monitor", "class_auc", "dice_loss", "label_metrics", "log_loss", "macro_auc", "overlap_metrics",
-    "sign", "task",
+    "check_classes", "check_monitor", "class_auc", "dice_loss", "label_metrics", "log_loss", "macro_auc",
+    "overlap_metrics", "sign", "task",
 ]  # fmt: skip
 
 LOWER = ("log_loss", "mae", "rmse", "mse")  # metrics of which less is better
@@ -52,11 +52,27 @@ def check_monitor(kind: str, monitor: str) -> None:
         lookup(monitor, dict.fromkeys(lookup(kind, TASKS, "task kind").monitors), f"monitor of a {kind} task")
 
 
+def check_classes(kind: str, classes: int) -> None:
+    """Raise ConfigError where a kind of task can't have so many classes, UnknownNameError for an unknown kind."""
+    least, most = lookup(kind, TASKS, "task kind").counts
+    if classes < least or (most and classes > most):
+        wanted = f"{least} class{'es' * (least > 1)}" if least == most else f"{least} or more classes"
+        raise ConfigError(f"a {kind} task needs {wanted}, found {classes}. {HINTS.get(kind, '')}".rstrip())
+
+
+HINTS = {
+    "binary": "Of more than two classes, of which an image has one, it is `multiclass`.",
+    "multiclass": "With one class every answer is right: look whether each class has a folder, or a value, of its own.",
+}
+
+
 def task(kind: str, classes: tuple[str, ...], weights: tuple[float, ...] | None = None, **options: Any) -> Task:
     """Return the task of that kind for these class names; `weights` are the loss weights of the classes.
 
     `options` go to the class: `regions` and `dice` of a segmentation, `target` and `inputs` of a regression.
+    Raises: UnknownNameError for an unknown kind, ConfigError for a number of classes or weights that does not fit.
     """
+    check_classes(kind, len(classes))
     if weights is not None and len(weights) != len(classes):
         raise ConfigError(
             f"recipe.class_weights: expected {len(classes)} values ({', '.join(classes)}), found {len(weights)}."

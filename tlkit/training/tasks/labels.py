@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from tlkit.config import ConfigError
+
 NO_FINDING = "No Finding"  # an output for the absence of findings is no finding
 
 
@@ -16,10 +18,29 @@ class Labels:
 
     masks = False
     inputs: tuple[str, ...] = ()  # columns that the model gets beside the image
+    counts: tuple[int, int | None] = (2, None)  # classes, from and to
 
     def __init__(self, classes: tuple[str, ...], weights: tuple[float, ...] | None = None):
         self.classes = classes
         self.weights = torch.tensor(weights, dtype=torch.float32) if weights else None
+
+    def fit(self, table: pd.DataFrame) -> Labels:
+        """Look at the labels of the training images, and return the task.
+
+        Raises ConfigError where they are no numbers of the classes, or all the same.
+        """
+        found = table["label"].unique().tolist() if "label" in table else []
+        if not found or not set(found) <= set(range(len(self.classes))):
+            raise ConfigError(
+                f"column 'label': expected numbers of the {len(self.classes)} classes {', '.join(self.classes)}, found "
+                f"{found[:10] or 'none'}. See the task kind of the data set's card."
+            )
+        if len(found) < 2:
+            raise ConfigError(
+                f"all {len(table)} training images are of the class '{self.classes[found[0]]}', so there is nothing to "
+                "tell apart. Take more images, or look how the reader finds the classes."
+            )
+        return self
 
     def model(self, encoder: nn.Module) -> nn.Module:
         from tlkit.models.heads import classifier
@@ -67,6 +88,7 @@ class Binary(Labels):
     monitor = "accuracy"
     monitors = ("accuracy", "f1_macro", "log_loss")
     reported = ("f1_macro",)
+    counts = (2, 2)
     targets = Multiclass.targets
 
     def model(self, encoder: nn.Module) -> nn.Module:
@@ -100,6 +122,25 @@ class Multilabel(Labels):
     monitor = "auc"
     monitors = ("auc",)
     reported = ("auc",)
+    counts = (1, None)
+
+    def fit(self, table: pd.DataFrame) -> Multilabel:
+        """Look at the labels of the training images, and return the task.
+
+        Raises ConfigError where one has no column, holds anything but 0 and 1, or where none ever changes.
+        """
+        missing = [name for name in self.classes if name not in table]
+        if missing:
+            raise ConfigError(
+                f"a multilabel task needs a column of 0 and 1 for each label, found none for {', '.join(missing)}. Of "
+                "classes of which an image has one, it is `multiclass`."
+            )
+        values = table[list(self.classes)]
+        if odd := [name for name in self.classes if not values[name].isin((0, 1)).all()]:
+            raise ConfigError(f"columns {', '.join(odd)}: expected 0 or 1 for every training image.")
+        if (values.nunique() < 2).all():
+            raise ConfigError(f"no label changes between the {len(table)} training images: {', '.join(self.classes)}.")
+        return self
 
     def targets(self, table: pd.DataFrame) -> torch.Tensor:
         """Return 1 for every label that a row of a store's table has and 0 for the others, float32 [N,C]."""

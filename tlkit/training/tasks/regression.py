@@ -21,6 +21,7 @@ class Regression(Labels):
     monitor = "mae"
     monitors = ("mae", "mse")
     reported = ("mae",)
+    counts = (1, 1)
 
     def __init__(self, classes: tuple[str, ...], weights=None, target: str = "target", inputs: tuple[str, ...] = ()):
         super().__init__(classes, weights)
@@ -28,13 +29,21 @@ class Regression(Labels):
         self.mean, self.sd = 0.0, 1.0
 
     def fit(self, table: pd.DataFrame) -> Regression:
-        """Take mean and sd of the training images; raise ConfigError for a target or an input that never changes."""
+        """Take mean and sd of the training images, and return the task.
+
+        Raises ConfigError for a target or an input that never changes, or is no finite number.
+        """
         for name in (self.column, *self.inputs):
             values = table[name].unique() if name in table else []
             if len(values) < 2:
                 raise ConfigError(
                     f"column '{name}': expected values that differ between the training images, found "
                     f"{list(values) or f'no such column among {list(table)}'}. See how the reader parses it."
+                )
+            if not (pd.api.types.is_numeric_dtype(table[name]) and np.isfinite(table[name]).all()):
+                raise ConfigError(
+                    f"column '{name}': expected a finite number for every training image, found {values[:5].tolist()}. "
+                    "Classes are no numbers: their task is `multiclass`."
                 )
         self.mean, self.sd = float(table[self.column].mean()), float(table[self.column].std(ddof=0))
         return self

@@ -28,6 +28,7 @@ class Segmentation:
     reported = ("dice_1", "dice_2", "dice_3")  # as many as there are
     masks = True
     inputs: tuple[str, ...] = ()
+    counts = (2, None)
 
     def __init__(
         self,
@@ -43,6 +44,10 @@ class Segmentation:
         for name in chain.from_iterable(parts):
             lookup(name, dict.fromkeys(classes), "class of a region")
         self.member = np.array([[name in part for name in classes] for part in parts], dtype=np.int64)
+
+    def fit(self, table: pd.DataFrame) -> Segmentation:
+        """Return the task: its masks are not in the table, and the reader has held them against the classes."""
+        return self
 
     def model(self, encoder: nn.Module) -> nn.Module:
         return segmenter(encoder, len(self.classes), self.decoder)
