@@ -280,6 +280,7 @@ class StudyRuns:
             "recipe": recipe_dict({**entry["recipe"], **changes}),
             "seed": seed,
             "compute": self.compute("finetune"),
+            **{k: entry[k] for k in ("images_per_epoch",) if k in entry},
         }
 
     def compute(self, kind: str) -> dict[str, int]:

@@ -166,6 +166,7 @@ class Task(Entry):
     fraction_by: Annotated[str | None, one_of(("patient", "slice", None), "unit of a fraction")] = key(
         "patient, or slice as published", None
     )
+    images_per_epoch: Count = key("images of an epoch: fewer are drawn anew each time, more are repeated", 1)
     backbone: Text = key("where not the study's", "")
     recipe: Changes = key("base, and what changes in it")
 

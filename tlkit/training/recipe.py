@@ -25,8 +25,11 @@ CHOICES = {
 }  # fmt: skip
 LIMITS = {  # what a study file may say of a field
     "epochs": {"ge": 1}, "batch": {"ge": 1}, "lr": {"gt": 0}, "weight_decay": {"ge": 0}, "decay": {"gt": 0, "le": 1},
-    "warmup": {"ge": 0}, "patience": {"ge": 0}, "temperature": {"gt": 0}, "negatives": {"ge": 0},
+    "warmup": {"ge": 0}, "patience": {"ge": 0}, "temperature": {"gt": 0}, "negatives": {"ge": 0}, "crop": {"ge": 0},
 }  # fmt: skip
+
+
+LATER = {"crop": 0}  # fields that came later: left out of the config at this value, so that ids stay
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Recipe:
     temperature: float = 0.5  # NT-Xent
     negatives: int = 0  # images that share negatives; 0 = the whole batch, 512 = one published GPU
     projection: str = "clean"  # projection head of SimCLR: clean | published
+    crop: int = 0  # px of the window of a stored image that is seen: random in training, else the middle; 0: all of it
 
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
@@ -72,7 +76,7 @@ class Recipe:
             raise ConfigError("recipe.patience stops at the best epoch, so it needs recipe.select = 'best'")
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return {k: v for k, v in asdict(self).items() if k not in LATER or v != LATER[k]}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Recipe:

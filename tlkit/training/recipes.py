@@ -138,8 +138,9 @@ RECIPES: dict[str, Recipe] = {
         class_weights=None,
         decoder="published",
         monitor="",
-        augment=AUGMENTS["nodule"],
+        augment=AUGMENTS["nodule_published"],
         window=WIDE,
+        crop=64,
     ),
 }
 
