@@ -141,6 +141,8 @@ def _show_plan(args: argparse.Namespace, study) -> None:
     gpus = max(study.compute(kind)["processes"] for kind in ("pretrain", "finetune"))
     cost = f", at most {gpus * left / 60:,.0f} GPU-hours on {gpus} GPUs" if gpus > 1 else ""
     print(f"{len(plan)} runs: {counts}. Left: {left:.1f} minutes ({left / 60:.1f} hours{cost}), one after the other.")
+    for reason, n in plan.loc[plan["unpriced"] != "", "unpriced"].value_counts().items():
+        print(f"Not in this sum: {n} runs, since {reason}.")
     if study.absent:
         print(f"Data that are not there: {', '.join(sorted(study.absent))}. `python -m tlkit data` says what to do.")
         return

@@ -76,7 +76,7 @@ def test_a_window_is_random_in_training_and_the_middle_in_evaluation(colour):
     assert len(places) > 6
     still, kept = random_view(images, Recipe(epochs=1, batch=4, crop=8), 1, 0, np.arange(12), masks=masks)
     assert torch.equal(still, plain_view(images[:, 4:12, 4:12], PLAIN)) and torch.equal(kept, masks[:, 4:12, 4:12])
-    with pytest.raises(ConfigError, match="recipe.crop is 17 px, of images of 16 x 16 px"):
+    with pytest.raises(ConfigError, match=r"recipe\.crop is 17 px, of images of 16 x 16 px"):
         plain_view(images, Recipe(epochs=1, batch=4, crop=17))
 
 
