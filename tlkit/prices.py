@@ -108,8 +108,9 @@ def _whole(card: DataCard, data: dict[str, Any]) -> float:
     counts, each = card.counts, [card.counts.get(name) for name in card.classes]
     if data.get("balance") and all(each):
         return len(each) * min(each)
-    for value in data.get("where", {}).values():  # a class that nobody counted has at most what the others leave
-        return counts.get(value, counts["images"] - sum(filter(None, each)))
+    for value in card.classes:
+        if value in data.get("where", {}).values():  # one that nobody counted has at most what the others leave
+            return counts.get(value, counts["images"] - sum(filter(None, each)))
     if "train" in counts or "images" in counts:
         return counts.get("train", counts.get("images"))
     if each and all(each):
