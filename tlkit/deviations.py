@@ -136,7 +136,8 @@ def text() -> str:
     for name in names:
         parts += [f"## `{name}` at the paper scale\n", _markdown(table(name))]
     parts.append((paths.DEVIATIONS / "variants.md").read_text())
-    parts.append("## What the smaller scales leave out of the paper scale\n\nBesides images, pixels, epochs and seeds:\n")
+    parts.append("## What the smaller scales leave out of the paper scale\n")
+    parts.append("Besides images, pixels, epochs and seeds:\n")
     parts += [f"`{name}`\n\n{_markdown(left_out(name))}" for name in names]
     parts.append((paths.DEVIATIONS / "figures.md").read_text())
     return "\n".join(parts)
