@@ -21,7 +21,7 @@ FASTEST = 4  # small networks wait for memory and data: at most so many times th
 
 
 class UnpricedError(TlkitError, ValueError):
-    """Nothing says how many images a run trains on."""
+    """Nothing says what a run costs."""
 
 
 @cache
