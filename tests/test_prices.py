@@ -33,6 +33,8 @@ def images(name: str, **more) -> float:
         ("covid-radiography", {}, 0.75 * (3_616 + 10_192)),
         ("brain-tumor-mri", {"split": SPLIT | {"val": 0.25}}, 4_282),  # of 5,712; the test part is official
         ("rsna-bone-age", {}, 12_611),  # all parts are official
+        ("rsna-bone-age", {"split": SPLIT | {"official": False}}, 0.75 * 14_236),
+        ("imagenet", {"split": SPLIT | {"official": False}}, 0.75 * (1_281_167 + 50_000)),
         ("chestxray", {"split": SPLIT | {"val": 0.1}}, 77_871),  # of 86,524
         ("imagenet", {"classes": {"every": 10}}, 128_117),
         ("brats", {"images": 19_650}, 19_650),
@@ -63,9 +65,9 @@ def test_what_nobody_counts_is_said(name, more, words):
 def own(tmp_path, monkeypatch):
     """A data set of one's own, of which the card knows no number: two classes of 6 and 3 training images."""
     root = tmp_path / "files"
-    for part, counts in {"Training": (6, 3), "Testing": (2, 2)}.items():
-        for name, n in zip(("a", "b"), counts, strict=True):
-            trees.class_folders(root / "own", (name,), (part,), n)
+    folders = ["Training/a"] * 6 + ["Training/b"] * 3 + ["Testing/a"] * 2 + ["Testing/b"] * 2
+    for seed, folder in enumerate(folders):
+        trees.picture(root / "own" / folder / f"{seed}.png", seed, mode="L")
     monkeypatch.setenv("TLKIT_DATA", str(root))
     card = replace(DATASETS["brain-tumor-mri"], name="own", folder="own", classes=(), counts={})
     monkeypatch.setitem(DATASETS, "own", card)

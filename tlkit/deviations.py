@@ -55,7 +55,9 @@ def places(spec: dict[str, Any]) -> dict[str, Any]:
         every += [at_backbone(e, b) for e in spec[part].values() for b in e.get("by_backbone", {})]
         names |= {entry["dataset"] for entry in every if "dataset" in entry}
     splits = spec.get("splits", {})
-    made["splits"] = {name: {"by": "patient", **spec["split"], **splits.get(name, {})} for name in sorted(names)}
+    made["splits"] = {
+        name: {"by": "patient", "copies": "drop", **spec["split"], **splits.get(name, {})} for name in sorted(names)
+    }
     return dict(_flat(made))
 
 

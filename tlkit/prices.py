@@ -88,7 +88,8 @@ def _there(table: pd.DataFrame, data: dict[str, Any]) -> int:
         table = table[table[column].astype(str) == str(value)]
     if data.get("balance"):
         table = table[table["id"].isin(splits.balanced(table, seed=data["split"]["seed"]))]
-    train = table[splits.assign(table, **data["split"]) == "train"]
+    split = {k: v for k, v in data["split"].items() if k != "near"}  # copies are found in images, which are not read
+    train = table[splits.assign(table, **split) == "train"]
     chosen = data.get("classes")
     if isinstance(chosen, int | dict):
         return int((splits.of_classes(train["label"], chosen) >= 0).sum())
@@ -99,8 +100,9 @@ def _said(card: DataCard, data: dict[str, Any]) -> float:
     """Return the training images by the counts of a card, less the shares that are taken for val and test."""
     counts, split = card.counts, data["split"]
     chosen = data.get("classes")
+    kept = counts if split.get("official", True) else {}
     whole = _whole(card, data) / (chosen["every"] if isinstance(chosen, dict) else 1)
-    drawn = sum(split.get(part, 0) for part in ("val", "test") if part not in counts)  # the others are official
+    drawn = sum(split.get(part, 0) for part in ("val", "test") if part not in kept)  # the others are official
     return whole * (1 - (drawn / counts["patients"] if drawn >= 1 else drawn))
 
 
@@ -111,8 +113,10 @@ def _whole(card: DataCard, data: dict[str, Any]) -> float:
     for value in card.classes:
         if value in data.get("where", {}).values():  # one that nobody counted has at most what the others leave
             return counts.get(value, counts["images"] - sum(filter(None, each)))
-    if "train" in counts or "images" in counts:
-        return counts.get("train", counts.get("images"))
+    if "train" in counts and data["split"].get("official", True):
+        return counts["train"]
+    if "images" in counts or "train" in counts:
+        return counts.get("images", sum(counts.get(part, 0) for part in splits.SPLITS))
     if each and all(each):
         return sum(each)
     raise UnpricedError(f"the card of {card.name} does not count its images, and the data are not there")
