@@ -128,6 +128,8 @@ EDITS = [
     ("volumes: 4", "volumes: 0", "phantoms, lits, volumes: expected 1 or more, found 0."),
     ("{lits: 0.05}", "{lits: 5}", "max_unreadable: expected a share from 0 to 1, or data sets with one each"),
     ("{lits: 0.05}", "1e999", "expected a finite number, found 1e999"),
+    ("lrs: [1e-3, 0.01],", "rates_of: man,", "unknown experiment 'man'. Did you mean 'main'?"),
+    ("options: {mask: box},", "options: {mask: box, fit: pads},", "unknown fit 'pads'. Did you mean 'pad'? Allowed: squash, pad, crop."),
     ("images_per_epoch: 16", "images_per_epoch: 64", "longer, images_per_epoch: expected at most 32, the images there, found 64."),
     # names
     ("data: phantom", "data: fantom", "data: unknown kind of data 'fantom'. Did you mean 'phantom'?"),

@@ -110,6 +110,16 @@ def test_a_failed_notebook_is_kept_beside_its_place(small_notebook, tmp_path, ho
 # --- jobs and their records ---
 
 
+def test_a_data_job_makes_the_stores_of_all_sizes(data):
+    study = load("radiologynet", "smoke")
+    assert study.stores("rsna-bone-age") == [(32, {}), (80, {})], "Inception-v3 needs more pixels"
+    make_job(study, "data-rsna-bone-age")
+    assert sorted(p.name.rsplit("-", 1)[0] for p in paths.store_root().glob("rsna-bone-age-*")) == [
+        "rsna-bone-age-phantom-32px",
+        "rsna-bone-age-phantom-80px",
+    ]
+
+
 def test_a_data_job_names_its_store(data):
     study = load("boundaries", "smoke")
     small = {"seed": 1, "classes": 3, "train": 16, "val": 14, "pixels": 32}  # what the fixture `data` holds

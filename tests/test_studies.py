@@ -14,6 +14,7 @@ from tlkit.config import UnknownNameError
 from tlkit.datasets import MissingDataError
 from tlkit.models.weight_cards import MissingWeightsError
 from tlkit.plans import passes
+from tlkit.prices import RUN_SECONDS
 from tlkit.studies import load
 from tlkit.studyfile import StudyError, merge
 from tlkit.training.recipes import RECIPES
@@ -81,8 +82,8 @@ def test_every_study_loads_at_every_scale(any_data, name, scale):
     assert configs[: len(made)] == made and len(configs) - len(made) == len(cells)
     started_from = {w["run"] for c in configs if (w := c.get("weights")) and "run" in w}
     assert started_from == {runs.run_id(c) for c in made}
-    minutes = study.plan()["minutes"]
-    assert minutes.dropna().gt(0).all() and (minutes.notna().all() or scale == "paper")  # no card counts LUNA's slices
+    plan = study.plan()
+    assert plan["minutes"].gt(0).all() and set(plan["unpriced"]) == {""}, "every run of ours has a price"
 
 
 def test_the_first_study_is_the_papers_cross_product():
@@ -109,6 +110,33 @@ def test_the_paper_scale_has_the_published_values(any_data):
     linear = next(c for c in study.finetune("imagenet", ["R"]) if c["mode"] == "lineval")
     assert linear["recipe"]["bn"] == "adapt" and linear["recipe"]["lr"] == 0.01 and linear["recipe"]["batch"] == 4096
     assert study.plan()["minutes"].sum() > 60 * 100
+
+
+def test_the_size_adjustment_of_the_paper_scale_is_the_published_one(any_data):
+    study = load("boundaries", "paper")
+    sizes = study.size_adjustment()
+    assert (sizes.small, sizes.large) == (1_281_167, 12_034_617)
+    assert sizes.weight("radnet_ub") == pytest.approx(0.3344, abs=5e-5)
+    assert study.pretrain("radnet")["data"]["images"] == 1_231_167, "trained on without val and test"
+    del study.spec["pretrainings"]["radnet"]["corpus"]
+    assert study.size_adjustment().weight("radnet_ub") == pytest.approx(0.3199, abs=5e-5)
+
+
+def test_the_paper_scale_reads_images_as_published(any_data):
+    study = load("radiologynet", "paper")
+    configs = {c["task"]: c for c in study.finetune("scratch", experiments=["main"], seeds=[1])}
+    for task, config in configs.items():
+        if task.startswith("LUNA"):
+            assert (config["data"]["size"], config["recipe"]["crop"], config["images_per_epoch"]) == (96, 64, 300_000)
+            assert config["data"]["options"] == {"mask": "box", "split": "published"}
+        else:
+            assert config["data"]["options"] == {"fit": "pad"} and "images_per_epoch" not in config
+    assert study.pretrain("imagenet", "unet")["data"]["options"] == {"fit": "crop"}
+    assert study.spec["experiments"]["less_data"]["rates_of"] == "main"
+    own = study.spec["pretrainings"]["radiologynet_all"]["by_backbone"]
+    assert len(own) == 11 and {"torchvision/vgg16", "torchvision/efficientnet_b4"} < set(own)
+    alone = {c["pretraining"] for c in study.finetune(experiments=["single_modality"])}
+    assert alone == {f"radiologynet_{which}" for which in ("all", "mr", "ct", "cr")}, "one archive on both sides"
 
 
 def test_the_paper_scale_has_every_published_subset(any_data):  # jonske2025 2.3
@@ -390,8 +418,9 @@ def test_a_plan_knows_what_is_done_missing_failed_and_interrupted():
 def test_minutes_come_from_the_measured_speed_of_the_same_work():
     study = load("boundaries", "smoke")
     plan = study.plan()
-    assumed = plan["kind"].map(study.spec["images_per_second"])
-    assert plan["minutes"].tolist() == pytest.approx((plan["passes"] / assumed / 60).tolist())
+    plain = plan[~plan["task"].isin(["LiTS", "LiTSM", "BraTS", "BraTSM"])]  # the study's network and size, no decoder
+    assumed = plain["passes"] / plain["kind"].map(study.spec["images_per_second"])
+    assert plain["minutes"].tolist() == pytest.approx(((assumed + RUN_SECONDS) / 60).tolist())
     scratch = study.finetune("scratch", ["R"])
     assert passes(scratch[0]) == 64 * scratch[0]["recipe"]["epochs"]
     assert passes(study.pretrain("imagenet")) == 2 * 96 * study.pretrain("imagenet")["recipe"]["epochs"]

@@ -378,7 +378,7 @@ def test_options_of_a_card_are_a_part_of_the_data_where_they_change_it(write):
     same = studies.load("mine", "quick")
     assert all("options" not in c["data"] for c in same.finetune()), "what the card says anyway"
     assert len(set(ids(same)) & set(ids(study))) < len(ids(study))
-    assert study.options("lits") == [{"only_liver": True}] and study.options("imagenet") == [{}]
+    assert study.stores("lits") == [(32, {"only_liver": True})] and study.stores("imagenet") == [(32, {})]
 
 
 def test_stores_of_other_options_are_others(data):

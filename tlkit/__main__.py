@@ -1,4 +1,4 @@
-"""python -m tlkit check | data | plan | run | status | remove | notebook | job | figures | published"""
+"""python -m tlkit check | data | plan | run | status | remove | notebook | job | figures | published | deviations"""
 
 from __future__ import annotations
 
@@ -69,6 +69,9 @@ def parser() -> argparse.ArgumentParser:
     figures = command("figures", do_figures, "make a study's figures and tables, and all that they need")
     figures.add_argument("--cores", type=int, default=0, help="processes at once (default: all cores)")
     study(figures, ", or several")
+    command(
+        "deviations", do_deviations, "write paper/deviations.md: what the paper scale does otherwise than the papers"
+    )
     logs = command(
         "published", do_published, "check the published numbers of Jonske et al. 2025 against the authors' logs"
     )
@@ -141,6 +144,8 @@ def _show_plan(args: argparse.Namespace, study) -> None:
     gpus = max(study.compute(kind)["processes"] for kind in ("pretrain", "finetune"))
     cost = f", at most {gpus * left / 60:,.0f} GPU-hours on {gpus} GPUs" if gpus > 1 else ""
     print(f"{len(plan)} runs: {counts}. Left: {left:.1f} minutes ({left / 60:.1f} hours{cost}), one after the other.")
+    for reason, n in plan.loc[plan["unpriced"] != "", "unpriced"].value_counts().items():
+        print(f"Not in this sum: {n} runs, since {reason}.")
     if study.absent:
         print(f"Data that are not there: {', '.join(sorted(study.absent))}. `python -m tlkit data` says what to do.")
         return
@@ -210,6 +215,12 @@ def do_figures(args: argparse.Namespace) -> int:
     from tlkit import dag
 
     return dag.make_figures(_studies(args), args.scale, args.data, args.cores)
+
+
+def do_deviations(args: argparse.Namespace) -> None:
+    from tlkit import deviations
+
+    print(deviations.write())
 
 
 def do_published(args: argparse.Namespace) -> None:

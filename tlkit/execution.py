@@ -93,13 +93,13 @@ def make_job(study: Study, name: str) -> dict[str, Any]:
 
 
 def _prepare(study: Study, dataset: str) -> str:
-    """Make a data set's store, and the groups that pretrainings learn from it."""
+    """Make a data set's stores, and the groups that pretrainings learn from it."""
     from tlkit import pseudolabels
     from tlkit.datasets import prepare
 
     phantom, most = study.phantom_parameters(dataset), study.max_unreadable(dataset)
-    for options in study.options(dataset):
-        store = prepare(dataset, study.spec["size"], phantom, options, most)
+    for size, options in study.stores(dataset):
+        store = prepare(dataset, size, phantom, options, most)
     for settings in study.groupings(dataset):
         pseudolabels.make(dataset, phantom=phantom, max_unreadable=most, **settings)
     return str(store)

@@ -11,6 +11,7 @@ REPO = Path(__file__).resolve().parent.parent
 NOTEBOOKS = REPO / "notebooks"
 STUDIES = Path(os.environ.get("TLKIT_STUDIES") or REPO / "paper" / "studies").expanduser().resolve()
 CLAIMS = REPO / "paper" / "claims"
+DEVIATIONS = REPO / "paper" / "deviations"
 
 
 class NoCheckoutError(TlkitError, RuntimeError):

@@ -208,7 +208,7 @@ class Study(StudyRuns):
             if runs.state_is_done(rid):
                 head = {k: config[k] for k in ("mode", "task", "pretraining", "fraction", "seed")}
                 epochs = runs.history(rid)
-                seen = (epochs["epoch"] + 1) * plans.passes(config) / config["recipe"]["epochs"]
+                seen = (epochs["epoch"] + 1) * _images_an_epoch(rid, config)
                 head |= {"samples": seen, "peak_lr": config["recipe"]["lr"]}
                 parts.append(epochs.assign(experiment=experiment, run=rid, **head))
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=HISTORY)
@@ -219,8 +219,12 @@ class Study(StudyRuns):
         return convergence.mean_curves(self.history())
 
     def size_adjustment(self) -> SizeAdjustment | None:
-        """Return how to estimate RadNet pretraining at another size; None where the study lacks either corpus."""
-        corpora = [self.spec["pretrainings"].get(name, {}).get("images") for name in SizeAdjustment.parents]
+        """Return how to estimate RadNet pretraining at another size; None where the study lacks either corpus.
+
+        A corpus is as large as its `corpus` says, else as its `images`: those trained on, without val and test.
+        """
+        parents = [self.spec["pretrainings"].get(name, {}) for name in SizeAdjustment.parents]
+        corpora = [parent.get("corpus", parent.get("images")) for parent in parents]
         return SizeAdjustment(*corpora) if all(corpora) else None
 
     def arms(self) -> dict[str, str]:
@@ -237,6 +241,14 @@ class Study(StudyRuns):
             parts = card.options.get("regions", card.classes[1:])
             titled |= {f"{task}/dice_{i}": f"Dice, {part}" for i, part in enumerate(parts, 1)}
         return titled
+
+
+def _images_an_epoch(rid: str, config: dict[str, Any]) -> float:
+    """Return the images that a finished run saw in an epoch: those planned, or where nobody could tell, those there."""
+    try:
+        return plans.passes(config) / config["recipe"]["epochs"]
+    except TlkitError:
+        return runs.read_json(runs.folder(rid) / "metrics.json")["images"]
 
 
 def run_all(configs: list[dict[str, Any]], study: Study) -> list[str]:

@@ -22,7 +22,10 @@ from tlkit.training.tasks import check_classes, check_monitor
 from tlkit.yamllines import Path
 
 MADE = ("dataset", "corpora")  # a pretraining with one of these is trained here
-UNREAD = ("classes", "images", "where", "options", "groups", "images_per_epoch", "after", "method", "recipe", "seed")
+UNREAD = (
+    "corpus", "classes", "images", "where", "options", "groups", "images_per_epoch", "after", "method", "recipe",
+    "seed",
+)  # fmt: skip
 
 
 def check_study(spec: dict[str, Any], faults: Faults) -> None:
@@ -153,6 +156,8 @@ def _check_experiment(name: str, experiment: dict[str, Any], spec: dict[str, Any
         for place, value in pairs:
             with faults.at(*place):
                 lookup(value, spec[part], what)
+    with faults.at(*where, "rates_of"):
+        lookup(experiment.get("rates_of", name), spec["experiments"], "experiment")
     for key, why in (
         ("tasks", "`pretrainings` already says the tasks" if isinstance(sources, dict) else ""),
         ("fraction", "`fractions` already says the shares" if "fractions" in experiment else ""),

@@ -119,11 +119,11 @@ class StudyRuns:
         most = self.spec.get("max_unreadable")
         return most.get(dataset) if isinstance(most, dict) else most
 
-    def options(self, dataset: str) -> list[dict[str, Any]]:
-        """Return the different options of a data set's card that runs use."""
+    def stores(self, dataset: str) -> list[tuple[int, dict[str, Any]]]:
+        """Return the different sizes (px) and options of a data set's card that runs use."""
         data = (d for config in self.configs() for d in runs.corpora(config) if d["name"] == dataset)
-        found = [d.get("options", {}) for d in data]
-        return list({canonical(options): options for options in found or [{}]}.values())
+        found = [(d["size"], d.get("options", {})) for d in data] or [(self.spec["size"], {})]
+        return list({canonical(how): how for how in found}.values())
 
     def _identity(self, dataset: str) -> dict[str, Any]:
         try:
@@ -280,6 +280,7 @@ class StudyRuns:
             "recipe": recipe_dict({**entry["recipe"], **changes}),
             "seed": seed,
             "compute": self.compute("finetune"),
+            **{k: entry[k] for k in ("images_per_epoch",) if k in entry},
         }
 
     def compute(self, kind: str) -> dict[str, int]:

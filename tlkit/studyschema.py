@@ -96,7 +96,7 @@ class Study(Keys):
         list[Annotated[str, one_of(("tasks", "experiments", "seeds"), "part of a job")]], AfterValidator(once)
     ] = key("what a notebook execution is split by, besides pretrainings: tasks, experiments, seeds", [])
     images_per_second: dict[Annotated[str, one_of(("pretrain", "finetune"), "kind of run")], Positive] = key(
-        "speed of pretrain and finetune, for `plan` before any is measured", {}
+        "speed of pretrain and finetune with `backbone` at `size`, for `plan` before any is measured", {}
     )
     gpus: Annotated[
         Count | dict[Literal["pretrain", "finetune"], Count],
@@ -149,6 +149,7 @@ class Pretraining(Entry):
     dataset: Dataset = key("its images; none: random weights", "")
     groups: Maybe = key("settings of pseudo-labels, made of reports, headers and images", None)
     images_per_epoch: Count = key("images of an epoch, drawn anew each time", 1)
+    corpus: Count = key("images of the whole corpus, which the size adjustment counts; default: images", 1)
     corpora: many(str) = key("pretrainings whose images are mixed in each batch", [])
     after: Text = key("an earlier pretraining whose weights it goes on from", "")
     seed: Seed = key(
@@ -169,6 +170,7 @@ class Task(Entry):
     fraction_by: Annotated[str | None, one_of(("patient", "slice", None), "unit of a fraction")] = key(
         "patient, or slice as published", None
     )
+    images_per_epoch: Count = key("images of an epoch: fewer are drawn anew each time, more are repeated", 1)
     backbone: Text = key("where not the study's", "")
     recipe: Changes = key("base, and what changes in it")
 
@@ -187,6 +189,7 @@ class Experiment(Keys):
     fractions: many(Share) = key("one run each", [])
     seeds: many(Seed) = key("where not the study's", [])
     lrs: many(Positive) = key("peak learning rates, one run each", [])
+    rates_of: Name = key("experiment whose choice among its learning rates counts; default: this one's own", "")
     bn: Annotated[str, one_of(("frozen", "adapt"), "BatchNorm policy of a frozen encoder")] = key(
         "frozen, or adapt as published", "frozen"
     )

@@ -77,6 +77,25 @@ def test_a_rate_without_any_run_is_named_where_another_arm_has_it():
     assert len(picked(choice)) == 2
 
 
+def test_less_data_may_take_the_rates_that_all_data_chose():
+    whole = pd.concat([runs(rates={1e-3: [0.9], 1e-4: [0.8]}), runs(arm="imagenet", rates={1e-3: [0.6], 1e-4: [0.7]})])
+    less = pd.concat([runs(rates={1e-3: [0.3], 1e-4: [0.5]}), runs(arm="imagenet", rates={1e-3: [0.5], 1e-4: [0.4]})])
+    less = less.assign(experiment="less", run="less-" + less["run"], fraction=0.05)
+    both, sources = pd.concat([whole, less]), {"less": "main"}
+
+    def found(sources: dict[str, str]) -> dict[str, float]:
+        return grid.chosen_by(both, MONITOR, sources)[0].groupby("pretraining")["lr"].first().to_dict()
+
+    assert found(sources) == {"scratch": 1e-3, "imagenet": 1e-4}, "what `main` chose"
+    assert found({"less": "less"}) == {"scratch": 1e-4, "imagenet": 1e-3}, "its own choice"
+    assert set(grid.chosen_by(both, MONITOR, sources)[0]["experiment"]) == {"less"}
+    both = both[(both["experiment"] != "less") | (both["lr"] != 1e-4)]
+    with pytest.raises(
+        ConfigError, match=r"less takes the learning rates that main chose, .* GRAZ_ResNet34 from imagenet"
+    ):
+        grid.chosen_by(both, MONITOR, sources)
+
+
 def test_every_cell_of_the_study_gets_one_rate_and_keeps_every_metric():
     results = grid_frames.results()
     found, choice = grid.chosen(results, grid_frames.MONITORS)

@@ -51,6 +51,23 @@ def test_a_side_that_has_no_run_stays_and_is_not_tested():
     assert modalities.counts(found).loc["ours, Student's p as published", "not tested"] == 1
 
 
+def test_single_modalities_of_an_own_archive_are_compared_with_all_of_that_archive():
+    published, own = rows([3, 5, 7], [1, 2, 3]), rows([4, 4, 5], [], task="BTMR_ResNet50")
+    own = own.assign(pretraining="radiologynet_all")
+    elsewhere = rows([3, 5, 7], [1, 2, 3], task="COVID_ResNet18")
+    kept = modalities.of_one_archive(pd.concat([published, own, elsewhere]))
+    means = kept.groupby(["task", "pretraining"])["value"].mean().to_dict()
+    assert means == pytest.approx(
+        {
+            ("BTMR_ResNet50", "radiologynet"): 13 / 3,
+            ("BTMR_ResNet50", "radiologynet_mr"): 2,
+            ("COVID_ResNet18", "radiologynet"): 5,
+            ("COVID_ResNet18", "radiologynet_mr"): 2,
+        }
+    )
+    assert modalities.comparisons(kept)["difference"].tolist() == pytest.approx([13 / 3 - 2, 3])
+
+
 def test_no_spread_is_no_evidence():
     (row,) = modalities.comparisons(rows([0.5, 0.5], [0.4, 0.4])).to_dict("records")
     assert np.isnan(row["p_student"]) and row["published"] == "not tested"

@@ -240,6 +240,45 @@ def test_resize_averages_when_shrinking_and_keeps_labels_whole():
     assert set(np.unique(resize(mask, 16, nearest=True))) == {0, 2}
 
 
+WIDE = np.array([[1, 2, 3, 4], [5, 6, 7, 8]], np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("fit", "size", "values"),
+    [
+        ("squash", 2, [[2, 4], [6, 8]]),  # 1.5 rounds to 2, as OpenCV rounds
+        ("pad", 4, [[0] * 4, [1, 2, 3, 4], [5, 6, 7, 8], [0] * 4]),
+        ("crop", 2, [[2, 3], [6, 7]]),
+    ],
+)
+def test_an_image_that_is_not_square_is_squashed_padded_or_cropped(fit, size, values):
+    assert resize(WIDE, size, fit=fit).tolist() == values
+    assert resize(WIDE.T, size, fit=fit).tolist() == np.array(values).T.tolist()
+    colour = resize(np.stack([WIDE] * 3, axis=-1), size, fit=fit)
+    assert colour.shape == (size, size, 3) and colour[..., 1].tolist() == values
+    assert resize(np.arange(4, dtype=np.uint8).reshape(2, 2), 2, fit=fit).tolist() == [[0, 1], [2, 3]]
+
+
+def test_what_is_padded_is_black():
+    hounsfield = np.array([[-1000, 40]], np.int16)
+    assert resize(hounsfield, 2, fit="pad").tolist() == [[-1000, 40], [-1000, -1000]]
+    assert resize(np.array([[7, 9, 8]], np.uint8), 3, fit="pad").tolist() == [[0, 0, 0], [7, 9, 8], [0, 0, 0]]
+    assert resize(np.ones((3, 1), np.uint8), 3, nearest=True, fit="pad").sum(0).tolist() == [0, 3, 0]
+
+
+def test_a_store_keeps_the_aspect_where_its_options_say_so(data):
+    phantom = {"seed": 1, "images": 6, "pixels": 32}
+    squashed = prepare("covid-radiography", 16, phantom)
+    assert squashed == prepare("covid-radiography", 16, phantom, {"fit": "squash"})
+    assert squashed != prepare("covid-radiography", 16, phantom, {"fit": "pad"})
+    root = data / "files"
+    trees.picture(root / "a" / "wide.png", size=(20, 40))
+    trees.picture(root / "b" / "wide.png", size=(20, 40))
+    card = replace(CARD, options={**CARD.options, "fit": "pad"})
+    image, _ = open_store(build_store(card, root, 16, out_root=data)).images
+    assert not image[:4].any() and not image[12:].any() and image[4:12].any(axis=1).all()
+
+
 def test_images_of_another_kind_do_not_fit(tmp_path):
     trees.picture(tmp_path / "x.png")
     writer = NpyWriter(tmp_path / "x.npy", np.zeros((2, 2), np.uint8))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tlkit.config import UnknownNameError
 from tlkit.training.augment import AUGMENTS, Augment
-from tlkit.training.recipe import CHOICES, Recipe
+from tlkit.training.recipe import CHOICES, LATER, Recipe
 from tlkit.training.recipes import RECIPES, linear_evaluation, recipe
 
 rates = st.floats(1e-8, 10, allow_nan=False)
@@ -34,6 +34,11 @@ def test_a_recipe_survives_json(found):
     text = json.dumps(found.to_dict())
     assert Recipe.from_dict(json.loads(text)) == found
     assert json.dumps(Recipe.from_dict(json.loads(text)).to_dict()) == text
+
+
+def test_a_field_that_came_later_is_in_the_config_only_where_it_does_something():
+    assert LATER == {"crop": 0}
+    assert "crop" not in recipe("nodule").to_dict() and recipe("nodule_radiologynet").to_dict()["crop"] == 64
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -303,6 +303,18 @@ def test_a_part_of_the_images_an_epoch_is_drawn_anew_and_sets_the_steps(config, 
         run(config("pretrain", recipe={"epochs": 1}, images_per_epoch=41))
 
 
+@pytest.mark.parametrize(("per_epoch", "steps"), [(16, 2), (100, 12)])
+def test_a_task_may_see_fewer_images_an_epoch_or_each_several_times(config, monkeypatch, per_epoch, steps):
+    taken, real = [], Store.take
+    monkeypatch.setattr(Store, "take", lambda self, index: taken.append(list(index)) or real(self, index))
+    folder = run(config(recipe={"epochs": 1, "batch": 8}, images_per_epoch=per_epoch))
+    seen = [row for rows in taken[:steps] for row in rows]  # the steps come before validation and test
+    times = pd.Series(seen).value_counts()
+    there = runs.read_json(folder / "metrics.json")["images"]
+    assert len(seen) == 8 * steps and len(times) == min(there, 16 if per_epoch == 16 else there)
+    assert times.max() <= -(-per_epoch // there)
+
+
 @pytest.mark.parametrize("dataset", ["imagenet", "lits"])
 def test_all_pretrainings_of_a_seed_start_with_the_same_head(config, pretrained, monkeypatch, dataset):
     heads = []

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from tlkit.config import ConfigError
 from tlkit.models import backbone, classifier, freeze
 from tlkit.training import supervised
 from tlkit.training.augment import Augment
@@ -54,6 +55,29 @@ class Means(nn.Module):
 def test_samples_are_rows_of_a_store():
     samples = Samples(MemoryStore(), np.array([3, 1]))
     assert len(samples) == 2 and samples.table["id"].tolist() == ["i03", "i01"]
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_a_window_is_random_in_training_and_the_middle_in_evaluation(colour):
+    store, cut = MemoryStore(masks=True, colour=colour), Recipe(epochs=1, batch=4, crop=8)
+    images, masks = store.take(np.arange(12))
+    assert torch.equal(plain_view(images, cut), plain_view(images[:, 4:12, 4:12], PLAIN))
+    assert torch.equal(supervised.middle(masks, cut), masks[:, 4:12, 4:12]) and supervised.middle(None, cut) is None
+    look = Augment(crop_scale=(0.25, 0.25), crop_ratio=(1, 1), p_crop=1)  # 8 of 16 px: nothing is resized
+    cut = Recipe(epochs=1, batch=4, crop=8, augment=look)
+    views, parts = random_view(images, cut, 1, 0, np.arange(12), masks=masks)
+    assert views.shape == (12, 3, 8, 8) and parts.shape == (12, 8, 8)
+    places = set()
+    for image, mask, view, part in zip(images, masks, views, parts, strict=True):
+        found = [(y, x) for y in range(9) for x in range(9) if torch.equal(mask[y : y + 8, x : x + 8], part)]
+        places |= set(found)
+        (y, x) = found[0]
+        assert torch.allclose(view, plain_view(image[None, y : y + 8, x : x + 8], PLAIN)[0], atol=1e-6)
+    assert len(places) > 6
+    still, kept = random_view(images, Recipe(epochs=1, batch=4, crop=8), 1, 0, np.arange(12), masks=masks)
+    assert torch.equal(still, plain_view(images[:, 4:12, 4:12], PLAIN)) and torch.equal(kept, masks[:, 4:12, 4:12])
+    with pytest.raises(ConfigError, match=r"recipe\.crop is 17 px, of images of 16 x 16 px"):
+        plain_view(images, Recipe(epochs=1, batch=4, crop=17))
 
 
 @pytest.mark.parametrize("colour", [False, True])

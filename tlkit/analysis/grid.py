@@ -57,6 +57,33 @@ def edges(choice: pd.DataFrame, names: Mapping[str, str] | None = None) -> str:
     )
 
 
+def chosen_by(
+    results: pd.DataFrame, monitors: Monitors, sources: Mapping[str, str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return `chosen` of some experiments, each at the rates that its source chose for the task and the pretraining.
+
+    Args: sources: experiment to the one whose choice counts: itself, or another that has seen all training images
+    (published for less data). Raises ConfigError for a pair of task and pretraining without a run at that rate, and as
+    `chosen`.
+    """
+    parts = []
+    for experiment, source in sources.items():
+        rows = results[results["experiment"] == experiment]
+        if source != experiment:
+            _, choice = chosen(results[results["experiment"] == source], monitors)
+            rates = choice.loc[choice["chosen"], ["task", "pretraining", "lr"]]
+            kept = rows.merge(rates, on=["task", "pretraining", "lr"])
+            pairs, left = ({*zip(f["task"], f["pretraining"], strict=True)} for f in (rows, kept))
+            if lost := sorted(pairs - left):
+                raise ConfigError(
+                    f"{experiment} takes the learning rates that {source} chose, and has no finished run at that of "
+                    f"{', '.join(map(' from '.join, lost))}. Make those runs, or take `rates_of` out of the study file."
+                )
+            rows = kept
+        parts.append(rows)
+    return chosen(pd.concat(parts), monitors)
+
+
 def of_runs(history: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
     """Return the epochs (`Study.history()`) of the runs in `results`, each in the experiments it has there."""
     return history.merge(results[["experiment", "run"]].drop_duplicates(), on=["experiment", "run"])

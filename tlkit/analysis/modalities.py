@@ -10,12 +10,20 @@ from tlkit.config import ConfigError
 from tlkit.report.style import LOWER_IS_BETTER
 
 MULTI = "radiologynet"
+ALL = f"{MULTI}_all"  # pretrained on the very archive of the single modalities, where MULTI are weights of others
 WITHIN = ["task", "metric", "lr"]
 SIDES = {f"{c}_{old}": f"{c}_{new}" for c in ("n", "mean", "sd") for old, new in (("a", "multi"), ("b", "single"))}
 VERDICTS = ("multi better", "single better", "no difference", "not tested")
 # What the paper says of its 27 tests: its sentence, and the sum of its counts by modality. They do not agree (spec 5).
 PAPER = {"paper, its sum": (13, 4, 10, 0), "paper, by modality": (14, 4, 9, 0)}
 PAPER_BY_MODALITY = {"mr": (5, 0, 1, 0), "cr": (9, 4, 5, 0), "ct": (0, 0, 3, 0)}
+
+
+def of_one_archive(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return results with ALL in the place of MULTI in tasks that have it: then both sides have seen one archive."""
+    own = set(rows.loc[rows["pretraining"] == ALL, "task"])
+    kept = rows[(rows["pretraining"] != MULTI) | ~rows["task"].isin(own)]
+    return kept.assign(pretraining=kept["pretraining"].replace(ALL, MULTI))
 
 
 def comparisons(rows: pd.DataFrame, alpha: float = 0.05, unavailable: pd.DataFrame | None = None) -> pd.DataFrame:

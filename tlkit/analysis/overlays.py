@@ -75,6 +75,8 @@ def predict_masks(rid: str, ids: Sequence[str]) -> np.ndarray:
     """
     import torch
 
+    from tlkit.training.supervised import middle
+
     kept = kept_predictions(rid, "segmentation").set_index("id")
     if unknown := [i for i in ids if i not in kept.index]:
         raise ConfigError(f"{rid} has no test slice {unknown[0]}; its {len(kept)} ids are such as {kept.index[0]}")
@@ -82,7 +84,7 @@ def predict_masks(rid: str, ids: Sequence[str]) -> np.ndarray:
     for name, row in zip(ids, run.rows(ids), strict=True):
         with torch.inference_mode(), run.computing():
             output = run.model(run.views([name]))
-        truth = run.store.take(np.array([row]))[1].to(output.device)
+        truth = middle(run.store.take(np.array([row]))[1], run.recipe).to(output.device)
         moved = np.abs(run.job.keep(output, truth)["output"][0] - kept.at[name, "output"]).max()
         if moved > 0.01 * truth.numel():
             raise PredictionChangedError(f"{rid}, slice {name}: {moved} pixels differ from what the run kept")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tlkit.datasets import archive, bounds, dicom, headers, pixels
-from tlkit.datasets.arrays import resize
+from tlkit.datasets.arrays import resize, square
 from tlkit.datasets.cards import UnreadableFile
 
 NARROW = 0.1  # shorter side over longer side, below which an image is a strip
@@ -49,13 +49,6 @@ def why_dropped(image: np.ndarray, few: float = FEW) -> str:
     if levels <= few:
         return f"too flat: {levels:.0%} of the grey levels occur, more than {few:.0%} are wanted"
     return ""
-
-
-def square(image: np.ndarray) -> np.ndarray:
-    """Return the image in the middle of a square of zeros."""
-    side = max(image.shape)
-    before = [(side - n) // 2 for n in image.shape]
-    return np.pad(image, [(b, side - n - b) for b, n in zip(before, image.shape, strict=True)])
 
 
 def export(file: Path, wanted: list[tuple[int, int]], size: int | None = None) -> list[np.ndarray | str]:

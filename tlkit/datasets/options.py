@@ -22,12 +22,12 @@ def card_of(name: str, options: dict[str, Any] | None = None) -> DataCard:
 
     if faults := check(declaration(name), options, (name, "options")):
         raise ConfigError("; ".join(f"{', '.join(map(str, path))}: {text}" for path, text in faults))
-    return replace(card, options={**card.options, **{k: _frozen(v) for k, v in options.items()}})
+    return replace(card, options={**card.options, **{k: _frozen(v) for k, v in changed(name, options).items()}})
 
 
 def changed(name: str, options: dict[str, Any] | None) -> dict[str, Any]:
     """Return those of `options` that differ from what the card says anyway."""
-    own = lookup(name, DATASETS, "data set").options
+    own = {"fit": "squash"} | lookup(name, DATASETS, "data set").options
     return {k: v for k, v in (options or {}).items() if _frozen(v) != own.get(k)}
 
 

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from tlkit.config import lookup
 from tlkit.datasets import boneage, brats, folders, luna16
+from tlkit.datasets.arrays import FITS
 from tlkit.datasets.cards import DATASETS
 from tlkit.datasets.patients import check_way
 from tlkit.declared import Keys, declare, one_of, rising, wide
@@ -50,11 +51,18 @@ SETTABLE: dict[str, dict[str, tuple[Any, Any]]] = {
     },
     "grazped": {"percentiles": (tuple[Percent, Percent], AfterValidator(rising))},
 }
+FIT = (str, one_of(FITS, "fit"))  # what becomes of images that are not square: `arrays.resize`
 
 
 @cache
 def declaration(name: str) -> type[Keys]:
-    """Return the declaration of the options of the data set `name`."""
+    """Return the declaration of the options of the data set `name`.
+
+    All but archives have `fit`: slices of CT are square, and the archive of many modalities is padded as published.
+    """
+    from tlkit.datasets import LAYOUTS
+
     card = lookup(name, DATASETS, "data set")
     known = {k: v for k, v in SETTABLE.get(card.layout, {}).items() if k in card.options or k in OPEN}
+    known |= {} if hasattr(LAYOUTS[card.layout], "read") else {"fit": FIT}
     return declare(name, {k: kind for k, (kind, _) in known.items()}, {k: about for k, (_, about) in known.items()})

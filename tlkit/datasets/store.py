@@ -295,6 +295,7 @@ def _read_file(layout: ModuleType, root: Path, card: DataCard, size: int, rows: 
     """Return (images, masks, "") of one file at `size` px, or ([], [], reason) where it cannot be read."""
     images: list[np.ndarray | str] = []
     masks: list[np.ndarray | None] = []
+    fit = card.options.get("fit", "squash")
     try:
         with bounds.reading(bounds.quote_error):
             if hasattr(layout, "slices"):  # of a volume, one at a time
@@ -302,8 +303,8 @@ def _read_file(layout: ModuleType, root: Path, card: DataCard, size: int, rows: 
             else:
                 pairs = zip(*layout.decode(root, rows, card), strict=True)
             for image, mask in pairs:
-                images.append(image if isinstance(image, str) else resize(image, size))
-                masks.append(None if mask is None else resize(mask, size, nearest=True))
+                images.append(image if isinstance(image, str) else resize(image, size, fit=fit))
+                masks.append(None if mask is None else resize(mask, size, nearest=True, fit=fit))
     except UnreadableFile as error:
         return [], [], str(error).replace(f"{root}/", "")  # rejects are compared between machines
     return images, masks, ""

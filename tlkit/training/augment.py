@@ -92,6 +92,11 @@ AUGMENTS = {
     # RadiologyNET 2025, hands (2.4) and nodules (2.5): crops stand for published shifts, +-20 % scale and both flips.
     "hand": Augment(crop_scale=(0.64, 1), p_crop=1, p_flip=0.5, rotate=20, p_rotate=1),
     "nodule": Augment(crop_scale=(0.64, 1), p_crop=1, p_flip=0.5, rotate=180, p_rotate=1),
+    "hand_published": Augment(crop_scale=(0.64, 1), p_crop=1, p_flip=0.5, rotate=20, p_rotate=1, draw="batch"),
+    # A window of 64 of 96 px (recipe.crop) is 0.444 of the area; +-20 % of either side of it is 0.284 to 0.64.
+    "nodule_published": Augment(
+        crop_scale=(0.284, 0.64), crop_ratio=(2 / 3, 3 / 2), p_crop=1, p_flip=0.5, rotate=180, p_rotate=1, draw="batch",
+    ),
 }  # fmt: skip
 
 

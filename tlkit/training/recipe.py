@@ -25,7 +25,7 @@ CHOICES = {
 }  # fmt: skip
 LIMITS = {  # what a study file may say of a field
     "epochs": {"ge": 1}, "batch": {"ge": 1}, "lr": {"gt": 0}, "weight_decay": {"ge": 0}, "decay": {"gt": 0, "le": 1},
-    "warmup": {"ge": 0}, "patience": {"ge": 0}, "temperature": {"gt": 0}, "negatives": {"ge": 0},
+    "warmup": {"ge": 0}, "patience": {"ge": 0}, "temperature": {"gt": 0}, "negatives": {"ge": 0}, "crop": {"ge": 0},
 }  # fmt: skip
 
 ONE_CLASS = ("classification", "multiclass", "binary")  # an image is of one class
@@ -41,6 +41,9 @@ READ_BY = {  # methods of pretraining and kinds of task that read a field; what 
     "freeze": TASK_KINDS, "bn": TASK_KINDS, "loss": ("segmentation",), "decoder": ("segmentation",),
 }  # fmt: skip
 DEFAULT_TEXT = {"augment": "none", "class_weights": "null", "bn": "null", "monitor": '""'}  # as a study file says it
+
+
+LATER = {"crop": 0}  # fields that came later: left out of the config at this value, so that ids stay
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class Recipe:
     temperature: float = 0.5  # NT-Xent
     negatives: int = 0  # images that share negatives; 0 = the whole batch, 512 = one published GPU
     projection: str = "clean"  # projection head of SimCLR: clean | published
+    crop: int = 0  # px of the window of a stored image that is seen: random in training, else the middle; 0: all of it
 
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
@@ -105,7 +109,7 @@ class Recipe:
             raise ConfigError(f"reconstruction selects on mse; recipe.monitor is '{self.monitor}'.")
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return {k: v for k, v in asdict(self).items() if k not in LATER or v != LATER[k]}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Recipe:

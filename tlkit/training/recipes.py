@@ -129,7 +129,7 @@ RECIPES: dict[str, Recipe] = {
     # spec 2: five tasks; studies give the learning rates, from 1e-2 to 1e-5.
     "label_radiologynet": _downstream,
     "boneage_radiologynet": replace(
-        _downstream, optimizer="adam", schedule="plateau", monitor="mse", augment=AUGMENTS["hand"]
+        _downstream, optimizer="adam", schedule="plateau", monitor="mse", augment=AUGMENTS["hand_published"]
     ),
     "nodule_radiologynet": replace(
         _downstream,
@@ -138,8 +138,9 @@ RECIPES: dict[str, Recipe] = {
         class_weights=None,
         decoder="published",
         monitor="",
-        augment=AUGMENTS["nodule"],
+        augment=AUGMENTS["nodule_published"],
         window=WIDE,
+        crop=64,
     ),
 }
 

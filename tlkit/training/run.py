@@ -50,7 +50,7 @@ CONFIG_KEYS = {
         "compute",
     ),
 }  # fmt: skip
-OPTIONAL_KEYS = {"pretrain": ("method", "weights", "images_per_epoch")}
+OPTIONAL_KEYS = {"pretrain": ("method", "weights", "images_per_epoch"), "finetune": ("images_per_epoch",)}
 
 
 class SelectionError(TlkitError, RuntimeError):
@@ -187,9 +187,10 @@ def _finetune(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], F
     facts = facts_of_test(data, store, table)
     if told := say_of_test(facts):
         log.warning("%s: %s", data["name"], told)
-    rows = training_rows(config, table)
-    train = Samples(store, sampled_rows(rows, store, recipe, seed))
-    val = Samples(store, chosen_rows(data, table, "val"))
+    rows, per_epoch = training_rows(config, table), config.get("images_per_epoch")
+    seen = sampled_rows(rows, store, recipe, seed)
+    seen = np.resize(seen, max(len(seen), per_epoch or 0))  # repeated in turn, each time with another augmentation
+    train, val = Samples(store, seen), Samples(store, chosen_rows(data, table, "val"))
     job = task(config["task_kind"], class_names(data, table), recipe.class_weights, **task_options(card, recipe))
     recipe.check_read(config["task_kind"])
     job.fit(train.table)
@@ -201,7 +202,7 @@ def _finetune(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], F
         model = job.model(encoder)
     freeze(model, recipe.freeze, recipe.bn)
     objective = Supervised(model, job, train, val, recipe, seed)
-    fitted = fit(objective, recipe, seed=seed, folder=folder)
+    fitted = fit(objective, recipe, seed=seed, folder=folder, per_epoch=per_epoch)
     found = _evaluate(config, folder, objective, store, table, fitted)
     return found | {"images": len(rows), **facts}, fitted
 

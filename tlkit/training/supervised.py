@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from tlkit.config import ConfigError
 from tlkit.datasets.store import Store
 from tlkit.training.augment import AUGMENTS, augment, to_float
 from tlkit.training.processes import autocast, of_first, rank, world_size
@@ -84,9 +85,10 @@ def random_view(
     """Return a store's batch as the network sees it in training, and its masks: augmented, else as `plain_view`.
 
     Random: by (seed, epoch, position, view); where the recipe's images share a draw, by `key` (see `draw_key`).
+    With `recipe.crop` the boxes of the augmentation, which are shares of the stored image, become that many pixels.
     """
     if recipe.augment == AUGMENTS["none"]:
-        return plain_view(images, recipe), masks
+        return plain_view(images, recipe), middle(masks, recipe)
     views, masks = augment(
         images,
         recipe.augment,
@@ -96,6 +98,7 @@ def random_view(
         view=view,
         key=key,
         masks=masks,
+        size=recipe.crop or None,
         window=recipe.window,
         intensity=recipe.intensity,
     )
@@ -107,7 +110,17 @@ def plain_view(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
 
     In [0,1], or with the recipe's mean taken off and divided by its standard deviation.
     """
-    return normalised(as_rgb(to_float(images, recipe.window, recipe.intensity)), recipe)
+    return normalised(as_rgb(to_float(middle(images, recipe), recipe.window, recipe.intensity)), recipe)
+
+
+def middle(images: torch.Tensor | None, recipe: Recipe) -> torch.Tensor | None:
+    """Return the middle window of `recipe.crop` pixels of a store's images or masks [B,H,W] or [B,H,W,3]."""
+    if images is None or not recipe.crop:
+        return images
+    top, left = ((n - recipe.crop) // 2 for n in images.shape[1:3])
+    if min(top, left) < 0:
+        raise ConfigError(f"recipe.crop is {recipe.crop} px, of images of {images.shape[1]} x {images.shape[2]} px.")
+    return images[:, top : top + recipe.crop, left : left + recipe.crop]
 
 
 def normalised(views: torch.Tensor, recipe: Recipe) -> torch.Tensor:
@@ -136,7 +149,7 @@ def predict(model: nn.Module, task: Any, samples: Samples, recipe: Recipe) -> pd
         for start in range(0, len(mine), step):
             rows = mine[start : start + step]
             images, masks = samples.store.take(rows)
-            labels = masks if targets is None else targets[start : start + step]
+            labels = middle(masks, recipe) if targets is None else targets[start : start + step]
             beside = [columns[start : start + step].to(device) for columns in inputs]
             kept = task.keep(model(plain_view(images.to(device), recipe), *beside), labels.to(device))
             parts.append(pd.DataFrame({"row": rows, **kept}))

@@ -56,7 +56,12 @@ radiologynet/
   **/*                          DICOM files; recognised by content, not by name
   reports.csv                   exam,text
 """,
-    counts={"files": 1_337_926, "images": 1_902_414, "classes": 5},
+    counts={
+        "files": 1_337_926,
+        "images": 1_902_414,
+        "CT": 1_022_167,
+        "classes": 5,
+    },  # CT: 53.73 %; of others no share is given
     classes=("MR", "CT", "CR", "XA", "RF"),
     phantom="hospital",
 )

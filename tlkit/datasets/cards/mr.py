@@ -64,7 +64,7 @@ brain-tumor-mri/
   Testing/{glioma,meningioma,notumor,pituitary}/*.jpg
 (patients are not named: every image counts as a patient of its own)
 """,
-    counts={"images": 7_023, "images (part of Bhuvaji et al.)": 3_264, "classes": 4},
+    counts={"images": 7_023, "train": 5_712, "test": 1_311, "images (part of Bhuvaji et al.)": 3_264, "classes": 4},
     classes=("glioma", "meningioma", "notumor", "pituitary"),
     options={"channels": 1},
     phantom="brain_tumor",

@@ -29,7 +29,7 @@ chestxray/
   train_val_list.txt, test_list.txt         the official split, by patient
   images_*/images/<patient>_<nnn>.png  or  images/*.png
 """,
-    counts={"images": 112_120, "patients": 30_805, "train": 77_871, "train and val": 86_524, "test": 25_596},
+    counts={"images": 112_120, "patients": 30_805, "train": 86_524, "test": 25_596},
     classes=FINDINGS,
     options={"channels": 1, "also": ("No Finding",)},  # labels that exclude all others; outputs where a study asks
     phantom="chestxray",
@@ -90,7 +90,7 @@ grazpedwri/
   dataset.csv                           filestem,patient_id,...,osteopenia,... (osteopenia empty: no)
   images_part*/<filestem>.png  or  Images/<filestem>.png     16 bits
 """,
-    counts={"images": 20_327, "patients": 6_091, "osteopenia": 2_473},
+    counts={"images": 20_327, "patients": 6_091, "no osteopenia": 17_854, "osteopenia": 2_473},
     classes=("no osteopenia", "osteopenia"),
     options={"channels": 1, "percentiles": (0.1, 99.9)},
     phantom="grazpedwri",
