@@ -80,7 +80,7 @@ def declare(name: str, hints: dict[str, Any], about: dict[str, Any]) -> type[Key
 
 
 def rising(pair: Any) -> Any:
-    if pair[0] > pair[1]:
+    if pair is not None and pair[0] > pair[1]:
         raise ConfigError(f"expected the lower value first, found {shown(pair)}.")
     return pair
 

@@ -25,6 +25,7 @@ MODALITIES = {  # defined terms, the only ones that a reason names: other text m
     "VA", "XA", "XC",
 }  # fmt: skip
 CT_IMAGES = ("", "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1")  # not named; CT; enhanced CT
+AXIAL = ["DERIVED", "PRIMARY", "AXIAL"]  # ImageType of a slice that was changed after the scan, and is still one
 AIR, BODY = -1024, -300  # HU: outside of the scanner's circle; the least that counts as body
 COVERAGE_PX = 128  # coverage is counted on every n-th pixel, at least so many a side
 
@@ -55,12 +56,16 @@ def keyword(tag: str | None) -> str:
     return next((w for words in KEYWORDS for w in words if w in text), "")
 
 
-def not_a_slice(head: dict[str, str]) -> str:
-    """Return why a file is no slice of a CT series; "" for one that is."""
+def not_a_slice(head: dict[str, str], derived: bool = False) -> str:
+    """Return why a file is no slice of a CT series; "" for one that is.
+
+    Other modalities have no HU, so no option admits them here. `derived` admits slices that were changed after the
+    scan, packed with loss for instance, and are still axial; no reformats.
+    """
     if head["MediaStorageSOPClassUID"] == DICOMDIR:
         return "DICOMDIR, an index file"
     if head["Modality"] != "CT":
-        return f"modality {known_modality(head)}, not CT"
+        return f"modality {known_modality(head)}, not CT, and so without HU"
     kind = head["ImageType"].split("\\")
     if "LOCALIZER" in kind:
         return "localizer"
@@ -68,7 +73,7 @@ def not_a_slice(head: dict[str, str]) -> str:
         return "secondary capture, or another object that is no CT image"
     if burnt_in(head):
         return "text is burnt into the image"
-    if kind[0] == "DERIVED" or kind[1:2] == ["SECONDARY"]:
+    if (kind[0] == "DERIVED" or kind[1:2] == ["SECONDARY"]) and not (derived and kind[:3] == AXIAL):
         return "derived image, no slice as the scanner reconstructed it"
     frames = head["NumberOfFrames"]
     if frames not in ("", "0", "1"):

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from tlkit.config import lookup
-from tlkit.datasets import boneage, brats, folders, luna16
+from tlkit.datasets import boneage, brats, export, folders, luna16, multimodal
 from tlkit.datasets.cards import DATASETS
-from tlkit.declared import Keys, declare, one_of, rising, wide
+from tlkit.declared import Keys, declare, once, one_of, rising, wide
 
 Window = (tuple[float, float], AfterValidator(wide))
 Flag = (bool, {})
@@ -36,7 +36,19 @@ SETTABLE: dict[str, dict[str, tuple[Any, Any]]] = {
     },
     "lits": {"only_liver": Flag},
     "lits_png": {"only_liver": Flag},
-    "ct_series": {"min_slices": (int, {"ge": 1}), "min_coverage": (float, {"ge": 0, "le": 1})},
+    "ct_series": {
+        "min_slices": (int, {"ge": 1}),
+        "min_coverage": (float, {"ge": 0, "le": 1}),
+        "derived": Flag,
+    },
+    "multimodal": {
+        "modalities": (
+            tuple[Annotated[str, one_of(multimodal.ADMITTED, "modality")], ...],
+            AfterValidator(once),
+        ),
+        "polarity": (str, one_of(export.POLARITIES, "polarity")),
+        "percentiles": (tuple[Percent, Percent] | None, AfterValidator(rising)),
+    },
     "class_folders": {"channels": (int, one_of(folders.CHANNELS, "number of channels"))},
     "imagenet": {"halve": (str, one_of(folders.SPLITS.values(), "split"))},
     "boneage": {
