@@ -85,6 +85,12 @@ def rising(pair: Any) -> Any:
     return pair
 
 
+def apart(pair: Any) -> Any:
+    if pair is not None and pair[0] >= pair[1]:
+        raise ConfigError(f"expected the lower value first and a higher one, found {shown(pair)}.")
+    return pair
+
+
 def wide(window: Any) -> Any:
     if window is not None and window[1] <= 0:
         raise ConfigError(f"expected a centre and a width above 0, found {shown(window)}.")

@@ -114,11 +114,11 @@ class Axial:
     def whole(self, k: int) -> np.ndarray:
         """Return a slice of a mask: whole numbers where it has them but for its writing, other values as they are.
 
-        Resampling leaves 1.0000153 for 1; a mask stored in 256 steps from 0 to 2 has 0.996, as near as it can.
+        Resampling leaves 1.0000153 for 1; one in 256 steps from 0 to 2 has 0.996: half a step off.
         """
         mask = self[k]
         rounded, step = np.rint(mask), abs(self.slope)
-        near = max(ROUND, step / 2) if step < COARSE else ROUND
+        near = max(ROUND, 0.51 * step) if step < COARSE else ROUND
         return np.where(np.abs(mask - rounded) <= near, rounded, mask)
 
 

@@ -162,9 +162,9 @@ def _check_streams(ds) -> None:
     size = len(ds.PixelData)
     for frame in decoders.encoded(ds):
         values = codestream_values(frame)
-        bounds.check_need(size + values * UNPACK)
         if values > number(ds, "Rows") * number(ds, "Columns") * number(ds, "SamplesPerPixel", 1):
             raise UnreadableFile("packed as a larger image than the header says")
+        bounds.check_need(size + values * UNPACK)
         if ds.file_meta.TransferSyntaxUID == RLE and len(frame) * RLE_MOST > bounds.allowed():
             bounds.check_need(size + 2 * rle_size(frame))  # twice: as it grows
 

@@ -10,10 +10,11 @@ from pydantic import AfterValidator, Field
 from tlkit.config import lookup
 from tlkit.datasets import boneage, brats, export, folders, luna16, multimodal
 from tlkit.datasets.cards import DATASETS
-from tlkit.declared import Keys, declare, once, one_of, rising, wide
+from tlkit.declared import Keys, apart, declare, once, one_of, rising, wide
 
 Window = (tuple[float, float], AfterValidator(wide))
 Flag = (bool, {})
+Range = (tuple[float, float] | None, AfterValidator(apart))  # grey values of more than 8 bits that are black and white
 Channel = Annotated[str, one_of(brats.MODALITIES, "channel")]
 Percent = Annotated[float, Field(ge=0, le=100)]
 
@@ -35,7 +36,7 @@ SETTABLE: dict[str, dict[str, tuple[Any, Any]]] = {
         "window": Window,
     },
     "lits": {"only_liver": Flag},
-    "lits_png": {"only_liver": Flag},
+    "lits_png": {"only_liver": Flag, "range": Range},
     "ct_series": {
         "min_slices": (int, {"ge": 1}),
         "min_coverage": (float, {"ge": 0, "le": 1}),
@@ -49,11 +50,13 @@ SETTABLE: dict[str, dict[str, tuple[Any, Any]]] = {
         "polarity": (str, one_of(export.POLARITIES, "polarity")),
         "percentiles": (tuple[Percent, Percent] | None, AfterValidator(rising)),
     },
-    "class_folders": {"channels": (int, one_of(folders.CHANNELS, "number of channels"))},
-    "imagenet": {"halve": (str, one_of(folders.SPLITS.values(), "split"))},
+    "class_folders": {"channels": (int, one_of(folders.CHANNELS, "number of channels")), "range": Range},
+    "imagenet": {"halve": (str, one_of(folders.SPLITS.values(), "split")), "range": Range},
+    "chestxray": {"range": Range},
     "boneage": {
         "ages": (tuple[float, float], AfterValidator(rising)),
         "inputs": (tuple[Annotated[str, one_of(boneage.INPUTS, "input")], ...], {}),
+        "range": Range,
     },
     "grazped": {"percentiles": (tuple[Percent, Percent], AfterValidator(rising))},
 }

@@ -31,7 +31,8 @@ chestxray/
 """,
     counts={"images": 112_120, "patients": 30_805, "train": 77_871, "train and val": 86_524, "test": 25_596},
     classes=FINDINGS,
-    options={"channels": 1, "also": ("No Finding",)},  # labels that exclude all others; outputs where a study asks
+    # also: labels that exclude all others; outputs where a study asks
+    options={"channels": 1, "also": ("No Finding",), "range": None},
     phantom="chestxray",
 )
 
@@ -65,7 +66,14 @@ or renamed:
 (patients are not named: every image counts as a patient of its own)
 """,
     counts={"images": 14_236, "train": 12_611, "val": 1_425, "test": 200},
-    options={"channels": 1, "target": "boneage", "unit": "months", "inputs": ("male",), "ages": (0.0, 240.0)},
+    options={
+        "channels": 1,
+        "target": "boneage",
+        "unit": "months",
+        "inputs": ("male",),
+        "ages": (0.0, 240.0),
+        "range": None,
+    },
     phantom="rsna-bone-age",
 )
 
@@ -124,6 +132,7 @@ collection and not the disease.)
     classes=("Normal", "COVID"),
     options={
         "channels": 1,
+        "range": None,
         "beside": ("Lung_Opacity/*", "Viral Pneumonia/*", "*/masks/*", "*.metadata.xlsx", "README*"),
     },
     phantom="covid",
