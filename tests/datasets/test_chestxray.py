@@ -157,14 +157,14 @@ def test_four_channels_are_read_as_grey_and_noted_16_bits_by_a_range_and_cut_fil
     with pytest.warns(UserWarning, match="16 bits are read with 0 as black and 65535 as white"):
         (image,), _ = chestxray.decode(root, samples[samples["id"] == "00000004_000.png"], CARD)
     assert (image == deep).all()
-    with pytest.raises(UnreadableFile, match="truncated|OSError"):
+    with pytest.raises(UnreadableFile, match=r"truncated|OSError"):
         chestxray.decode(root, samples[samples["id"] == "00000003_000.png"], CARD)
     with pytest.raises(UnreadableShareError, match=r"1 of 8 files"):
         build_store(CARD, root, 8)
     with pytest.warns(UserWarning, match="1 unreadable files and 0 files or slices left out"):
         opened = open_store(build_store(CARD, root, 8, max_unreadable=0.3))
     assert len(opened) == 7
-    assert sorted(pd.read_csv(opened.path / "rejects.csv")["kind"]) == ["note", "unreadable", "unreadable"]
+    assert sorted(pd.read_csv(opened.path / "rejects.csv")["kind"]) == ["note", "unreadable"]
 
 
 def tables(patients: list[int], labels: list[int], tests: list[bool]) -> pd.DataFrame:
