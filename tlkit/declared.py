@@ -56,6 +56,12 @@ def once(values: list) -> list:
     return values
 
 
+def some(values: list) -> list:
+    if not values:
+        raise ConfigError("expected one entry or more, found an empty list.")
+    return once(values)
+
+
 def _listed(hint: Any) -> Any:
     """Return the type of a field as a file can write it: a tuple is a list, of as many entries where that is fixed."""
     kinds, optional = get_args(hint), get_origin(hint) is types.UnionType

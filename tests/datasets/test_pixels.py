@@ -111,6 +111,14 @@ def test_what_no_library_reads_is_told_with_its_cause():
         assert str(error.value) == words
 
 
+@pytest.mark.parametrize("uid", ["1.2.3", "1.2.840.113619.5.2", "1.2.840.10008.5.1.4.1.1.2", "Mustermann"])
+def test_a_transfer_syntax_that_is_none_is_told_and_not_quoted(uid):
+    ds = trees.ct_header("s", 0)
+    ds.file_meta.TransferSyntaxUID = pydicom.uid.UID(uid, validation_mode=0)
+    with pytest.raises(UnreadableFile, match="^a transfer syntax that the standard does not have$"):
+        pixels.check_pixels(ds)
+
+
 def padded(stored: np.ndarray, vr: str, *ends: int) -> np.ndarray:
     ds = Dataset()
     for name, value in zip(("PixelPaddingValue", "PixelPaddingRangeLimit"), ends, strict=False):

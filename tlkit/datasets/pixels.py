@@ -68,8 +68,11 @@ def check_pixels(ds, results: float = 0) -> None:
 
 
 def packed(ds) -> bool:
-    """Tell whether the pixels are compressed: JPEG of any kind, RLE, or what only its transfer syntax knows."""
-    return ds.file_meta.TransferSyntaxUID.is_encapsulated
+    """Tell whether the pixels are compressed; raise UnreadableFile for a transfer syntax that is none."""
+    syntax = ds.file_meta.TransferSyntaxUID
+    if not syntax.is_transfer_syntax:
+        raise UnreadableFile("a transfer syntax that the standard does not have")
+    return syntax.is_encapsulated
 
 
 def not_grey(ds) -> str:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from tlkit.config import lookup
 from tlkit.datasets import boneage, brats, export, folders, luna16, multimodal
 from tlkit.datasets.cards import DATASETS
-from tlkit.declared import Keys, apart, declare, once, one_of, rising, wide
+from tlkit.declared import Keys, apart, declare, one_of, rising, some, wide
 
 Window = (tuple[float, float], AfterValidator(wide))
 Flag = (bool, {})
@@ -45,7 +45,7 @@ SETTABLE: dict[str, dict[str, tuple[Any, Any]]] = {
     "multimodal": {
         "modalities": (
             tuple[Annotated[str, one_of(multimodal.ADMITTED, "modality")], ...],
-            AfterValidator(once),
+            AfterValidator(some),
         ),
         "polarity": (str, one_of(export.POLARITIES, "polarity")),
         "percentiles": (tuple[Percent, Percent] | None, AfterValidator(rising)),

@@ -14,7 +14,7 @@ RADNET = DataCard(
     citation="Jonske et al. Why does my medical AI look at pictures of birds? CMPB 261, 108634 (2025).",
     access=(
         "RadNet is not given out. Put your own CT archive in its place: any tree of DICOM files, any names, "
-        "uncompressed, RLE, JPEG lossless, JPEG-LS or JPEG 2000. Notebook 02_radnet_from_dicom goes through it.",
+        "uncompressed, RLE, JPEG of any kind, JPEG-LS or JPEG 2000. Notebook 02_radnet_from_dicom goes through it.",
         "Keep BodyPartExamined (0018,0015): it is the label; and PatientID, which keeps patients in one split.",
         "Nothing that is written holds a name, a UID or a true date (PS3.15 basic profile, see "
         "tlkit/datasets/deidentify.py). The key of the pseudonyms is runs/private/deidentify.key: keep it with the "
