@@ -115,7 +115,7 @@ def test_what_no_library_reads_is_told_with_its_cause():
 def test_a_transfer_syntax_that_is_none_is_told_and_not_quoted(uid):
     ds = trees.ct_header("s", 0)
     ds.file_meta.TransferSyntaxUID = pydicom.uid.UID(uid, validation_mode=0)
-    with pytest.raises(UnreadableFile, match="^a transfer syntax that the standard does not have$"):
+    with pytest.raises(UnreadableFile, match=r"^a transfer syntax that the standard does not have$"):
         pixels.check_pixels(ds)
 
 
