@@ -20,7 +20,7 @@ from tlkit.datasets.cards import UnreadableFile
 JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")
 FIRST = dict.fromkeys(JPEG_LS, "pyjpegls")  # the plugin before pydicom's own order
 KEPT = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")
-COPIES = 5  # of the compressed bytes, while a frame of them is written to a file of its own and read
+COPIES = 4  # of a compressed frame, while it is written to a file of its own and read
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 
@@ -87,8 +87,9 @@ def _by_simpleitk(ds, wanted: list[int]) -> Iterator[np.ndarray]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "frame.dcm")
         for index in wanted:
-            bounds.check_need(COPIES * len(ds.PixelData))
-            _write_frame(ds, get_frame(ds.PixelData, index, **_layout(ds)), file)
+            data = get_frame(ds.PixelData, index, **_layout(ds))
+            bounds.check_need(len(ds.PixelData) + COPIES * len(data))
+            _write_frame(ds, data, file)
             yield sitk.GetArrayFromImage(sitk.ReadImage(str(file), imageIO="GDCMImageIO"))[0]
 
 

@@ -142,8 +142,7 @@ def _steps_beside(gap: pd.Series, series: pd.Series) -> pd.Series:
     """
 
     def before(steps: pd.Series) -> pd.Series:
-        return steps.shift(1).rolling(BESIDE, min_periods=1).median()
+        earlier = steps.groupby(series).shift(1)
+        return earlier.groupby(series).rolling(BESIDE, min_periods=1).median().droplevel(0)
 
-    groups = gap.groupby(series, group_keys=False)
-    both = [groups.apply(before), groups.apply(lambda steps: before(steps[::-1]))]
-    return pd.concat(both, axis=1).max(axis=1)
+    return pd.concat([before(gap), before(gap[::-1])], axis=1).max(axis=1)

@@ -16,6 +16,7 @@ Window = (tuple[float, float], AfterValidator(wide))
 Flag = (bool, {})
 Range = (tuple[float, float] | None, AfterValidator(apart))  # grey values of more than 8 bits that are black and white
 Channel = Annotated[str, one_of(brats.MODALITIES, "channel")]
+OPEN = ("range",)  # options that any card of the layout can be told, whatever it says itself
 Percent = Annotated[float, Field(ge=0, le=100)]
 
 # layout: {option: (type, limits or check)}; a card has some of them
@@ -66,5 +67,5 @@ SETTABLE: dict[str, dict[str, tuple[Any, Any]]] = {
 def declaration(name: str) -> type[Keys]:
     """Return the declaration of the options of the data set `name`."""
     card = lookup(name, DATASETS, "data set")
-    known = {k: v for k, v in SETTABLE.get(card.layout, {}).items() if k in card.options}
+    known = {k: v for k, v in SETTABLE.get(card.layout, {}).items() if k in card.options or k in OPEN}
     return declare(name, {k: kind for k, (kind, _) in known.items()}, {k: about for k, (_, about) in known.items()})

@@ -36,7 +36,7 @@ from tlkit.datasets.cards import PHANTOM_FACTS, DataCard, UnreadableFile
 from tlkit.datasets.content import content_hash
 from tlkit.progress import track
 
-STORE_VERSION = 3
+STORE_VERSION = 4
 MAX_UNREADABLE = 0.01  # share of the files that may be damaged, where nobody says otherwise
 REJECTS = ["path", "reason", "kind"]
 log = logging.getLogger(__name__)
@@ -283,8 +283,8 @@ def _by_file(samples: pd.DataFrame) -> Iterator[pd.DataFrame]:
 def _read_file(layout: ModuleType, root: Path, card: DataCard, size: int, rows: pd.DataFrame):
     """Return (images, masks, "", note) of one file at `size` px, or ([], [], reason) where it cannot be read."""
     images: list[np.ndarray | str] = []
-    note = ""
     masks: list[np.ndarray | None] = []
+    note = ""
     try:
         with bounds.reading(bounds.quote_error):
             if hasattr(layout, "slices"):  # of a volume, one at a time

@@ -51,12 +51,7 @@ lits-png/
 """,
     counts={"volumes": 131},
     classes=("background", "liver", "lesion"),
-    options={
-        "channels": 1,
-        "range": None,
-        "only_liver": False,
-        "mask_columns": {"liver_px": 1, "lesion_px": 2},
-    },
+    options={"channels": 1, "only_liver": False, "mask_columns": {"liver_px": 1, "lesion_px": 2}},
     phantom="lits_png",
 )
 
@@ -118,5 +113,5 @@ covid-ct/
 """,
     counts={"images": 746, "classes": 2},
     classes=("covid", "noncovid"),
-    options={"channels": 1, "range": None},
+    options={"channels": 1},
 )

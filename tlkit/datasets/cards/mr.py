@@ -66,6 +66,6 @@ brain-tumor-mri/
 """,
     counts={"images": 7_023, "images (part of Bhuvaji et al.)": 3_264, "classes": 4},
     classes=("glioma", "meningioma", "notumor", "pituitary"),
-    options={"channels": 1, "range": None},
+    options={"channels": 1},
     phantom="brain_tumor",
 )

@@ -28,7 +28,7 @@ imagenet-1k/
 (the tree of the Kaggle archive, with ILSVRC/Data/CLS-LOC/{train,val}, is read as well)
 """,
     counts={"train": 1_281_167, "val": 25_000, "test": 25_000, "classes": 1000},
-    options={"halve": "val", "range": None},
+    options={"halve": "val"},
     phantom="imagenet",
 )
 
@@ -55,5 +55,5 @@ natural-images/
 """,
     counts={"train": 8_000, "test": 1_000, "classes": 10},
     classes=CIFAR10,
-    options={"splits": {"val": "test"}, "range": None},
+    options={"splits": {"val": "test"}},
 )

@@ -31,8 +31,7 @@ chestxray/
 """,
     counts={"images": 112_120, "patients": 30_805, "train": 77_871, "train and val": 86_524, "test": 25_596},
     classes=FINDINGS,
-    # also: labels that exclude all others; outputs where a study asks
-    options={"channels": 1, "also": ("No Finding",), "range": None},
+    options={"channels": 1, "also": ("No Finding",)},  # labels that exclude all others; outputs where a study asks
     phantom="chestxray",
 )
 
@@ -66,14 +65,7 @@ or renamed:
 (patients are not named: every image counts as a patient of its own)
 """,
     counts={"images": 14_236, "train": 12_611, "val": 1_425, "test": 200},
-    options={
-        "channels": 1,
-        "target": "boneage",
-        "unit": "months",
-        "inputs": ("male",),
-        "ages": (0.0, 240.0),
-        "range": None,
-    },
+    options={"channels": 1, "target": "boneage", "unit": "months", "inputs": ("male",), "ages": (0.0, 240.0)},
     phantom="rsna-bone-age",
 )
 
@@ -132,7 +124,6 @@ collection and not the disease.)
     classes=("Normal", "COVID"),
     options={
         "channels": 1,
-        "range": None,
         "beside": ("Lung_Opacity/*", "Viral Pneumonia/*", "*/masks/*", "*.metadata.xlsx", "README*"),
     },
     phantom="covid",
