@@ -56,6 +56,12 @@ def once(values: list) -> list:
     return values
 
 
+def some(values: list) -> list:
+    if not values:
+        raise ConfigError("expected one entry or more, found an empty list.")
+    return once(values)
+
+
 def _listed(hint: Any) -> Any:
     """Return the type of a field as a file can write it: a tuple is a list, of as many entries where that is fixed."""
     kinds, optional = get_args(hint), get_origin(hint) is types.UnionType
@@ -80,8 +86,14 @@ def declare(name: str, hints: dict[str, Any], about: dict[str, Any]) -> type[Key
 
 
 def rising(pair: Any) -> Any:
-    if pair[0] > pair[1]:
+    if pair is not None and pair[0] > pair[1]:
         raise ConfigError(f"expected the lower value first, found {shown(pair)}.")
+    return pair
+
+
+def apart(pair: Any) -> Any:
+    if pair is not None and pair[0] >= pair[1]:
+        raise ConfigError(f"expected the lower value first and a higher one, found {shown(pair)}.")
     return pair
 
 

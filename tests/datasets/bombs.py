@@ -142,7 +142,7 @@ def reason(reading) -> str:
     except UnreadableFile as error:
         return str(error)
     found = found[0] if isinstance(found, list) else found
-    return str(found) if isinstance(found, UnreadableFile) else found[-1] if isinstance(found, tuple) else ""
+    return str(found) if isinstance(found, UnreadableFile) else found[2] if isinstance(found, tuple) else ""
 
 
 def main() -> None:

@@ -119,7 +119,7 @@ def wrong(folder, name):
         case "affine":
             nib.save(nib.Nifti1Image(noise, MOVED), flair)
         case "4D":
-            nib.save(nib.Nifti1Image(noise[..., None], affine), flair)
+            nib.save(nib.Nifti1Image(np.stack([noise] * 2, axis=-1), affine), flair)
         case "labels":
             nib.save(nib.Nifti1Image(np.where(noise > 500, 3, 0).astype(np.uint8), affine), seg)
         case "not finite":

@@ -3,6 +3,7 @@ import pydicom
 import pytest
 import trees
 from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from tlkit.datasets import dicom, headers, pixels
@@ -54,6 +55,7 @@ def test_body_part(tag, label):
         ({"ImageType": "ORIGINAL\\PRIMARY\\LOCALIZER"}, "localizer"),
         ({"ImageType": "DERIVED\\PRIMARY\\MPR"}, "derived"),
         ({"ImageType": "ORIGINAL\\SECONDARY"}, "derived"),
+        ({"ImageType": "DERIVED\\PRIMARY\\AXIAL"}, "derived"),
         ({"SOPClassUID": pydicom.uid.SecondaryCaptureImageStorage}, "secondary capture"),
         ({"NumberOfFrames": "7"}, "more than one frame"),
         ({"MediaStorageSOPClassUID": headers.DICOMDIR}, "DICOMDIR"),
@@ -62,6 +64,21 @@ def test_body_part(tag, label):
 def test_what_is_a_slice(tags, words):
     reason = dicom.not_a_slice(head(**tags))
     assert words in reason and bool(reason) == bool(words)
+
+
+@pytest.mark.parametrize(
+    ("kind", "kept"),
+    [
+        ("DERIVED\\PRIMARY\\AXIAL", True),
+        ("DERIVED\\PRIMARY\\AXIAL\\LOSSY", True),
+        ("DERIVED\\PRIMARY\\LOCALIZER", False),
+        ("DERIVED\\PRIMARY\\MPR", False),
+        ("DERIVED\\SECONDARY\\AXIAL", False),
+        ("ORIGINAL\\SECONDARY\\AXIAL", False),
+    ],
+)
+def test_slices_changed_after_the_scan_are_admitted_and_reformats_are_not(kind, kept):
+    assert (dicom.not_a_slice(head(ImageType=kind), derived=True) == "") == kept
 
 
 def test_both_ways_of_reading_a_header_agree_on_the_real_files_of_pydicom(monkeypatch):
@@ -210,9 +227,9 @@ def test_a_constant_slice_is_left_out_by_a_rule(tmp_path):
     [
         ({"RescaleSlope": None}, "no HU"),
         ({"RescaleSlope": 0}, "slope 0"),
-        ({"PixelData": b"\0" * 100}, "ValueError"),
-        ({"PixelData": None}, "AttributeError"),
-        ({"SamplesPerPixel": 3, "PixelData": b"\1\0" * 768, "PlanarConfiguration": 0}, "expected one grey slice"),
+        ({"PixelData": b"\0" * 100}, "the pixels end early: 100 of 512 bytes"),
+        ({"PixelData": None}, "no pixels in the file"),
+        ({"NumberOfFrames": 2, "PixelData": b"\1\0" * 512}, "expected one grey slice"),
     ],
 )
 def test_damaged_pixels_give_their_reason(tmp_path, tags, words):
@@ -221,6 +238,57 @@ def test_damaged_pixels_give_their_reason(tmp_path, tags, words):
         dicom.decode(file)
     (error,) = dicom.decode_block([file], 8, 0.25)
     assert isinstance(error, UnreadableFile) and words in str(error)
+
+
+@pytest.mark.parametrize(
+    ("tags", "words"),
+    [
+        ({"SamplesPerPixel": 3, "PixelData": b"\1\0" * 768, "PlanarConfiguration": 0}, "colours, no grey image"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "indices into a palette"),
+    ],
+)
+def test_what_is_not_grey_is_left_out_by_a_rule(tmp_path, tags, words):
+    assert words in dicom.decode(save(tmp_path, "x", trees.ct_header("s", 0, **tags)), 0.0)
+
+
+def test_padding_written_with_the_other_representation_is_air(tmp_path):
+    stored = noisy().astype(np.int16)
+    stored[:4] = -2000
+    tags = {"PixelRepresentation": 1, "RescaleIntercept": -1024}
+    images = []
+    for vr, value in (("SS", -2000), ("US", 63536)):
+        ds = slice_of(stored, **tags)
+        ds.add_new("PixelPaddingValue", vr, value)
+        images.append(dicom.decode(save(tmp_path, vr, ds), 0.0))
+    unsigned = slice_of(np.where(stored == -2000, 63536, stored).astype(np.uint16), RescaleIntercept=-1024)
+    unsigned.add_new("PixelPaddingValue", "SS", -2000)
+    images.append(dicom.decode(save(tmp_path, "unsigned", unsigned), 0.0))
+    for image in images:
+        assert (image[:4] == -1024).all() and (image[4:] == stored[4:] - 1024).all()
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_rescale_of_an_enhanced_slice_stands_in_its_functional_groups(tmp_path, shared):
+    ds, value, group = trees.ct_header("s", 0, RescaleSlope=None, RescaleIntercept=None), Dataset(), Dataset()
+    ds.SOPClassUID, ds.NumberOfFrames = pydicom.uid.EnhancedCTImageStorage, 1
+    value.RescaleSlope, value.RescaleIntercept = 2, -1000
+    group.PixelValueTransformationSequence = [value]
+    name = f"{'Shared' if shared else 'PerFrame'}FunctionalGroupsSequence"
+    ds.add_new(name, "SQ", [group])
+    image = dicom.decode(save(tmp_path, "x", ds), 0.0)
+    assert image[0, 0] == 1000 and image[-1, -1] == -1000  # stored 1000 and 0
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+def test_a_file_without_meta_header_has_the_values_of_the_same_file_with_one(tmp_path, implicit):
+    ds = slice_of(noisy())
+    expected = dicom.decode(save(tmp_path, "whole", ds), 0.0)
+    del ds.file_meta
+    ds.save_as(tmp_path / "bare", implicit_vr=implicit, little_endian=True)
+    assert (tmp_path / "bare").read_bytes()[128:132] != b"DICM"
+    assert (dicom.decode(tmp_path / "bare", 0.0) == expected).all()
+    (found,) = headers.read_headers([tmp_path / "bare"])
+    assert found["Modality"] == "CT"
 
 
 def test_pixels_that_are_not_finite_are_an_error(tmp_path):

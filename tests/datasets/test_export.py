@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from tlkit.datasets.cards import UnreadableFile
-from tlkit.datasets.export import export, export_block, square, why_dropped, window, windows
+from tlkit.datasets.export import Rules, export, export_block, square, why_dropped, window, windows
 
 RAMP = np.arange(256).reshape(16, 16)
 
@@ -42,6 +42,10 @@ def test_a_window_never_turns_the_order_of_values(centre, width, values):
         ("40\\-500", "400", "no list of pairs"),
         ("soft", "400", "no list of pairs"),
         ("nan", "400", "no list of pairs"),
+        ("40\\600", "400\\0", [(40.0, 400.0)]),
+        ("600\\40", "0\\400", [(40.0, 400.0)]),
+        ("40\\nan", "400\\100", [(40.0, 400.0)]),
+        ("1\\2", "0\\-3", "without width"),
         ("40", "0", "without width"),
         ("40", "-5", "without width"),
     ],
@@ -62,18 +66,26 @@ def test_images_of_every_kind_have_values_by_hand(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("modality", "shape", "inverted"),
+    ("modality", "kind", "shape", "inverted", "published"),
     [
-        ("CR", "INVERSE", True),
-        ("CR", None, True),
-        ("CR", "IDENTITY", False),
-        ("RF", "INVERSE", False),
-        ("MR", None, False),
+        ("CR", "MONOCHROME2", "INVERSE", False, True),
+        ("CR", "MONOCHROME2", None, False, True),
+        ("CR", "MONOCHROME2", "IDENTITY", False, False),
+        ("CR", "MONOCHROME1", "IDENTITY", True, False),
+        ("CR", "MONOCHROME1", None, True, True),
+        ("DX", "MONOCHROME1", "INVERSE", True, False),
+        ("RF", "MONOCHROME2", "INVERSE", False, False),
+        ("MR", "MONOCHROME2", None, False, False),
     ],
 )
-def test_plain_radiographs_are_inverted_unless_the_header_says_identity(tmp_path, modality, shape, inverted):
+@pytest.mark.parametrize("polarity", ["photometric", "published"])
+def test_low_values_are_bright_by_the_standard_or_by_the_published_rule(
+    tmp_path, modality, kind, shape, inverted, published, polarity
+):
     tags = {"PresentationLUTShape": shape} if shape else {}
-    (image,) = images(tmp_path, trees.radiology(modality, **tags))
+    file = save(tmp_path, trees.radiology(modality, PhotometricInterpretation=kind, **tags))
+    (image,) = export(file, [(0, 0)], rules=Rules(polarity=polarity))
+    inverted = published if polarity == "published" else inverted
     plain = (RAMP * 255 / 256).astype(int)
     assert (image == (255 - plain if inverted else plain)).all()
 
@@ -100,6 +112,35 @@ def test_frames_of_an_mr_have_windows_and_rescales_of_their_own(tmp_path):
     assert (shared[0] == one).all() and (shared[1] == one).all()
     bare = trees.radiology("MR", frames=2, WindowCenter=None, WindowWidth=None)
     assert images(tmp_path, bare, [(1, 0)]) == ["no window in the header"]
+
+
+def test_an_enhanced_file_of_one_frame_has_its_window_in_functional_groups(tmp_path):
+    ds = with_frames(shared=True)
+    ds.NumberOfFrames, ds.PixelData = 1, ds.PixelData[: len(ds.PixelData) // 2]
+    assert (images(tmp_path, ds)[0] == (RAMP * 255 / 256).astype(int)).all()
+
+
+def test_without_a_window_the_percentiles_of_the_frame_are_one_where_the_card_says_so(tmp_path):
+    file = save(tmp_path, trees.radiology("MR", WindowCenter=None, WindowWidth=None))
+    assert export(file, [(0, 0)]) == ["no window in the header"]
+    (image,) = export(file, [(0, 0)], rules=Rules(percentiles=(0, 100)))
+    assert (image == RAMP).all()  # 0 to 255: as they are
+    own = save(tmp_path, trees.radiology("MR"), "own")
+    assert (export(own, [(0, 0)], rules=Rules(percentiles=(0, 100)))[0] == export(own, [(0, 0)])[0]).all()
+    flat = trees.radiology("MR", WindowCenter=None, WindowWidth=None, PixelData=b"\1\0" * 256)
+    assert "all values are the same" in export(save(tmp_path, flat), [(0, 0)], rules=Rules(percentiles=(1, 99)))[0]
+
+
+def test_padding_is_black_whatever_the_polarity_and_no_part_of_the_percentiles(tmp_path):
+    stored = RAMP.astype(np.uint16)
+    stored[0] = 65000
+    tags = {"PixelData": stored.tobytes(), "PixelPaddingValue": 65000, "WindowCenter": None, "WindowWidth": None}
+    for kind in ("MONOCHROME1", "MONOCHROME2"):
+        file = save(tmp_path, trees.radiology("CR", PhotometricInterpretation=kind, **tags))
+        (image,) = export(file, [(0, 0)], rules=Rules(percentiles=(0, 100)))
+        shown = (stored[1:] - np.float32(16)) / 239 * 255  # 16 to 255 are left
+        assert not image[0].any()
+        assert np.abs(image[1:] - (255 - shown if kind == "MONOCHROME1" else shown)).max() <= 1
 
 
 def test_what_shows_too_little_is_dropped_with_its_reason():
@@ -136,6 +177,8 @@ def test_the_shorter_side_gets_zeros_and_the_picture_keeps_its_shape(tmp_path):
 def test_bad_files_say_why(tmp_path):
     colour = trees.radiology("XA", SamplesPerPixel=3, PhotometricInterpretation="RGB")
     assert images(tmp_path, colour) == ["colours, no grey image"]
+    palette = trees.radiology("XA", PhotometricInterpretation="PALETTE COLOR")
+    assert images(tmp_path, palette) == ["indices into a palette of colours, no grey values"]
     good = save(tmp_path, trees.radiology("MR"), "good")
     short = save(tmp_path, trees.radiology("MR", PixelData=b"\0" * 100), "short")
     none = save(tmp_path, trees.radiology("MR", PixelData=None), "none")

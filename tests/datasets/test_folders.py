@@ -1,9 +1,12 @@
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import trees
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from tlkit.datasets import DATASETS, UnreadableFile, folders
@@ -130,13 +133,55 @@ def damaged(root):
     (root / "text.jpg").write_text("this was never an image")
     (root / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     (root / "noise.png").write_bytes(np.random.default_rng(0).bytes(500))
-    Image.fromarray(np.full((4, 4), 40_000, np.uint16)).save(root / "deep.png")
+    Image.fromarray(np.full((4, 4), 0.5, np.float32)).save(root / "deep.tif")
     frames = [Image.fromarray(np.full((4, 4), v, np.uint8)) for v in (0, 255)]
     frames[0].save(root / "film.gif", save_all=True, append_images=frames[1:])
     return {
         "empty.jpg": "cannot identify", "text.jpg": "cannot identify", "cut.jpg": "truncated",
-        "noise.png": "cannot identify", "deep.png": "more than 8 bits", "film.gif": "2 frames",
+        "noise.png": "cannot identify", "deep.tif": "more than 8 bits, not unsigned 16", "film.gif": "2 frames",
     }  # fmt: skip
+
+
+DEEP = np.array([[0, 128, 129, 4095], [16448, 32896, 65407, 65535]], np.uint16)
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.tif"])
+def test_16_bits_are_read_with_a_range_that_is_said(tmp_path, name):
+    Image.fromarray(DEEP).save(tmp_path / name)
+    with pytest.warns(UserWarning, match="16 bits are read with 0 as black and 65535 as white.*`range"):
+        image = one(tmp_path, name)
+    assert image.dtype == np.uint8 and image.shape == (2, 4, 3)
+    assert image[..., 0].tolist() == [[0, 0, 1, 16], [64, 128, 255, 255]] and (image[..., 0] == image[..., 2]).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "ends", "expected"),
+    [
+        (np.uint16, (0, 4095), [[0, 8, 8, 255], [255, 255, 255, 255]]),
+        (np.int32, (0, 65535), [[0, 0, 1, 16], [64, 128, 255, 255]]),
+        (np.float32, (128, 4095), [[0, 0, 0, 255], [255, 255, 255, 255]]),
+    ],
+)
+def test_the_card_says_which_values_are_black_and_white(tmp_path, kind, ends, expected):
+    Image.fromarray(DEEP.astype(kind)).save(tmp_path / "x.tif")
+    card = replace(CARD, options={"channels": 1, "range": ends})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        image = folders.decode(tmp_path, pd.DataFrame({"path": ["x.tif"]}), card)[0][0]
+    assert image.tolist() == expected
+
+
+def test_floats_that_are_no_numbers_are_unreadable(tmp_path):
+    Image.fromarray(np.array([[0, np.nan]], np.float32)).save(tmp_path / "x.tif")
+    with pytest.raises(UnreadableFile, match="not finite"):
+        folders.decode(tmp_path, pd.DataFrame({"path": ["x.tif"]}), replace(CARD, options={"range": (0, 1)}))
+
+
+@given(st.integers(0, 65535), st.integers(0, 65534), st.integers(1, 65535))
+def test_a_range_keeps_the_order_and_its_ends(value, low, width):
+    image = folders.to_bytes(np.array([[low, value, low + width]]), (low, low + width))
+    assert image[0, 0] == 0 and image[0, 2] == 255
+    assert image[0, 1] == round(min(max((value - low) / width, 0), 1) * 255) or width > 2**15
 
 
 def test_damaged_files_give_their_reason_without_this_machines_path(tmp_path):

@@ -89,6 +89,45 @@ def test_masks_with_other_values_are_unreadable(tmp_path):
         lits.decode(tmp_path, samples, CARD)
 
 
+@pytest.mark.parametrize(
+    ("kind", "slope", "inter"),
+    [(np.int16, 2 / 65535, 32768 * 2 / 65535), (np.uint8, 2 / 255, 0), (np.float32, 1, 1e-4)],
+)
+def test_masks_that_were_written_with_a_scale_have_whole_values(tmp_path, kind, slope, inter):
+    _, mask = trees.lits_pair(tmp_path, 0)
+    expected = lits.decode(tmp_path, lits.scan(tmp_path, CARD)[0], CARD)[1]
+    stored = np.rint((mask - inter) / slope) if kind != np.float32 else mask
+    image = nib.Nifti1Image(stored.astype(kind), np.diag([1.0, 1.0, 3.0, 1.0]))
+    image.header.set_slope_inter(slope, inter)
+    nib.save(image, tmp_path / "segmentation-0.nii")
+    samples, _ = lits.scan(tmp_path, CARD)
+    found = lits.decode(tmp_path, samples, CARD)[1]
+    assert not np.isin(np.asarray(nib.load(tmp_path / "segmentation-0.nii").dataobj), (0, 1, 2)).all()
+    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True)) and np.max(found) == 2
+
+
+@pytest.mark.parametrize("value", [1.002, 0.5, np.nan])
+def test_masks_that_are_not_nearly_whole_are_unreadable(tmp_path, value):
+    trees.lits_pair(tmp_path, 0, mask=np.full((12, 10, 6), value, np.float32))
+    with pytest.raises(UnreadableFile, match="expected 0, 1, 2"):
+        lits.decode(tmp_path, lits.scan(tmp_path, CARD)[0], CARD)
+
+
+@pytest.mark.parametrize("more", [(1,), (1, 1)])
+def test_dimensions_of_one_behind_the_third_are_dropped(tmp_path, more):
+    volume, mask = trees.lits_pair(tmp_path, 0)
+    before = lits.decode(tmp_path, lits.scan(tmp_path, CARD)[0], CARD)
+    for name, array in (("volume", volume), ("segmentation", mask)):
+        affine = np.diag([1.0, 1.0, 3.0, 1.0])
+        nib.save(nib.Nifti1Image(array.reshape(*array.shape, *more), affine), tmp_path / f"{name}-0.nii")
+    after = lits.decode(tmp_path, lits.scan(tmp_path, CARD)[0], CARD)
+    assert len(after[0]) == 6
+    assert all(np.array_equal(a, b) for k in (0, 1) for a, b in zip(before[k], after[k], strict=True))
+    trees.lits_pair(tmp_path, 1)
+    nib.save(nib.Nifti1Image(np.stack([volume] * 2, -1), np.diag([1.0, 1.0, 3.0, 1.0])), tmp_path / "volume-1.nii")
+    assert "equal 3D shapes" in lits.scan(tmp_path, CARD)[1]["reason"].item()
+
+
 def test_only_liver_leaves_out_slices_by_a_rule(tmp_path):
     trees.lits_pair(tmp_path, 0)
     samples, _ = lits.scan(tmp_path, CARD)

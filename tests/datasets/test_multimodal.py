@@ -5,10 +5,11 @@ import pandas as pd
 import pydicom
 import pytest
 import trees
+from pydicom.dataset import Dataset
 from test_deidentify import SECRET, pd_text, plant, traces
 
 from tlkit import paths
-from tlkit.datasets import DATASETS, archive, deidentify, multimodal, prepare, splits
+from tlkit.datasets import DATASETS, archive, card_of, deidentify, multimodal, prepare, splits
 from tlkit.datasets.archive import locate
 from tlkit.datasets.export import export
 from tlkit.datasets.multimodal import FREE_TEXT, MODALITIES, TAGS, TECHNICAL
@@ -29,9 +30,9 @@ def save(root, name, ds):
     ds.save_as(root / name, enforce_file_format=True)
 
 
-def scan(root):
+def scan(root, **options):
     """Return (samples, rejects) with the real paths."""
-    samples, rejects = multimodal.scan(root, CARD)
+    samples, rejects = multimodal.scan(root, card_of("radiologynet", options))
     return tuple(t.assign(path=locate(root, t["path"]).to_numpy()) for t in (samples, rejects))
 
 
@@ -136,6 +137,69 @@ def test_what_is_no_image_of_the_five_modalities_has_a_reason(root):
     assert len(found) == 16 and "reports.csv" not in found  # a part of the layout
 
 
+def test_other_modalities_are_admitted_where_the_card_names_them(root):
+    for modality in multimodal.ADMITTED:
+        save(root, modality, trees.radiology(modality))
+    save(root, "US clean", trees.radiology("US", 1, BurnedInAnnotation="NO"))
+    raw = pydicom.uid.DigitalXRayImageStorageForProcessing
+    save(root, "DX raw", trees.radiology("DX", 1, SOPClassUID=raw))
+    save(root, "NM frames", trees.radiology("NM", 1, frames=3))
+    few, rejects = scan(root)
+    assert set(few["path"]) == set(MODALITIES)
+    told = rejects.set_index("path")["reason"]["DX"]
+    assert told == "modality DX, not one of MR, CT, CR, XA, RF; `modalities` of the data set's options can admit it"
+    every = {"modalities": list(multimodal.ADMITTED)}
+    samples, rejects = scan(root, **every)
+    card = card_of("radiologynet", every)
+    assert set(samples["path"]) == {*multimodal.ADMITTED, "US clean", "NM frames"} - {"US"}
+    assert multimodal.classes(root, card) == multimodal.ADMITTED == card.classes
+    assert all(multimodal.ADMITTED[row.label] == row.modality for row in samples.itertuples())
+    assert samples["path"].value_counts()["NM frames"] == 3
+    reasons = rejects.set_index("path")["reason"]
+    assert "does not say that no text is burnt in" in reasons["US"] and "raw pixels" in reasons["DX raw"]
+    assert len(reasons) == 2
+
+
+def test_images_without_a_window_get_one_from_percentiles_where_the_card_says_so(root):
+    save(root, "none", trees.radiology("MR", WindowCenter=None, WindowWidth=None))
+    save(root, "own", trees.radiology("MR", 1))
+    save(root, "frames", trees.radiology("MR", 2, frames=2, WindowCenter=None, WindowWidth=None))
+    assert "none" not in set(scan(root)[0]["path"])
+    samples, rejects = scan(root, percentiles=[0, 100])
+    assert len(samples) == 4 and set(rejects["kind"]) == {"note"} and set(rejects["path"]) == {"none", "frames"}
+    words = "no window in the header: the window of a frame without one is its percentiles 0 to 100"
+    assert set(rejects["reason"]) == {words}
+    opened = open_store(build_store(card_of("radiologynet", {"percentiles": [0, 100]}), root, 16))
+    assert len(opened) == 4 and opened.meta["left_out"] == 0
+    real = locate(root, opened.table["path"]).to_numpy()
+    for image, path in zip(opened.images, real, strict=True):
+        assert (image == (RAMP if path == "own" else np.arange(256).reshape(16, 16))).all()
+
+
+def test_an_enhanced_file_of_one_frame_has_its_window_in_functional_groups(root):
+    ds, voi, group = trees.radiology("MR", WindowCenter=None, WindowWidth=None), Dataset(), Dataset()
+    ds.SOPClassUID, ds.NumberOfFrames = pydicom.uid.EnhancedMRImageStorage, 1
+    voi.WindowCenter, voi.WindowWidth = 128, 256
+    group.FrameVOILUTSequence = [voi]
+    ds.SharedFunctionalGroupsSequence = [group]
+    save(root, "enhanced", ds)
+    opened = open_store(build_store(CARD, root, 16))
+    assert len(opened) == 1 and (opened.images[0] == RAMP).all()
+
+
+def test_a_window_without_width_is_no_image_and_the_others_are(root):
+    save(root, "a", trees.radiology("CT", WindowCenter=[600, 128, 64], WindowWidth=[0, 256, 128]))
+    opened = open_store(build_store(CARD, root, 16))
+    assert opened.table["window"].tolist() == [0, 1] and (opened.images[0] == RAMP).all()
+
+
+def test_polarity_is_an_option(root):
+    save(root, "a", trees.radiology("CR"))
+    for polarity, expected in (("photometric", RAMP), ("published", 255 - RAMP)):
+        opened = open_store(build_store(card_of("radiologynet", {"polarity": polarity}), root, 16))
+        assert (opened.images[0] == expected).all()
+
+
 def test_body_parts_are_repaired_with_the_free_text_that_is_not_kept(root):
     save(root, "a", trees.radiology("MR", part="SPINE", StudyDescription=f"MR LWS {SECRET}"))
     save(root, "b", trees.radiology("CR", part="HEAD"))
@@ -155,7 +219,7 @@ def test_a_store_holds_what_is_exported_and_the_rest_has_its_reason(root):
         (expected,) = export(root / row["path"], [(row["frame"], row["window"])], 16)
         assert (opened.images[i] == expected).all()
     rejects = pd.read_csv(opened.path / "rejects.csv")
-    assert rejects["reason"].str.contains("too dark").sum() == 1 and set(rejects["kind"]) == {"rule"}
+    assert rejects["reason"].str.contains("too dark").sum() == 1 and set(rejects["kind"]) == {"rule", "note"}
     (picture, other), masks = multimodal.decode(root, rows := opened.table[opened.table["class"] == "CT"].head(2), CARD)
     assert (picture == RAMP).all() and not (other == RAMP).all() and masks == [None, None] and len(rows) == 2
 
@@ -224,7 +288,7 @@ def test_nothing_that_is_written_holds_an_identifier_or_a_word_of_a_report(root)
 def test_the_indexes_of_two_layouts_of_one_folder_stay_apart(root):
     trees.multimodal(root)
     key = deidentify.load_key(root)
-    assert set(archive.index(root, key).columns) != set(multimodal._index(root).columns)
+    assert set(archive.index(root, key).columns) != set(multimodal._index(root, CARD).columns)
     assert len(multimodal.scan(root, CARD)[0]) == 14 and archive.index(root, key)["reason"].eq("").sum() == 2
 
 

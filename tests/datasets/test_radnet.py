@@ -1,12 +1,16 @@
 import os
+import re
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pydicom
 import pytest
 import trees
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom.dataset import Dataset
+from pydicom.uid import EnhancedCTImageStorage
 
 from tlkit.datasets import DATASETS, archive, deidentify, dicom, headers, radnet, splits
 from tlkit.datasets.archive import index, locate
@@ -115,9 +119,60 @@ def test_copies_doubled_and_missing_slices(root):
     assert told.at["double", "reason"] == "second slice at one position of its series"
     assert "second copy" in told.loc[[p for p in ("copy", "s/3") if p in told.index], "reason"].item()
     assert told.loc["s/22"].tolist() == [
-        "slices missing before this one: 6.00 mm, the step of the series is 2.00 mm",
+        "slices missing before this one: 6.00 mm, the steps beside it are 2.00 mm",
         "note",
     ]
+
+
+def test_a_series_that_goes_over_to_another_step_lacks_nothing(root):
+    heights = [*np.arange(0, 100, 5), *np.arange(100, 130, 1.25), *np.arange(130, 200, 5)]
+    for k, z in enumerate(heights):
+        save(root, f"{k}", trees.ct_header("s", k, ImagePositionPatient=[0, 0, float(z)]))
+    assert scan(root)[1].empty
+    (root / "30").unlink()  # one of the fine part
+    told = scan(root)[1]
+    assert told["path"].tolist() == ["31"] and "2.50 mm, the steps beside it are 1.25 mm" in told["reason"].item()
+
+
+def test_slices_changed_after_the_scan_are_admitted_where_the_card_says_so(root):
+    series(root, ImageType=["DERIVED", "PRIMARY", "AXIAL"])
+    samples, rejects = scan(root)
+    assert len(samples) == 0 and set(rejects["reason"].str[:13]) == {"derived image"}
+    samples, rejects = scan(root, derived=True)
+    assert len(samples) == 30 and rejects.empty
+
+
+def test_an_enhanced_slice_of_one_frame_is_read_by_its_functional_groups(root):
+    for k in range(30):
+        ds, value, group = trees.ct_header("s", k, RescaleSlope=None, RescaleIntercept=None), Dataset(), Dataset()
+        ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
+        ds.NumberOfFrames, value.RescaleSlope, value.RescaleIntercept = 1, 1, -1000
+        group.PixelValueTransformationSequence = [value]
+        ds.SharedFunctionalGroupsSequence = [group]
+        save(root, f"{k}", ds)
+    opened = open_store(build_store(CARD, root, 16))
+    assert len(opened) == 30 and opened.images.min() == -1000 and (opened.images[:, 0, 0] == np.arange(30)).all()
+
+
+def test_a_series_without_meta_headers_is_stored(root):
+    series(root)
+    expected = open_store(build_store(CARD, root, 16)).images[:]
+    for file in (root / "s").iterdir():
+        ds = pydicom.dcmread(file)
+        del ds.file_meta
+        ds.save_as(file, implicit_vr=True, little_endian=True)
+    assert (open_store(build_store(CARD, root, 16)).images[:] == expected).all() and len(expected) == 30
+
+
+def test_too_many_unreadable_files_are_counted_by_reason_and_can_be_found_again(root):
+    series(root, n=40)
+    for k in range(6):
+        save(root, f"s/{k}", trees.ct_header("s", k, PixelData=b"\0" * (100 if k < 4 else 200)))
+    with pytest.raises(UnreadableShareError) as told:
+        build_store(CARD, root, 8, max_unreadable=0.1)
+    found = re.search(r"\n  4 x (\w+): the pixels end early: 100 of 512 bytes\n  1 x \w+: .* 200 of", str(told.value))
+    assert found and f"tlkit.datasets.archive.locate(root, ['{found[1]}'])" in str(told.value)
+    assert locate(root, [found[1]]).item() in {f"s/{k}" for k in range(4)}
 
 
 def test_of_two_orientations_in_a_series_the_more_frequent_stays(root):
@@ -190,7 +245,7 @@ def test_an_index_reads_only_what_is_new(tmp_path, monkeypatch):
     (root / "s/4").unlink()
     second = index(root, key, workers=1)
     assert sorted(read[25:]) == ["3", "30"] and len(second) == 25
-    assert second["reason"].tolist().count("modality MR, not CT") == 1
+    assert second["reason"].tolist().count("modality MR, not CT, and so without HU") == 1
     assert locate(root, second["path"], key).sort_values().tolist() == sorted(f"s/{k}" for k in {*range(25), 30} - {4})
 
 

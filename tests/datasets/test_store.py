@@ -124,6 +124,20 @@ def test_damaged_files_go_to_rejects_with_their_reason(tmp_path):
     assert rejects.at["train/a/list.csv", "kind"] == "rule" and len(rejects) == 7
 
 
+def test_classes_of_few_images_and_elongated_images_are_told_and_stored(tmp_path):
+    trees.class_folders(tmp_path / "data", classes=("a", "b"), parts=("train",), n=6)
+    for k in range(4):
+        (tmp_path / f"data/train/b/b_{k}.jpg").unlink()
+    trees.picture(tmp_path / "data/train/a/long.png", size=(60, 1200), mode="L")
+    opened = open_store(build_store(CARD, tmp_path / "data", 8))
+    rejects = pd.read_csv(opened.path / "rejects.csv")
+    assert len(opened) == 9 and opened.meta["left_out"] == opened.meta["unreadable"] == 0
+    assert rejects.values.tolist() == [
+        ["class b", "only 2 images of this class, too few to be split and tested", "note"],
+        ["train/a/long.png", "very elongated: 1200 x 60 px are squashed to a square", "note"],
+    ]
+
+
 def test_too_many_unreadable_files_stop_the_build_and_leave_nothing(tmp_path):
     trees.class_folders(tmp_path / "data", n=1)
     (tmp_path / "data/Training/a/bad.jpg").touch()

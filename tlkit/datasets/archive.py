@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -185,9 +186,9 @@ def _row(head: dict[str, str] | UnreadableFile | None, key: bytes, reading: Read
         return {"reason": f"{error}: the header holds what cannot be", "kind": "unreadable"}
 
 
-def _ct_row(head: dict[str, str], key: bytes) -> dict[str, str | float]:
+def _ct_row(head: dict[str, str], key: bytes, derived: bool = False) -> dict[str, str | float]:
     """Return what a header says, de-identified; of what is no slice of a CT series the reason alone."""
-    if rule := dicom.not_a_slice(head):
+    if rule := dicom.not_a_slice(head, derived):
         return {"reason": rule, "kind": "rule"}
     kept = deidentify.replaced(head, key)
     where, turn = (floats(kept[f"Image{name}Patient"]) for name in ("Position", "Orientation"))
@@ -210,6 +211,7 @@ def _known_uid(text: str) -> str:
 
 
 CT_SLICES = Reading("2", COLUMNS, _ct_row)
+WITH_DERIVED = Reading("2 derived", COLUMNS, partial(_ct_row, derived=True))
 
 
 def _along_normal(a: list[float], b: list[float], where: list[float]) -> float:

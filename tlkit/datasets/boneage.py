@@ -33,7 +33,7 @@ SINGLE = {"train": 2, "val": 8, "test": 8}  # a part of so many images or more t
 INPUTS = ("male",)  # columns that a model may be told besides the image
 COLUMNS = ["id", "path", "frame", "patient", "split", "label", "boneage", "male"]
 
-decode = folders.decode  # its card says one channel, so luminance; more than 8 bits or a cut file is unreadable
+decode = folders.decode  # its card says one channel, so luminance; a cut file is unreadable
 
 
 def classes(root: Path, card: DataCard) -> tuple[str, ...]:

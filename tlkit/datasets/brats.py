@@ -137,7 +137,7 @@ def _masks(path: Path, frames: pd.Series) -> list[np.ndarray | None]:
     """Return the masks of some slices, uint8 [H,W]: 0 background, 1 NCR/NET, 2 ED, 3 ET."""
     labels, masks = Axial(path), []
     for k in frames:
-        written = labels[k]
+        written = labels.whole(k)
         if not np.isin(written, (0, 1, 2, 4)).all():
             odd = ", ".join(f"{v:g}" for v in np.setdiff1d(written, (0, 1, 2, 4))[:5])
             raise UnreadableFile(f"{path.name}: labels {odd} in slice {k}; expected 0, 1, 2, 4")

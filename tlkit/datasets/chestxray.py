@@ -16,7 +16,7 @@ COLUMNS = {"Image Index": "image", "Finding Labels": "findings", "Patient ID": "
 TRAIN_VAL, TEST = "train_val_list.txt", "test_list.txt"
 REJECTS = ["path", "reason", "kind"]
 
-decode = folders.decode  # its card says one channel, so luminance; more than 8 bits or a cut file is unreadable
+decode = folders.decode  # its card says one channel, so luminance; a cut file is unreadable
 
 
 def classes(root: Path, card: DataCard) -> tuple[str, ...]:

@@ -1,8 +1,6 @@
 """One DICOM file: what it is by its header, and its pixels in HU.
 
-Compressed files go through pydicom's plugins, of those with a permissive licence the fastest on 512 x 512 slices: RLE
-by pylibjpeg-rle, JPEG-LS by pyjpegls (4 ms, GDCM 7), JPEG 2000 and lossless JPEG by GDCM (for the latter the only one
-not under the GPL). Reasons and errors name elements and never their values, which might be names of persons.
+Reasons and errors name elements and never their values, which might be names of persons.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ from tlkit.datasets import bounds
 from tlkit.datasets.arrays import resize
 from tlkit.datasets.cards import UnreadableFile
 from tlkit.datasets.headers import DICOMDIR, quiet, read_dataset
-from tlkit.datasets.pixels import check_pixels, frame_count, number, stored_values
+from tlkit.datasets.pixels import check_pixels, frame_count, holder, not_grey, number, padding, stored_values
 
 MODALITIES = {  # defined terms, the only ones that a reason names: other text may be a name of a person
     "AR", "AU", "BDUS", "BI", "BMD", "CD", "CR", "CT", "CTPROTOCOL", "DD", "DG", "DOC", "DX", "ECG", "EEG",
@@ -27,6 +25,7 @@ MODALITIES = {  # defined terms, the only ones that a reason names: other text m
     "VA", "XA", "XC",
 }  # fmt: skip
 CT_IMAGES = ("", "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1")  # not named; CT; enhanced CT
+AXIAL = ["DERIVED", "PRIMARY", "AXIAL"]  # ImageType of a slice that was changed after the scan, and is still one
 AIR, BODY = -1024, -300  # HU: outside of the scanner's circle; the least that counts as body
 COVERAGE_PX = 128  # coverage is counted on every n-th pixel, at least so many a side
 
@@ -57,12 +56,16 @@ def keyword(tag: str | None) -> str:
     return next((w for words in KEYWORDS for w in words if w in text), "")
 
 
-def not_a_slice(head: dict[str, str]) -> str:
-    """Return why a file is no slice of a CT series; "" for one that is."""
+def not_a_slice(head: dict[str, str], derived: bool = False) -> str:
+    """Return why a file is no slice of a CT series; "" for one that is.
+
+    Other modalities have no HU, so no option admits them here. `derived` admits slices that were changed after the
+    scan, packed with loss for instance, and are still axial; no reformats.
+    """
     if head["MediaStorageSOPClassUID"] == DICOMDIR:
         return "DICOMDIR, an index file"
     if head["Modality"] != "CT":
-        return f"modality {known_modality(head)}, not CT"
+        return f"modality {known_modality(head)}, not CT, and so without HU"
     kind = head["ImageType"].split("\\")
     if "LOCALIZER" in kind:
         return "localizer"
@@ -70,7 +73,7 @@ def not_a_slice(head: dict[str, str]) -> str:
         return "secondary capture, or another object that is no CT image"
     if burnt_in(head):
         return "text is burnt into the image"
-    if kind[0] == "DERIVED" or kind[1:2] == ["SECONDARY"]:
+    if (kind[0] == "DERIVED" or kind[1:2] == ["SECONDARY"]) and not (derived and kind[:3] == AXIAL):
         return "derived image, no slice as the scanner reconstructed it"
     frames = head["NumberOfFrames"]
     if frames not in ("", "0", "1"):
@@ -91,8 +94,8 @@ def burnt_in(head: dict[str, str]) -> bool:
 def decode(file: Path, min_coverage: float = 0.25, size: int | None = None) -> np.ndarray | str:
     """Return the slice in HU, int16 [H,W] or [size,size]; padding outside of the scanner is air (-1024).
 
-    In place of an image stands the reason (str) where all pixels are equal or the body covers less than
-    `min_coverage` of the scanner's circle. Raises UnreadableFile where pixels are missing, damaged, not finite, or
+    In place of an image stands the reason (str) where it is not grey, all pixels are equal, or the body covers less
+    than `min_coverage` of the scanner's circle. Raises UnreadableFile where pixels are missing, damaged, not finite, or
     without a rescale to HU.
     """
     with bounds.reading(damaged), quiet():
@@ -100,8 +103,8 @@ def decode(file: Path, min_coverage: float = 0.25, size: int | None = None) -> n
         check_pixels(ds)
         if frame_count(ds) > 1:
             raise UnreadableFile(f"{frame_count(ds)} frames; expected one grey slice")
-        if number(ds, "SamplesPerPixel", 1) != 1:
-            raise UnreadableFile("colours; expected one grey slice")
+        if reason := not_grey(ds):
+            return reason
         stored = stored_values(ds)
         if stored.ndim != 2:
             raise UnreadableFile(f"pixels of shape {stored.shape}; expected one grey slice")
@@ -159,23 +162,20 @@ def _hu(ds, stored: np.ndarray, low: float, high: float) -> tuple[np.ndarray, in
     """
     from pydicom.pixels import apply_modality_lut
 
-    padding = np.False_
-    if "PixelPaddingValue" in ds:
-        ends = sorted((ds.PixelPaddingValue, ds.get("PixelPaddingRangeLimit", ds.PixelPaddingValue)))
-        padding = (stored >= ends[0]) & (stored <= ends[1])
+    outside, rescale = padding(ds, stored), holder(ds, "RescaleSlope")
     if "ModalityLUTSequence" in ds:
         hu = _rounded(apply_modality_lut(stored, ds).astype(np.float32))
-    elif "RescaleSlope" not in ds or "RescaleIntercept" not in ds:
+    elif "RescaleSlope" not in rescale or "RescaleIntercept" not in rescale:
         raise UnreadableFile("no RescaleSlope and RescaleIntercept: the values are no HU")
     else:
-        slope, intercept = number(ds, "RescaleSlope"), number(ds, "RescaleIntercept")
+        slope, intercept = number(rescale, "RescaleSlope"), number(rescale, "RescaleIntercept")
         if slope == 0:
             raise UnreadableFile("rescale slope 0: the values are no HU")
         whole = stored.dtype.kind in "iu" and slope == 1 and intercept.is_integer()
-        if whole and not padding.any() and -32768 <= low + intercept <= high + intercept < 32768:
+        if whole and not outside.any() and -32768 <= low + intercept <= high + intercept < 32768:
             return stored, int(intercept)
         hu = _rounded(stored.astype(np.float32) * np.float32(slope) + np.float32(intercept))
-    hu[padding] = AIR
+    hu[outside] = AIR
     return hu, 0
 
 

@@ -1,12 +1,13 @@
-"""A DICOM file of a hospital archive as grey images of 8 bit, as the RadiologyNET study exports them (spec 0.8).
+"""A DICOM file of a hospital archive as grey images of 8 bit, as the RadiologyNET study exports them.
 
-Modality LUT, the file's own linear window, inversion of plain radiographs, rules that drop what shows nothing, zeros
-beside the shorter side. The functions of the DICOM standard that the study does not use (VOI LUT tables, sigmoid
-windows, MONOCHROME1 outside of CR) are not used here either.
+Modality LUT, the file's own linear window, inversion of what is stored with bone dark, rules that drop what shows
+nothing, zeros beside the shorter side. VOI LUT tables and sigmoid windows, which the study does not use, are not used
+here either.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,19 +18,23 @@ from tlkit.datasets.cards import UnreadableFile
 
 NARROW = 0.1  # shorter side over longer side, below which an image is a strip
 DARK = 64  # brightest grey level that is too dark: such an image needs fewer than 7 bits
+POLARITIES = ("photometric", "published")
+NO_WINDOW = "no window in the header"
 FEW, FEW_XA = 0.1, 0.2  # share of the 256 grey levels that is too little; of several frames of an angiography
 
 
 def windows(centres: str, widths: str) -> list[tuple[float, float]] | str:
-    """Return the pairs (centre, width) of a header's texts, or the reason (str) why there are none."""
+    """Return the pairs (centre, width) of a header's texts, or the reason (str) why there are none.
+
+    Pairs that are no numbers or have no width are dropped, and the others kept.
+    """
     if not (centres and widths):
-        return "no window in the header"
-    found, wide = archive.floats(centres), archive.floats(widths)
-    if not found or len(found) != len(wide):
+        return NO_WINDOW
+    parts = [text.split("\\") for text in (centres, widths)]
+    pairs = [archive.floats(f"{centre}\\{width}") for centre, width in zip(*parts, strict=False)]
+    if len(parts[0]) != len(parts[1]) or not any(pairs):
         return "a window that is no list of pairs of numbers"
-    if min(wide) <= 0:
-        return "a window without width"
-    return list(zip(found, wide, strict=True))
+    return [(pair[0], pair[1]) for pair in pairs if pair and pair[1] > 0] or "a window without width"
 
 
 def window(values: np.ndarray, centre: float, width: float) -> np.ndarray:
@@ -51,7 +56,21 @@ def why_dropped(image: np.ndarray, few: float = FEW) -> str:
     return ""
 
 
-def export(file: Path, wanted: list[tuple[int, int]], size: int | None = None) -> list[np.ndarray | str]:
+@dataclass(frozen=True)
+class Rules:
+    """What a card says of the export: see `settable`.
+
+    `polarity` names one of `POLARITIES`. `percentiles` (0 to 100) of a frame are its window where the header has none;
+    None: such a frame is left out.
+    """
+
+    polarity: str = POLARITIES[0]
+    percentiles: tuple[float, float] | None = None
+
+
+def export(
+    file: Path, wanted: list[tuple[int, int]], size: int | None = None, rules: Rules | None = None
+) -> list[np.ndarray | str]:
     """Return a square uint8 image [S,S] for each (frame, window) of one file, `size` px a side or as large as it is.
 
     In place of an image stands the reason (str) where a rule drops it. Raises UnreadableFile where pixels are
@@ -60,8 +79,8 @@ def export(file: Path, wanted: list[tuple[int, int]], size: int | None = None) -
     results = len(wanted) * size**2 if size else 0
     with bounds.reading(dicom.damaged), headers.quiet():
         ds = headers.read_dataset(file)
-        if pixels.number(ds, "SamplesPerPixel", 1) != 1:
-            return ["colours, no grey image"] * len(wanted)
+        if reason := pixels.not_grey(ds):
+            return [reason] * len(wanted)
         side = max(pixels.number(ds, name, 0) for name in ("Rows", "Columns"))
         pixels.check_pixels(ds, results or (1 + len(wanted)) * side**2)
         count, last = pixels.frame_count(ds), max(frame for frame, _ in wanted)
@@ -69,39 +88,62 @@ def export(file: Path, wanted: list[tuple[int, int]], size: int | None = None) -
             raise UnreadableFile(f"{count} frames; the header says at least {last + 1}")
         images = {}
         for frame, stored in pixels.frames(ds, sorted({frame for frame, _ in wanted})):
-            values = _values(ds, stored, frame)
+            values, outside = _values(ds, stored, frame), pixels.padding(ds, stored, frame)
             for pair in (pair for pair in wanted if pair[0] == frame):
-                image = _image(ds, values, *pair, count)
+                image = _image(ds, values, outside, *pair, rules or Rules())
                 images[pair] = image if isinstance(image, str) else resize(square(image), size or max(image.shape))
         return [images[pair] for pair in wanted]
 
 
 def export_block(
-    files: list[Path], wanted: list[list[tuple[int, int]]], size: int
+    files: list[Path], wanted: list[list[tuple[int, int]]], size: int, rules: Rules | None = None
 ) -> list[list[np.ndarray | str] | UnreadableFile]:
     """Return what `export` gives for each file, errors as values."""
     found: list[list[np.ndarray | str] | UnreadableFile] = []
     for file, images in zip(files, wanted, strict=True):
         try:
-            found.append(export(file, images, size))
+            found.append(export(file, images, size, rules))
         except UnreadableFile as error:
             found.append(UnreadableFile(str(error)))  # without the frames that hold the file's arrays
     return found
 
 
-def _image(ds, values: np.ndarray, frame: int, number: int, count: int) -> np.ndarray | str:
-    """Return one frame in the window of that number, uint8 [H,W] as large as it is, or why it is dropped."""
-    voi = _of_frame(ds, frame, "FrameVOILUTSequence")
-    pairs = windows(*(pixels.text(voi or ds, f"Window{name}") for name in ("Center", "Width")))
+def inverted(ds, polarity: str) -> bool:
+    """Tell whether low values are shown bright.
+
+    "photometric": those of MONOCHROME1 are, by the standard (PS3.3, C.7.6.3.1.2), for any modality. "published": those
+    of any CR whose PresentationLUTShape is INVERSE or missing, as the RadiologyNET study has it, and no others.
+    """
+    if polarity == "photometric":
+        return pixels.text(ds, "PhotometricInterpretation") == "MONOCHROME1"
+    return ds.get("Modality") == "CR" and ds.get("PresentationLUTShape", "INVERSE") == "INVERSE"
+
+
+def _image(ds, values: np.ndarray, outside: np.ndarray, frame: int, number: int, rules: Rules) -> np.ndarray | str:
+    """Return one frame in the window of that number, uint8 [H,W] as large as it is, or why it is dropped.
+
+    Padding (`outside`) is black.
+    """
+    voi = pixels.holder(ds, "WindowCenter", frame)
+    pairs = windows(*(pixels.text(voi, f"Window{name}") for name in ("Center", "Width")))
+    if isinstance(pairs, str) and rules.percentiles:
+        pairs = of_percentiles(values[~outside], rules.percentiles)
     if isinstance(pairs, str):
         return pairs
     if number >= len(pairs):
         return f"no window {number + 1} in this frame"
     image = window(values, *pairs[number])
-    if ds.get("Modality") == "CR" and ds.get("PresentationLUTShape", "INVERSE") == "INVERSE":
+    if inverted(ds, rules.polarity):
         image = 255 - image
-    several = ds.get("Modality") == "XA" and count > 1
+    image[outside] = 0
+    several = ds.get("Modality") == "XA" and pixels.frame_count(ds) > 1
     return why_dropped(image, FEW_XA if several else FEW) or image
+
+
+def of_percentiles(values: np.ndarray, percentiles: tuple[float, float]) -> list[tuple[float, float]] | str:
+    """Return the one window (centre, width) from the lower to the upper percentile; a reason where it has no width."""
+    low, high = np.percentile(values, percentiles) if values.size else (0, 0)
+    return [((low + high) / 2, high - low)] if high > low else "no window in the header, and all values are the same"
 
 
 def _values(ds, stored: np.ndarray, frame: int) -> np.ndarray:
@@ -111,17 +153,9 @@ def _values(ds, stored: np.ndarray, frame: int) -> np.ndarray:
     if "ModalityLUTSequence" in ds:
         values = apply_modality_lut(stored, ds).astype(np.float32)
     else:
-        facts = _of_frame(ds, frame, "PixelValueTransformationSequence") or ds
+        facts = pixels.holder(ds, "RescaleSlope", frame)
         slope, intercept = pixels.number(facts, "RescaleSlope", 1), pixels.number(facts, "RescaleIntercept", 0)
         values = stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
     if not np.isfinite(values).all():
         raise UnreadableFile("pixels that are not finite numbers")
     return values
-
-
-def _of_frame(ds, frame: int, name: str):
-    """Return the item of one of the frame's own functional groups, else of the shared ones; None without either."""
-    for groups, at in (("PerFrameFunctionalGroupsSequence", frame), ("SharedFunctionalGroupsSequence", 0)):
-        if len(ds.get(groups) or ()) > at and (found := ds[groups][at].get(name)):
-            return found[0]
-    return None

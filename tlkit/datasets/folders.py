@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ SPLITS = {
     "test": "test", "testing": "test",
 }  # fmt: skip
 CHANNELS = (1, 3)
+SIXTEEN = (0.0, 65535.0)  # range of unsigned 16 bits
 MAPPING, SOLUTION = "LOC_synset_mapping.txt", "LOC_val_solution.csv"
 KAGGLE = Path("ILSVRC/Data/CLS-LOC")
 
@@ -97,21 +99,50 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
 def decode(root: Path, rows: pd.DataFrame, card: DataCard) -> tuple[list[np.ndarray], list[None]]:
     """Return ([image], [None]) of one file: uint8 [H,W] where the card says one channel, else [H,W,3] RGB.
 
-    EXIF rotation is applied, palettes and CMYK are converted, transparency is dropped. Raises
-    UnreadableFile for anything that does not decode in full, has several frames or more than 8 bits.
+    EXIF rotation is applied, palettes and CMYK are converted, transparency is dropped. Grey images of more than 8 bits
+    are read by `options["range"]`, see `to_bytes`. Raises UnreadableFile for anything that does not decode in full, has
+    several frames, or has more than 8 bits and no range.
     """
-    from PIL import ImageOps
+    from PIL import Image, ImageOps
 
     with bounds.reading(partial(reason, root)), open_picture(root / rows["path"].iloc[0]) as image:
         if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
             raise UnreadableFile(f"{image.n_frames} frames in one file; expected one image")
-        if image.mode[0] in "IF":
-            raise UnreadableFile(f"mode {image.mode}: more than 8 bits without an agreed range")
+        ends = _range(image, card) if image.mode[0] in "IF" else None
         upright = ImageOps.exif_transpose(image)
+        if ends:
+            upright = Image.fromarray(to_bytes(np.asarray(upright), ends))
         if upright.mode == "P":  # a palette may hide colours: go through them also on the way to grey
             upright = upright.convert("RGBA")
         pixels = np.asarray(upright.convert("L" if card.options.get("channels") == 1 else "RGB"))
     return [pixels], [None]
+
+
+def to_bytes(values: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
+    """Return grey values [H,W] as uint8: 0 up to the lower end of the range, 255 from the upper one, rounded between.
+
+    Raises UnreadableFile for values that are no finite numbers.
+    """
+    if not np.isfinite(values).all():
+        raise UnreadableFile("pixels that are not finite numbers")
+    low, high = ends
+    return np.rint(np.clip((values.astype(np.float32) - low) / (high - low), 0, 1) * 255).astype(np.uint8)
+
+
+def _range(image, card: DataCard) -> tuple[float, float]:
+    """Return the grey values that become 0 and 255: the card's, else for unsigned 16 bits all that these can hold."""
+    if chosen := card.options.get("range"):
+        return chosen
+    if not (image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")):
+        raise UnreadableFile(
+            f"mode {image.mode}: more than 8 bits, not unsigned 16; say `range: [lowest, highest]` in the options"
+        )
+    warnings.warn(  # shown once for a data set
+        f"{card.name}: images of 16 bits are read with 0 as black and 65535 as white. Where they use less of it, "
+        "`range: [0, 4095]` (lowest, highest) among the data set's options in the study file says so.",
+        stacklevel=2,
+    )
+    return SIXTEEN
 
 
 def open_picture(path: Path):

@@ -93,7 +93,9 @@ def by_pydicom(file: Path, tags: dict[str, tuple[int, int]] = TAGS) -> dict[str,
 def read_dataset(file: Path, **options: Any):
     """Return the pydicom data set of a file; no element takes more memory than the file has bytes left.
 
-    `options` go to `pydicom.dcmread`. Raises UnreadableFile where a file is larger, or unpacks to more, than allowed.
+    `options` go to `pydicom.dcmread`. Where pixels are read and no transfer syntax is named, it is that of the
+    elements, which files without meta header have, too: mostly implicit little endian. Raises UnreadableFile where a
+    file is larger, or unpacks to more, than allowed.
     """
     import pydicom
 
@@ -108,7 +110,18 @@ def read_dataset(file: Path, **options: Any):
         stream.seek(0)
         ds = pydicom.dcmread(stream, force=True, **options)
     ds.buffer = None  # else the file's bytes stay as long as the data set
+    if not header_only and not ds.file_meta.get("TransferSyntaxUID"):
+        ds.file_meta.TransferSyntaxUID = _syntax_of(*ds.original_encoding)
     return ds
+
+
+def _syntax_of(implicit: bool, little: bool):
+    """Return the transfer syntax of a data set that does not say it, as its elements were read."""
+    from pydicom import uid
+
+    if implicit:
+        return uid.ImplicitVRLittleEndian
+    return uid.ExplicitVRLittleEndian if little else uid.ExplicitVRBigEndian
 
 
 class Bounded(io.BufferedReader):

@@ -15,6 +15,8 @@ from tlkit.datasets import bounds
 from tlkit.datasets.cards import DataCard, UnreadableFile, visible_files
 
 NAME = re.compile(r"(volume|segmentation)-(\d+)\.nii(\.gz)?")
+ROUND = 1e-3  # distance from a whole number up to which a mask's value is that number
+COARSE = 0.1  # step between the values that a scaled file can hold, from which on they tell nothing of a whole number
 START = 1024  # bytes read of a file, unpacked, for its header
 WORK = 32  # bytes a voxel of one slice while it is scaled, rounded and searched
 COLUMNS = ["id", "path", "mask_path", "frame", "patient", "split"]
@@ -84,7 +86,7 @@ def slices(root: Path, rows: pd.DataFrame, card: DataCard) -> Iterator[tuple[np.
     volume = Axial(root / rows["path"].iloc[0])
     labels = Axial(root / rows["mask_path"].iloc[0])
     for k in rows["frame"]:
-        hu, mask = volume[k], labels[k]
+        hu, mask = volume[k], labels.whole(k)
         if not np.isin(mask, (0, 1, 2)).all():
             odd = sorted(set(np.unique(mask)) - {0, 1, 2})
             raise UnreadableFile(f"mask values {odd[:5]} in slice {k}; expected 0, 1, 2")
@@ -108,11 +110,26 @@ class Axial:
             if path.suffix == ".nii" and size < wanted:  # else nibabel makes room for all of it, and then reads
                 raise OSError(f"{size:,} bytes; its header says {wanted:,}")
             raw = image.get_unscaled()  # a memory map, or an array where the file is compressed
-            self.raw = apply_orientation(raw, _to_lps(head.get_best_affine()))
+            self.raw = apply_orientation(raw.reshape(solid(image.shape)), _to_lps(head.get_best_affine()))
         self.slope, self.inter = float(image.slope), float(image.inter)
 
     def __getitem__(self, k: int) -> np.ndarray:
         return self.raw[:, :, k].T.astype(np.float32) * self.slope + self.inter
+
+    def whole(self, k: int) -> np.ndarray:
+        """Return a slice of a mask: whole numbers where it has them but for its writing, other values as they are.
+
+        Resampling leaves 1.0000153 for 1; one in 256 steps from 0 to 2 has 0.996: half a step off.
+        """
+        mask = self[k]
+        rounded, step = np.rint(mask), abs(self.slope)
+        near = max(ROUND, 0.51 * step) if step < COARSE else ROUND
+        return np.where(np.abs(mask - rounded) <= near, rounded, mask)
+
+
+def solid(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a shape without the dimensions of one behind its third: X x Y x Z x 1 is a volume."""
+    return shape[:3] if set(shape[3:]) <= {1} else shape
 
 
 def open_nifti(path: Path):
@@ -158,7 +175,7 @@ def count_slices(volume: Path, mask: Path) -> int:
     for file in (volume, mask):
         with bounds.reading(partial(_reason, file)):
             head = open_nifti(file)[1]
-            heads.append((head.get_data_shape(), head.get_best_affine()))
+            heads.append((solid(head.get_data_shape()), head.get_best_affine()))
             turn = _to_lps(heads[0][1])
     (shape, affine), (other, its_affine) = heads
     if len(shape) != 3 or shape != other:

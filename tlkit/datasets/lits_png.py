@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from tlkit.datasets import folders
 from tlkit.datasets.cards import DataCard, UnreadableFile, visible_files
 
 NAME = re.compile(r"(volume-(\d+)_(\d+)|segmentation-(\d+)_(livermask|lesionmask)_(\d+))\.png")
+ANY = (0.0, 255.0)  # range of masks of more than 8 bits: of what is above 0 all stays above 0
 COLUMNS = ["id", "path", "liver_path", "lesion_path", "frame", "patient", "split"]
 
 
@@ -65,7 +67,9 @@ def decode(root: Path, rows: pd.DataFrame, card: DataCard) -> tuple[list[np.ndar
     A mask is what is above 0. With `options["only_liver"]`, a reason (str) stands in place of a slice without liver or
     lesion. Raises UnreadableFile for damaged files and for masks of another size.
     """
-    image, liver, lesion = (_picture(root, rows[c].iloc[0], card) for c in ("path", "liver_path", "lesion_path"))
+    image = _picture(root, rows["path"].iloc[0], card)
+    of_masks = replace(card, options={**card.options, "range": ANY})
+    liver, lesion = (_picture(root, rows[c].iloc[0], of_masks) for c in ("liver_path", "lesion_path"))
     if not image.shape == liver.shape == lesion.shape:
         raise UnreadableFile(f"sizes of slice {image.shape}, liver {liver.shape} and lesion {lesion.shape} differ")
     mask = np.where(lesion > 0, 2, liver > 0).astype(np.uint8)

@@ -1,13 +1,15 @@
-"""Layout "multimodal": any tree of DICOM files of five modalities as grey images of 8 bit, one row an image.
+"""Layout "multimodal": any tree of DICOM files of some modalities as grey images of 8 bit, one row an image.
 
 A file gives one image, a CT one for each of its windows, an angiography one for each frame and window, an MR one for
-each frame (spec of the RadiologyNET study, 0.8). Everything that is written is de-identified (`deidentify`); free
-text of headers (`tags`) and reports (`reports.read`) is handed over in memory alone.
+each frame, as in the RadiologyNET study; of what else may have frames (`MULTIFRAME`) each frame is one. Everything that
+is written is de-identified (`deidentify`); free text of headers (`tags`) and reports (`reports.read`) is handed over in
+memory alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,16 @@ from tlkit.datasets.cards import DataCard, UnreadableFile
 from tlkit.datasets.reports import REPORTS, read_reports
 
 BLOCK = 64  # files decoded by one process at a time
-MODALITIES = ("MR", "CT", "CR", "XA", "RF")
-MULTIFRAME = ("MR", "XA")  # of the others a file with frames is left out
+MODALITIES = ("MR", "CT", "CR", "XA", "RF")  # those of the study
+ADMITTED = (*MODALITIES, "DX", "MG", "US", "PT", "NM")  # those that a card may name
+MULTIFRAME = ("MR", "XA", "US", "PT", "NM")  # of the others a file with frames is left out
+IMAGE = "1.2.840.10008.5.1.4.1.1"  # what the UIDs of image classes start with
+ENHANCED = {  # windows stand in functional groups, which an index does not read, also those of one frame
+    f"{IMAGE}.{end}" for end in ("2.1", "2.2", "4.1", "4.4", "12.1.1", "12.2.1", "128.1", "130")
+}
+RAW = {f"{IMAGE}.{end}" for end in ("1.1.1", "1.2.1")}  # DX and MG for processing: not yet what is looked at
 MOST = 20_000  # images of one file, from which on its header counts as damaged
-SECONDARY = "1.2.840.10008.5.1.4.1.1.7"  # secondary captures, of one frame or of several: .7.1, .7.2 ...
+SECONDARY = f"{IMAGE}.7"  # secondary captures, of one frame or of several: .7.1, .7.2 ...
 FREE_TEXT = bodyparts.DESCRIPTIONS  # named by PS3.15: never in a file
 TECHNICAL = {  # nothing of it is named by PS3.15
     "Modality": (0x0008, 0x0060), "Manufacturer": (0x0008, 0x0070), "ManufacturerModelName": (0x0008, 0x1090),
@@ -49,6 +57,7 @@ TAGS = TECHNICAL | {
 }  # fmt: skip
 INDEX = {  # columns of the index
     **dict.fromkeys(("path", "reason", "kind", "sop", "patient", "exam", "accession", "modality", "body_part"), "str"),
+    "no_window": "str",
     **dict.fromkeys(("frames", "windows"), "float64"),
     "state": "uint64",
 }
@@ -58,7 +67,7 @@ COLUMNS = [
 
 
 def classes(root: Path, card: DataCard) -> tuple[str, ...]:
-    """Return the five modalities, in the order of `label`."""
+    """Return the modalities, in the order of `label`."""
     return card.classes
 
 
@@ -72,15 +81,17 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     Out go, each with its reason, second copies and exams of two patients, besides what `_row` leaves out at once.
     `path`, `patient` and `exam` are pseudonyms, `frame` and `window` count from 0, `body_part` is a name of
-    `bodyparts.PARTS` or "" where the header does not say.
+    `bodyparts.PARTS` or "" where the header does not say. Rejects of kind "note" tell which images get their window
+    from `options["percentiles"]`.
     """
-    table = _index(root)
+    table = _index(root, card)
     second = (table["reason"] == "") & table["sop"].ne("") & table.duplicated("sop")
     table.loc[second, ["reason", "kind"]] = ["second copy of an image (same SOPInstanceUID)", "rule"]
     mixed = (table["reason"] == "") & (table.groupby("exam")["patient"].transform("nunique") > 1)
     table.loc[mixed, ["reason", "kind"]] = ["exam with images of two or more patients", "unreadable"]
     rejects = table.loc[table["reason"] != "", ["path", "reason", "kind"]].reset_index(drop=True)
     table = table[table["reason"] == ""].astype({"frames": "int64", "windows": "int64"})
+    rejects = pd.concat([rejects, _notes(table, export_rules(card))]).sort_values("path", ignore_index=True)
     samples = table.loc[table.index.repeat(table["frames"] * table["windows"])]
     number = samples.groupby("path").cumcount()
     samples = samples.assign(frame=number // samples["windows"], window=number % samples["windows"], split="")
@@ -100,8 +111,9 @@ def read(
     """
     wanted = _wanted(samples)
     found = archive.locate(root, wanted.index)
+    rules = export_rules(card)
     blocks = (
-        ([Path(root, path) for path in found.iloc[at : at + BLOCK]], wanted.iloc[at : at + BLOCK].tolist(), size)
+        ([Path(root, path) for path in found.iloc[at : at + BLOCK]], wanted.iloc[at : at + BLOCK].tolist(), size, rules)
         for at in range(0, len(found), BLOCK)
     )
     for block in archive.spread(export.export_block, blocks, workers or (1 if len(found) <= radnet.SERIAL else None)):
@@ -116,7 +128,12 @@ def decode(root: Path, rows: pd.DataFrame, card: DataCard) -> tuple[list[np.ndar
     Raises UnreadableFile.
     """
     (path,), (wanted,) = archive.locate(root, rows["path"].unique()), _wanted(rows)
-    return export.export(Path(root, path), wanted), [None] * len(rows)
+    return export.export(Path(root, path), wanted, rules=export_rules(card)), [None] * len(rows)
+
+
+def export_rules(card: DataCard) -> export.Rules:
+    """Return what a card says of the export."""
+    return export.Rules(**{k: card.options[k] for k in ("polarity", "percentiles") if k in card.options})
 
 
 def tags(root: Path, card: DataCard, workers: int | None = None) -> pd.DataFrame:
@@ -136,15 +153,32 @@ def reports(root: Path, card: DataCard) -> pd.Series:
 
     From `<root>/reports.csv`; see `reports.read_reports`, also for what `attrs` of the result tells. Never written.
     """
-    table = _index(root)
+    table = _index(root, card)
     return read_reports(Path(root) / REPORTS, table[table["reason"] == ""], deidentify.load_key(root))
 
 
-def _index(root: Path) -> pd.DataFrame:
+def _index(root: Path, card: DataCard) -> pd.DataFrame:
     """Return the archive's index without the file of the reports, which is a part of the layout."""
     key = deidentify.load_key(root)
-    table = archive.index(root, key, reading=READING)
+    table = archive.index(root, key, reading=_reading(card))
     return table[table["path"] != archive.file_name(key, REPORTS)].reset_index(drop=True)
+
+
+def _reading(card: DataCard) -> archive.Reading:
+    modalities, windowless = card.classes, export_rules(card).percentiles is not None
+    version = "multimodal 3" + ("" if modalities == MODALITIES else f" {' '.join(modalities)}")
+    row = partial(_row, modalities=modalities, windowless=windowless)
+    return archive.Reading(version + " windowless" * windowless, INDEX, row, {"tags": TAGS})
+
+
+def _notes(table: pd.DataFrame, rules: export.Rules) -> pd.DataFrame:
+    """Return a note for each file of which a frame may get its window from percentiles."""
+    if rules.percentiles is None:
+        return table.head(0).reindex(columns=["path", "reason", "kind"])
+    told = table[table["no_window"] != ""].assign(kind="note")
+    low, high = rules.percentiles
+    told["reason"] = told["no_window"] + f": the window of a frame without one is its percentiles {low:g} to {high:g}"
+    return told.reindex(columns=["path", "reason", "kind"])
 
 
 def _wanted(samples: pd.DataFrame) -> pd.Series:
@@ -157,12 +191,16 @@ def _tags(root: Path, files: pd.Series) -> list[dict[str, str]]:
     return [head if isinstance(head, dict) else {} for head in headers.read_headers([root / f for f in files], TAGS)]
 
 
-def _row(head: dict[str, str], key: bytes) -> dict[str, str | float]:
-    """Return what a header says, de-identified; of what is no image of the five modalities the reason alone."""
+def _row(head: dict[str, str], key: bytes, modalities: tuple[str, ...], windowless: bool) -> dict[str, str | float]:
+    """Return what a header says, de-identified; of what is no image of `modalities` the reason alone.
+
+    `windowless`: an image needs no window.
+    """
     modality, frames = head["Modality"], int(next(iter(archive.floats(head["NumberOfFrames"])), 1)) or 1
     pairs = export.windows(head["WindowCenter"], head["WindowWidth"])
-    missing = pairs if isinstance(pairs, str) and not (modality in MULTIFRAME and frames > 1) else ""
-    if rule := _not_an_image(head, frames) or missing:  # frames may have windows of their own
+    missing = pairs if isinstance(pairs, str) else ""
+    inside = (modality in MULTIFRAME and frames > 1) or head["SOPClassUID"] in ENHANCED  # where windows may be as well
+    if rule := _not_an_image(head, frames, modalities) or ("" if inside or windowless else missing):
         return {"reason": rule, "kind": "rule"}
     shown = len(pairs) if modality in ("CT", "XA") and isinstance(pairs, list) else 1
     if frames * shown > MOST:
@@ -174,24 +212,30 @@ def _row(head: dict[str, str], key: bytes) -> dict[str, str | float]:
         "accession": deidentify.pseudonym(key, "accession", head["AccessionNumber"]) if head["AccessionNumber"] else "",
         "modality": modality,
         "body_part": bodyparts.repair(head),
+        "no_window": missing,
         "frames": frames,
         "windows": shown,
     }
 
 
-def _not_an_image(head: dict[str, str], frames: int) -> str:
-    """Return why a file is no image of the five modalities; "" for one that is. Reasons carry no free text."""
+def _not_an_image(head: dict[str, str], frames: int, modalities: tuple[str, ...]) -> str:
+    """Return why a file is no image of `modalities`; "" for one that is. Reasons carry no free text."""
     modality = head["Modality"]
     if head["MediaStorageSOPClassUID"] == headers.DICOMDIR:
         return "DICOMDIR, an index file"
     if not modality:
         return "no Modality in the header"
-    if modality not in MODALITIES:
-        return f"modality {dicom.known_modality(head)}, not one of {', '.join(MODALITIES)}"
+    if modality not in modalities:
+        more = "; `modalities` of the data set's options can admit it" if modality in ADMITTED else ""
+        return f"modality {dicom.known_modality(head)}, not one of {', '.join(modalities)}{more}"
     if f"{head['SOPClassUID']}.".startswith(f"{SECONDARY}."):
         return "secondary capture, which may have text burnt in"
     if dicom.burnt_in(head):
         return "text is burnt into the image"
+    if modality == "US" and head["BurnedInAnnotation"].upper() != "NO":  # most show the patient's name
+        return "ultrasound whose header does not say that no text is burnt in"
+    if head["SOPClassUID"] in RAW:
+        return "raw pixels for processing, not for presentation"
     if not head["Rows"] or not head["Columns"]:
         return "no image: the header has no rows or no columns"
     if frames < 1:
@@ -199,6 +243,3 @@ def _not_an_image(head: dict[str, str], frames: int) -> str:
     if frames > 1 and modality not in MULTIFRAME:
         return f"more than one frame in a file of {modality}; only one is exported"
     return ""
-
-
-READING = archive.Reading("multimodal 2", INDEX, _row, {"tags": TAGS})

@@ -22,7 +22,8 @@ def card_of(name: str, options: dict[str, Any] | None = None) -> DataCard:
 
     if faults := check(declaration(name), options, (name, "options")):
         raise ConfigError("; ".join(f"{', '.join(map(str, path))}: {text}" for path, text in faults))
-    return replace(card, options={**card.options, **{k: _frozen(v) for k, v in changed(name, options).items()}})
+    chosen = {**card.options, **{k: _frozen(v) for k, v in changed(name, options).items()}}
+    return replace(card, options=chosen, classes=chosen.get("modalities", card.classes))  # of archives, both are one
 
 
 def changed(name: str, options: dict[str, Any] | None) -> dict[str, Any]:

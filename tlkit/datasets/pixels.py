@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
-from tlkit.datasets import bounds
+from tlkit.datasets import bounds, decoders
 from tlkit.datasets.cards import UnreadableFile
 from tlkit.datasets.headers import joined
 
-JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")
 PLAIN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")  # implicit and explicit little endian
+FLOATS = ("FloatPixelData", "DoubleFloatPixelData")
 RLE, RLE_MOST = "1.2.840.10008.1.2.5", 128  # a run of 128 from two bytes, and the room for it as it grows
 WORK = 24  # bytes a pixel of one frame while its values are rescaled
 UNPACK = 16  # bytes a value of an image that a decoder of JPEG unpacks
@@ -57,10 +56,65 @@ def check_pixels(ds, results: float = 0) -> None:
     rows, columns, bits = (number(ds, name, 0) for name in ("Rows", "Columns", "BitsAllocated"))
     if rows < 1 or columns < 1:
         raise UnreadableFile("no image: the header has no rows or no columns")
+    frame_count(ds)
     data, samples = ds.get("PixelData") or b"", max(1, number(ds, "SamplesPerPixel", 1))
     bounds.check_need(len(data) + rows * columns * (samples * bits / 8 + WORK) + results)
-    if ds.file_meta.get("TransferSyntaxUID") not in PLAIN and data:
-        _check_streams(ds, data)
+    if not data and not any(name in ds for name in FLOATS):
+        raise UnreadableFile("no pixels in the file")
+    if packed(ds):
+        _check_streams(ds)
+    elif data:
+        _check_length(ds, data)
+
+
+def packed(ds) -> bool:
+    """Tell whether the pixels are compressed; raise UnreadableFile for a transfer syntax that is none."""
+    syntax = ds.file_meta.TransferSyntaxUID
+    if not syntax.is_transfer_syntax:
+        raise UnreadableFile("a transfer syntax that the standard does not have")
+    return syntax.is_encapsulated
+
+
+def not_grey(ds) -> str:
+    """Return why a data set is no grey image; "" where it is one."""
+    if number(ds, "SamplesPerPixel", 1) != 1:
+        return "colours, no grey image"
+    if text(ds, "PhotometricInterpretation") == "PALETTE COLOR":
+        return "indices into a palette of colours, no grey values"
+    return ""
+
+
+def holder(ds, name: str, frame: int = 0):
+    """Return the data set in which an element of a frame stands: a functional group or the top level.
+
+    First one of the frame's own functional groups, then a shared one (DICOM PS3.3, C.7.6.16); the top level too
+    where the element is nowhere.
+    """
+    for groups, at in (("PerFrameFunctionalGroupsSequence", frame), ("SharedFunctionalGroupsSequence", 0)):
+        for group in list(ds.get(groups) or ())[at : at + 1]:
+            for macro in group:
+                if macro.VR == "SQ" and macro.value and name in macro.value[0]:
+                    return macro.value[0]
+    return ds
+
+
+def padding(ds, stored: np.ndarray, frame: int = 0) -> np.ndarray | np.bool:
+    """Return where stored values [H,W] are padding (bool [H,W]); False where the header names no padding.
+
+    Compared modulo 2 to the width that values are stored with: writers take US for SS and the other way round, so
+    that -2000 stands there as 63536.
+    """
+    group = holder(ds, "PixelPaddingValue", frame)
+    if group.get("PixelPaddingValue") is None or stored.dtype.kind not in "iu":
+        return np.False_
+    value = number(group, "PixelPaddingValue")
+    low, high = sorted(int(v) for v in (value, number(group, "PixelPaddingRangeLimit", value)))
+    stored = stored.astype(np.int16) if stored.dtype.itemsize == 1 else stored  # the element has 16 bits at least
+    width, ends = 1 << 8 * stored.dtype.itemsize, np.iinfo(stored.dtype)
+    if high - low > width // 2 and not ends.min <= low <= high <= ends.max:  # the other VR has turned the range round
+        low, high = high, low + width
+    values = stored.view(f"u{stored.dtype.itemsize}")
+    return values - values.dtype.type(low % width) <= high - low
 
 
 def stored_values(ds) -> np.ndarray:
@@ -74,11 +128,12 @@ def frames(ds, wanted: list[int]) -> Iterator[tuple[int, np.ndarray]]:
     from pydicom.pixels import iter_pixels
 
     if (plain := _plain(ds)) is not None:
-        return (yield 0, plain)
-    options: dict[str, Any] = {}
-    if ds.file_meta.get("TransferSyntaxUID") in JPEG_LS:
-        options["decoding_plugin"] = "pyjpegls"
-    yield from zip(wanted, iter_pixels(ds, indices=wanted, **options), strict=True)
+        yield 0, plain
+    elif packed(ds):
+        yield from decoders.frames(ds, wanted)
+    else:
+        for index, frame in zip(wanted, iter_pixels(ds, indices=wanted), strict=True):
+            yield index, frame.astype(frame.dtype.newbyteorder("="), copy=False)
 
 
 def _plain(ds) -> np.ndarray | None:
@@ -95,20 +150,26 @@ def _plain(ds) -> np.ndarray | None:
     return values.reshape(ds.Rows, ds.Columns) if whole else None
 
 
-def _check_streams(ds, data: bytes) -> None:
-    """Raise UnreadableFile where an image, packed as JPEG of any kind or RLE, is too large by itself."""
-    from pydicom.encaps import generate_frames
+def _check_length(ds, data: bytes) -> None:
+    """Raise UnreadableFile where uncompressed pixels are fewer than the header says, or compressed after all."""
+    from pydicom.pixels.utils import get_expected_length
 
-    tables = [ds.get(f"ExtendedOffsetTable{name}") for name in ("", "Lengths")]
-    for frame in generate_frames(
-        data, number_of_frames=frame_count(ds), extended_offsets=tuple(tables) if all(tables) else None
-    ):
+    if ds["PixelData"].is_undefined_length:
+        raise UnreadableFile("the pixels are compressed, and the header does not say how")
+    if len(data) < (wanted := get_expected_length(ds)):
+        raise UnreadableFile(f"the pixels end early: {len(data):,} of {wanted:,} bytes")
+
+
+def _check_streams(ds) -> None:
+    """Raise UnreadableFile where an image, packed as JPEG of any kind or RLE, is too large by itself."""
+    size = len(ds.PixelData)
+    for frame in decoders.encoded(ds):
         values = codestream_values(frame)
-        bounds.check_need(len(data) + values * UNPACK)
         if values > number(ds, "Rows") * number(ds, "Columns") * number(ds, "SamplesPerPixel", 1):
             raise UnreadableFile("packed as a larger image than the header says")
+        bounds.check_need(size + values * UNPACK)
         if ds.file_meta.TransferSyntaxUID == RLE and len(frame) * RLE_MOST > bounds.allowed():
-            bounds.check_need(len(data) + 2 * rle_size(frame))  # twice: as it grows
+            bounds.check_need(size + 2 * rle_size(frame))  # twice: as it grows
 
 
 def codestream_values(data: bytes) -> int:

@@ -20,6 +20,7 @@ from tlkit.datasets.splits import take_count
 BLOCK = 64  # slices decoded by one process at a time
 SERIAL = 4000  # slices up to which one process is faster than starting several
 GAP = 1.5  # steps from one slice to the next from which on slices count as missing
+BESIDE = 5  # steps on either side that say what is usual
 OTHER = len(dicom.KEYWORDS)
 COLUMNS = [
     "id", "path", "frame", "patient", "split", "label", "series", "position", "order", "body_part",
@@ -42,7 +43,8 @@ def identity(root: Path) -> dict[str, Any]:
 
 def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return (samples, rejects) from the headers of all files below `root`, one row a slice; see `assemble`."""
-    table = archive.index(root, deidentify.load_key(root))
+    reading = archive.WITH_DERIVED if card.options.get("derived") else archive.CT_SLICES
+    table = archive.index(root, deidentify.load_key(root), reading=reading)
     return assemble(table, card.options.get("min_slices", 30))
 
 
@@ -122,12 +124,25 @@ def _ordered(table: pd.DataFrame) -> pd.DataFrame:
 def _notes(samples: pd.DataFrame) -> pd.DataFrame:
     """Return what there is to tell of series that are kept, each at one slice: gaps, and unknown positions."""
     gap = samples.groupby("series")["position"].diff()
-    step = gap.groupby(samples["series"]).transform("median")
+    step = _steps_beside(gap, samples["series"])
     gaps = samples.loc[gap > GAP * step, ["path"]].assign(kind="note")
     gaps["reason"] = [
-        f"slices missing before this one: {g:.2f} mm, the step of the series is {s:.2f} mm"
+        f"slices missing before this one: {g:.2f} mm, the steps beside it are {s:.2f} mm"
         for g, s in zip(gap[gaps.index], step[gaps.index], strict=True)
     ]
     unplaced = samples[samples["order"] != "position"].drop_duplicates("series").assign(kind="note")
     unplaced["reason"] = "no slice of this series has a position: sorted by " + unplaced["order"]
     return pd.concat([gaps, unplaced])[["path", "reason", "kind"]]
+
+
+def _steps_beside(gap: pd.Series, series: pd.Series) -> pd.Series:
+    """Return the usual step at each slice: the median of the `BESIDE` steps before it or of those after it.
+
+    The larger of both, so that where a series goes over from one step to another nothing seems to be missing.
+    """
+
+    def before(steps: pd.Series) -> pd.Series:
+        earlier = steps.groupby(series).shift(1)
+        return earlier.groupby(series).rolling(BESIDE, min_periods=1).median().droplevel(0)
+
+    return pd.concat([before(gap), before(gap[::-1])], axis=1).max(axis=1)

@@ -8,16 +8,17 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from tlkit.config import lookup
-from tlkit.datasets import boneage, brats, folders, luna16
+from tlkit.datasets import boneage, brats, export, folders, luna16, multimodal
 from tlkit.datasets.arrays import FITS
 from tlkit.datasets.cards import DATASETS
 from tlkit.datasets.patients import check_way
-from tlkit.declared import Keys, declare, one_of, rising, wide
+from tlkit.declared import Keys, apart, declare, one_of, rising, some, wide
 
 Window = (tuple[float, float], AfterValidator(wide))
 Flag = (bool, {})
+Range = (tuple[float, float] | None, AfterValidator(apart))  # grey values of more than 8 bits that are black and white
 Channel = Annotated[str, one_of(brats.MODALITIES, "channel")]
-OPEN = ("patient",)  # options that any card of the layout can be told, whatever it says itself
+OPEN = ("patient", "range")  # options that any card of the layout can be told, whatever it says itself
 Percent = Annotated[float, Field(ge=0, le=100)]
 
 Who = (dict[str, str | int] | None, AfterValidator(check_way))
@@ -40,14 +41,32 @@ SETTABLE: dict[str, dict[str, tuple[Any, Any]]] = {
         "window": Window,
     },
     "lits": {"only_liver": Flag},
-    "lits_png": {"only_liver": Flag},
-    "ct_series": {"min_slices": (int, {"ge": 1}), "min_coverage": (float, {"ge": 0, "le": 1})},
-    "class_folders": {"channels": (int, one_of(folders.CHANNELS, "number of channels")), "patient": Who},
-    "imagenet": {"halve": (str, one_of(folders.SPLITS.values(), "split")), "patient": Who},
+    "lits_png": {"only_liver": Flag, "range": Range},
+    "ct_series": {
+        "min_slices": (int, {"ge": 1}),
+        "min_coverage": (float, {"ge": 0, "le": 1}),
+        "derived": Flag,
+    },
+    "multimodal": {
+        "modalities": (
+            tuple[Annotated[str, one_of(multimodal.ADMITTED, "modality")], ...],
+            AfterValidator(some),
+        ),
+        "polarity": (str, one_of(export.POLARITIES, "polarity")),
+        "percentiles": (tuple[Percent, Percent] | None, AfterValidator(rising)),
+    },
+    "class_folders": {
+        "channels": (int, one_of(folders.CHANNELS, "number of channels")),
+        "patient": Who,
+        "range": Range,
+    },
+    "imagenet": {"halve": (str, one_of(folders.SPLITS.values(), "split")), "patient": Who, "range": Range},
+    "chestxray": {"range": Range},
     "boneage": {
         "patient": Who,
         "ages": (tuple[float, float], AfterValidator(rising)),
         "inputs": (tuple[Annotated[str, one_of(boneage.INPUTS, "input")], ...], {}),
+        "range": Range,
     },
     "grazped": {"percentiles": (tuple[Percent, Percent], AfterValidator(rising))},
 }

@@ -31,13 +31,13 @@ import torch
 
 from tlkit import paths
 from tlkit.config import TlkitError, short_hash
-from tlkit.datasets import LAYOUTS, bounds, copies, patients, reader
+from tlkit.datasets import LAYOUTS, bounds, copies, notes, patients, reader
 from tlkit.datasets.arrays import NpyWriter, read_rows, resize
 from tlkit.datasets.cards import NAMED, PHANTOM_FACTS, DataCard, UnreadableFile
 from tlkit.datasets.content import content_hash
 from tlkit.progress import track
 
-STORE_VERSION = 3
+STORE_VERSION = 4
 MAX_UNREADABLE = 0.01  # share of the files that may be damaged, where nobody says otherwise
 REJECTS = ["path", "reason", "kind"]
 log = logging.getLogger(__name__)
@@ -187,14 +187,28 @@ class _Rejects(list):
     def add(self, path: str, reason: str, kind: str) -> None:
         self.append((path, reason, kind))
         if kind == "unreadable":
-            self.unreadable.append(f"\n  {path}: {reason}")
+            self.unreadable.append((path, reason))
         if len(self.unreadable) > self.most * self.files:
             raise UnreadableShareError(
                 f"{self.card.name}: {len(self.unreadable)} of {self.files} files cannot be read so far, and "
-                f"{self.most:.1%} are allowed. First reasons:{''.join(self.unreadable[:5])}\n"
+                f"{self.most:.1%} are allowed. Most frequent reasons, each with its first file:{self._counts()}\n"
                 "Mend or remove such files, or allow more of them: `max_unreadable: 0.05` (a share) in the study file, "
                 "max_unreadable=... in `prepare` and `build_store`."
             )
+
+    def _counts(self, most: int = 5) -> str:
+        table = pd.DataFrame(self.unreadable, columns=["path", "reason"])
+        reasons = table.groupby("reason", sort=False)["path"].agg(["size", "first"])
+        reasons = reasons.sort_values("size", ascending=False, kind="stable")
+        lines = [f"\n  {n} x {first}: {reason}" for reason, n, first in reasons.head(most).itertuples()]
+        if len(reasons) > most:
+            lines.append(f"\n  and {len(reasons) - most} other reasons")
+        if hasattr(LAYOUTS[self.card.layout], "read"):  # an archive
+            lines.append(
+                f"\nThe files are named by pseudonyms. Where a file lies: tlkit.datasets.archive.locate(root, "
+                f"['{reasons['first'].iloc[0]}']), with the archive's folder as root."
+            )
+        return "".join(lines)
 
     def extend(self, table: pd.DataFrame) -> None:
         for row in table[REJECTS].itertuples(index=False):
@@ -210,6 +224,8 @@ def _build(
     count = len(_starts(samples))
     rejects = _Rejects(card, count + int((scanned["kind"] == "unreadable").sum()), most)
     rejects.extend(scanned)
+    for note in notes.of_classes(samples):
+        rejects.add(*note)
 
     if hasattr(layout, "read"):
         images_of_files = layout.read(root, samples, card, key["size"], workers)
@@ -220,10 +236,12 @@ def _build(
     kept, counts, seen = [], [], copies.Gathered()
     with closing(images_of_files) as decoded, _disk_errors(part):
         files = zip(_by_file(samples), decoded, strict=True)
-        for rows, (images, masks, error) in track(files, count, f"{card.name}: decode", "file"):
+        for rows, (images, masks, error, *told) in track(files, count, f"{card.name}: decode", "file"):
             if error:
                 rejects.add(rows["path"].iloc[0], error, "unreadable")
                 continue
+            for note in filter(None, told):
+                rejects.add(rows["path"].iloc[0], note, "note")
             for i, image, mask in zip(rows.index, images, masks, strict=True):
                 if isinstance(image, str):
                     where = f" (slice {rows.at[i, 'frame']})" if len(rows) > 1 else ""
@@ -292,10 +310,11 @@ def _by_file(samples: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 
 def _read_file(layout: ModuleType, root: Path, card: DataCard, size: int, rows: pd.DataFrame):
-    """Return (images, masks, "") of one file at `size` px, or ([], [], reason) where it cannot be read."""
+    """Return (images, masks, "", note) of one file at `size` px, or ([], [], reason) where it cannot be read."""
     images: list[np.ndarray | str] = []
     masks: list[np.ndarray | None] = []
     fit = card.options.get("fit", "squash")
+    note = ""
     try:
         with bounds.reading(bounds.quote_error):
             if hasattr(layout, "slices"):  # of a volume, one at a time
@@ -303,11 +322,12 @@ def _read_file(layout: ModuleType, root: Path, card: DataCard, size: int, rows: 
             else:
                 pairs = zip(*layout.decode(root, rows, card), strict=True)
             for image, mask in pairs:
+                note = note or ("" if isinstance(image, str) else notes.of_shape(image))
                 images.append(image if isinstance(image, str) else resize(image, size, fit=fit))
                 masks.append(None if mask is None else resize(mask, size, nearest=True, fit=fit))
     except UnreadableFile as error:
         return [], [], str(error).replace(f"{root}/", "")  # rejects are compared between machines
-    return images, masks, ""
+    return images, masks, "", note
 
 
 def _in_order(work: Callable[[A], B], items: Iterable[A], workers: int) -> Iterator[B]:
