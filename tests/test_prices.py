@@ -22,7 +22,7 @@ SPLIT = {"val": 0.125, "test": 0.125, "seed": 0}
 
 
 def images(name: str, **more) -> float:
-    return prices.Counter().images({"name": name, "content": None, "size": 32, "split": SPLIT, **more})
+    return prices.Counter().images({"name": name, "size": 32, "split": SPLIT} | more)
 
 
 @pytest.mark.parametrize(
@@ -54,11 +54,19 @@ def test_patients_that_are_drawn_by_number_are_a_share_of_the_images(monkeypatch
 
 @pytest.mark.parametrize(
     ("name", "more", "words"),
-    [("luna16", {}, "the card of luna16 does not count its images"), ("lits", {"phantom": {}}, "a phantom of lits")],
+    [
+        ("luna16", {}, "the card of luna16 does not count its images"),
+        ("radiologynet", {"phantom": {"seed": 1}}, "how many images the phantom of radiologynet has"),
+    ],
 )
 def test_what_nobody_counts_is_said(name, more, words):
     with pytest.raises(prices.UnpricedError, match=words):
         images(name, **more)
+
+
+def test_a_phantom_that_nobody_counts_is_written(tmp_path):
+    facts = identity("covid-radiography", {"seed": 1, "images": 12, "pixels": 32})
+    assert images("covid-radiography", split={"val": 0, "test": 0, "seed": 0}, phantom=facts["phantom"]) == 12
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pandas as pd
 
 from tlkit import paths
 from tlkit.config import TlkitError, canonical
-from tlkit.datasets import LAYOUTS, DataCard, card_of, present, splits, where
+from tlkit.datasets import LAYOUTS, DataCard, card_of, files, present, splits
 from tlkit.runs import corpora
 
 RUN_SECONDS = 2.0  # of every run, besides its steps: start, evaluation, files (as in the smoke studies, two cores)
@@ -65,21 +65,25 @@ class Counter:
         """Return how many images a run trains on: what its config says, else the files, else the card.
 
         The card counts for data that are not there, and for archives, whose headers take long to read; of pseudo-labels
-        it counts the dropped groups, too. Raises UnpricedError where it does not say, and what a scan raises.
+        it counts the dropped groups, too. A phantom that nobody counts is written. Raises UnpricedError where the card
+        does not say, and what a scan raises.
         """
         if data.get("images"):
             return data["images"]
         card = card_of(data["name"], data.get("options"))
-        if "phantom" in data:
-            raise UnpricedError(f"a phantom of {card.name} without `images`: how many it has is known when it is made")
-        if present(card, paths.data_root()) and not hasattr(LAYOUTS[card.layout], "read"):
-            return _there(self._scan(card.name, canonical(data.get("options", {}))), data)
-        return _said(card, data)
+        phantom = {k: v for k, v in data.get("phantom", {}).items() if k not in ("writer", "version")} or None
+        archive = hasattr(LAYOUTS[card.layout], "read")
+        if archive and phantom:
+            raise UnpricedError(f"nothing says how many images the phantom of {card.name} has; `images` would")
+        if archive or not (phantom or present(card, paths.data_root())):
+            return _said(card, data)
+        return _there(self._scan(card.name, canonical([data.get("options", {}), phantom])), data)
 
 
-def _scan(name: str, options: str) -> pd.DataFrame:
-    card = card_of(name, json.loads(options))
-    return LAYOUTS[card.layout].scan(where(card), card)[0]
+def _scan(name: str, how: str) -> pd.DataFrame:
+    options, phantom = json.loads(how)
+    card = card_of(name, options)
+    return LAYOUTS[card.layout].scan(files(card, phantom), card)[0]
 
 
 def _there(table: pd.DataFrame, data: dict[str, Any]) -> int:

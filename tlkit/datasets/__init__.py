@@ -60,12 +60,19 @@ def prepare(
     from tlkit.datasets.store import build_store
 
     card = card_of(name, options)
+    return build_store(card, files(card, phantom), size, max_unreadable=max_unreadable)
+
+
+def files(card: DataCard, phantom: dict[str, Any] | None = None) -> Path:
+    """Return the folder of a data set's files: below TLKIT_DATA, or of a phantom, which is written if it is missing.
+
+    Raises MissingDataError where the real files are not there.
+    """
     if phantom is None:
-        return build_store(card, where(card), size, max_unreadable=max_unreadable)
+        return where(card)
     from tlkit.phantoms import write
 
-    root = write.make(_twin(card), paths.phantom_root(), **phantom)
-    return build_store(card, root, size, max_unreadable=max_unreadable)
+    return write.make(_twin(card), paths.phantom_root(), **phantom)
 
 
 def identity(name: str, phantom: dict[str, Any] | None = None) -> dict[str, Any]:
