@@ -207,7 +207,8 @@ def _start_from(config: dict[str, Any], encoder: torch.nn.Module, folder: Path) 
 def load_pretrained(encoder: torch.nn.Module, weights: dict[str, Any] | None) -> LoadReport | None:
     """Load the encoder of the run, or the published checkpoint, that `weights` names; None starts from scratch.
 
-    {"run": id} or {"card": a key of WEIGHTS, "sha256": of the file}. Raises FileNotFoundError, MissingWeightsError,
+    {"run": id} or {"card": a key of WEIGHTS, "sha256": of the file}, with "partial": true where the file may fill only
+    a part. Raises FileNotFoundError, MissingWeightsError,
     WeightsMismatchError; DataChangedError or RunDamagedError where the file is another one.
     """
     if weights is None:
@@ -227,7 +228,7 @@ def _load_published(encoder: torch.nn.Module, weights: dict[str, Any]) -> LoadRe
             f"weights '{card.name}' are not those of this config: expected SHA-256 {weights['sha256']}, found {found}. "
             "Load the study again (its runs get new ids), or bring the old file back."
         )
-    return weight_cards.load_card(encoder, card)
+    return weight_cards.load_card(encoder, card, partial=weights.get("partial", False))
 
 
 def _evaluate(
