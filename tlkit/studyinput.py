@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tlkit.models import weight_cards, weight_list
-from tlkit.training.recipe import CARD
+from tlkit.training.recipe import CARD, NORMALISE, Normalise
 from tlkit.training.recipes import recipe
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ def own_input(study: StudyRuns, pretraining: str, backbone: str) -> dict[str, An
     entry, size = study.entry(pretraining, backbone), study.spec["size"]
     if "weights" in entry:
         card = weight_list.find(entry["weights"], backbone)
-        return {**weight_cards.recipe_input(card), "size": card.size}
+        own = weight_cards.recipe_input(card)
+        named = (name for name, how in NORMALISE.items() if how == Normalise(**own["normalise"]))
+        return {**own, "normalise": next(named, own["normalise"]), "size": card.size}
     corpora = study.corpus_entries(pretraining, backbone)
     if not corpora:
         return {"normalise": "none", "size": size}

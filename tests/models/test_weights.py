@@ -92,6 +92,13 @@ def test_a_file_without_some_tensors_names_ten_and_counts_them(tmp_path, source,
     assert load_encoder(encoder, tmp_path / "w.pt", partial=True).random == tuple(lost)
 
 
+def test_step_counters_are_no_fit(tmp_path, source, encoder):
+    counters = {k: v for k, v in source.state_dict().items() if k.endswith("num_batches_tracked")}
+    torch.save(counters, tmp_path / "w.pt")
+    with pytest.raises(WeightsMismatchError, match="No name fits"):
+        load_encoder(encoder, tmp_path / "w.pt", partial=True)
+
+
 def test_nothing_that_fits_is_an_error_even_where_a_part_would_do(tmp_path, encoder):
     torch.save({"other.weight": torch.zeros(2)}, tmp_path / "w.pt")
     with pytest.raises(WeightsMismatchError, match="No name fits"):
@@ -151,6 +158,6 @@ def test_tied_tensors_are_saved_twice(tmp_path):
 
 def test_the_report_reads_well(tmp_path, source, encoder):
     report = load_encoder(encoder, save_weights(classifier(source, 2), tmp_path / "<w>.safetensors"))
-    count = len(encoder.state_dict())
+    count = sum(not name.endswith("num_batches_tracked") for name in encoder.state_dict())
     assert f"{count} of {count} of the encoder's tensors" in str(report) and "head.bias" in str(report)
     assert "&lt;w&gt;" in report._repr_html_() and "<table>" in report._repr_html_()

@@ -17,10 +17,8 @@ NAMES = (*CANDIDATES, *TIMM)
 
 @pytest.fixture(scope="module", params=NAMES)
 def pair(request):
-    """Return a name, and a source and a target encoder; of torchvision the source has the weights of a whole model."""
-    name = request.param
-    source = backbone(name, seed=1)
-    return name, source, backbone(name, seed=2)
+    """Return a name, and two encoders of that name with other weights each."""
+    return request.param, backbone(request.param, seed=1), backbone(request.param, seed=2)
 
 
 def with_head(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -64,7 +62,7 @@ def test_a_grey_stem_is_an_error_partial_or_repeated(pair, tmp_path):
     first = first_convolution(source)
     path = written(with_head(with_stem(source, lambda w: w.sum(1, keepdim=True))), tmp_path)
     for wrong in ("", "sum"):
-        with pytest.raises(WeightsMismatchError, match="stem='(repeat' on its card|sum' does not suit)"):
+        with pytest.raises(WeightsMismatchError, match=r"stem='(repeat' on its card|sum' does not suit)"):
             load_encoder(target, path, stem=wrong)
     report = load_encoder(target, path, partial=True)
     assert report.random == (first,) and first in str(report)
@@ -107,7 +105,7 @@ def test_torchxrayvisions_densenet_does_not_pass(tmp_path):
     net.features.conv0 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
     path = written({**net.state_dict(), "op_threshs": torch.rand(18)}, tmp_path)
     target = backbone("torchvision/densenet121", seed=0)
-    with pytest.raises(WeightsMismatchError, match="1 are not filled: features.conv0.weight.*stem='repeat'") as caught:
+    with pytest.raises(WeightsMismatchError, match=r"1 are not filled: features.conv0.weight.*stem='repeat'") as caught:
         load_encoder(target, path)
     assert caught.value.better is None
     assert load_encoder(target, path, stem="repeat").unexpected == (

@@ -37,7 +37,7 @@ NAMED = 10  # tensors that an error lists
 class LoadReport:
     """What of a weights file fitted an encoder: names of tensors; shapes are (name, in file, in encoder).
 
-    `missing` leaves out BatchNorm's step counters, which old files lack and no output needs. `excess` are those of
+    BatchNorm's step counters, which old files lack and no output needs, are not counted. `excess` are those of
     `unexpected` that belong to a part which the encoder has, but smaller: the third block of a stage of two.
     `repeated` are equal tensors that the file holds once more under another name. `stem` says how the first
     convolution was brought to the encoder's channels; "" where it had them.
@@ -198,15 +198,16 @@ def _compare(
             repeated.append(key)
         elif name not in target or name in fitting:
             unexpected.append(key)
-            if name.partition(".")[0] in parts:
+            if name.partition(".")[0] in parts and not name.endswith(COUNTER):
                 excess.append(key)
         elif tensor.shape != target[name].shape:
             wrong[name] = (name, tuple(tensor.shape), tuple(target[name].shape))
         else:
             fitting[name] = tensor
     shapes = tuple(v for k, v in wrong.items() if k not in fitting)
-    missing = tuple(n for n in target if n not in fitting and n not in wrong and not n.endswith(COUNTER))
-    matched = tuple(n for n in target if n in fitting)
+    counted = [n for n in target if not n.endswith(COUNTER)]
+    missing = tuple(n for n in counted if n not in fitting and n not in wrong)
+    matched = tuple(n for n in counted if n in fitting)
     return LoadReport(path, matched, missing, tuple(unexpected), shapes, tuple(repeated), tuple(excess), made), fitting
 
 

@@ -18,11 +18,11 @@ from tlkit.datasets import card_of
 from tlkit.datasets.store import Store
 from tlkit.files import replacing
 from tlkit.machine import environment
-from tlkit.models import backbone, initial_weights
+from tlkit.models import backbone, initial_weights, weight_cards, weight_list
 from tlkit.models.heads import freeze
 from tlkit.models.weights import LoadReport, load_encoder, save_weights, weights_hash
 from tlkit.runfolder import read_status
-from tlkit.training import compute, energy, inputs, pretraining
+from tlkit.training import cardinput, compute, energy, inputs, pretraining
 from tlkit.training.data import (
     DATA_KEYS,
     DataChangedError,
@@ -124,6 +124,7 @@ def _check_keys(config: dict[str, Any]) -> None:
             f"recipe.batch is {config['recipe']['batch']}, which config.compute.processes "
             f"({config['compute']['processes']}) cannot share evenly: take a multiple, or other `gpus` in the study."
         )
+    _ = Recipe.from_dict(config["recipe"]).normalisation  # raises for "card", before anything is trained
     lineval = config.get("mode") == "lineval"
     if config["kind"] == "finetune" and lineval != (config["recipe"].get("freeze") == "encoder"):
         raise ConfigError(
@@ -198,10 +199,16 @@ def _finetune(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], F
 
 
 def _start_from(config: dict[str, Any], encoder: torch.nn.Module, folder: Path) -> None:
-    """Load the weights that the config names, if any, and leave the report in `weights.json`."""
+    """Load the weights that the config names, if any, and leave the report in `weights.json`.
+
+    It names the tensors that stayed random, and in what the input differs from that on a card.
+    """
     report = load_pretrained(encoder, config.get("weights"))
     if rank() == 0 and report is not None:
-        runs.write_json(folder / "weights.json", {"report": str(report)})
+        found = {"report": str(report), "random": report.random}
+        if "card" in config["weights"]:
+            found["other_input"] = cardinput.tell(config, weight_list.WEIGHTS[config["weights"]["card"]])
+        runs.write_json(folder / "weights.json", found)
 
 
 def load_pretrained(encoder: torch.nn.Module, weights: dict[str, Any] | None) -> LoadReport | None:
@@ -219,8 +226,6 @@ def load_pretrained(encoder: torch.nn.Module, weights: dict[str, Any] | None) ->
 
 
 def _load_published(encoder: torch.nn.Module, weights: dict[str, Any]) -> LoadReport:
-    from tlkit.models import weight_cards, weight_list
-
     card = lookup(weights["card"], weight_list.WEIGHTS, "published weights")
     found = weights_hash(weight_cards.where(card))
     if found != weights["sha256"]:
