@@ -12,6 +12,7 @@ from tlkit import plans, runs, studyfile
 from tlkit.analysis import convergence
 from tlkit.analysis.adjusted import SizeAdjustment
 from tlkit.config import Names, NotAvailableError, TlkitError
+from tlkit.doubts import MARK
 from tlkit.report.style import NAMES
 from tlkit.studyruns import StudyRuns, recipe_dict
 from tlkit.training.tasks import TASKS, sign
@@ -43,6 +44,7 @@ class Shown:
             rows.append(row | {"state": state, "cause": cause.partition("\n")[0]})
         columns = ["experiment", "run", "task", "pretraining", "seed", "state", "cause"]
         self.table = pd.DataFrame(rows, columns=columns)
+        self.doubted = study.doubts_note(self.table["pretraining"].unique())
 
     def done(self) -> list[str]:
         """Return the ids of the runs that are there, each once."""
@@ -73,10 +75,10 @@ class Shown:
         return absent[["task", "pretraining", "cause"]].reset_index(drop=True)
 
     def note(self) -> str:
-        """Return what a caption has to say about runs that are not in the figure; "" where all are."""
+        """Return what a caption has to say about runs that are not in the figure, and pretrainings in doubt; or ""."""
         absent = self.unavailable().drop_duplicates("pretraining")
         told = [f"{self.names[row.pretraining]} is not available ({row.cause})." for row in absent.itertuples()]
-        return " ".join(filter(None, [self.missing_text(), *told]))
+        return " ".join(filter(None, [self.missing_text(), *told, self.doubted]))
 
 
 class RunsFailedError(TlkitError, RuntimeError):
@@ -212,7 +214,10 @@ class Study(StudyRuns):
         return SizeAdjustment(*corpora) if all(corpora) else None
 
     def names(self) -> Names:
-        """Return display names: pretrainings, tasks and experiments by their `title`, Dice by the name of its class."""
+        """Return display names: pretrainings, tasks and experiments by their `title`, Dice by the name of its class.
+
+        A pretraining of `doubts` has a mark, unless a task has the same name; `doubts_note` says why.
+        """
         titled = Names(NAMES)
         for table in (self.spec["pretrainings"], self.spec["tasks"], self.spec["experiments"]):
             titled |= {k: v["title"] for k, v in table.items() if "title" in v}
@@ -220,7 +225,21 @@ class Study(StudyRuns):
             card = self._card(task)
             parts = card.options.get("regions", card.classes[1:])
             titled |= {f"{task}/dice_{i}": f"Dice, {part}" for i, part in enumerate(parts, 1)}
+        unsure = {name for name, _ in self.doubts()}.difference(self.spec["tasks"], self.spec["experiments"])
+        titled |= {name: f"{titled[name]} {MARK}" for name in unsure}
         return titled
+
+    def doubts(self) -> dict[tuple[str, str], str]:
+        """Return why finished pretrainings are in doubt (`doubts.doubt`), by (pretraining, backbone)."""
+        with self.without_data():
+            made = {(c["pretraining"], c["backbone"]): runs.run_id(c) for c in self.pretrain_configs()}
+        return {key: why for key, rid in made.items() if (why := runs.doubt_of(rid))}
+
+    def doubts_note(self, pretrainings: Iterable[str] = ()) -> str:
+        """Return what a caption says about the marks of some pretrainings (all where none is named); "" without any."""
+        wanted, names = set(pretrainings) or set(self.pretrainings), self.names()
+        told = [f"{names[name]} with {b}: {why}" for (name, b), why in self.doubts().items() if name in wanted]
+        return f"Pretraining in doubt: {'; '.join(told)}." if told else ""
 
 
 def run_all(configs: list[dict[str, Any]], study: Study) -> list[str]:

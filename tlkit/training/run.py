@@ -16,13 +16,14 @@ from tlkit import lineage, runs
 from tlkit.config import ConfigError, NotAvailableError, TlkitError, lookup
 from tlkit.datasets import card_of
 from tlkit.datasets.store import Store
+from tlkit.doubts import doubt
 from tlkit.files import replacing
 from tlkit.machine import environment
 from tlkit.models import backbone, initial_weights, weight_cards, weight_list
 from tlkit.models.heads import freeze
 from tlkit.models.weights import LoadReport, load_encoder, save_weights, weights_hash
 from tlkit.runfolder import read_status
-from tlkit.training import cardinput, compute, energy, inputs, pretraining
+from tlkit.training import cardinput, compute, energy, inputs, learned, pretraining
 from tlkit.training.data import (
     DATA_KEYS,
     DataChangedError,
@@ -87,6 +88,10 @@ def _run(config: dict[str, Any], wait: bool) -> Path:
         if rank() != 0:
             return runs.folder(job.id)
         metrics |= {"best_epoch": fitted.selected + 1, "last_epoch": len(fitted.history)}
+        if "skill" in metrics:  # of a pretraining
+            metrics["learned"] = float(not (why := doubt(metrics)))
+            if why:
+                log.warning("%s is in doubt: %s", job.id, why)
         timing = {
             **used,
             "seconds": max(time.time() - start, fitted.seconds),  # a resumed run's epochs were not all today
@@ -174,7 +179,7 @@ def _pretrain(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], F
     found = {"loss": float(selected["loss"]), "images": objective.size}
     if objective.monitor:
         found[f"val_{objective.monitor}"] = float(selected[objective.monitor])
-    return found, fitted
+    return found | learned.measure(config, objective, encoder, fitted), fitted
 
 
 def _finetune(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], Fit]:
