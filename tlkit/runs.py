@@ -23,6 +23,7 @@ from filelock import Timeout
 
 from tlkit import files, paths, runfolder
 from tlkit.config import NotAvailableError, TlkitError, file_name
+from tlkit.doubts import doubt
 from tlkit.lineage import InputsChangedError, remove
 from tlkit.runfolder import (
     PARTIAL,
@@ -39,7 +40,7 @@ from tlkit.runfolder import (
 
 __all__ = [
     "PARTIAL", "InputsChangedError", "Run", "RunBusyError", "RunDamagedError", "RunFailedError", "add_notebook",
-    "checked", "claim", "corpora", "finish", "folder", "history", "is_at_work", "listing", "read_all",
+    "checked", "claim", "corpora", "doubt_of", "finish", "folder", "history", "is_at_work", "listing", "read_all",
     "read_json", "remove", "run_id", "state", "state_is_done", "write_json",
 ]  # fmt: skip
 COLUMNS = ["id", "state", "kind", "task", "pretraining", "seed", "minutes", "updated", "error"]
@@ -226,10 +227,16 @@ def add_notebook(rid: str, notebook: Path) -> None:
         shutil.copy2(notebook, target)
 
 
+def doubt_of(rid: str) -> str:
+    """Return why a finished pretraining is in doubt (`doubts.doubt`); "" for any other run."""
+    return doubt(read_json(folder(rid) / "metrics.json")) if state_is_done(rid) else ""
+
+
 def listing() -> pd.DataFrame:
     """Return one row per run below the runs folder: id, state, kind, task, pretraining, seed, minutes, updated, error.
 
-    `error` says why a run failed, cannot be made, or is damaged; of a damaged one the rest may be empty.
+    `error` says why a run failed, cannot be made, is damaged, or is a pretraining in doubt; of a damaged one the rest
+    may be empty.
     """
     rows = []
     for rid, where in {runfolder.id_of(p): p for p in reversed(runfolder.folders())}.items():
@@ -237,7 +244,9 @@ def listing() -> pd.DataFrame:
         config, status = _config(where), _status(where)
         told = {k: config.get(k, "") for k in ("kind", "task", "pretraining", "seed")}
         minutes = round(status.get("seconds", 0) / 60, 2)
-        told |= {"minutes": minutes, "updated": status.get("updated", ""), "error": damage or status.get("error", "")}
+        why = f"in doubt: {unsure}" if found == "done" and (unsure := doubt_of(rid)) else ""
+        error = damage or status.get("error", "") or why
+        told |= {"minutes": minutes, "updated": status.get("updated", ""), "error": error}
         rows.append({"id": rid, "state": found, **told})
     return pd.DataFrame(rows[::-1], columns=COLUMNS)
 

@@ -13,6 +13,7 @@ from tlkit.analysis import convergence, nested
 from tlkit.analysis.adjusted import SizeAdjustment
 from tlkit.config import Names, NotAvailableError, TlkitError
 from tlkit.datasets.copies import say_of_test
+from tlkit.doubts import MARK
 from tlkit.report.style import NAMES
 from tlkit.studyruns import StudyRuns, recipe_dict
 from tlkit.training.tasks import TASKS, sign
@@ -44,6 +45,7 @@ class Shown:
             rows.append(row | {"state": state, "cause": cause.partition("\n")[0]})
         columns = ["experiment", "run", "task", "pretraining", "seed", "state", "cause"]
         self.table = pd.DataFrame(rows, columns=columns)
+        self.doubted = study.doubts_note(self.table["pretraining"].unique())
 
     def done(self) -> list[str]:
         """Return the ids of the runs that are there, each once."""
@@ -74,10 +76,10 @@ class Shown:
         return absent[["task", "pretraining", "cause"]].reset_index(drop=True)
 
     def note(self) -> str:
-        """Return what a caption has to say: which runs are not in the figure, and what became of copied images."""
+        """Return what a caption has to say: runs that are not in the figure, pretrainings in doubt, copies."""
         absent = self.unavailable().drop_duplicates("pretraining")
         told = [f"{self.names[row.pretraining]} is not available ({row.cause})." for row in absent.itertuples()]
-        return " ".join(filter(None, [self.missing_text(), *told, *self.copies_text()]))
+        return " ".join(filter(None, [self.missing_text(), *told, self.doubted, *self.copies_text()]))
 
     def copies_text(self) -> list[str]:
         """Return a sentence for each task whose test images have copies before them, or lost some that had."""
@@ -232,7 +234,10 @@ class Study(StudyRuns):
         return nested.arms(self.spec["pretrainings"])
 
     def names(self) -> Names:
-        """Return display names: pretrainings, tasks and experiments by their `title`, Dice by the name of its class."""
+        """Return display names: pretrainings, tasks and experiments by their `title`, Dice by the name of its class.
+
+        A pretraining of `doubts` has a mark, unless a task has the same name; `doubts_note` says why.
+        """
         titled = Names(NAMES)
         for table in (self.spec["pretrainings"], self.spec["tasks"], self.spec["experiments"]):
             titled |= {k: v["title"] for k, v in table.items() if "title" in v}
@@ -240,7 +245,21 @@ class Study(StudyRuns):
             card = self._card(task)
             parts = card.options.get("regions", card.classes[1:])
             titled |= {f"{task}/dice_{i}": f"Dice, {part}" for i, part in enumerate(parts, 1)}
+        unsure = {name for name, _ in self.doubts()}.difference(self.spec["tasks"], self.spec["experiments"])
+        titled |= {name: f"{titled[name]} {MARK}" for name in unsure}
         return titled
+
+    def doubts(self) -> dict[tuple[str, str], str]:
+        """Return why finished pretrainings are in doubt (`doubts.doubt`), by (pretraining, backbone)."""
+        with self.without_data():
+            made = {(c["pretraining"], c["backbone"]): runs.run_id(c) for c in self.pretrain_configs()}
+        return {key: why for key, rid in made.items() if (why := runs.doubt_of(rid))}
+
+    def doubts_note(self, pretrainings: Iterable[str] = ()) -> str:
+        """Return what a caption says about the marks of some pretrainings (all where none is named); "" without any."""
+        wanted, names = set(pretrainings) or set(self.pretrainings), self.names()
+        told = [f"{names[name]} with {b}: {why}" for (name, b), why in self.doubts().items() if name in wanted]
+        return f"Pretraining in doubt: {'; '.join(told)}." if told else ""
 
 
 def _images_an_epoch(rid: str, config: dict[str, Any]) -> float:

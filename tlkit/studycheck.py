@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tlkit import paths
+from tlkit import paths, studyinput
 from tlkit.analysis import nested
 from tlkit.config import ConfigError, canonical, lookup
 from tlkit.datasets import LAYOUTS, card_of, splits
@@ -16,7 +16,7 @@ from tlkit.studyfaults import Faults
 from tlkit.studykeys import at_backbone
 from tlkit.studyruns import StudyRuns
 from tlkit.training.data import check_window, class_names
-from tlkit.training.recipe import Recipe
+from tlkit.training.recipe import CARD, Recipe
 from tlkit.training.recipes import RECIPES, recipe
 from tlkit.training.tasks import check_classes, check_monitor
 from tlkit.yamllines import Path
@@ -54,7 +54,8 @@ def check_study(spec: dict[str, Any], faults: Faults) -> None:
     for name, entry in spec["tasks"].items():
         backbone = entry.get("backbone", spec["backbone"])
         with faults.at("tasks", name, "size", also=[("size",)]):
-            _check_size(backbone, entry.get("size", spec["size"]))
+            if entry.get("size") != CARD:  # which differs by pretraining
+                _check_size(backbone, entry.get("size", spec["size"]))
         with faults.at("tasks", name, "recipe"):
             _check_task_recipe(entry, entry["recipe"])
     faults.stop()
@@ -183,6 +184,9 @@ def _check_pretraining(name: str, entry: dict[str, Any], backbone: str, spec: di
                 f"nothing is trained with {backbone}, since there is neither dataset nor corpora; add one, or take out "
                 f"{', '.join(unread)}."
             )
+    with at("partial"):
+        if "partial" in entry and "weights" not in entry:
+            raise ConfigError(f"only published `weights` can be partial, and with {backbone} there are none.")
     if not set(MADE) & set(entry):
         with at("weights"):
             if "weights" in entry:
@@ -201,6 +205,8 @@ def _check_pretraining(name: str, entry: dict[str, Any], backbone: str, spec: di
         made.check_read(method)
         if method == "classification":
             check_monitor("multiclass", made.monitor)
+        if made.normalise == CARD:
+            raise ConfigError("normalise: card is for tasks, which start from weights; a pretraining says its own.")
     for key, work in (
         ("classes", lambda: _check_classes(entry)),
         ("method", lambda: _check_method(entry, method)),
@@ -270,13 +276,16 @@ def _check_recipes(name: str, experiment: dict[str, Any], study: StudyRuns, faul
         changes = experiment.get("recipe", {}) | experiment.get("recipes", {}).get(task, {})
         changes |= experiment.get("pretraining_recipes", {}).get(source, {})
         changes |= {"freeze": "encoder", "bn": experiment.get("bn", "frozen")} if lineval else {}
-        if (key := (task, canonical(changes))) in seen:
+        backbone = entry.get("backbone", study.spec["backbone"])
+        entry, whole = studyinput.resolved(study, entry, {**entry["recipe"], **changes}, source, backbone)
+        if (key := (task, entry.get("size"), canonical(whole))) in seen:
             continue
         seen.add(key)
         places = [("experiments", name, "recipe"), ("experiments", name), ("tasks", task, "recipe")]
         own = ("experiments", name, "recipes", task)
         with faults.at(*own, also=places):
-            made = _check_task_recipe(entry, {**entry["recipe"], **changes})
+            _check_size(backbone, entry.get("size", study.spec["size"]))
+            made = _check_task_recipe(entry, whole)
             if not lineval and made.freeze == "encoder":
                 raise ConfigError("recipe.freeze is 'encoder', which is what mode lineval does; take it out.")
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from itertools import chain, product
 from typing import Any
 
-from tlkit import paths, runs
+from tlkit import paths, runs, studyinput
 from tlkit.config import canonical, lookup, merge
 from tlkit.datasets import card_of, cards, identity
 from tlkit.datasets.copies import DISTANCE
@@ -81,13 +81,13 @@ class StudyRuns:
 
     def corpora(self, pretraining: str) -> list[str]:
         """Return the data sets that a pretraining reads; none for training from scratch."""
-        entries = (e for backbone in self.backbones(pretraining) for e in self._corpora(pretraining, backbone))
+        entries = (e for backbone in self.backbones(pretraining) for e in self.corpus_entries(pretraining, backbone))
         return list(dict.fromkeys(entry["dataset"] for entry in entries))
 
-    def _corpora(self, pretraining: str, backbone: str) -> list[dict[str, Any]]:
+    def corpus_entries(self, pretraining: str, backbone: str) -> list[dict[str, Any]]:
         """Return the entries whose images a pretraining uses: its own, or those of the ones that it names."""
-        entry = self._entry(pretraining, backbone)
-        return [e for e in [entry, *(self._entry(n, backbone) for n in entry.get("corpora", []))] if "dataset" in e]
+        entry = self.entry(pretraining, backbone)
+        return [e for e in [entry, *(self.entry(n, backbone) for n in entry.get("corpora", []))] if "dataset" in e]
 
     def phantom_parameters(self, dataset: str) -> dict[str, Any] | None:
         """Return the parameters that make this study's phantom of a data set; None where the data are real."""
@@ -156,8 +156,8 @@ class StudyRuns:
         None for what needs no run: training from scratch, and weights that others published.
         """
         backbone = backbone or self._first(pretraining)
-        entry = self._entry(pretraining, backbone)
-        data = [self.data(e) for e in self._corpora(pretraining, backbone)]
+        entry = self.entry(pretraining, backbone)
+        data = [self.data(e) for e in self.corpus_entries(pretraining, backbone)]
         if not data:
             return None
         more = {k: entry[k] for k in ("method", "images_per_epoch") if k in entry}
@@ -174,7 +174,7 @@ class StudyRuns:
             **more,
         }
 
-    def _entry(self, pretraining: str, backbone: str) -> dict[str, Any]:
+    def entry(self, pretraining: str, backbone: str) -> dict[str, Any]:
         """Return what the study says of a pretraining, with what it changes `by_backbone`."""
         entry = lookup(pretraining, self.spec["pretrainings"], "pretraining")
         return merge(entry, entry.get("by_backbone", {}).get(backbone, {}))
@@ -184,8 +184,10 @@ class StudyRuns:
         config = self.pretrain(pretraining, backbone)
         if config is not None:
             return {"run": runs.run_id(config)}
-        source = self._entry(pretraining, backbone).get("weights")
-        return None if source is None else self._checkpoint(source, backbone)
+        entry = self.entry(pretraining, backbone)
+        if "weights" not in entry:
+            return None
+        return self._checkpoint(entry["weights"], backbone) | ({"partial": True} if entry.get("partial") else {})
 
     def _checkpoint(self, source: str, backbone: str) -> dict[str, Any]:
         """Return the published weights of a source (a key of WEIGHTS begins with it) for a backbone."""
@@ -267,6 +269,7 @@ class StudyRuns:
         own = (experiment.get("recipes", {}).get(task, {}), experiment.get("pretraining_recipes", {}).get(source, {}))
         changes = experiment.get("recipe", {}) | own[0] | own[1] | frozen | ({} if lr is None else {"lr": lr})
         share = experiment.get("fraction", entry.get("fraction", 1)) if fraction is None else fraction
+        entry, how = studyinput.resolved(self, entry, {**entry["recipe"], **changes}, source, backbone)
         return {
             "kind": "finetune",
             "mode": experiment["mode"],
@@ -277,7 +280,7 @@ class StudyRuns:
             "data": self.data(entry, seed),
             "weights": self._weights(source, backbone),
             "backbone": backbone,
-            "recipe": recipe_dict({**entry["recipe"], **changes}),
+            "recipe": recipe_dict(how),
             "seed": seed,
             "compute": self.compute("finetune"),
             **{k: entry[k] for k in ("images_per_epoch",) if k in entry},

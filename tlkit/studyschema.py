@@ -157,6 +157,7 @@ class Pretraining(Entry):
     )
     method: Annotated[str, one_of(METHODS, "method of pretraining")] = key(", ".join(METHODS), "contrastive")
     weights: Text = key("published weights, by source: imagenet, radiologynet, radnet, radimagenet", "")
+    partial: bool = key("true: these weights may fill only a part of the encoder; the rest starts at random", False)
     recipe: Changes = key("base, and what changes in it", {})
     by_backbone: dict[str, dict[str, Any]] = key("what changes for a backbone", {})
 
@@ -165,6 +166,9 @@ class Task(Entry):
     """each of tasks"""
 
     dataset: Dataset = key("its images and labels; `of` another task brings one, too")
+    size: Annotated[Size | Literal["card"], expected("a whole number of 8 or more, or card")] = key(
+        "pixels, where not the study's; card: those of the weights that a run starts from", 8
+    )
     balance: bool | None = key("as many images of every class as the rarest has", None)
     fraction: Share = key("share of the training images", 1)
     fraction_by: Annotated[str | None, one_of(("patient", "slice", None), "unit of a fraction")] = key(
@@ -217,6 +221,7 @@ def recipe() -> type[Keys]:
     hints = {
         **get_type_hints(Recipe),
         "base": str,
+        "normalise": str,
         "augment": Annotated[str | dict, expected(f"{', '.join(AUGMENTS)}, or fields of an augmentation")],
     }
     about = LIMITS | {name: one_of(table, name) for name, table in CHOICES.items()}

@@ -64,7 +64,7 @@ def test_reconstruction_goes_over_into_segmentation(tmp_path):
     pretrained = reconstructor(backbone("unet", seed=1), seed=1)
     file = save_weights(pretrained.encoder, tmp_path / "w.safetensors")
     net = segmenter(backbone("unet", seed=2), 2, seed=2).eval()
-    assert load_encoder(net.encoder, file, minimum=1).share == 1
+    assert load_encoder(net.encoder, file).whole
     x = torch.rand(1, 3, 20, 20)
     with torch.no_grad():
         assert torch.equal(net.encoder.maps(x), pretrained.eval().encoder.maps(x))

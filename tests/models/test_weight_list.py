@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from tlkit.config import UnknownNameError
-from tlkit.models import WEIGHTS, load_card, segmenter, weight_list
+from tlkit.models import WEIGHTS, WeightsFileError, load_card, segmenter, weight_cards, weight_list
 from tlkit.models.weights import CANDIDATES
 
 RADIOLOGYNET_PARTS = {  # what the study's own classes wrap the torchvision model into (radiologynet 1.9)
@@ -36,7 +36,7 @@ def load(card, state: dict[str, Tensor], expected: dict[str, Tensor]):
     """Load and check that each tensor of the encoder is the one of its name in `expected`; return the report."""
     encoder = published_files.empty(card.backbone)
     report = load_card(encoder, replace(card, sha256=""))
-    assert report.share == 1 and not report.missing and not report.wrong_shape
+    assert report.whole
     for name, tensor in encoder.state_dict().items():
         assert (tensor == expected[name].flatten()[0]).all(), name
     assert {*report.unexpected, *report.repeated} < {*state}
@@ -166,8 +166,8 @@ def lite():
 
     pytest.importorskip(LITE.package)
     model = timm.create_model(LITE.backbone, pretrained=False).eval()
-    report = load_card(model, LITE, minimum=1)
-    assert report.share == 1 and not report.unexpected and not report.wrong_shape
+    report = load_card(model, LITE)
+    assert report.whole and not report.unexpected
     return model
 
 
@@ -203,10 +203,45 @@ def test_the_encoder_has_the_classifiers_weights_also_below_a_unet(lite):
     from tlkit.models import backbone
 
     net = segmenter(backbone(LITE.backbone, seed=0), 2, seed=0)
-    report = load_card(net.encoder, LITE, minimum=1)
+    report = load_card(net.encoder, LITE)
     assert report.unexpected == ("_fc.weight", "_fc.bias")
     theirs = lite.state_dict()
     assert all(torch.equal(v, theirs[k]) for k, v in net.encoder.state_dict().items())
     x = photograph("cat")
     with torch.no_grad():
         assert torch.allclose(lite.classifier(net.eval().encoder(x)), lite(x), atol=1e-4)
+
+
+def test_a_check_value_guards_the_card(lite):
+    """Float32 gives the check values of the card to four digits, on whatever processor; another input does not."""
+    found = weight_cards.checked_features(lite, LITE)
+    assert torch.allclose(found, torch.tensor(LITE.check), rtol=0, atol=1e-3)
+    with torch.autocast("cpu", torch.bfloat16):
+        weight_cards.check_features(lite, LITE)  # rougher than any float32, and still far from a wrong input
+    for wrong in (
+        {"mean": weight_list.IMAGENET_MEAN, "std": weight_list.IMAGENET_STD},
+        {"mean": (0.0,) * 3, "std": (1.0,) * 3},
+        {"input_range": (0.0, 255.0)},
+        {"check": LITE.check[:-1]},
+    ):
+        with pytest.raises(WeightsFileError, match="gives other features of the check image than its card says"):
+            weight_cards.check_features(lite, replace(LITE, **wrong))
+
+
+def test_the_check_is_made_on_loading_and_leaves_the_mode():
+    from tlkit.models import backbone
+
+    pytest.importorskip(LITE.package)
+    encoder = backbone(LITE.backbone, seed=0).train()
+    with pytest.raises(WeightsFileError, match="Its file, its key rules, its mean and std"):
+        load_card(encoder, replace(LITE, check=tuple(2 * v for v in LITE.check)))
+    assert load_card(encoder, LITE).whole and encoder.training
+
+
+def test_the_check_image_is_the_same_everywhere():
+    image = weight_cards.check_image(4)
+    assert image.shape == (1, 3, 4, 4) and image.dtype == torch.float32
+    # channel 0: 0.5 + 0.5 sin(2 pi 2 y / 4) cos(2 pi 5 x / 4): the sine is 0 at every whole y
+    assert torch.allclose(image[0, 0], torch.full((4, 4), 0.5), atol=1e-6)
+    # channel 1: sin(2 pi 3 y / 4) is 0, -1, 0, 1 and cos(2 pi 4 x / 4) is 1
+    assert torch.allclose(image[0, 1], torch.tensor([0.5, 0.0, 0.5, 1.0]).repeat(4, 1).T, atol=1e-6)

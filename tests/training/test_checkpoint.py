@@ -13,6 +13,7 @@ from torch import nn
 from tlkit.models.weights import save_weights
 from tlkit.runfolder import RunDamagedError
 from tlkit.training import checkpoint
+from tlkit.training.resume import LAST, Keeper, Progress
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -55,16 +56,35 @@ def test_code_is_not_loaded(tmp_path):
         checkpoint.load(tmp_path / "a.pt")
 
 
-@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "garbled"])
+@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "garbled", "zeros"])
 def test_a_damaged_resume_state_is_said(tmp_path, monkeypatch, damage):
     monkeypatch.setenv("TLKIT_RUNS", str(tmp_path))
     path = tmp_path / "pretrain-x-s1-12345678.partial" / "checkpoint" / "last.pt"
     checkpoint.save(path, {"w": torch.zeros(100)})
     data = path.read_bytes()
     flipped = data[:700] + bytes([data[700] ^ 1]) + data[701:]
-    path.write_bytes({"empty": b"", "cut": data[: len(data) // 2], "flipped": flipped, "garbled": b"?" * 900}[damage])
-    with pytest.raises(RunDamagedError, match=r"last.pt is damaged .*tlkit remove pretrain-x-s1-12345678`"):
+    path.write_bytes(
+        {"empty": b"", "cut": data[: len(data) // 2], "flipped": flipped, "garbled": b"?" * 900, "zeros": bytes(2025)}[
+            damage
+        ]
+    )
+    with pytest.raises(RunDamagedError, match=r"last.pt is damaged .*Delete it to start the epoch count anew"):
         checkpoint.load(path)
+    path.unlink()
+    assert checkpoint.load(path) is None
+
+
+def test_the_resume_state_of_another_model_is_said(tmp_path):
+    model = nn.Linear(2, 2)
+    Keeper(tmp_path, model).keep(Progress([{"epoch": 0.0}], 0.0, 0))
+    assert len(Keeper(tmp_path, model).resume(torch.device("cpu")).rows) == 1
+    with pytest.raises(RunDamagedError, match=r"last.pt is not of this model and optimizer.*Delete it to start"):
+        Keeper(tmp_path, nn.Linear(3, 2)).resume(torch.device("cpu"))
+    checkpoint.save(tmp_path / LAST, {"model": model.state_dict(), "epoch": 3})
+    with pytest.raises(RunDamagedError, match="Delete it to start the epoch count anew"):
+        Keeper(tmp_path, model).resume(torch.device("cpu"))
+    (tmp_path / LAST).unlink()
+    assert Keeper(tmp_path, model).resume(torch.device("cpu")).rows == []
 
 
 def test_room_is_required_before_training(tmp_path, monkeypatch):

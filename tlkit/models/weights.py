@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from tlkit.config import TlkitError
+from tlkit.config import TlkitError, lookup
 from tlkit.files import write_bytes
 from tlkit.models.key_rules import Rule, renamer
 from tlkit.models.weight_files import WeightsFileError, read_tensors, weights_hash
@@ -28,14 +28,19 @@ CANDIDATES = (  # what a file that does not fit is tried on, without memory for 
     "tf_efficientnet_lite0",
 )  # fmt: skip
 MOST_EXCESS = 0.1  # of the tensors that fit; MobileNet's last layer is an excess of two
+STEMS = ("", "repeat", "sum")
+COUNTER = "num_batches_tracked"  # of BatchNorm: files from before torch 0.4.1 lack it
+NAMED = 10  # tensors that an error lists
 
 
 @dataclass(frozen=True)
 class LoadReport:
     """What of a weights file fitted an encoder: names of tensors; shapes are (name, in file, in encoder).
 
-    `excess` are those of `unexpected` that belong to a part which the encoder has, but smaller: the third block of a
-    stage of two. `repeated` are equal tensors that the file holds once more under another name.
+    BatchNorm's step counters, which old files lack and no output needs, are not counted. `excess` are those of
+    `unexpected` that belong to a part which the encoder has, but smaller: the third block of a stage of two.
+    `repeated` are equal tensors that the file holds once more under another name. `stem` says how the first
+    convolution was brought to the encoder's channels; "" where it had them.
     """
 
     path: str
@@ -45,21 +50,29 @@ class LoadReport:
     wrong_shape: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
     repeated: tuple[str, ...] = ()
     excess: tuple[str, ...] = ()
+    stem: str = ""
 
     @property
-    def share(self) -> float:
-        """Share of the encoder's tensors that the file filled, 0 to 1 (BatchNorm's step counters aside)."""
-        counted = [n for n in self.matched if not _counter(n)]
-        failed = [n for n in self.missing if not _counter(n)]
-        return len(counted) / max(1, len(counted) + len(failed) + len(self.wrong_shape))
+    def random(self) -> tuple[str, ...]:
+        """The encoder's tensors that the file did not fill: they stay as they were."""
+        return (*self.missing, *(name for name, _, _ in self.wrong_shape))
 
-    def fits(self, minimum: float) -> bool:
-        """Tell whether the file is of this architecture: enough is filled, and it has not many blocks more."""
-        return self.share >= minimum and len(self.excess) <= MOST_EXCESS * len(self.matched)
+    @property
+    def deeper(self) -> bool:
+        """Tell whether the file is of a larger network of the same family."""
+        return len(self.excess) > MOST_EXCESS * len(self.matched)
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether the file fills every tensor of the encoder, and is not of a larger network."""
+        return not self.random and not self.deeper
 
     @property
     def title(self) -> str:
-        return f"{Path(self.path).name}: {self.share:.1%} of the encoder's tensors loaded"
+        count = f"{len(self.matched)} of {len(self.matched) + len(self.random)}"
+        stays = f"; {len(self.random)} stayed random" if self.random else ""
+        stem = f"; first convolution: {self.stem}" if self.stem else ""
+        return f"{Path(self.path).name}: {count} of the encoder's tensors loaded{stays}{stem}"
 
     def rows(self) -> list[tuple[str, int, str]]:
         """Return (what, count, examples) for display."""
@@ -87,76 +100,130 @@ class LoadReport:
 
 
 class WeightsMismatchError(TlkitError, ValueError):
-    """Too little of the file fits the encoder; `.report` says what did, `.better` names the encoder that it fits."""
+    """The file does not fill the encoder; `.report` says what fits, `.better` names the encoder that it fits."""
 
-    def __init__(self, report: LoadReport, minimum: float, better: str | None = None):
-        advice = f" It fits '{better}': take that backbone, or the file of this one." if better else ""
-        many = f" and at most {MOST_EXCESS:.0%} more ({len(report.excess)} found)" if report.excess else ""
-        super().__init__(
-            f"expected at least {minimum:.0%} of the encoder's tensors in the file{many}; is it from the same "
-            f"architecture?{advice}\n{report}"
-        )
+    def __init__(self, report: LoadReport, advice: str, better: str | None = None):
+        names = ", ".join(report.random[:NAMED]) + (" ..." if len(report.random) > NAMED else "")
+        found = [f"{len(report.random)} are not filled: {names}."] if report.random else []
+        found += [f"The file has {len(report.excess)} tensors more of the same parts."] if report.deeper else []
+        expected = "expected every tensor of the encoder in the file; is it from the same architecture?"
+        super().__init__(" ".join([expected, *found, advice]) + f"\n{report}")
         self.report, self.better = report, better
 
 
-def _counter(name: str) -> bool:
-    return name.endswith("num_batches_tracked")  # files from before torch 0.4.1 lack it
-
-
-def load_encoder(encoder: nn.Module, path: str | Path, minimum: float = 0.9, rules: Sequence[Rule] = ()) -> LoadReport:
+def load_encoder(
+    encoder: nn.Module, path: str | Path, rules: Sequence[Rule] = (), *, partial: bool = False, stem: str = ""
+) -> LoadReport:
     """Fill `encoder` from a weights file (see `read_tensors`) and report what fitted.
 
     Names are put through `rules` (see key_rules); then prefixes such as "module.", "model." or "encoder." come off
-    where needed. Heads and decoders are listed as unexpected.
-    Raises WeightsMismatchError, with the encoder untouched, where less than the share `minimum` fits, or where the
-    file is of a deeper network of the same family. Raises WeightsFileError, FileNotFoundError.
+    where needed. Heads and decoders are listed as unexpected. `partial` takes a file that fills only a part; the rest
+    stays as it is, and the report names it. `stem` brings a first convolution of other channels to the encoder's:
+    "repeat" writes the weights of one channel for each of the encoder's, divided by their number, so that a grey image
+    written that often gives the same output; "sum" adds those of several up for an encoder of one.
+    Raises WeightsMismatchError, with the encoder untouched, where a tensor is not filled or the file is of a deeper
+    network of the same family (with `partial`: where nothing fits), or where `stem` does not suit the file. Raises
+    UnknownNameError for another `stem`, WeightsFileError, FileNotFoundError.
     """
+    lookup(stem, dict.fromkeys(STEMS), "stem")
     tensors = read_tensors(path)
-    report, fitting = _compare(tensors, encoder, rules, str(path))
-    if not report.fits(minimum):
-        raise WeightsMismatchError(report, minimum, fitting_backbone(tensors, rules, minimum))
+    report, fitting = _compare(tensors, encoder, rules, str(path), stem)
+    if not report.matched or (stem and not report.stem) or not (partial or report.whole):
+        advice, better = _stem_advice(report, encoder, stem), None
+        if not advice:
+            better = fitting_backbone(tensors, rules)
+            advice = _advice(report, better)
+        raise WeightsMismatchError(report, advice, better)
     encoder.load_state_dict(fitting, strict=False)
     return report
 
 
+def _stem_advice(report: LoadReport, encoder: nn.Module, stem: str) -> str:
+    """Return what helps where the first convolution alone is wrong, or `stem` does not suit it; "" otherwise."""
+    first = first_convolution(encoder)
+    found, wanted = next(((a, b) for name, a, b in report.wrong_shape if name == first), ((), ()))
+    if stem and not report.stem:
+        shapes = f"{found} for {wanted}" if found else "of the encoder's shape, or not in the file"
+        return f"stem='{stem}' does not suit its first convolution, which is {shapes}."
+    suits = _suiting_stem(found, wanted)
+    if not suits or report.random != (first,) or report.deeper:
+        return ""
+    return (
+        f"Its first convolution takes {found[1]} channels, the encoder's {wanted[1]}: say stem='{suits}' on its card "
+        "or to load_encoder."
+    )
+
+
+def _advice(report: LoadReport, better: str | None) -> str:
+    if better:
+        return f"It fits '{better}': take that backbone, or the file of this one."
+    if not report.matched:
+        return "No name fits: take another backbone, or give `rules` from the file's names to the encoder's."
+    return "Say `partial` (of load_encoder, on the card, or beside `weights` in the study) to start the rest at random."
+
+
+def first_convolution(encoder: nn.Module) -> str:
+    """Return the name of the weight of the encoder's first convolution; "" where there is none."""
+    return next((f"{name}.weight" for name, m in encoder.named_modules() if isinstance(m, nn.Conv2d)), "")
+
+
+def _suiting_stem(found: Sequence[int], wanted: Sequence[int]) -> str:
+    """Return which of STEMS brings a convolution [outputs, inputs, h, w] to another number of inputs."""
+    if len(found) != 4 or found[1] == wanted[1] or (found[0], *found[2:]) != (wanted[0], *wanted[2:]):
+        return ""
+    return "sum" if wanted[1] == 1 else "repeat" if found[1] == 1 else ""
+
+
+def _adapted(tensor: Tensor, inputs: int, stem: str) -> Tensor:
+    if stem == "sum":
+        return tensor.sum(dim=1, keepdim=True)
+    return (tensor / inputs).repeat(1, inputs, 1, 1)
+
+
 def _compare(
-    tensors: Mapping[str, Tensor], encoder: nn.Module, rules: Sequence[Rule], path: str
+    tensors: Mapping[str, Tensor], encoder: nn.Module, rules: Sequence[Rule], path: str, stem: str = ""
 ) -> tuple[LoadReport, dict[str, Tensor]]:
     """Return the report, and the tensors that fit by their names in the encoder."""
     target, rename = encoder.state_dict(), renamer(rules, encoder)
-    parts = {name.partition(".")[0] for name in target}
+    parts, first = {name.partition(".")[0] for name in target}, first_convolution(encoder)
     fitting: dict[str, Tensor] = {}
-    unexpected, repeated, excess = [], [], []
+    unexpected, repeated, excess, made = [], [], [], ""
     wrong: dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]] = {}
     for key, tensor in tensors.items():
         name = _strip(rename(key), target)
+        if name == first and stem and stem == _suiting_stem(tensor.shape, target[name].shape):
+            made = f"{tensor.shape[1]} channels to {target[name].shape[1]} ({stem})"
+            tensor = _adapted(tensor, target[name].shape[1], stem)
         if name in fitting and torch.equal(tensor, fitting[name]):
             repeated.append(key)
         elif name not in target or name in fitting:
             unexpected.append(key)
-            if name.partition(".")[0] in parts:
+            if name.partition(".")[0] in parts and not name.endswith(COUNTER):
                 excess.append(key)
         elif tensor.shape != target[name].shape:
             wrong[name] = (name, tuple(tensor.shape), tuple(target[name].shape))
         else:
             fitting[name] = tensor
     shapes = tuple(v for k, v in wrong.items() if k not in fitting)
-    missing = tuple(n for n in target if n not in fitting and n not in wrong)
-    matched = tuple(n for n in target if n in fitting)
-    return LoadReport(path, matched, missing, tuple(unexpected), shapes, tuple(repeated), tuple(excess)), fitting
+    counted = [n for n in target if not n.endswith(COUNTER)]
+    missing = tuple(n for n in counted if n not in fitting and n not in wrong)
+    matched = tuple(n for n in counted if n in fitting)
+    return LoadReport(path, matched, missing, tuple(unexpected), shapes, tuple(repeated), tuple(excess), made), fitting
 
 
-def fitting_backbone(tensors: Mapping[str, Tensor], rules: Sequence[Rule] = (), minimum: float = 0.9) -> str | None:
-    """Return which of CANDIDATES the tensors fit best, or None where they fit none."""
+def fitting_backbone(tensors: Mapping[str, Tensor], rules: Sequence[Rule] = ()) -> str | None:
+    """Return which of CANDIDATES the tensors fill, the first convolution's channels aside, or None."""
     from tlkit.models.backbones import backbone
 
-    shares = {}
+    matched = {}
     for name in CANDIDATES:
         with torch.device("meta"):
-            report, _ = _compare(tensors, backbone(name), rules, "")
-        if report.fits(minimum):
-            shares[name] = report.share
-    return max(shares, key=shares.get, default=None)
+            encoder = backbone(name)
+            report, _ = _compare(tensors, encoder, rules, "")
+        stem = [n for n, a, b in report.wrong_shape if n == first_convolution(encoder) and _suiting_stem(a, b)]
+        if [*report.random] == stem and not report.deeper:
+            matched[name] = len(report.matched)
+    return max(matched, key=matched.get, default=None)
 
 
 def _strip(key: str, target: Mapping[str, Tensor]) -> str:

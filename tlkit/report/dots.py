@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from tlkit.doubts import MARK
 from tlkit.report.style import MM, NAMES, OTHER_COLOURS, PAPER_WIDTH, PRETRAINING_COLOURS, mark_phantom, style
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ def dots(
         raise ValueError(f"no rows with {x} and {y} to draw")
     kinds = list(frame[hue].astype(str).unique()) if hue else []
     named = {NAMES.get(k, k): c for k, c in PRETRAINING_COLOURS.items()}
-    palette = {k: named.get(k, OTHER_COLOURS[i % len(OTHER_COLOURS)]) for i, k in enumerate(kinds)}
+    palette = {
+        k: named.get(k.removesuffix(f" {MARK}"), OTHER_COLOURS[i % len(OTHER_COLOURS)]) for i, k in enumerate(kinds)
+    }
     data = frame.assign(**{c: frame[c].astype(str) for c in (y, hue) if c})
     rows = data[y].nunique()
     with style():

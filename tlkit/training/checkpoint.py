@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from tlkit import files
-from tlkit.runfolder import damaged
+from tlkit.runfolder import RunDamagedError
 
 DIGEST = 32  # bytes of SHA-256 before the torch file: torch does not notice a flipped bit
 
@@ -37,8 +37,13 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any] | Non
         return None
     data = path.read_bytes()
     if hashlib.sha256(memoryview(data)[DIGEST:]).digest() != data[:DIGEST]:
-        raise damaged(path, "its bytes changed" if data else "empty")
+        raise unusable(path, f"is damaged ({'its bytes changed' if data else 'empty'})")
     return torch.load(io.BytesIO(data[DIGEST:]), map_location=device, weights_only=True)
+
+
+def unusable(path: Path, why: str) -> RunDamagedError:
+    """Return the error for a resume state that training cannot go on from."""
+    return RunDamagedError(f"{path} {why}. Delete it to start the epoch count anew.")
 
 
 def require_room(folder: Path, model: nn.Module, copies: int = 8) -> None:

@@ -11,10 +11,25 @@ from tlkit.models.unet import DECODERS
 from tlkit.training.augment import AUGMENTS, Augment
 from tlkit.training.optim import OPTIMIZERS, SCHEDULES
 
-NORMALISE = {  # mean and standard deviation of the channels, taken off the image in [0,1]
-    "none": None,
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+
+@dataclass(frozen=True)
+class Normalise:
+    """What becomes of an image in [0,1]: a mean is taken off each channel, and the rest divided by a deviation."""
+
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    channels: str = "RGB"  # as stored | grey: the luminance three times
+
+    def __post_init__(self) -> None:
+        lookup(self.channels, {"RGB": None, "grey": None}, "channels of normalise")
+
+
+CARD = "card"  # as the weights that a run starts from were made: a study resolves it (`StudyRuns.card_recipe`)
+NORMALISE = {
+    "none": Normalise(),
+    "imagenet": Normalise((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "half": Normalise((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    CARD: None,
 }
 
 CHOICES = {
@@ -67,7 +82,7 @@ class Recipe:
     augment: Augment = field(default_factory=Augment)
     window: tuple[float, float] | None = None  # HU centre and width, CT only
     intensity: str = "range"  # range = one scale for all images | minmax = per image, as published
-    normalise: str = "none"  # a key of NORMALISE, after augmentation
+    normalise: str | Normalise = "none"  # a key of NORMALISE, or what a card says; after augmentation
     sampling: str = "all"  # all | oversample: every class as often as the largest in each epoch; see READ_BY
     loss: str = "cross_entropy"  # of segmentation: cross_entropy | dice (radiologynet 2.5)
     decoder: str = "unet"  # of segmentation: a key of unet.DECODERS
@@ -81,6 +96,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
+            if name == "normalise" and isinstance(self.normalise, Normalise):
+                continue
             lookup(getattr(self, name), dict.fromkeys(allowed), f"recipe.{name}")
         for name in ("epochs", "batch"):
             if getattr(self, name) < 1:
@@ -108,6 +125,16 @@ class Recipe:
         if way == "reconstruction" and self.monitor not in ("", "mse"):
             raise ConfigError(f"reconstruction selects on mse; recipe.monitor is '{self.monitor}'.")
 
+    @property
+    def normalisation(self) -> Normalise:
+        """What `normalise` means. Raises ConfigError for "card", which has to be resolved before."""
+        if self.normalise == CARD:
+            raise ConfigError(
+                "recipe.normalise is 'card', and nothing says which: a task of a study takes it from its pretraining. "
+                f"Elsewhere take one of {', '.join(n for n in NORMALISE if n != CARD)}."
+            )
+        return self.normalise if isinstance(self.normalise, Normalise) else NORMALISE[self.normalise]
+
     def to_dict(self) -> dict[str, Any]:
         return {k: v for k, v in asdict(self).items() if k not in LATER or v != LATER[k]}
 
@@ -129,4 +156,9 @@ class Recipe:
             for name in look:
                 lookup(name, vars(Augment()), "field of an augmentation")
             look = Augment(**{k: tuple(v) if isinstance(v, list) else v for k, v in look.items()})
-        return cls(**{**plain, "augment": look})
+        how = plain.get("normalise", "none")
+        if isinstance(how, dict):
+            for name in how:
+                lookup(name, vars(Normalise()), "field of normalise")
+            how = Normalise(**{k: tuple(v) if isinstance(v, list) else v for k, v in how.items()})
+        return cls(**{**plain, "augment": look, "normalise": how})

@@ -49,12 +49,19 @@ class Keeper:
         saved = checkpoint.load(self.folder / LAST, device)
         if saved is None:
             return Progress([])
-        self.model.load_state_dict(saved["model"])
-        for name, part in self.parts.items():
-            part.load_state_dict(saved[name])
-        log.info("resuming after epoch %d", len(saved["rows"]))
-        best = _copy(self.model) if saved["best_is_model"] else saved["best"]
-        return Progress(saved["rows"], saved["best_value"], saved["best_epoch"], best)
+        try:
+            self.model.load_state_dict(saved["model"])
+            for name, part in self.parts.items():
+                part.load_state_dict(saved[name])
+            best = _copy(self.model) if saved["best_is_model"] else saved["best"]
+            progress = Progress(saved["rows"], saved["best_value"], saved["best_epoch"], best)
+        except torch.OutOfMemoryError:
+            raise
+        except (KeyError, ValueError, RuntimeError) as error:  # whole, but written by another version of the code
+            why = f"is not of this model and optimizer ({str(error).splitlines()[0]})"
+            raise checkpoint.unusable(self.folder / LAST, why) from error
+        log.info("resuming after epoch %d", len(progress.rows))
+        return progress
 
     def keep(self, progress: Progress) -> None:
         """Write the history and the resume state, unless that was done lately and would take much of the time."""

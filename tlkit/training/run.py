@@ -17,13 +17,14 @@ from tlkit.config import ConfigError, NotAvailableError, TlkitError, lookup
 from tlkit.datasets import card_of
 from tlkit.datasets.copies import say_of_test
 from tlkit.datasets.store import Store
+from tlkit.doubts import doubt
 from tlkit.files import replacing
 from tlkit.machine import environment
-from tlkit.models import backbone, initial_weights
+from tlkit.models import backbone, initial_weights, weight_cards, weight_list
 from tlkit.models.heads import freeze
 from tlkit.models.weights import LoadReport, load_encoder, save_weights, weights_hash
 from tlkit.runfolder import read_status
-from tlkit.training import compute, energy, inputs, pretraining
+from tlkit.training import cardinput, compute, energy, inputs, learned, pretraining
 from tlkit.training.data import (
     DATA_KEYS,
     DataChangedError,
@@ -90,6 +91,10 @@ def _run(config: dict[str, Any], wait: bool) -> Path:
         if rank() != 0:
             return runs.folder(job.id)
         metrics |= {"best_epoch": fitted.selected + 1, "last_epoch": len(fitted.history)}
+        if "skill" in metrics:  # of a pretraining
+            metrics["learned"] = float(not (why := doubt(metrics)))
+            if why:
+                log.warning("%s is in doubt: %s", job.id, why)
         timing = {
             **used,
             "seconds": max(time.time() - start, fitted.seconds),  # a resumed run's epochs were not all today
@@ -127,6 +132,7 @@ def _check_keys(config: dict[str, Any]) -> None:
             f"recipe.batch is {config['recipe']['batch']}, which config.compute.processes "
             f"({config['compute']['processes']}) cannot share evenly: take a multiple, or other `gpus` in the study."
         )
+    _ = Recipe.from_dict(config["recipe"]).normalisation  # raises for "card", before anything is trained
     lineval = config.get("mode") == "lineval"
     if config["kind"] == "finetune" and lineval != (config["recipe"].get("freeze") == "encoder"):
         raise ConfigError(
@@ -176,7 +182,7 @@ def _pretrain(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], F
     found = {"loss": float(selected["loss"]), "images": objective.size}
     if objective.monitor:
         found[f"val_{objective.monitor}"] = float(selected[objective.monitor])
-    return found, fitted
+    return found | learned.measure(config, objective, encoder, fitted), fitted
 
 
 def _finetune(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], Fit]:
@@ -208,16 +214,23 @@ def _finetune(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], F
 
 
 def _start_from(config: dict[str, Any], encoder: torch.nn.Module, folder: Path) -> None:
-    """Load the weights that the config names, if any, and leave the report in `weights.json`."""
+    """Load the weights that the config names, if any, and leave the report in `weights.json`.
+
+    It names the tensors that stayed random, and in what the input differs from that on a card.
+    """
     report = load_pretrained(encoder, config.get("weights"))
     if rank() == 0 and report is not None:
-        runs.write_json(folder / "weights.json", {"report": str(report)})
+        found = {"report": str(report), "random": report.random}
+        if "card" in config["weights"]:
+            found["other_input"] = cardinput.tell(config, weight_list.WEIGHTS[config["weights"]["card"]])
+        runs.write_json(folder / "weights.json", found)
 
 
 def load_pretrained(encoder: torch.nn.Module, weights: dict[str, Any] | None) -> LoadReport | None:
     """Load the encoder of the run, or the published checkpoint, that `weights` names; None starts from scratch.
 
-    {"run": id} or {"card": a key of WEIGHTS, "sha256": of the file}. Raises FileNotFoundError, MissingWeightsError,
+    {"run": id} or {"card": a key of WEIGHTS, "sha256": of the file}, with "partial": true where the file may fill only
+    a part. Raises FileNotFoundError, MissingWeightsError,
     WeightsMismatchError; DataChangedError or RunDamagedError where the file is another one.
     """
     if weights is None:
@@ -228,8 +241,6 @@ def load_pretrained(encoder: torch.nn.Module, weights: dict[str, Any] | None) ->
 
 
 def _load_published(encoder: torch.nn.Module, weights: dict[str, Any]) -> LoadReport:
-    from tlkit.models import weight_cards, weight_list
-
     card = lookup(weights["card"], weight_list.WEIGHTS, "published weights")
     found = weights_hash(weight_cards.where(card))
     if found != weights["sha256"]:
@@ -237,7 +248,7 @@ def _load_published(encoder: torch.nn.Module, weights: dict[str, Any]) -> LoadRe
             f"weights '{card.name}' are not those of this config: expected SHA-256 {weights['sha256']}, found {found}. "
             "Load the study again (its runs get new ids), or bring the old file back."
         )
-    return weight_cards.load_card(encoder, card)
+    return weight_cards.load_card(encoder, card, partial=weights.get("partial", False))
 
 
 def _evaluate(

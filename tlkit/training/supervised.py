@@ -12,7 +12,7 @@ from torch import nn
 
 from tlkit.config import ConfigError
 from tlkit.datasets.store import Store
-from tlkit.training.augment import AUGMENTS, augment, to_float
+from tlkit.training.augment import AUGMENTS, LUMA, augment, to_float
 from tlkit.training.processes import autocast, of_first, rank, world_size
 from tlkit.training.recipe import NORMALISE, Recipe
 
@@ -125,10 +125,12 @@ def middle(images: torch.Tensor | None, recipe: Recipe) -> torch.Tensor | None:
 
 def normalised(views: torch.Tensor, recipe: Recipe) -> torch.Tensor:
     """Return float32 [B,3,H,W] in [0,1] as `recipe.normalise` says."""
-    moments = NORMALISE[recipe.normalise]
-    if moments is None:
+    how = recipe.normalisation
+    if how.channels == "grey":
+        views = as_rgb((views * torch.tensor(LUMA, dtype=views.dtype, device=views.device).view(3, 1, 1)).sum(1, True))
+    if (how.mean, how.std) == (NORMALISE["none"].mean, NORMALISE["none"].std):
         return views
-    mean, sd = (torch.tensor(m, device=views.device).view(3, 1, 1) for m in moments)
+    mean, sd = (torch.tensor(m, device=views.device).view(3, 1, 1) for m in (how.mean, how.std))
     return (views - mean) / sd
 
 

@@ -1,0 +1,44 @@
+"""The input that a run's weights were made with, where a task asks for it: `normalise: card`, `size: card`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tlkit.models import weight_cards, weight_list
+from tlkit.training.recipe import CARD, NORMALISE, Normalise
+from tlkit.training.recipes import recipe
+
+if TYPE_CHECKING:
+    from tlkit.studyruns import StudyRuns
+
+
+def own_input(study: StudyRuns, pretraining: str, backbone: str) -> dict[str, Any]:
+    """Return normalise, intensity and size of what the weights of a pretraining saw.
+
+    Of published weights their card says it, of a pretraining of the study its own config. Training from scratch takes
+    values in [0,1] at the study's size, and the intensity of its recipe.
+    """
+    entry, size = study.entry(pretraining, backbone), study.spec["size"]
+    if "weights" in entry:
+        card = weight_list.find(entry["weights"], backbone)
+        own = weight_cards.recipe_input(card)
+        named = (name for name, how in NORMALISE.items() if how == Normalise(**own["normalise"]))
+        return {**own, "normalise": next(named, own["normalise"]), "size": card.size}
+    corpora = study.corpus_entries(pretraining, backbone)
+    if not corpora:
+        return {"normalise": "none", "size": size}
+    changes = dict(entry["recipe"])
+    made = recipe(changes.pop("base"), **changes)
+    return {"normalise": made.normalise, "intensity": made.intensity, "size": corpora[0].get("size", size)}
+
+
+def resolved(
+    study: StudyRuns, task: dict[str, Any], how: dict[str, Any], pretraining: str, backbone: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a task's entry and recipe with what stands behind "card" in them; as they are without that word."""
+    if CARD not in (how.get("normalise"), task.get("size")):
+        return task, how
+    own = own_input(study, pretraining, backbone)
+    size = own.pop("size")
+    task = {**task, "size": size} if task.get("size") == CARD else task
+    return task, {**how, **own} if how.get("normalise") == CARD else how
