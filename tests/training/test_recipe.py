@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tlkit.config import UnknownNameError
+from tlkit.config import ConfigError, UnknownNameError
 from tlkit.training.augment import AUGMENTS, Augment
 from tlkit.training.recipe import CHOICES, Recipe
 from tlkit.training.recipes import RECIPES, linear_evaluation, recipe
@@ -116,3 +116,14 @@ def test_linear_evaluation_freezes_the_encoder():
     assert (clean.freeze, clean.bn) == ("encoder", "frozen") and published.bn == "adapt"
     same = [f.name for f in fields(Recipe) if f.name not in ("freeze", "bn")]
     assert all(getattr(clean, n) == getattr(base, n) for n in same)
+
+
+def test_code_that_gives_other_numbers_than_before_is_part_of_the_recipes_that_use_it():
+    assert "versions" not in recipe("reconstruct").to_dict()
+    assert recipe("simclr").to_dict()["versions"] == {"colour": 2}
+    assert recipe("boneage_radiologynet").to_dict()["versions"] == {"heads": 2}
+    assert recipe("label_radiologynet").to_dict()["versions"] == {"colour": 2, "heads": 2}
+    for name in RECIPES:
+        assert Recipe.from_dict(json.loads(json.dumps(recipe(name).to_dict()))) == recipe(name)
+    with pytest.raises(ConfigError, match=r"expected {'colour': 2}, found {'colour': 1}.* Load the study again"):
+        recipe("simclr").check_versions({"colour": 1})

@@ -40,6 +40,10 @@ READ_BY = {  # methods of pretraining and kinds of task that read a field; what 
     "class_weights": (*ONE_CLASS, "multilabel", "segmentation"),
     "freeze": TASK_KINDS, "bn": TASK_KINDS, "loss": ("segmentation",), "decoder": ("segmentation",),
 }  # fmt: skip
+VERSIONS = {  # of code that gave other numbers before: a part of the id of the runs that go through it, and of no other
+    "colour": 2,  # jitter step by step in a drawn order, hue in HSV; before: one matrix, cut once
+    "heads": 2,  # in float32 under mixed precision; before: in half
+}
 DEFAULT_TEXT = {"augment": "none", "class_weights": "null", "bn": "null", "monitor": '""'}  # as a study file says it
 
 
@@ -104,12 +108,31 @@ class Recipe:
         if way == "reconstruction" and self.monitor not in ("", "mse"):
             raise ConfigError(f"reconstruction selects on mse; recipe.monitor is '{self.monitor}'.")
 
+    def versions(self) -> dict[str, int]:
+        """Return those of VERSIONS whose code this recipe goes through."""
+        used = {"colour": self.augment.p_colour > 0, "heads": self.precision != "float32"}
+        return {name: number for name, number in VERSIONS.items() if used[name]}
+
+    def check_versions(self, said: dict[str, int]) -> None:
+        """Raise ConfigError where a config was made for other code, which gave its run other numbers."""
+        if said != self.versions():
+            raise ConfigError(
+                f"recipe.versions: expected {self.versions()}, found {said}: the config is of another version of "
+                "tlkit. Load the study again; its runs get new ids."
+            )
+
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Return the fields, and `versions` where there are any."""
+        versions = self.versions()
+        return asdict(self) | ({"versions": versions} if versions else {})
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Recipe:
-        """Build from a config's dict; lists become tuples; unknown fields raise UnknownNameError."""
+        """Build from a config's dict; lists become tuples; unknown fields raise UnknownNameError.
+
+        `versions` are left out: old runs can be read, `check_versions` is for those that are to be made.
+        """
+        values = {k: v for k, v in values.items() if k != "versions"}
         known = {f.name for f in fields(cls)}
         for name in set(values) - known:
             raise UnknownNameError(
