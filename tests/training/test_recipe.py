@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tlkit.config import ConfigError, UnknownNameError
+from tlkit.models import backbone
 from tlkit.training.augment import AUGMENTS, Augment
 from tlkit.training.recipe import CHOICES, Recipe
 from tlkit.training.recipes import RECIPES, linear_evaluation, recipe
+from tlkit.training.tasks import task
 
 rates = st.floats(1e-8, 10, allow_nan=False)
 pairs = st.tuples(st.floats(0.1, 1), st.floats(1, 3))
@@ -76,6 +78,16 @@ def test_published_loss_weights_and_augmentation():  # jonske2025 2.2, 2.5
     assert weights == {"I1k": None, "R": None, "LiTS": (1, 3, 10), "BraTS": (1, 5, 5, 5)}
     looks = {n: RECIPES[f"{n}_published"].augment for n in ("CX8", "LiTS", "BraTS")}
     assert [(a.draw, a.p_colour) for a in looks.values()] == [("process", 0.2), ("image", 0.2), ("image", 0.0)]
+
+
+def test_published_heads_of_classes_have_no_bias_and_batchnorm_is_each_gpus_own():
+    for name in ("I1k", "I10XS", "R", "RXXS", "CX8"):
+        assert RECIPES[f"{name}_published"].head_bias is False
+    assert not any(r.sync_batchnorm for n, r in RECIPES.items() if n.endswith("_published"))
+    model = task("multilabel", ("a", "b"), head_bias=False).model(backbone("resnet10"))
+    assert model.head.bias is None and task("binary", ("a", "b")).model(backbone("resnet10")).head.bias is not None
+    assert "head_bias" not in recipe("finetune").to_dict()  # runs of before keep their ids
+    assert recipe("finetune", head_bias=False).to_dict()["head_bias"] is False
 
 
 def test_augmentation_by_name_by_dict_or_as_it_is():
