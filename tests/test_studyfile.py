@@ -398,6 +398,30 @@ def test_a_run_reads_the_store_of_its_options(data, config):
         open_data({**plain, "options": {"only_livr": True}})
 
 
+LIVER = "{dataset: lits, images: 20, options: {only_liver: true}, recipe: {base: segment, window: [40, 400]}}"
+BRAIN = LIVER.replace("lits", "brats").replace("only_liver: true", "scale: patient")
+BRAIN = BRAIN.replace("[40, 400]", "[2000, 4000], class_weights: null")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ("{mask: box}", "{mask: box}", '"options": {"mask": "box"}'),
+        ("{only_liver: true}", "{only_liver: true}", '"options": {"only_liver": true}'),
+        (LIVER, BRAIN, '"options": {"scale": "patient"}'),
+        ("{k: 4,", "{k: 4, method: kmedoids,", '"method": "kmedoids"'),
+        ("warmup: 1", "head_bias: false", '"head_bias": false'),
+        ("warmup: 1", "sync_batchnorm: false", '"sync_batchnorm": false'),
+        ("warmup: 1", "augment: {p_flip: 1, draw: process}", '"draw": "process"'),
+    ],
+)
+def test_every_published_variant_can_be_chosen_by_a_study(write, old, new, found):
+    text = STUDY.replace("    lits: {seed: 1,", "    brats: {seed: 1, patients: 8}\n    lits: {seed: 1,")
+    assert text.count(old) == 1
+    write(text.replace(old, new))
+    assert found in json.dumps(studies.load("mine", "quick").configs())
+
+
 @pytest.mark.parametrize(("layout", "option"), [(lay, o) for lay, options in SETTABLE.items() for o in options])
 def test_every_option_that_can_be_set_is_one_of_a_card(layout, option):
     from tlkit.datasets import DATASETS, LAYOUTS

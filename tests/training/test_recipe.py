@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tlkit.config import UnknownNameError
+from tlkit.config import ConfigError, UnknownNameError
+from tlkit.models import backbone
 from tlkit.training.augment import AUGMENTS, Augment
 from tlkit.training.recipe import CHOICES, LATER, Recipe
 from tlkit.training.recipes import RECIPES, linear_evaluation, recipe
+from tlkit.training.tasks import task
 
 rates = st.floats(1e-8, 10, allow_nan=False)
 pairs = st.tuples(st.floats(0.1, 1), st.floats(1, 3))
@@ -83,6 +85,16 @@ def test_published_loss_weights_and_augmentation():  # jonske2025 2.2, 2.5
     assert [(a.draw, a.p_colour) for a in looks.values()] == [("process", 0.2), ("image", 0.2), ("image", 0.0)]
 
 
+def test_published_heads_of_classes_have_no_bias_and_batchnorm_is_each_gpus_own():
+    for name in ("I1k", "I10XS", "R", "RXXS", "CX8"):
+        assert RECIPES[f"{name}_published"].head_bias is False
+    assert not any(r.sync_batchnorm for n, r in RECIPES.items() if n.endswith("_published"))
+    model = task("multilabel", ("a", "b"), head_bias=False).model(backbone("resnet10"))
+    assert model.head.bias is None and task("binary", ("a", "b")).model(backbone("resnet10")).head.bias is not None
+    assert "head_bias" not in recipe("finetune").to_dict()  # runs of before keep their ids
+    assert recipe("finetune", head_bias=False).to_dict()["head_bias"] is False
+
+
 def test_augmentation_by_name_by_dict_or_as_it_is():
     assert recipe("finetune", augment="none").augment == Augment()
     assert recipe("finetune", augment={"p_blur": 0.5, "blur_sigma": [1, 2]}).augment == Augment(
@@ -121,3 +133,14 @@ def test_linear_evaluation_freezes_the_encoder():
     assert (clean.freeze, clean.bn) == ("encoder", "frozen") and published.bn == "adapt"
     same = [f.name for f in fields(Recipe) if f.name not in ("freeze", "bn")]
     assert all(getattr(clean, n) == getattr(base, n) for n in same)
+
+
+def test_code_that_gives_other_numbers_than_before_is_part_of_the_recipes_that_use_it():
+    assert "versions" not in recipe("reconstruct").to_dict()
+    assert recipe("simclr").to_dict()["versions"] == {"colour": 2}
+    assert recipe("boneage_radiologynet").to_dict()["versions"] == {"heads": 2}
+    assert recipe("label_radiologynet").to_dict()["versions"] == {"colour": 2, "heads": 2}
+    for name in RECIPES:
+        assert Recipe.from_dict(json.loads(json.dumps(recipe(name).to_dict()))) == recipe(name)
+    with pytest.raises(ConfigError, match=r"expected {'colour': 2}, found {'colour': 1}.* Load the study again"):
+        recipe("simclr").check_versions({"colour": 1})

@@ -3,7 +3,7 @@
 from tlkit.models.backbones import BACKBONES, NoPyramidError, backbone, pyramid, pyramid_levels, stages
 from tlkit.models.heads import FREEZING, TransferModel, classifier, freeze, regressor
 from tlkit.models.parts import batch_norms, initial_weights
-from tlkit.models.unet import DECODERS, UPSAMPLING, UNet, default_widths, reconstructor, segmenter
+from tlkit.models.unet import DECODERS, UNet, default_widths, reconstructor, segmenter
 from tlkit.models.weight_cards import MissingWeightsError, WeightsCard, load_card
 from tlkit.models.weight_list import WEIGHTS
 from tlkit.models.weights import (
@@ -20,7 +20,6 @@ __all__ = [
     "BACKBONES",
     "DECODERS",
     "FREEZING",
-    "UPSAMPLING",
     "WEIGHTS",
     "LoadReport",
     "MissingWeightsError",

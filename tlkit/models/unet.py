@@ -20,25 +20,13 @@ from tlkit.models.unet_published import PublishedUNet
 from tlkit.models.vanilla_unet import VanillaSegmenter, VanillaUNet
 
 
-def _transpose(inputs: int, outputs: int) -> list[nn.Module]:
-    return [nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)]
-
-
-def _nearest(inputs: int, outputs: int) -> list[nn.Module]:
-    # A 1x1 convolution and nearest doubling commute: this order costs a quarter.
-    return [nn.Conv2d(inputs, outputs, 1, bias=False), nn.Upsample(scale_factor=2)]
-
-
-UPSAMPLING = {"transpose": _transpose, "nearest": _nearest}
-
-
 class DecoderBlock(nn.Module):
-    """Double the map, join the skip, convolve once."""
+    """Double the map by a 4x4 transposed convolution, join the skip, convolve once."""
 
-    def __init__(self, inputs: int, skip: int, outputs: int, up: str):
+    def __init__(self, inputs: int, skip: int, outputs: int):
         super().__init__()
-        doubled = lookup(up, UPSAMPLING, "upsampling")(inputs, outputs)
-        self.up = nn.Sequential(*doubled, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+        doubled = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)
+        self.up = nn.Sequential(doubled, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
         self.conv = nn.Sequential(
             nn.Conv2d(outputs + skip, outputs, 3, padding=1, bias=False),
             nn.BatchNorm2d(outputs),
@@ -57,7 +45,6 @@ class UNet(TransferModel):
 
     `widths`: output channels of each decoder block, coarse to fine; by default halved from a quarter of the
     encoder's last width (at most 256) down to 16, which for ResNet-50 is the published 256, 128, 64, 32, 16.
-    up="transpose": 4x4 transposed convolution (published); "nearest": 1x1 convolution and doubling (faster).
     `seed` decides the initial weights of decoder and head. Raises NoPyramidError. Source: jonske2025 3.2.
     """
 
@@ -66,7 +53,6 @@ class UNet(TransferModel):
         encoder: nn.Module,
         classes: int,
         widths: Sequence[int] | None = None,
-        up: str = "transpose",
         seed: int | None = None,
     ):
         levels = pyramid_levels(encoder)
@@ -77,7 +63,7 @@ class UNet(TransferModel):
             raise ValueError(f"this encoder needs {len(skips)} decoder widths, not {len(widths)}: {widths}")
         inputs = [channels[-1], *widths[:-1]]
         with initial_weights(seed):
-            blocks = [DecoderBlock(i, s, o, up) for i, s, o in zip(inputs, skips, widths, strict=True)]
+            blocks = [DecoderBlock(i, s, o) for i, s, o in zip(inputs, skips, widths, strict=True)]
             head = nn.Conv2d(widths[-1], classes, 1)
         super().__init__(encoder, head)
         self.decoder = nn.ModuleList(blocks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 import torch
@@ -11,9 +12,9 @@ from tlkit.config import ConfigError, lookup
 from tlkit.random import keyed_uniform
 from tlkit.training import augment_opencv, augment_torch
 
-LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as torchvision and PIL
 DRAWS = ("image", "batch", "process")
-QUARTER_TURN = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)  # about the grey axis of RGB
+JITTER = ("brightness", "contrast", "saturation", "hue")
+ORDERS = np.array(list(permutations(range(len(JITTER)))))
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Augment:
     """What may happen to an image, and how often; the defaults change nothing.
 
     Strengths mean what they mean in torchvision: `brightness`, `contrast`, `saturation` s draw a factor from
-    [1 - s, 1 + s], `hue` a shift in turns from [-hue, hue], all with probability `p_colour`. `crop_scale` is
+    [1 - s, 1 + s], `hue` a shift in turns from [-hue, hue], all with probability `p_colour`, one after the other in an
+    order that is drawn, each cut to [0, 1]; then grey with probability `p_grey`. `crop_scale` is
     the share of the area, `rotate` the largest angle in degrees, `blur_sigma` is in pixels of the result and
     `blur_kernel` its width (0: out to 3 sigma), `p_sharpen` the chance of sharpness factor 2.
     `draw="batch"` gives all images of a step one set of parameters, whatever processes share it (RadiologyNET);
@@ -149,10 +151,9 @@ def draw(
 ) -> dict[str, np.ndarray]:
     """Draw the parameters of one view of each image: numpy arrays [B, ...], the same for both engines.
 
-    box (top, left, height, width in whole source pixels), flip, angle (degrees, counter-clockwise), colour
-    (bool), gain, mix, lift and luma (x -> gain * mix @ x + lift * luma @ mean of x), sigma (0: none), radius,
-    sharpen. Colour is linear here and clamped once: hue comes first, as a turn about the grey axis (it equals
-    torchvision's shift in HSV at thirds and is rougher between); the rest commutes, so no order is drawn.
+    box (top, left, height, width in whole source pixels), flip, angle (degrees, counter-clockwise), colour (bool: any
+    of the four is drawn), brightness, contrast, saturation (factors, 1: none), hue (turns, 0: none), order [B, 4] (of
+    JITTER), grey, sigma (0: none), radius, sharpen.
     """
     index = torch.as_tensor(index).cpu()
     count = len(index)
@@ -170,10 +171,8 @@ def draw(
         low = max(0.0, 1 - strength)
         return np.where(happens["colour"], low + u[:, column] * (1 + strength - low), 1.0)
 
-    brightness, contrast = factor(0, spec.brightness), factor(1, spec.contrast)
-    saturation = np.where(happens["grey"], 0.0, factor(2, spec.saturation))
-    turn = np.where(happens["colour"], (2 * u[:, 3] - 1) * spec.hue, 0.0)
-    mix = colour_matrix(saturation, turn)
+    colour = {name: factor(i, getattr(spec, name)) for i, name in enumerate(JITTER[:3])}
+    colour["hue"] = np.where(happens["colour"], (2 * u[:, 3] - 1) * spec.hue, 0.0)
     low, high = spec.blur_sigma
     sigma = np.where(happens["blur"], low + u[:, 4] * (high - low), 0.0)
     radius = np.full(count, spec.blur_kernel // 2) if spec.blur_kernel else np.ceil(3 * sigma).astype(int)
@@ -181,22 +180,14 @@ def draw(
         "box": _boxes(spec, happens["crop"], u[:, 7:], height, width),
         "flip": happens["flip"],
         "angle": np.where(happens["rotate"], (2 * u[:, 5] - 1) * spec.rotate, 0.0),
-        "colour": happens["colour"] | happens["grey"],
-        "gain": (brightness * contrast).astype(np.float32),
-        "lift": ((1 - contrast) * brightness).astype(np.float32),
-        "mix": mix,
-        "luma": LUMA.astype(np.float32) @ mix,
+        "colour": happens["colour"],
+        **{name: values.astype(np.float32) for name, values in colour.items()},
+        "order": ORDERS[(u[:, 6] * len(ORDERS)).astype(int)],
+        "grey": happens["grey"],
         "sigma": sigma,
         "radius": radius,
         "sharpen": happens["sharpen"],
     }
-
-
-def colour_matrix(saturation: np.ndarray, hue: np.ndarray) -> np.ndarray:
-    """Return the RGB matrices, float32 [B, 3, 3], that turn the hue and then scale the distance from luma."""
-    cos, sin, s = (v[:, None, None] for v in (np.cos(2 * np.pi * hue), np.sin(2 * np.pi * hue), saturation))
-    turn = 1 / 3 + cos * (np.eye(3) - 1 / 3) + sin * QUARTER_TURN
-    return ((s * np.eye(3) + (1 - s) * LUMA) @ turn).astype(np.float32)
 
 
 def _boxes(spec: Augment, crop: np.ndarray, u: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import torch
 
+LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)  # ITU-R BT.601, as torchvision and PIL
 THREADED_FROM = 160  # pixels; below it threads lose more by handing over the GIL than they win (2 cores)
 
 
@@ -30,6 +31,7 @@ def apply(
     if images.is_floating_point():
         images = images.permute(0, 2, 3, 1).squeeze(-1)
     source, low, span = images.numpy(), *(v.numpy() for v in levels)
+    views = views | _matrices(views)
     mask_source = None if masks is None else masks.numpy()
     out = np.empty((len(source), size, size, 3), np.float32)
     mask_out = None if masks is None else np.empty((len(source), size, size), mask_source.dtype)
@@ -76,7 +78,11 @@ def _view(source: np.ndarray, low: np.float32, span: np.float32, view: dict, out
         np.clip(image, 0, 1, out=image)
     image = _geometry(image, view, len(out))
     if view["colour"]:
-        image = _colour(image, view)
+        spare = out if image.ndim == 3 else None
+        for step in view["order"]:
+            image, spare = STEPS[step](image, spare, view)
+    if view["grey"] and image.ndim == 3:
+        image = cv2.transform(image, LUMA)
     if view["sigma"]:
         k = 2 * int(view["radius"]) + 1
         image = cv2.GaussianBlur(image, (k, k), view["sigma"], borderType=cv2.BORDER_REFLECT_101)
@@ -85,16 +91,54 @@ def _view(source: np.ndarray, low: np.float32, span: np.float32, view: dict, out
     np.clip(image if image.ndim == 3 else image[..., None], 0, 1, out=out)
 
 
-def _colour(image: np.ndarray, view: dict) -> np.ndarray:
-    gain, lift, mean = view["gain"], view["lift"], cv2.mean(image)
-    if image.ndim == 2:
-        image = image * gain + np.float32(lift * mean[0])
-    else:
-        matrix = np.empty((3, 4), np.float32)
-        matrix[:, :3] = gain * view["mix"]
-        matrix[:, 3] = lift * (view["luma"] * mean[:3]).sum()
-        image = cv2.transform(image, matrix)
-    return np.clip(image, 0, 1, out=image)
+def _matrices(views: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return what the colour steps multiply by: `mix` [B, 3, 3] of the saturation, `turn` [B, 3, 4] of the hue."""
+    factor, hue = views["saturation"][:, None, None], views["hue"]
+    turn = np.tile(np.eye(3, 4, dtype=np.float32), (len(hue), 1, 1))
+    turn[:, 0, 3] = 360 * (hue % 1)  # OpenCV's hue is in degrees, and must not fall below 0
+    return {"mix": factor * np.eye(3, dtype=np.float32) + (1 - factor) * LUMA, "turn": turn}
+
+
+# The steps of augment.JITTER: (image, spare, view) -> (image, spare). Both arrays are written over, so that none is
+# made: at 224 px a new one costs as much as the step. `spare` is None for grey images, which have no colours to change.
+Step = tuple[np.ndarray, np.ndarray | None]
+
+
+def _brightness(image: np.ndarray, spare: np.ndarray | None, view: dict) -> Step:
+    factor = view["brightness"]
+    if factor != 1:
+        _cut(np.multiply(image, factor, out=image), factor)
+    return image, spare
+
+
+def _contrast(image: np.ndarray, spare: np.ndarray | None, view: dict) -> Step:
+    factor = float(view["contrast"])
+    if factor != 1:
+        red, green, blue, _ = cv2.mean(image)
+        mean = red if spare is None else 0.299 * red + 0.587 * green + 0.114 * blue
+        _cut(cv2.addWeighted(image, factor, image, 0, (1 - factor) * mean, dst=image), factor)
+    return image, spare
+
+
+def _saturation(image: np.ndarray, spare: np.ndarray | None, view: dict) -> Step:
+    if spare is None or view["saturation"] == 1:
+        return image, spare
+    return _cut(cv2.transform(image, view["mix"], dst=spare), view["saturation"]), image
+
+
+def _hue(image: np.ndarray, spare: np.ndarray | None, view: dict) -> Step:
+    if spare is None or view["hue"] == 0:
+        return image, spare
+    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV, dst=spare)
+    return cv2.cvtColor(cv2.transform(hsv, view["turn"], dst=hsv), cv2.COLOR_HSV2RGB, dst=image), spare
+
+
+STEPS = (_brightness, _contrast, _saturation, _hue)
+
+
+def _cut(image: np.ndarray, factor: float) -> np.ndarray:
+    """Cut to [0, 1], in place, what a factor above 1 may have led out of it; below 1 it can't."""
+    return image.clip(0, 1, out=image) if factor > 1 else image
 
 
 def _sharpen(image: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ same bits whatever batch it is part of.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -98,20 +99,65 @@ def _crop(x: torch.Tensor, views: dict[str, np.ndarray], size: int, mode: str = 
 
 
 def _colour(x: torch.Tensor, views: dict[str, np.ndarray]) -> torch.Tensor:
-    if not views["colour"].any():
+    """Do each image's four steps in its own order, then grey; images whose next step is the same go together."""
+    for place in range(len(STEPS)) if views["colour"].any() else ():
+        for number, (name, step) in enumerate(STEPS.items()):
+            none = 0 if name == "hue" else 1
+            x = _some(x, step, views[name], (views["order"][:, place] == number) & (views[name] != none))
+    return _some(x, _grey, views["brightness"], views["grey"])
+
+
+def _some(x: torch.Tensor, step: Callable, values: np.ndarray, which: np.ndarray) -> torch.Tensor:
+    """Return the batch with one step done to the images that `which` [B] names, in place; grey ones have no colours."""
+    chosen = np.flatnonzero(which)
+    if not len(chosen) or (x.shape[1] == 1 and step not in (_brightness, _contrast)):
         return x
-    gain, lift = _column(views["gain"], x), _column(views["lift"], x)
-    weights = views["luma"].T
-    luma = x if x.shape[1] == 1 else sum(_column(weights[c], x) * x[:, c : c + 1] for c in range(3))
-    # a sum of whole numbers has the same bits in any order
+    if len(chosen) == len(x):
+        return step(x, _column(values, x))
+    at = _on(chosen, x.device)
+    x[at] = step(x[at], _column(values[chosen], x))
+    return x
+
+
+def _luma(x: torch.Tensor) -> torch.Tensor:
+    """Return [B, 1, H, W]: the luma of colours (ITU-R BT.601, as torchvision and PIL); grey as it is."""
+    return x if x.shape[1] == 1 else 0.299 * x[:, 0:1] + 0.587 * x[:, 1:2] + 0.114 * x[:, 2:3]
+
+
+def _grey(x: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+    return _luma(x).repeat(1, 3, 1, 1)
+
+
+def _brightness(x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    return (factor * x).clamp(0, 1)
+
+
+def _contrast(x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    luma = _luma(x)  # a sum of whole numbers has the same bits in any order
     mean = (luma * 2**20).long().sum((2, 3), keepdim=True) / (2**20 * luma[0].numel())
-    if x.shape[1] == 3:
-        m = _on(views["mix"], x.device)[..., None, None, None]
-        rows = [m[:, i, 0] * x[:, 0:1] + m[:, i, 1] * x[:, 1:2] + m[:, i, 2] * x[:, 2:3] for i in range(3)]
-        mixed = torch.cat(rows, dim=1)
-    else:
-        mixed = x
-    return torch.where(_column(views["colour"], x), (gain * mixed + lift * mean).clamp(0, 1), x)
+    return (factor * x + (1 - factor) * mean).clamp(0, 1)
+
+
+def _saturation(x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    return (factor * x + (1 - factor) * _luma(x)).clamp(0, 1)
+
+
+def _hue(x: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
+    """Shift the hue in HSV by so many turns; value and saturation stay (Smith 1978, doi:10.1145/800248.807361)."""
+    value, at = x.max(1, keepdim=True)
+    chroma = value - x.amin(1, keepdim=True)
+    r, g, b = x.split(1, 1)
+    ahead = torch.where(at == 0, g - b, torch.where(at == 1, b - r, r - g)) / torch.where(chroma > 0, chroma, 1.0)
+    sector = ahead + 2 * at + 6 * turn
+    return torch.cat([value - chroma * _ramp(sector + n) for n in (5, 3, 1)], dim=1)
+
+
+def _ramp(k: torch.Tensor) -> torch.Tensor:
+    k = k.remainder(6)
+    return torch.minimum(k, 4 - k).clamp(0, 1)
+
+
+STEPS = {"brightness": _brightness, "contrast": _contrast, "saturation": _saturation, "hue": _hue}  # as augment.JITTER
 
 
 def _blur(x: torch.Tensor, sigma: np.ndarray, radius: np.ndarray) -> torch.Tensor:

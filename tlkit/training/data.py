@@ -247,7 +247,9 @@ def _outputs(card: cards.DataCard, chosen: list[str] | None) -> tuple[str, ...]:
 def task_options(card: cards.DataCard, recipe: Recipe) -> dict[str, Any]:
     """Return what a task is told besides its classes: by the card (regions, target, inputs) and by the recipe."""
     told = {k: card.options[k] for k in ("regions", "target", "inputs") if k in card.options}
-    return told | ({"loss": recipe.loss, "decoder": recipe.decoder} if card.task == "segmentation" else {})
+    if card.task == "segmentation":
+        return told | {"loss": recipe.loss, "decoder": recipe.decoder}
+    return told if card.task == "regression" else told | {"head_bias": recipe.head_bias}
 
 
 def training_images(config: dict[str, Any]) -> list[Samples]:

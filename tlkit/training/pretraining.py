@@ -40,7 +40,7 @@ def _classification(config: dict[str, Any], encoder: nn.Module, recipe: Recipe) 
     """Cross-entropy on the labels of the data set, or on pseudo-labels; the best validation epoch is kept."""
     data, store, table = _one_corpus(config)
     train, val = (chosen_rows(data, table, split) for split in ("train", "val"))
-    job = task("multiclass", class_names(data, table), recipe.class_weights)
+    job = task("multiclass", class_names(data, table), recipe.class_weights, head_bias=recipe.head_bias)
     job.fit(store.table.iloc[train])
     train = sampled_rows(train, store, recipe, config["seed"])
     return Supervised(job.model(encoder), job, Samples(store, train), Samples(store, val), recipe, config["seed"])

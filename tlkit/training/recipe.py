@@ -53,8 +53,14 @@ READ_BY = {  # methods of pretraining and kinds of task that read a field; what 
     "monitor": ("classification", "reconstruction", *TASK_KINDS),
     "sampling": (*ONE_CLASS, "reconstruction"),
     "class_weights": (*ONE_CLASS, "multilabel", "segmentation"),
+    "head_bias": (*ONE_CLASS, "multilabel"),
     "freeze": TASK_KINDS, "bn": TASK_KINDS, "loss": ("segmentation",), "decoder": ("segmentation",),
 }  # fmt: skip
+LATER = {"head_bias": True}  # fields that came when there were runs, and what those did
+VERSIONS = {  # of code that gave other numbers before: a part of the id of the runs that go through it, and of no other
+    "colour": 2,  # jitter step by step in a drawn order, hue in HSV; before: one matrix, cut once
+    "heads": 2,  # in float32 under mixed precision; before: in half
+}
 DEFAULT_TEXT = {"augment": "none", "class_weights": "null", "bn": "null", "monitor": '""'}  # as a study file says it
 
 
@@ -86,6 +92,7 @@ class Recipe:
     sampling: str = "all"  # all | oversample: every class as often as the largest in each epoch; see READ_BY
     loss: str = "cross_entropy"  # of segmentation: cross_entropy | dice (radiologynet 2.5)
     decoder: str = "unet"  # of segmentation: a key of unet.DECODERS
+    head_bias: bool = True  # of classes and labels: the linear head has a bias; False as published by Jonske et al.
     precision: str = "float32"  # float32 | bfloat16 | float16 (mixed precision)
     sync_batchnorm: bool = True  # several processes: statistics of the whole batch; False: of each one's part
     class_weights: tuple[float, ...] | None = None  # of the cross-entropy
@@ -135,12 +142,35 @@ class Recipe:
             )
         return self.normalise if isinstance(self.normalise, Normalise) else NORMALISE[self.normalise]
 
+    def versions(self) -> dict[str, int]:
+        """Return those of VERSIONS whose code this recipe goes through."""
+        used = {"colour": self.augment.p_colour > 0, "heads": self.precision != "float32"}
+        return {name: number for name, number in VERSIONS.items() if used[name]}
+
+    def check_versions(self, said: dict[str, int]) -> None:
+        """Raise ConfigError where a config was made for other code, which gave its run other numbers."""
+        if said != self.versions():
+            raise ConfigError(
+                f"recipe.versions: expected {self.versions()}, found {said}: the config is of another version of "
+                "tlkit. Load the study again; its runs get new ids."
+            )
+
     def to_dict(self) -> dict[str, Any]:
-        return {k: v for k, v in asdict(self).items() if k not in LATER or v != LATER[k]}
+        """Return the fields, and `versions` where there are any; fields of LATER only where they say something else.
+
+        So a run keeps the id that it had before there was such a field.
+        """
+        said = {k: v for k, v in asdict(self).items() if not (k in LATER and v == LATER[k])}
+        versions = self.versions()
+        return said | ({"versions": versions} if versions else {})
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Recipe:
-        """Build from a config's dict; lists become tuples; unknown fields raise UnknownNameError."""
+        """Build from a config's dict; lists become tuples; unknown fields raise UnknownNameError.
+
+        `versions` are left out: old runs can be read, `check_versions` is for those that are to be made.
+        """
+        values = {k: v for k, v in values.items() if k != "versions"}
         known = {f.name for f in fields(cls)}
         for name in set(values) - known:
             raise UnknownNameError(

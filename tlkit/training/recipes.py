@@ -22,11 +22,12 @@ _published = {
     "precision": "bfloat16",  # published: float16, whose range needs a loss scaler
     "sync_batchnorm": False,  # asked for, but not at work (spec 0.4)
 }
+_published_classes = {**_published, "head_bias": False}
 _published_seg = {**_published, "augment": AUGMENTS["segmentation_published"], "epochs": 50, "batch": 128}
 # The complexity ladder of ImageNet and RadNet, by the size of the training set: of 130,000 images, of at most 13,000.
-_large = Recipe(epochs=100, batch=1024, optimizer="lars", lr=2.4, weight_decay=1e-6, **_published)
-_small = Recipe(epochs=100, batch=256, lr=1e-4, weight_decay=1e-6, **_published)
-_chest = Recipe(epochs=50, batch=128, lr=5e-4, weight_decay=1e-6, class_weights=CHEST_WEIGHTS, **_published)
+_large = Recipe(epochs=100, batch=1024, optimizer="lars", lr=2.4, weight_decay=1e-6, **_published_classes)
+_small = Recipe(epochs=100, batch=256, lr=1e-4, weight_decay=1e-6, **_published_classes)
+_chest = Recipe(epochs=50, batch=128, lr=5e-4, weight_decay=1e-6, class_weights=CHEST_WEIGHTS, **_published_classes)
 _liver = Recipe(lr=2e-4, weight_decay=1e-6, class_weights=(1, 3, 10), **_published_seg)
 _brain = Recipe(
     lr=1e-3,

@@ -126,6 +126,7 @@ def _check_keys(config: dict[str, Any]) -> None:
     for data in runs.corpora(config):
         _check_dict(data, "config.data", DATA_KEYS, ("name", "size", "split"))
 
+    Recipe.from_dict(config["recipe"]).check_versions(config["recipe"].get("versions", {}))
     compute.check(config["compute"])
     if config["compute"]["processes"] > 1 and config["recipe"].get("batch", 0) % config["compute"]["processes"]:
         raise ConfigError(

@@ -12,7 +12,8 @@ from torch import nn
 
 from tlkit.config import ConfigError
 from tlkit.datasets.store import Store
-from tlkit.training.augment import AUGMENTS, LUMA, augment, to_float
+from tlkit.training.augment import AUGMENTS, augment, to_float
+from tlkit.training.augment_opencv import LUMA
 from tlkit.training.processes import autocast, of_first, rank, world_size
 from tlkit.training.recipe import NORMALISE, Recipe
 
@@ -127,7 +128,9 @@ def normalised(views: torch.Tensor, recipe: Recipe) -> torch.Tensor:
     """Return float32 [B,3,H,W] in [0,1] as `recipe.normalise` says."""
     how = recipe.normalisation
     if how.channels == "grey":
-        views = as_rgb((views * torch.tensor(LUMA, dtype=views.dtype, device=views.device).view(3, 1, 1)).sum(1, True))
+        views = as_rgb(
+            (views * torch.tensor(LUMA[0], dtype=views.dtype, device=views.device).view(3, 1, 1)).sum(1, True)
+        )
     if (how.mean, how.std) == (NORMALISE["none"].mean, NORMALISE["none"].std):
         return views
     mean, sd = (torch.tensor(m, device=views.device).view(3, 1, 1) for m in (how.mean, how.std))

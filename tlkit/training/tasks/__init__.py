@@ -69,7 +69,8 @@ HINTS = {
 def task(kind: str, classes: tuple[str, ...], weights: tuple[float, ...] | None = None, **options: Any) -> Task:
     """Return the task of that kind for these class names; `weights` are the loss weights of the classes.
 
-    `options` go to the class: `regions` and `dice` of a segmentation, `target` and `inputs` of a regression.
+    `options` go to the class: `regions`, `loss` and `decoder` of a segmentation, `target` and `inputs` of a regression,
+    `head_bias` of the others.
     Raises: UnknownNameError for an unknown kind, ConfigError for a number of classes or weights that does not fit.
     """
     check_classes(kind, len(classes))

@@ -20,8 +20,8 @@ class Labels:
     inputs: tuple[str, ...] = ()  # columns that the model gets beside the image
     counts: tuple[int, int | None] = (2, None)  # classes, from and to
 
-    def __init__(self, classes: tuple[str, ...], weights: tuple[float, ...] | None = None):
-        self.classes = classes
+    def __init__(self, classes: tuple[str, ...], weights: tuple[float, ...] | None = None, head_bias: bool = True):
+        self.classes, self.head_bias = classes, head_bias
         self.weights = torch.tensor(weights, dtype=torch.float32) if weights else None
 
     def fit(self, table: pd.DataFrame) -> Labels:
@@ -45,7 +45,7 @@ class Labels:
     def model(self, encoder: nn.Module) -> nn.Module:
         from tlkit.models.heads import classifier
 
-        return classifier(encoder, len(self.classes))
+        return classifier(encoder, len(self.classes), self.head_bias)
 
 
 class Multiclass(Labels):
@@ -94,7 +94,7 @@ class Binary(Labels):
     def model(self, encoder: nn.Module) -> nn.Module:
         from tlkit.models.heads import classifier
 
-        return classifier(encoder, 1)
+        return classifier(encoder, 1, self.head_bias)
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Return the mean binary cross-entropy of logits [B,1] and labels 0 or 1 [B]."""
