@@ -56,15 +56,12 @@ READ_BY = {  # methods of pretraining and kinds of task that read a field; what 
     "head_bias": (*ONE_CLASS, "multilabel"),
     "freeze": TASK_KINDS, "bn": TASK_KINDS, "loss": ("segmentation",), "decoder": ("segmentation",),
 }  # fmt: skip
-LATER = {"head_bias": True}  # fields that came when there were runs, and what those did
+LATER = {"head_bias": True, "crop": 0}  # fields that came when there were runs, and what those did
 VERSIONS = {  # of code that gave other numbers before: a part of the id of the runs that go through it, and of no other
     "colour": 2,  # jitter step by step in a drawn order, hue in HSV; before: one matrix, cut once
     "heads": 2,  # in float32 under mixed precision; before: in half
 }
 DEFAULT_TEXT = {"augment": "none", "class_weights": "null", "bn": "null", "monitor": '""'}  # as a study file says it
-
-
-LATER = {"crop": 0}  # fields that came later: left out of the config at this value, so that ids stay
 
 
 @dataclass(frozen=True)
