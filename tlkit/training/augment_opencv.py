@@ -72,8 +72,11 @@ def _view(source: np.ndarray, low: np.float32, span: np.float32, view: dict, out
     if not view["angle"]:  # then only the box needs to become float
         top, left, h, w = view["box"]
         source, view = source[top : top + h, left : left + w], {**view, "box": (0, 0, h, w)}
-    image = np.subtract(source, low, dtype=np.float32)
-    image /= span
+    if low == 0:  # the same bits in one pass
+        image = np.divide(source, span, dtype=np.float32)
+    else:
+        image = np.subtract(source, low, dtype=np.float32)
+        image /= span
     if source.dtype == np.int16 or (low, span) != (0, 255):  # a window cuts before anything is interpolated
         np.clip(image, 0, 1, out=image)
     image = _geometry(image, view, len(out))
@@ -88,7 +91,7 @@ def _view(source: np.ndarray, low: np.float32, span: np.float32, view: dict, out
         image = cv2.GaussianBlur(image, (k, k), view["sigma"], borderType=cv2.BORDER_REFLECT_101)
     if view["sharpen"]:
         image = _sharpen(image)
-    np.clip(image if image.ndim == 3 else image[..., None], 0, 1, out=out)
+    (image if image.ndim == 3 else image[..., None]).clip(0, 1, out=out)
 
 
 def _matrices(views: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
