@@ -33,7 +33,8 @@ def measure(config: dict[str, Any], objective: Objective, encoder: nn.Module, fi
     metric, chance, best = SCALES[config.get("method", "contrastive")](objective)
     value = float(fitted.history[metric].iloc[fitted.selected])
     spread, rank = spread_and_rank(_features(config, encoder, recipe))
-    found = {"skill": (value - chance) / (best - chance), "feature_spread": spread, "feature_rank": rank}
+    skill = (value - chance) / (best - chance) if chance != best else math.nan  # of one class alone
+    found = {"skill": skill, "feature_spread": spread, "feature_rank": rank}
     if metric == "log_loss":  # which a network that is too sure of itself has badly, however much it knows
         kept = predict(objective.model, objective.task, objective.val, recipe)
         found["val_auc"] = objective.task.metrics(kept)["auc"]
