@@ -17,8 +17,10 @@ HEALTHY = {"skill": 0.3, "feature_spread": 0.7, "feature_rank": 30.0, "best_epoc
         ({"skill": -0.4, "val_auc": 0.51}, "at chance, loss -40 % of the way from chance to the best, AUC 0.51"),
         ({"skill": -0.4, "val_auc": 0.75}, ""),  # too sure of itself, but it ranks
         ({"skill": 0.3, "val_auc": 0.5}, ""),
-        ({"skill": None}, "at chance, loss undefined"),
-        ({"skill": float("nan"), "val_auc": float("nan")}, "at chance"),
+        ({"skill": None}, ""),  # validation of one class alone has no chance to beat
+        ({"skill": float("nan"), "val_auc": float("nan")}, ""),
+        ({"skill": None, "best_epoch": 1}, "kept the first of 8 epochs"),
+        ({"skill": 0.0, "val_auc": None}, "at chance, loss 0 % of the way from chance to the best"),
         ({"best_epoch": 1}, "kept the first of 8 epochs, loss 30 %"),
         ({"best_epoch": 1, "last_epoch": 1}, ""),  # there was no other
         ({"best_epoch": 1, "skill": 0.0}, "kept the first of 8 epochs, at chance, loss 0 %"),

@@ -280,6 +280,7 @@ def test_pretraining_after_another_starts_from_its_encoder(config, pretrained, m
 def test_pretraining_on_two_corpora_uses_the_training_images_of_both(config, monkeypatch):
     made = config("pretrain", recipe={"epochs": 1, "batch": 16})
     made["data"] = both(config)
+    monkeypatch.setattr(run_module.learned, "measure", lambda *_: {})  # after training it looks at validation images
     taken, real = [], Store.take
     monkeypatch.setattr(Store, "take", lambda self, index: taken.append((self, index)) or real(self, index))
     metrics = runs.read_json(run(made) / "metrics.json")
@@ -295,6 +296,7 @@ def test_pretraining_on_two_corpora_uses_the_training_images_of_both(config, mon
 
 
 def test_a_part_of_the_images_an_epoch_is_drawn_anew_and_sets_the_steps(config, monkeypatch):
+    monkeypatch.setattr(run_module.learned, "measure", lambda *_: {})  # after training it looks at validation images
     taken, real = [], Store.take
     monkeypatch.setattr(Store, "take", lambda self, index: taken.append(set(index)) or real(self, index))
     run(config("pretrain", recipe={"epochs": 3, "batch": 8}, images_per_epoch=24))

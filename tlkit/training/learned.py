@@ -33,11 +33,16 @@ def measure(config: dict[str, Any], objective: Objective, encoder: nn.Module, fi
     metric, chance, best = SCALES[config.get("method", "contrastive")](objective)
     value = float(fitted.history[metric].iloc[fitted.selected])
     spread, rank = spread_and_rank(_features(config, encoder, recipe))
-    found = {"skill": (value - chance) / (best - chance), "feature_spread": spread, "feature_rank": rank}
+    found = {"skill": skill(value, chance, best), "feature_spread": spread, "feature_rank": rank}
     if metric == "log_loss":  # which a network that is too sure of itself has badly, however much it knows
         kept = predict(objective.model, objective.task, objective.val, recipe)
         found["val_auc"] = objective.task.metrics(kept)["auc"]
     return found
+
+
+def skill(value: float, chance: float, best: float) -> float:
+    """Return how much of the way from chance (0) to the best value (1) is made; NaN where one class alone is left."""
+    return (value - chance) / (best - chance) if best != chance else math.nan
 
 
 def spread_and_rank(features: np.ndarray) -> tuple[float, float]:
