@@ -22,6 +22,7 @@ from tlkit.training.run import CONFIG_KEYS
 
 FILES = {name: yaml.safe_load((paths.STUDIES / f"{name}.yaml").read_text()) for name in studyfile.names()}
 SCALES = [(name, scale) for name, file in FILES.items() for scale in file["scales"]]
+COPIES = {"copies": "drop", "near": 16}  # of a split, where the study says nothing of them
 JOB_SIZES = ([], ["tasks"], ["experiments"], ["experiments", "tasks", "seeds"])
 
 
@@ -158,7 +159,7 @@ def test_the_paper_scale_has_every_published_subset(any_data):  # jonske2025 2.3
                 assert config["recipe"]["lr"] == RECIPES[f"{task}{size}_published"].lr != parent["recipe"]["lr"]
     assert [configs[t]["data"]["classes"] for t in ("I100S", "I10XS")] == [{"every": 10}, {"every": 100}]
     assert passes(configs["I100S"]) == pytest.approx(100 * 0.1 * 1_281_167 / 10)
-    assert whole["CX8"]["data"]["split"] == {"val": 0.1, "test": 0.2, "seed": 42, "by": "image"}
+    assert whole["CX8"]["data"]["split"] == {"val": 0.1, "test": 0.2, "seed": 42, "by": "image", **COPIES}
 
 
 def test_pretraining_on_both_corpora_and_for_equal_steps():
@@ -590,12 +591,27 @@ def test_run_all_does_each_pretraining_before_its_runs(monkeypatch):
     assert order == ["imagenet", "mixed_sequential", "finetune"]
 
 
+def test_a_task_is_not_split_otherwise_than_a_pretraining_on_its_images(write_study):
+    """Else the pretraining would be trained on test images; here RadNet's."""
+    radnet = {"dataset": "radnet", "classes": 6, "recipe": {"base": "finetune"}, "split": {"seed": 5}}
+    write_study(tasks={"R": radnet})
+    with pytest.raises(
+        StudyError, match=r"tasks, R, split: pretraining radnet\w* has the same images, split otherwise"
+    ):
+        load("mine")
+    write_study(tasks={"R": radnet | {"split": {"seed": "often"}}})
+    with pytest.raises(StudyError, match=r"tasks, R, split, seed: expected a whole number of 0 or more, or run"):
+        load("mine")
+
+
 def test_a_data_set_may_have_its_own_split_and_regions_name_their_dice(write_study):
     brats = {"dataset": "brats", "recipe": {"base": "segment", "window": [2000, 4000], "class_weights": [1, 5, 5, 5]}}
     write_study(tasks={"B": brats}, phantoms={"brats": {"seed": 1}}, splits={"brats": {"val": 3, "test": 4}})
     study = load("mine")
-    assert study.data({"dataset": "brats"})["split"] == {"val": 3, "test": 4, "seed": 0}
-    assert study.data({"dataset": "lits"})["split"] == study.spec["split"]
+    assert study.data({"dataset": "brats"})["split"] == {"val": 3, "test": 4, "seed": 0, **COPIES}
+    assert study.data({"dataset": "lits"})["split"] == {**study.spec["split"], **COPIES}
+    own = {"dataset": "brats", "split": {"copies": "keep", "official": False}}
+    assert study.data(own)["split"] == {"val": 3, "test": 4, "seed": 0, "copies": "keep", "near": 16, "official": False}
     names = study.names()
     assert names["B/dice_1"] == "Dice, enhancing tumour" and names["B/dice_2"] == "Dice, whole tumour"
     assert names["B/dice_3"] == "Dice, tumour core" and names["LiTS/dice_2"] == "Dice, lesion"
