@@ -130,3 +130,14 @@ def test_an_image_that_tips_over_is_rounding_and_other_weights_are_not(ids):
     seal(run)
     with pytest.raises(finished.PredictionChangedError, match="differ by up to"):
         batchnorm.reestimated(run)
+
+
+def test_the_estimate_is_torchs_update_bn():
+    from torch.optim.swa_utils import update_bn
+
+    images = torch.randn(12, 1, 3, 3, generator=torch.Generator().manual_seed(0))
+    toy, other = Toy(images, batch=12), nn.BatchNorm2d(1, momentum=0.01)
+    batchnorm.reestimate(toy)
+    update_bn([images], other)
+    for ours, theirs in ((toy.model.running_mean, other.running_mean), (toy.model.running_var, other.running_var)):
+        assert torch.allclose(ours, theirs, rtol=1e-6)

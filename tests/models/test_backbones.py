@@ -170,3 +170,21 @@ def test_a_name_is_looked_up_without_the_seconds_that_a_library_takes():
         "check_name('torchvision/vgg16'); print({'timm', 'torchvision'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+@pytest.mark.parametrize("arch", [a for a in STUDY if a != "vgg16"])  # its first dense layer alone takes 400 MB
+def test_features_are_what_torchvisions_last_layer_gets(arch):
+    from torchvision import models
+
+    theirs = models.get_model(arch, weights=None, **({"init_weights": False} if arch == "inception_v3" else {})).eval()
+    theirs.transform_input = False  # of Inception: a step of the input, which is ours to say
+    encoder = published_files.empty(f"torchvision/{arch}").eval()
+    whole = theirs.state_dict()
+    encoder.load_state_dict({name: whole[name] for name in encoder.state_dict()})
+    seen: list[torch.Tensor] = []
+    last = [module for module in theirs.modules() if isinstance(module, torch.nn.Linear)][-1]
+    last.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    image = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        theirs(image)
+        assert torch.allclose(encoder(image), seen[0], atol=1e-6)

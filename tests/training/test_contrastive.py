@@ -125,3 +125,17 @@ def test_two_processes_give_the_gradient_of_one(tmp_path):
         loss.backward()
         found, gradient = torch.load(tmp_path / f"{group}-{rank}.pt", weights_only=True)
         assert torch.allclose(found, loss) and torch.allclose(gradient, weight.grad)
+
+
+@given(n=st.integers(2, 8), seed=st.integers(0, 99), temperature=st.sampled_from([0.1, 0.5]))
+@settings(max_examples=15, deadline=None)
+def test_value_and_gradient_are_those_of_pytorch_metric_learning(n, seed, temperature):
+    from pytorch_metric_learning.losses import NTXentLoss
+
+    ours, theirs = views(n, seed=seed), views(n, seed=seed)
+    loss = nt_xent(*ours, temperature)
+    other = NTXentLoss(temperature=temperature)(torch.cat(theirs), torch.arange(n).repeat(2))
+    loss.backward()
+    other.backward()
+    assert loss.item() == pytest.approx(other.item(), abs=1e-9)
+    assert all(torch.allclose(a.grad, b.grad, atol=1e-9) for a, b in zip(ours, theirs, strict=True))

@@ -253,3 +253,29 @@ def test_labels_of_any_dtype_are_taken(dtype):
     table = pd.DataFrame({"label": np.array([0, 1, 1], dtype), "a": np.array([0, 1, 0], dtype)})
     for kind, classes in (("binary", ("a", "b")), ("multiclass", ("a", "b")), ("multilabel", ("a",))):
         assert task(kind, classes).fit(table).classes == classes
+
+
+@given(st.integers(0, 10_000), st.integers(2, 4))
+@settings(max_examples=20, deadline=None)
+def test_dice_iou_and_scores_are_torchmetrics(seed, classes):
+    """Of one patient, pooled over its slices: the F1 and the Jaccard index of its pixels, class by class."""
+    from torchmetrics.functional.classification import (
+        multiclass_accuracy,
+        multiclass_f1_score,
+        multiclass_jaccard_index,
+    )
+
+    rng = np.random.default_rng(seed)
+    truth, guess = torch.from_numpy(rng.integers(0, classes, (2, 3, 5, 4)))
+    job = Segmentation(tuple("abcd"[:classes]))
+    kept = pd.DataFrame(job.keep(torch.nn.functional.one_hot(guess, classes).permute(0, 3, 1, 2).float(), truth))
+    found = overlap_metrics(kept.assign(patient="p"), "case")
+    dice = multiclass_f1_score(guess.flatten(), truth.flatten(), classes, average="none")
+    iou = multiclass_jaccard_index(guess.flatten(), truth.flatten(), classes, average="none")
+    for c in range(1, classes):
+        assert found[f"dice_{c}"] == pytest.approx(float(dice[c]), abs=1e-6)
+        assert found[f"iou_{c}"] == pytest.approx(float(iou[c]), abs=1e-6)
+    scores = label_metrics(truth.flatten().numpy(), guess.flatten().numpy(), classes)
+    assert scores["accuracy"] == pytest.approx(
+        float(multiclass_accuracy(guess.flatten(), truth.flatten(), classes, average="micro")), abs=1e-6
+    )
