@@ -60,8 +60,8 @@ def baselines(configs: Iterable[dict[str, Any]]) -> pd.DataFrame:
             (CONSTANT, _constant(config["task_kind"], target[train], len(job.classes), len(test))),
             (PIXELS, _probe(config["task_kind"], features, target[train], len(job.classes))),
         ):
-            found = job.metrics(pd.DataFrame({"target": list(target[test]), "output": list(output)}))
-            rows += [(name, metric, baseline, found[metric], len(test)) for metric in job.reported]
+            found = job.metrics(pd.DataFrame({"target": list(target[test]), "output": list(output)}), full=False)
+            rows += [(name, metric, baseline, value, len(test)) for metric, value in found.items()]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -89,6 +89,7 @@ def draw(apart: pd.DataFrame, names: Mapping[str, str], baselines: pd.DataFrame,
 
     from tlkit.report import PAPER_WIDTH, mark_phantom, style
 
+    metric = apart["metric"].iloc[0]
     titled = apart.replace({"pretraining": dict(names)})
     with style():
         grid = sns.catplot(
@@ -96,10 +97,10 @@ def draw(apart: pd.DataFrame, names: Mapping[str, str], baselines: pd.DataFrame,
             height=2.2, aspect=PAPER_WIDTH / 2.2 / apart["task"].nunique(), palette="colorblind", sharex=False,
         )  # fmt: skip
         for name, ax in grid.axes_dict.items():
-            for row in baselines[baselines["task"] == name].itertuples():
+            for row in baselines[(baselines["task"] == name) & (baselines["metric"] == metric)].itertuples():
                 ax.axhline(row.value, ls=":", lw=0.8, color="0.4", zorder=0)
             ax.set(title=names[name], xlabel="test images")
-        grid.set(ylim=(0, 1.02)).set_ylabels(names[apart["metric"].iloc[0]])
+        grid.set(ylim=(0, 1.02)).set_ylabels(names[metric])
     if phantom:
         mark_phantom(grid.figure)
     return grid.figure
