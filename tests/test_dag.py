@@ -155,7 +155,7 @@ def test_runs_of_before_are_not_in_the_account(study, snakemake, capsys):
 def test_while_it_works_it_says_how_far_it_is(study, snakemake, capsys):
     snakemake.waits = iter([subprocess.TimeoutExpired("snakemake", 30), 0])
     make_figures(["boundaries"], "smoke", cores=2)
-    assert f"0 of {len(study.configs())} runs done, 0 at work, about 0 minutes" in capsys.readouterr().out
+    assert f"0 of {len(study.configs())} runs done, 0 at work, about " in capsys.readouterr().out
 
 
 def test_a_command_reaches_the_shell_quoted(study, tmp_path):

@@ -249,7 +249,7 @@ def task_options(card: cards.DataCard, recipe: Recipe) -> dict[str, Any]:
     told = {k: card.options[k] for k in ("regions", "target", "inputs") if k in card.options}
     if card.task == "segmentation":
         return told | {"loss": recipe.loss, "decoder": recipe.decoder}
-    return told if card.task == "regression" else told | {"head_bias": recipe.head_bias}
+    return told if recipe.head_bias else told | {"head_bias": False}
 
 
 def training_images(config: dict[str, Any]) -> list[Samples]:
