@@ -22,7 +22,7 @@ from tlkit.training.run import CONFIG_KEYS
 
 FILES = {name: yaml.safe_load((paths.STUDIES / f"{name}.yaml").read_text()) for name in studyfile.names()}
 SCALES = [(name, scale) for name, file in FILES.items() for scale in file["scales"]]
-COPIES = {"copies": "drop", "near": 16}  # of a split, where the study says nothing of them
+COPIES = {"copies": "drop", "near": 10}  # of a split, where the study says nothing of them
 JOB_SIZES = ([], ["tasks"], ["experiments"], ["experiments", "tasks", "seeds"])
 
 
@@ -611,7 +611,7 @@ def test_a_data_set_may_have_its_own_split_and_regions_name_their_dice(write_stu
     assert study.data({"dataset": "brats"})["split"] == {"val": 3, "test": 4, "seed": 0, **COPIES}
     assert study.data({"dataset": "lits"})["split"] == {**study.spec["split"], **COPIES}
     own = {"dataset": "brats", "split": {"copies": "keep", "official": False}}
-    assert study.data(own)["split"] == {"val": 3, "test": 4, "seed": 0, "copies": "keep", "near": 16, "official": False}
+    assert study.data(own)["split"] == {"val": 3, "test": 4, "seed": 0, "copies": "keep", "near": 10, "official": False}
     names = study.names()
     assert names["B/dice_1"] == "Dice, enhancing tumour" and names["B/dice_2"] == "Dice, whole tumour"
     assert names["B/dice_3"] == "Dice, tumour core" and names["LiTS/dice_2"] == "Dice, lesion"
