@@ -13,7 +13,7 @@ import pandas as pd
 
 from tlkit import paths
 from tlkit.config import TlkitError, canonical
-from tlkit.datasets import LAYOUTS, DataCard, card_of, files, present, splits
+from tlkit.datasets import LAYOUTS, DataCard, card_of, files, phantom_parameters, present, splits
 from tlkit.runs import corpora
 
 RUN_SECONDS = 2.0  # of every run, besides its steps: start, evaluation, files (as in the smoke studies, two cores)
@@ -71,7 +71,7 @@ class Counter:
         if data.get("images"):
             return data["images"]
         card = card_of(data["name"], data.get("options"))
-        phantom = {k: v for k, v in data.get("phantom", {}).items() if k not in ("writer", "version")} or None
+        phantom = phantom_parameters(data)
         archive = hasattr(LAYOUTS[card.layout], "read")
         if archive and phantom:
             raise UnpricedError(f"nothing says how many images the phantom of {card.name} has; `images` would")

@@ -23,6 +23,7 @@ from tlkit.datasets.store import Store
 from tlkit.models.weights import WeightsMismatchError, weights_hash
 from tlkit.training import checkpoint, resume
 from tlkit.training import run as run_module
+from tlkit.training.data import class_names
 from tlkit.training.loop import DivergedError, Fit
 from tlkit.training.reconstruction import Reconstruction
 from tlkit.training.run import DataChangedError, SelectionError, chosen_rows, open_data, run
@@ -504,7 +505,7 @@ def test_a_subset_of_the_classes_is_numbered_from_0_in_every_split(config, class
         }
         if split != "train":
             assert len(rows) == before.query("split == @split")["label"].isin(kept).sum()
-    assert run_module.class_names(data, table) == tuple(f"n9000000{k + 1}" for k in kept)
+    assert class_names(data, table) == tuple(f"n9000000{k + 1}" for k in kept)
     made = config(data={"classes": classes}, recipe={"epochs": 1})
     found = pd.read_parquet(run(made) / "predictions_test.parquet")
     assert set(found["target"]) == {0, 1} and set(found["output"].map(len)) == {2}

@@ -12,10 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tlkit.datasets import card_of
-from tlkit.training.data import chosen_rows, class_names, open_data, task_options, training_rows
-from tlkit.training.recipe import Recipe
-from tlkit.training.tasks import TASKS, task
+from tlkit.training.data import chosen_rows, open_data, task_of, training_rows
+from tlkit.training.tasks import TASKS
 
 CONSTANT, PIXELS = "no image", "pixel statistics"
 QUANTILES = (0, 5, 25, 50, 75, 95, 100)
@@ -49,11 +47,9 @@ def baselines(configs: Iterable[dict[str, Any]]) -> pd.DataFrame:
     for name, config in {c["task"]: c for c in reversed(list(configs))}.items():
         if TASKS[config["task_kind"]].masks:
             continue
-        data, card = config["data"], card_of(config["data"]["name"], config["data"].get("options"))
-        store, table = open_data(data)
-        options = task_options(card, Recipe.from_dict(config["recipe"]))
-        job = task(config["task_kind"], class_names(data, table), **options)
-        train, test = training_rows(config, table), chosen_rows(data, table, "test")
+        store, table = open_data(config["data"])
+        job = task_of(config, table)
+        train, test = training_rows(config, table), chosen_rows(config["data"], table, "test")
         target = job.targets(store.table).numpy()
         features = pixel_statistics(np.asarray(store.images[np.concatenate([train, test])]))
         for baseline, output in (

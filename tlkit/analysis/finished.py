@@ -14,7 +14,6 @@ import pandas as pd
 
 from tlkit import runs
 from tlkit.config import ConfigError, TlkitError, canonical, lookup
-from tlkit.datasets import card_of
 
 if TYPE_CHECKING:
     import torch
@@ -123,19 +122,15 @@ def load(rid: str) -> Finished:
     that do not fit.
     """
     from tlkit.models import backbone, read_tensors
-    from tlkit.training.data import class_names, task_options
+    from tlkit.training import data
     from tlkit.training.processes import pick_device
     from tlkit.training.recipe import Recipe
-    from tlkit.training.tasks import task
 
     config = config_of(rid)
     if config["kind"] != "finetune":
         raise ConfigError(f"{rid} is a pretraining and has no task. Name a downstream run: `make plan` lists them.")
-    store, table = _data(canonical(config["data"]))
-    recipe, data = Recipe.from_dict(config["recipe"]), config["data"]
-    card = card_of(data["name"], data.get("options"))
-    names = class_names(config["data"], table)
-    job = task(config["task_kind"], names, recipe.class_weights, **task_options(card, recipe))
+    store, table = data_of(config)
+    recipe, job = Recipe.from_dict(config["recipe"]), data.task_of(config, table)
     model = job.model(backbone(config["backbone"]))
     tensors = read_tensors(runs.checked(rid, "model.safetensors"))
     try:
@@ -150,13 +145,10 @@ def load(rid: str) -> Finished:
 
 def task_of(rid: str) -> Any:
     """Return the task of the finished run `rid`, without loading its model."""
-    from tlkit.training.data import task_options
-    from tlkit.training.recipe import Recipe
-    from tlkit.training.tasks import task
+    from tlkit.training import data
 
     config = config_of(rid)
-    card = card_of(config["data"]["name"], config["data"].get("options"))
-    return task(config["task_kind"], class_names(rid), **task_options(card, Recipe.from_dict(config["recipe"])))
+    return data.task_of(config, data_of(config)[1])
 
 
 def class_names(rid: str) -> tuple[str, ...]:
@@ -164,7 +156,7 @@ def class_names(rid: str) -> tuple[str, ...]:
     from tlkit.training import data
 
     config = config_of(rid)
-    return data.class_names(config["data"], _data(canonical(config["data"]))[1])
+    return data.class_names(config["data"], data_of(config)[1])
 
 
 def config_of(rid: str) -> dict[str, Any]:
@@ -200,6 +192,11 @@ def drawn(ids: Iterable[str], count: int, seed: int) -> list[str]:
     """Return `count` of the ids (all where there are fewer), drawn by `seed` from their sorted list, in that order."""
     found = sorted(ids)
     return [found[i] for i in np.random.default_rng(seed).permutation(len(found))[:count]]
+
+
+def data_of(config: dict[str, Any]) -> tuple[Store, pd.DataFrame]:
+    """Return `training.data.open_data` of a config, opened once for the runs that have the same data."""
+    return _data(canonical(config["data"]))
 
 
 @lru_cache(maxsize=8)  # the pretrainings of a task share it; opening checks every file's identity

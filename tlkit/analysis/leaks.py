@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 
 from tlkit.analysis import finished
-from tlkit.datasets import copies
 from tlkit.datasets.store import Store
-from tlkit.training.data import open_data
+from tlkit.training.data import owners_of
 from tlkit.training.tasks import Task
 
 if TYPE_CHECKING:
@@ -109,8 +108,7 @@ def draw(apart: pd.DataFrame, names: Mapping[str, str], baselines: pd.DataFrame,
 def _tested(rid: str) -> tuple[pd.DataFrame, Task, np.ndarray]:
     """Return the test predictions of a run, its task, and which of the images have a copy in training or validation."""
     config, kept = finished.config_of(rid), finished.predictions(rid)
-    store, table = open_data(config["data"])
-    near = config["data"]["split"].get("near", copies.DISTANCE)
-    owner = pd.Series(store.owners(near)["owner"].to_numpy(), store.table["id"])
+    store, table = finished.data_of(config)
+    owner = pd.Series(owners_of(config["data"], store)["owner"].to_numpy(), store.table["id"])
     before = table.loc[table["split"].isin(["train", "val"]), "id"]
     return kept, finished.task_of(rid), owner[kept["id"]].isin(owner[before]).to_numpy()

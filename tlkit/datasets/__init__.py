@@ -87,6 +87,12 @@ def identity(name: str, phantom: dict[str, Any] | None = None) -> dict[str, Any]
     return {"name": name, "phantom": facts}
 
 
+def phantom_parameters(data: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the parameters of the phantom of a config's `data` entry, without what `identity` adds; or None."""
+    made = data.get("phantom")
+    return made and {k: v for k, v in made.items() if k not in ("writer", "version")}
+
+
 def reader(card: DataCard, root: Path) -> dict[str, Any]:
     """Return what decides the samples besides the files and the card: nothing for most layouts and settings."""
     layout = LAYOUTS[card.layout]

@@ -44,7 +44,8 @@ def assign(
     counted = check_shares(val, test)
     fixed = table["split"] if official and "split" in table else pd.Series("", index=table.index)
     unit, with_copies = lookup(by, {"patient": ("patient", "owner"), "image": ("id", "copy")}, "unit of a split")
-    if lookup(copies, {name: name for name in COPIES}, "way with copies") == "drop" and with_copies in table:
+    lookup(copies, dict.fromkeys(COPIES), "way with copies")
+    if copies == "drop" and with_copies in table:
         unit = with_copies
     unknown = set(fixed) - {*SPLITS, ""}
     if unknown:

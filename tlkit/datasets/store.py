@@ -274,7 +274,8 @@ def _build(
     else:
         pairs.to_parquet(part / "near.parquet")
     near = copies.nearer(pairs, copies.DISTANCE)
-    rejects.extend(pd.DataFrame(copies.notes(table, near, unit == NAMED), columns=REJECTS))
+    for note in copies.notes(table, near, unit == NAMED):
+        rejects.add(*note)
     table.to_parquet(part / "table.parquet")
     pd.DataFrame(rejects, columns=REJECTS).to_csv(part / "rejects.csv", index=False)
     meta = {

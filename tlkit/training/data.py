@@ -12,10 +12,11 @@ import pandas as pd
 
 from tlkit import paths, runs
 from tlkit.config import ConfigError, NotAvailableError, TlkitError, lookup
-from tlkit.datasets import card_of, cards, copies, identity, prepare, splits
+from tlkit.datasets import card_of, cards, copies, identity, phantom_parameters, prepare, splits
 from tlkit.datasets.store import Store, open_store
 from tlkit.training.recipe import Recipe
 from tlkit.training.supervised import Samples
+from tlkit.training.tasks import Task, task
 
 log = logging.getLogger(__name__)
 DATA_KEYS = (
@@ -46,7 +47,7 @@ def open_data(data: dict[str, Any]) -> tuple[Store, pd.DataFrame]:
     split = {k: v for k, v in data["split"].items() if k != "near"}
     table = store.table.assign(row=np.arange(len(store.table)))
     if split.get("copies", "drop") == "drop":
-        table = table.assign(**store.owners(data["split"].get("near", copies.DISTANCE)))
+        table = table.assign(**owners_of(data, store))
         store.table = store.table.assign(patient=table["owner"])
     table = _labelled(_kept(table, data), data)
     if data.get("balance"):
@@ -66,14 +67,13 @@ def open_data(data: dict[str, Any]) -> tuple[Store, pd.DataFrame]:
 
 def _same_phantom(data: dict[str, Any]) -> dict[str, Any] | None:
     """Return the parameters of a `data` entry's phantom, None for real data; raise where it is not what is there."""
-    made = data.get("phantom")
-    phantom = made and {k: v for k, v in made.items() if k not in ("writer", "version")}
+    phantom = phantom_parameters(data)
     found = identity(data["name"], phantom)
     if found != {k: data[k] for k in ("name", "phantom", "content") if k in data}:
         raise DataChangedError(
-            f"data set '{data['name']}' is not the one of this config: expected {made or data.get('content')}, "
-            f"found {found.get('phantom') or found.get('content')}. Load the study again (its runs get new ids), or "
-            "bring the old data back."
+            f"data set '{data['name']}' is not the one of this config: expected "
+            f"{data.get('phantom') or data.get('content')}, found {found.get('phantom') or found.get('content')}. Load "
+            "the study again (its runs get new ids), or bring the old data back."
         )
     return phantom
 
@@ -176,6 +176,11 @@ def training_rows(config: dict[str, Any], table: pd.DataFrame) -> np.ndarray:
     return part[part["id"].isin(keep)]["row"].to_numpy()
 
 
+def owners_of(data: dict[str, Any], store: Store) -> pd.DataFrame:
+    """Return `Store.owners` of all rows, at the distance that a config's `data` entry says."""
+    return store.owners(data["split"].get("near", copies.DISTANCE))
+
+
 def facts_of_test(data: dict[str, Any], store: Store, table: pd.DataFrame) -> dict[str, float]:
     """Return what the test is made of, as metrics of a run.
 
@@ -183,7 +188,7 @@ def facts_of_test(data: dict[str, Any], store: Store, table: pd.DataFrame) -> di
     validation has a copy (0 unless `split: {copies: keep}`); test_left_out and val_left_out: how many images of an
     official split were left out for such a copy.
     """
-    owner = store.owners(data["split"].get("near", copies.DISTANCE))["owner"].iloc[table["row"]].to_numpy()
+    owner = owners_of(data, store)["owner"].iloc[table["row"]].to_numpy()
     test = (table["split"] == "test").to_numpy()
     seen = np.isin(owner[test], owner[table["split"].isin(["train", "val"])])
     left = table.loc[table["split"] == "", "official"].value_counts()
@@ -250,6 +255,13 @@ def task_options(card: cards.DataCard, recipe: Recipe) -> dict[str, Any]:
     if card.task == "segmentation":
         return told | {"loss": recipe.loss, "decoder": recipe.decoder}
     return told if recipe.head_bias else told | {"head_bias": False}
+
+
+def task_of(config: dict[str, Any], table: pd.DataFrame) -> Task:
+    """Return the task of a downstream config, on the `table` of `open_data`."""
+    data, recipe = config["data"], Recipe.from_dict(config["recipe"])
+    options = task_options(card_of(data["name"], data.get("options")), recipe)
+    return task(config["task_kind"], class_names(data, table), recipe.class_weights, **options)
 
 
 def training_images(config: dict[str, Any]) -> list[Samples]:

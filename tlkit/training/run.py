@@ -30,18 +30,16 @@ from tlkit.training.data import (
     DataChangedError,
     check_window,
     chosen_rows,
-    class_names,
     facts_of_test,
     open_data,
     sampled_rows,
-    task_options,
+    task_of,
     training_rows,
 )
 from tlkit.training.loop import Fit, fit
 from tlkit.training.processes import pick_device, process_group, rank
 from tlkit.training.recipe import Recipe
 from tlkit.training.supervised import Samples, Supervised, predict
-from tlkit.training.tasks import task
 
 log = logging.getLogger(__name__)
 CONFIG_KEYS = {
@@ -198,7 +196,7 @@ def _finetune(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], F
     seen = sampled_rows(rows, store, recipe, seed)
     seen = np.resize(seen, max(len(seen), per_epoch or 0))  # repeated in turn, each time with another augmentation
     train, val = Samples(store, seen), Samples(store, chosen_rows(data, table, "val"))
-    job = task(config["task_kind"], class_names(data, table), recipe.class_weights, **task_options(card, recipe))
+    job = task_of(config, table)
     recipe.check_read(config["task_kind"])
     job.fit(train.table)
     if job.masks and store.masks is None:
