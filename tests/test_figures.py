@@ -11,9 +11,10 @@ import pytest
 from dag_calls import FIGURES, call, environment
 from executed import SMOKE, check_copy, copies
 
-from tlkit import forked, runs, workflow
+from tlkit import runs
 from tlkit.report import ESTIMATED
 from tlkit.studies import load
+from tlkit.workflow import forked, graph
 
 FEWER = {"50_published_results": ("-p", "simulations", "500")}
 ACCOUNT = r"boundaries at smoke: \d+\.\d minutes, \d+ s of CPU time, of which training steps \d+ s"
@@ -31,9 +32,9 @@ def unbroken(tmp_path_factory) -> Path:
 def executed(unbroken) -> dict[str, list[Path]]:
     """Return the executed copies of each notebook: those of the study, and those of no study run on its data."""
     found = copies(unbroken, "boundaries")
-    of_the_other = {job.notebook for job in workflow.jobs(load("radiologynet", "smoke"))}
+    of_the_other = {job.notebook for job in graph.jobs(load("radiologynet", "smoke"))}
     with forked.server(environment(unbroken)) as handed:
-        for name in sorted(set(workflow.notebooks()) - set(found) - of_the_other):
+        for name in sorted(set(graph.notebooks()) - set(found) - of_the_other):
             said = call(
                 unbroken, *FIGURES[:3], "notebook", name, "-p", "scale", "smoke", *FEWER.get(name, ()), env=handed
             )

@@ -14,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tlkit import paths, report
-from tlkit.analysis import convergence, stats
 from tlkit.config import UnknownNameError
+from tlkit.figures import losses as figure_losses
+from tlkit.published import evidence
 from tlkit.report.layout import HEADING
+from tlkit.stats import convergence, differences
 
 ABOUT = {
     "runs": ["run-b", "run-a", "run-b"],
@@ -79,7 +81,7 @@ def test_bars_show_every_run_inside_the_axes():
 def test_bars_have_the_mean_and_the_sd():
     frame = results().query("experiment == 'finetune' and task == 'lits'")
     (ax,) = report.bars(frame).axes
-    summary = stats.summarise(frame).set_index("pretraining").loc[["scratch", "imagenet", "mine"]]
+    summary = differences.summarise(frame).set_index("pretraining").loc[["scratch", "imagenet", "mine"]]
     assert [p.get_height() for p in ax.patches] == pytest.approx(summary["mean"].tolist())
     whiskers = [container.lines[2][0].get_segments()[0][:, 1] for container in ax.containers[1::2]]
     assert [np.ptp(w) / 2 for w in whiskers] == pytest.approx(summary["sd"].tolist())
@@ -91,7 +93,7 @@ def test_the_best_error_is_the_lowest():
     frame = results().query("experiment == 'finetune' and task == 'lits'").assign(metric="mae")
     (ax,) = report.bars(frame).axes
     dashed = [line.get_ydata()[0] for line in ax.lines if line.get_linestyle() == "--"]
-    assert dashed == [stats.summarise(frame)["mean"].min()]
+    assert dashed == [differences.summarise(frame)["mean"].min()]
 
 
 def test_bars_name_what_is_shown():
@@ -272,7 +274,7 @@ def test_commit_names_the_tree(tmp_path, monkeypatch):
 
 
 def pairs(panels: int = 2, **columns: object) -> pd.DataFrame:
-    """Both directions of imagenet, radnet and scratch in `panels` tasks, with the columns of `stats.pairwise`."""
+    """Both directions of imagenet, radnet and scratch in `panels` tasks, with the columns of `differences.pairwise`."""
     rng = np.random.default_rng(1)
     rows = []
     for experiment in ("E1", "E4"):
@@ -464,7 +466,7 @@ def forest_row(fig, label: str) -> tuple[float, list[str]]:
 
 def test_a_forest_shows_points_interval_and_p_values():
     frame = pairs()
-    fig = report.forest(frame, a="radnet", b="imagenet", margin=0.02, names={"E4": "linear evaluation"}, phantom=True)
+    fig = evidence.forest(frame, a="radnet", b="imagenet", margin=0.02, names={"E4": "linear evaluation"}, phantom=True)
     chosen = frame.query("a == 'radnet' and b == 'imagenet'")
     points = 100 * (chosen["mean_a"] - chosen["mean_b"])
     ax, _ = fig.axes
@@ -496,7 +498,7 @@ def test_a_forest_shows_points_interval_and_p_values():
 def test_verdicts(p_holm, equivalent, gap, verdict):
     frame = pairs(1, mean_a=0.7, mean_b=0.7 - gap, ci_low=gap - 0.01, ci_high=gap + 0.01, p_holm=p_holm)
     frame = frame.query("experiment == 'E1'").assign(equivalent=equivalent, p_published=0.0004, p_sound=0.2)
-    fig = report.forest(frame, a="radnet", b="scratch")
+    fig = evidence.forest(frame, a="radnet", b="scratch")
     _, row = forest_row(fig, "t0, AUC")
     interval = f"{100 * gap:+.2f} [{100 * gap - 1:+.2f}, {100 * gap + 1:+.2f}]".replace("-", "−")
     assert row == [interval, "<0.001", "0.200", "–" if np.isnan(p_holm) else f"{p_holm:.3f}", verdict]
@@ -507,7 +509,7 @@ def test_verdicts(p_holm, equivalent, gap, verdict):
 def test_a_wide_forest_is_logarithmic_outside_and_says_so():
     narrow = pairs(ci_low=-0.05, ci_high=0.09, mean_a=0.7, mean_b=0.68)
     wide = narrow.assign(ci_low=-0.4)
-    (near, _), (far, _) = (report.forest(f, a="radnet", b="scratch").axes for f in (narrow, wide))
+    (near, _), (far, _) = (evidence.forest(f, a="radnet", b="scratch").axes for f in (narrow, wide))
     assert (near.get_xscale(), far.get_xscale()) == ("linear", "symlog")
     assert "logarithmic beyond ±2" in far.get_xlabel() and "logarithmic" not in near.get_xlabel()
     assert far.get_xlim()[0] < -40
@@ -516,7 +518,7 @@ def test_a_wide_forest_is_logarithmic_outside_and_says_so():
 def test_untested_pairs_stay_in_a_forest():
     untested = ["ci_low", "ci_high", "p_published", "p_sound", "p_holm"]
     frame = pairs(1, **dict.fromkeys(untested, np.nan), mean_a=0.7, mean_b=0.68)
-    _, row = forest_row(report.forest(frame.query("experiment == 'E1'"), a="radnet", b="scratch"), "t0, AUC")
+    _, row = forest_row(evidence.forest(frame.query("experiment == 'E1'"), a="radnet", b="scratch"), "t0, AUC")
     assert row == ["+2.00", "–", "–", "–", "open"]
 
 
@@ -548,7 +550,7 @@ def settled(never: int = 0) -> pd.DataFrame:
 
 def test_convergence_draws_losses_and_epochs():
     losses, times = loss_curves(), settled()
-    fig = report.convergence(losses, times, names={"LiTS/dice_1": "Dice, liver"}, phantom=True)
+    fig = figure_losses.draw(losses, times, names={"LiTS/dice_1": "Dice, liver"}, phantom=True)
     lits, bars, rad, _ = fig.axes
     assert [lits.get_title(), bars.get_title(), rad.get_title()] == ["LiTS", "Dice, liver", "R"]
     assert [lits.get_title("left"), rad.get_title("left")] == ["a", "b"]
@@ -563,13 +565,13 @@ def test_convergence_draws_losses_and_epochs():
     for words in ("images seen", "relative training loss", "epochs", "n = 3.", "heights", "phantom data", "Scratch"):
         assert words in shown
     assert "Triangles" not in shown
-    absolute = report.convergence(losses.drop(columns="loss_relative"), times, relative=False)
+    absolute = figure_losses.draw(losses.drop(columns="loss_relative"), times, relative=False)
     assert gid(absolute.axes[0], "loss")[0].get_ydata() == pytest.approx(losses["loss"][:50].to_numpy())
     assert "heights" not in texts(absolute)
 
 
 def test_runs_that_never_converge_are_marked_and_count_as_their_rule_writes_them():
-    fig = report.convergence(loss_curves(), settled(never=2))
+    fig = figure_losses.draw(loss_curves(), settled(never=2))
     bars = fig.axes[1]
     assert [p.get_height() for p in bars.patches] == [pytest.approx((100 + 100 + 7) / 3), 7]
     assert len(gid(bars, "not reached")) == 2
@@ -578,12 +580,12 @@ def test_runs_that_never_converge_are_marked_and_count_as_their_rule_writes_them
 
 def test_convergence_says_where_there_are_no_training_logs():
     for losses in (loss_curves().query("task == 'R'"), loss_curves().iloc[:0]):
-        assert "no training logs" in texts(report.convergence(losses, settled()))
+        assert "no training logs" in texts(figure_losses.draw(losses, settled()))
 
 
 def test_long_curves_are_thinned_within_their_limit():
     losses = loss_curves(5000)
-    fig = report.convergence(losses, settled(), limits={"LiTS": 64 * 1000})
+    fig = figure_losses.draw(losses, settled(), limits={"LiTS": 64 * 1000})
     lits, rad = gid(fig.axes[0], "loss")[0], gid(fig.axes[2], "loss")[0]
     curve = losses.query("task == 'LiTS' and pretraining == 'scratch'")[["samples", "loss_relative"]].to_numpy()
     assert lits.get_xydata() == pytest.approx(curve[:1000:2])  # 1000 rows: every second one leaves 500
@@ -601,12 +603,12 @@ def test_long_curves_are_thinned_within_their_limit():
 )
 def test_convergence_says_what_it_needs(losses, times, message):
     with pytest.raises(ValueError, match=message):
-        report.convergence(losses(loss_curves()), times(settled()))
+        figure_losses.draw(losses(loss_curves()), times(settled()))
 
 
 def test_nulls_show_the_share_below_005():
     sound = (np.arange(1000) + 0.5) / 1000
-    fig = report.nulls(pd.DataFrame({"p_published": np.sqrt(sound), "p_sound": sound}))
+    fig = evidence.nulls(pd.DataFrame({"p_published": np.sqrt(sound), "p_sound": sound}))
     (ax,) = fig.axes
     published, uniform = (patch.get_data().values for patch in ax.patches if hasattr(patch, "get_data"))
     assert uniform == pytest.approx(np.full(20, 5.0))
@@ -623,18 +625,18 @@ def test_empty_frames_say_what_helps():
     with pytest.raises(ValueError, match="python -m tlkit status"):
         report.matrices(pairs().iloc[:0])
     with pytest.raises(ValueError, match=r"no pair \(radnet, radnet12m\).*'imagenet'"):
-        report.forest(pairs(), a="radnet", b="radnet12m")
+        evidence.forest(pairs(), a="radnet", b="radnet12m")
     with pytest.raises(ValueError, match="one row a simulated comparison"):
-        report.nulls(pd.DataFrame({"p_sound": [0.5]}))
+        evidence.nulls(pd.DataFrame({"p_sound": [0.5]}))
 
 
 @pytest.mark.parametrize(
     "draw",
     [
         lambda: report.matrices(pairs(), phantom=True),
-        lambda: report.forest(pairs(), a="radnet", b="scratch", phantom=True),
-        lambda: report.convergence(loss_curves(), settled(1), phantom=True),
-        lambda: report.nulls(pd.DataFrame({"p_published": [0.1, 0.9], "p_sound": [0.2, 0.4]})),
+        lambda: evidence.forest(pairs(), a="radnet", b="scratch", phantom=True),
+        lambda: figure_losses.draw(loss_curves(), settled(1), phantom=True),
+        lambda: evidence.nulls(pd.DataFrame({"p_published": [0.1, 0.9], "p_sound": [0.2, 0.4]})),
     ],
     ids=["matrices", "forest", "convergence", "nulls"],
 )

@@ -8,8 +8,9 @@ import logging
 import sys
 from pathlib import Path
 
-from tlkit import forked, paths
+from tlkit import paths
 from tlkit.config import ConfigError, TlkitError
+from tlkit.workflow import forked
 
 # Commands import what they need themselves: a job of the DAG is often handed on, and needs none of it here.
 
@@ -92,7 +93,7 @@ def _study(args: argparse.Namespace, name: str = ""):
 
 def _studies(args: argparse.Namespace) -> list[str]:
     """Return the names in --study: one study, whatever its name holds, or several with spaces between them."""
-    from tlkit import studyfile
+    from tlkit.studies import studyfile
 
     return [args.study] if args.study in studyfile.names() else args.study.split()
 
@@ -113,8 +114,8 @@ def show_data(args: argparse.Namespace) -> None:
         print(cards.overview().to_string(index=False))
         print(f"\nPublished weights, under TLKIT_WEIGHTS\n{weight_list.overview().to_string(index=False)}")
         return
-    from tlkit.execution import make_job
-    from tlkit.workflow import jobs
+    from tlkit.workflow.execution import make_job
+    from tlkit.workflow.graph import jobs
 
     study = _study(args)
     for job in jobs(study):
@@ -128,7 +129,7 @@ def show_plan(args: argparse.Namespace) -> None:
 
 
 def _show_plan(args: argparse.Namespace, study) -> None:
-    from tlkit import records
+    from tlkit.workflow import records
 
     plan = study.plan()
     if args.all:
@@ -166,7 +167,8 @@ def do_run(args: argparse.Namespace) -> None:
 
 
 def show_status(args: argparse.Namespace) -> None:
-    from tlkit import records, runs
+    from tlkit import runs
+    from tlkit.workflow import records
 
     table = runs.listing()
     if table.empty:
@@ -188,7 +190,7 @@ def do_remove(args: argparse.Namespace) -> None:
 
 
 def do_notebook(args: argparse.Namespace) -> None:
-    from tlkit.execution import execute
+    from tlkit.workflow.execution import execute
     from tlkit.yamllines import parse
 
     parameters = {k: parse(v)[0] for k, v in args.parameter}
@@ -197,9 +199,9 @@ def do_notebook(args: argparse.Namespace) -> None:
 
 
 def do_job(args: argparse.Namespace) -> None:
-    from tlkit import records
-    from tlkit.execution import make_job
-    from tlkit.workflow import by_name
+    from tlkit.workflow import records
+    from tlkit.workflow.execution import make_job
+    from tlkit.workflow.graph import by_name
 
     study = _study(args)
     try:
@@ -212,23 +214,23 @@ def do_job(args: argparse.Namespace) -> None:
 
 
 def do_figures(args: argparse.Namespace) -> int:
-    from tlkit import dag
+    from tlkit.workflow import dag
 
     return dag.make_figures(_studies(args), args.scale, args.data, args.cores)
 
 
 def do_deviations(args: argparse.Namespace) -> None:
-    from tlkit import deviations
+    from tlkit.published import deviations
 
     print(deviations.write())
 
 
 def do_published(args: argparse.Namespace) -> None:
-    from tlkit import published
-    from tlkit.analysis import claims, evaluation
+    from tlkit.figures import evaluation
+    from tlkit.published import authorlogs, claims
     from tlkit.report.files import write_csv
 
-    logs = published.read(args.logs, train=not args.no_train)
+    logs = authorlogs.read(args.logs, train=not args.no_train)
     tables = evaluation.tables(logs, args.margin) | {"rejects": logs.rejects}
     out = args.out or paths.paper_root() / "tables" / logs.name
     for name, table in tables.items():
@@ -241,5 +243,7 @@ def do_published(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    handed_on = forked.run_command(sys.argv[1:]) if sys.argv[1:2] in (["job"], ["notebook"]) else None
+    handed_on = (
+        forked.run_command("tlkit.__main__:main", sys.argv[1:]) if sys.argv[1:2] in (["job"], ["notebook"]) else None
+    )
     sys.exit(main() if handed_on is None else handed_on)

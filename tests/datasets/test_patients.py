@@ -9,7 +9,8 @@ import pytest
 import trees
 
 from tlkit.config import ConfigError
-from tlkit.datasets import DATASETS, boneage, card_of, folders, patients, splits
+from tlkit.datasets import DATASETS, card_of, folders, patients, splits
+from tlkit.layouts import boneage
 
 CARD = replace(DATASETS["covid-ct"], classes=())
 

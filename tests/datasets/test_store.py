@@ -16,7 +16,7 @@ import trees
 from PIL import Image
 from test_folders import damaged
 
-from tlkit.datasets import DATASETS, LAYOUTS, content_hash, folders, identity, prepare, store
+from tlkit.datasets import DATASETS, content_hash, folders, identity, layout_of, prepare, store
 from tlkit.datasets.arrays import NpyWriter, resize
 from tlkit.datasets.splits import assign, check_disjoint
 from tlkit.datasets.store import StoreError, UnreadableShareError, build_store, open_store
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:toy. .* unreadable files")
 @pytest.mark.parametrize("card", DATASETS.values(), ids=DATASETS)
 def test_every_card_goes_from_files_to_a_store(card, tmp_path):
     root = trees.for_card(card, tmp_path / "data")
-    samples, rejects = LAYOUTS[card.layout].scan(root, card)
+    samples, rejects = layout_of(card).scan(root, card)
     assert {"id", "path", "frame", "patient", "split"} <= set(samples)
     assert samples["id"].is_unique and samples["id"].is_monotonic_increasing and rejects.empty
     assert not samples["path"].str.startswith("/").any() and set(samples["split"]) <= {

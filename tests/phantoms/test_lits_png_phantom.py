@@ -1,8 +1,9 @@
 import nibabel as nib
 import numpy as np
 
-from tlkit.datasets import DATASETS, lits, lits_png
+from tlkit.datasets import DATASETS
 from tlkit.datasets.store import build_store, open_store
+from tlkit.layouts import lits, lits_png
 from tlkit.phantoms import write
 
 TINY = {"volumes": 3, "pixels": 32, "slices": (12, 14)}

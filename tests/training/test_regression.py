@@ -11,11 +11,12 @@ from tlkit import runs
 from tlkit.config import ConfigError
 from tlkit.datasets import identity
 from tlkit.models import backbone, initial_weights, regressor
+from tlkit.names import sign
 from tlkit.training.loop import fit
 from tlkit.training.recipes import recipe
 from tlkit.training.run import run
 from tlkit.training.supervised import Samples, Supervised, predict
-from tlkit.training.tasks import Regression, sign, task
+from tlkit.training.tasks import Regression, task
 
 TABLE = pd.DataFrame({"boneage": [10.0, 20.0, 60.0], "male": [0.0, 1.0, 1.0]})
 

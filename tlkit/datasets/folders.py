@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -14,9 +15,9 @@ import pandas as pd
 from tlkit.config import ConfigError
 from tlkit.datasets import bounds
 from tlkit.datasets.cards import DataCard, UnreadableFile, visible, visible_files
-from tlkit.datasets.patients import name_patients, patients
-
-__all__ = ["classes", "decode", "halve", "open_picture", "patients", "reason", "scan"]
+from tlkit.datasets.layout import RANGE, Layout
+from tlkit.datasets.patients import PATIENT, name_patients, patients
+from tlkit.declared import one_of
 
 EXTENSIONS = {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
@@ -202,3 +203,14 @@ def _solution(root: Path) -> dict[str, str]:
 def reason(root: Path, error: BaseException) -> str:
     """Return an error without the machine's path: rejects tables are compared between machines."""
     return bounds.quote_error(error).replace(f"{root}/", "")
+
+
+_COMMON = {"patient": PATIENT, "range": RANGE}
+CLASS_FOLDERS = Layout(
+    scan=scan,
+    decode=decode,
+    classes=classes,
+    patients=patients,
+    options={"channels": (int, one_of(CHANNELS, "number of channels")), **_COMMON},
+)
+IMAGENET = replace(CLASS_FOLDERS, options={"halve": (str, one_of(SPLITS.values(), "split")), **_COMMON})

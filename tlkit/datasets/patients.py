@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
+from pydantic import AfterValidator
 
 from tlkit.config import ConfigError
 from tlkit.datasets.cards import NAMED, DataCard
@@ -98,3 +99,6 @@ def _by_table(root: Path, how: dict[str, Any]):
         return next((patient[k] for k in (path, name.name, name.stem) if k in patient), None)
 
     return listed
+
+
+PATIENT = (dict[str, str | int] | None, AfterValidator(check_way))  # the option, for a layout

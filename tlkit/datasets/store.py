@@ -22,7 +22,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -31,10 +30,11 @@ import torch
 
 from tlkit import paths
 from tlkit.config import TlkitError, short_hash
-from tlkit.datasets import LAYOUTS, bounds, copies, notes, patients, reader
+from tlkit.datasets import bounds, copies, notes
 from tlkit.datasets.arrays import NpyWriter, read_rows, resize
 from tlkit.datasets.cards import NAMED, PHANTOM_FACTS, DataCard, UnreadableFile
 from tlkit.datasets.content import content_hash
+from tlkit.datasets.layout import Layout, layout_of, reader
 from tlkit.progress import track
 
 STORE_VERSION = 4
@@ -203,9 +203,9 @@ class _Rejects(list):
         lines = [f"\n  {n} x {first}: {reason}" for reason, n, first in reasons.head(most).itertuples()]
         if len(reasons) > most:
             lines.append(f"\n  and {len(reasons) - most} other reasons")
-        if hasattr(LAYOUTS[self.card.layout], "read"):  # an archive
+        if layout_of(self.card).read:  # an archive
             lines.append(
-                f"\nThe files are named by pseudonyms. Where a file lies: tlkit.datasets.archive.locate(root, "
+                f"\nThe files are named by pseudonyms. Where a file lies: tlkit.archives.archive.locate(root, "
                 f"['{reasons['first'].iloc[0]}']), with the archive's folder as root."
             )
         return "".join(lines)
@@ -219,7 +219,7 @@ def _build(
     card: DataCard, root: Path, part: Path, most: float, workers: int | None, key: dict, phantom: dict | None
 ) -> None:
     """Write a whole store into the folder `part`."""
-    layout = LAYOUTS[card.layout]
+    layout = layout_of(card)
     samples, scanned = layout.scan(root, card)
     count = len(_starts(samples))
     rejects = _Rejects(card, count + int((scanned["kind"] == "unreadable").sum()), most)
@@ -227,7 +227,7 @@ def _build(
     for note in notes.of_classes(samples):
         rejects.add(*note)
 
-    if hasattr(layout, "read"):
+    if layout.read:
         images_of_files = layout.read(root, samples, card, key["size"], workers)
     else:
         read = partial(_read_file, layout, root, card, key["size"])
@@ -267,7 +267,7 @@ def _build(
         )
     table = samples.loc[kept].reset_index(drop=True)
     table = table.assign(**pd.DataFrame(counts)) if counts[0] else table
-    table, unit = table.assign(pixels=seen.pixels), patients(card)
+    table, unit = table.assign(pixels=seen.pixels), layout.patients(card)
     pairs = seen.pairs(table["patient"])
     if pairs is None:
         rejects.add(".", f"over {copies.MOST:,} images: only equal ones were sought among them", "note")
@@ -310,7 +310,7 @@ def _by_file(samples: pd.DataFrame) -> Iterator[pd.DataFrame]:
     return (samples.iloc[a:b] for a, b in pairwise([*_starts(samples), len(samples)]))
 
 
-def _read_file(layout: ModuleType, root: Path, card: DataCard, size: int, rows: pd.DataFrame):
+def _read_file(layout: Layout, root: Path, card: DataCard, size: int, rows: pd.DataFrame):
     """Return (images, masks, "", note) of one file at `size` px, or ([], [], reason) where it cannot be read."""
     images: list[np.ndarray | str] = []
     masks: list[np.ndarray | None] = []
@@ -318,7 +318,7 @@ def _read_file(layout: ModuleType, root: Path, card: DataCard, size: int, rows: 
     note = ""
     try:
         with bounds.reading(bounds.quote_error):
-            if hasattr(layout, "slices"):  # of a volume, one at a time
+            if layout.slices:  # of a volume, one at a time
                 pairs = layout.slices(root, rows, card)
             else:
                 pairs = zip(*layout.decode(root, rows, card), strict=True)

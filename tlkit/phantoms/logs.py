@@ -13,8 +13,8 @@ from zlib import crc32
 
 import numpy as np
 
-from tlkit import jonske2025 as study
 from tlkit.config import lookup
+from tlkit.published import jonske2025 as study
 
 FIRST = ("Scratch", "SimCLR_I1k", "SimCLR_R", "SimCLR_RF")
 PRETRAININGS = {"E1": FIRST, "E2": FIRST, "E4": FIRST[1:]}

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from tlkit.doubts import MARK
-from tlkit.report.style import MM, NAMES, OTHER_COLOURS, PAPER_WIDTH, PRETRAINING_COLOURS, mark_phantom, style
+from tlkit.names import NAMES
+from tlkit.report.style import MM, OTHER_COLOURS, PAPER_WIDTH, PRETRAINING_COLOURS, mark_phantom, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tlkit.report.style import FIRST_EXPERIMENTS, MM, PAPER_WIDTH, mark_phantom
+from tlkit.names import EXPERIMENTS
+from tlkit.report.style import MM, PAPER_WIDTH, mark_phantom
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +23,7 @@ HEADING, ABOVE = "heading", 20  # of an experiment, in points above its first pa
 
 
 def by_experiment(frame: pd.DataFrame, panel: Sequence[str], sort: bool = True) -> dict[str, list[pd.DataFrame]]:
-    """Return for each experiment the frames of its panels, FIRST_EXPERIMENTS first.
+    """Return for each experiment the frames of its panels, EXPERIMENTS first.
 
     `panel` lists the columns that tell panels apart, the experiment first. Panels are sorted by them (a Categorical
     column by its own order), or come as they first appear. Raises ValueError for an empty frame.
@@ -32,7 +33,7 @@ def by_experiment(frame: pd.DataFrame, panel: Sequence[str], sort: bool = True) 
     panels: dict[str, list[pd.DataFrame]] = {}
     for (experiment, *_), rows in frame.groupby(list(panel), observed=True, sort=sort):
         panels.setdefault(experiment, []).append(rows)
-    first = [e for e in FIRST_EXPERIMENTS if e in panels]
+    first = [e for e in EXPERIMENTS if e in panels]
     return {e: panels[e] for e in dict.fromkeys([*first, *panels])}
 
 

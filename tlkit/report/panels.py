@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from tlkit.analysis import stats
+from tlkit.names import LOWER, NAMES, in_order
 from tlkit.report import layout
-from tlkit.report.style import LOWER_IS_BETTER, NAMES, colours, in_order, style
+from tlkit.report.style import colours, style
+from tlkit.stats import differences
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,13 +32,13 @@ def bars(
     widened where they would cut off a point or a whisker; the footer says that they leave out 0. `results` is
     the tidy frame of `stats`; `names` adds display names to NAMES ("task/metric" names one task's metric);
     `estimated` pretrainings are hatched, as their rows are pseudo-runs; each experiment starts a new row of at
-    most `columns` panels. `baselines` (of `analysis.baselines`) are told in their panels, and drawn where the axis
-    reaches them. Raises ValueError for an empty frame, and as `stats.check` does.
+    most `columns` panels. `baselines` (of `stats.baselines`) are told in their panels, and drawn where the axis
+    reaches them. Raises ValueError for an empty frame, and as `differences.check` does.
     Source: Jonske et al. 2025, Fig. 2 and 3.
     """
-    experiments = layout.by_experiment(results, stats.PANEL)
+    experiments = layout.by_experiment(results, differences.PANEL)
     names = NAMES | dict(names or {})
-    order, n = in_order(results["pretraining"]), stats.summarise(results)["n"]
+    order, n = in_order(results["pretraining"]), differences.summarise(results)["n"]
     with style():
         fig, axes = layout.grid(experiments, columns, 38, 16, names)
         for experiment, panels in experiments.items():
@@ -57,7 +58,7 @@ def _panel(
     estimated: Collection[str],
     edge: layout.Edge,
 ) -> None:
-    summary, palette = stats.summarise(runs).set_index("pretraining"), colours(order)
+    summary, palette = differences.summarise(runs).set_index("pretraining"), colours(order)
     many_n = summary["n"].nunique() > 1
     labels = []
     for x, name in enumerate(order):
@@ -70,7 +71,7 @@ def _panel(
         if many_n:
             labels[-1] += f", n = {len(values)}"
     task, metric = summary["task"].iloc[0], summary["metric"].iloc[0]
-    best = summary["mean"].min() if metric in LOWER_IS_BETTER else summary["mean"].max()
+    best = summary["mean"].min() if metric in LOWER else summary["mean"].max()
     ax.axhline(best, ls=(0, (4, 2)), lw=0.7, color="0.15", zorder=0.5)
     layout.title(ax, names.get(task, task), 96)
     ax.set_ylabel(layout.metric_name(task, metric, names))

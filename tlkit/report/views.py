@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tlkit.report.style import NAMES, PAPER_WIDTH, colours, style
+from tlkit.names import NAMES
+from tlkit.report.style import PAPER_WIDTH, colours, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
