@@ -26,7 +26,8 @@ LINUX = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the s
 
 def script(name: str, *args: str, **env: str) -> dict:
     """Run one of the scripts beside this file and return the JSON of its last line."""
-    path = os.pathsep.join([str(HERE), str(HERE.parent), str(HERE.parent.parent)])
+    tests = HERE.parent
+    path = os.pathsep.join(map(str, [HERE, tests, tests / "archives", tests / "layouts", tests.parent]))
     own = os.environ | {"PYTHONPATH": path, "RUST_BACKTRACE": "0"} | env
     done = subprocess.run(
         [sys.executable, HERE / name, *args], capture_output=True, text=True, env=own, errors="replace"

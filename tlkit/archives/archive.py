@@ -23,6 +23,7 @@ from tlkit import paths
 from tlkit.archives import deidentify, dicom, headers
 from tlkit.datasets import bounds
 from tlkit.datasets.cards import PHANTOM_FACTS, UnreadableFile
+from tlkit.files import replacing
 from tlkit.progress import track
 
 BLOCK = 2000  # files read by one process at a time, and rows of a part
@@ -79,8 +80,8 @@ def index(root: Path, key: bytes, workers: int | None = None, reading: Reading |
         blocks = ((root, key, block, reading) for block in new)
         for number, table in enumerate(spread(_read, blocks, workers), first):
             part = folder / f"part-{number:05d}.parquet"
-            table.to_parquet(part.with_suffix(".tmp"))
-            part.with_suffix(".tmp").replace(part)
+            with replacing(part) as aside:
+                table.to_parquet(aside)
         table = pd.concat([pd.read_parquet(part) for part in _parts(folder)] or [none])
     there = np.isin(table["state"], np.concatenate(present or [[]]).astype(np.uint64))
     return table[there].drop(columns="state").sort_values("path", ignore_index=True)

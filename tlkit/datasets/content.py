@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from tlkit import paths
 from tlkit.config import short_hash
 from tlkit.datasets import bounds
 from tlkit.datasets.cards import UnreadableFile, visible_files
+from tlkit.files import replacing
 
 UNREADABLE = ("no regular file", "not readable")  # in place of a digest
 STATE = ["number", "size", "mtime_ns", "ctime_ns"]
@@ -98,7 +98,5 @@ def _sha256(file: Path) -> str:
 
 
 def _save(table: pd.DataFrame, cache: Path) -> None:
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    part = cache.with_name(f"{cache.name}.{os.getpid()}.part")
-    table.to_parquet(part)
-    part.replace(cache)
+    with replacing(cache) as part:
+        table.to_parquet(part)

@@ -7,7 +7,6 @@ and groups.json. The 8 digits stand for the store and all settings. No text of a
 from __future__ import annotations
 
 import logging
-import shutil
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from importlib.metadata import version
@@ -23,7 +22,7 @@ from tlkit.config import ConfigError, NotAvailableError, lookup, short_hash
 from tlkit.datasets import DATASETS, DataCard, files, layout_of, prepare, splits
 from tlkit.datasets.store import Store, open_store
 from tlkit.declared import Keys, declare, one_of
-from tlkit.files import sha256
+from tlkit.files import building, sha256
 from tlkit.runfolder import damaged
 from tlkit.training.compute import limited
 
@@ -105,26 +104,15 @@ def make(
     Raises UnknownNameError, ConfigError (no such archive, more groups than distinct samples), MissingDataError, and
     NotAvailableError where no group is kept.
     """
-    from filelock import FileLock
-
     chosen, card = settings(**parameters), _archive(name)
     store = open_store(prepare(name, size, phantom, max_unreadable=max_unreadable))
     key = {"store": store.path.name, "settings": asdict(chosen), "version": GROUPS_VERSION}
-    root = paths.groups_root()
-    final = root / f"{name}{'' if phantom is None else '-phantom'}-{short_hash(key)}"
-    part = root / f".{final.name}.part"
-    root.mkdir(parents=True, exist_ok=True)
-    with FileLock(root / f".{final.name}.lock"):
-        if not final.is_dir():
-            shutil.rmtree(part, ignore_errors=True)  # what a killed process left
-            part.mkdir()
+    final = paths.groups_root() / f"{name}{'' if phantom is None else '-phantom'}-{short_hash(key)}"
+    with building(final) as part:
+        if part:
             log.info("%s: grouping the files of %d images", name, len(store))
-            try:
-                with limited(chosen.threads):
-                    _write(part, store, files_of(name, phantom), card, chosen, key)
-                part.rename(final)
-            finally:
-                shutil.rmtree(part, ignore_errors=True)
+            with limited(chosen.threads):
+                _write(part, store, files_of(name, phantom), card, chosen, key)
     return final
 
 
