@@ -1,4 +1,4 @@
-"""python -m tlkit check | data | plan | run | status | remove | notebook | job | figures | published | deviations"""
+"""python -m tlkit check | data | keys | plan | run | status | remove | notebook | job | figures | published | deviations"""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     data = command("data", show_data, "list the data sets, or make a study's phantoms and stores")
     data.add_argument("action", nargs="?", default="list", choices=["list", "make"])
     study(data)
+    command("keys", show_keys, "list every key of a study file with what it is for")
     plan = command("plan", show_plan, "list a study's runs as done, missing or failed, with the minutes each needs")
     plan.add_argument("--all", action="store_true", help="one line a run instead of one a group")
     study(plan, ", or several")
@@ -104,6 +105,12 @@ def check(args: argparse.Namespace) -> int:
     table = environment_check()
     print(table.to_string(index=False))
     return int((table["state"] == "FIX").any())
+
+
+def show_keys(args: argparse.Namespace) -> None:
+    from tlkit.studies import schema
+
+    print(schema.describe())
 
 
 def show_data(args: argparse.Namespace) -> None:
