@@ -1,4 +1,4 @@
-"""python -m tlkit check | data | keys | plan | run | status | remove | notebook | job | figures | published | deviations"""
+"""The commands of `python -m tlkit`."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ RADIOLOGYNET_PARTS = {  # what the study's own classes wrap the torchvision mode
     "densenet121": ["", "model."], "vgg16": [""], "efficientnet_b3": [""], "efficientnet_b4": [""],
     "mobilenet_v3_small": [""], "mobilenet_v3_large": [""],
 }  # fmt: skip
+HALF, IMAGENET_MEAN, IMAGENET_STD = (0.5,) * 3, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HEADS = ("fc.", "classifier.", "AuxLogits.", "model.fc.", "model.classifier.", "model.AuxLogits.")
 
 
@@ -194,8 +195,8 @@ def test_the_preprocessing_on_the_card_is_that_of_the_file(lite):
     coffee = photograph("coffee")
     label, sure = answer(lite, coffee)
     assert label == "espresso" and sure > 0.9
-    assert abs(answer(lite, coffee, weight_list.HALF, weight_list.HALF)[1] - sure) < 0.003
-    for other in ((weight_list.IMAGENET_MEAN, weight_list.IMAGENET_STD), ((0.0,) * 3, (1.0,) * 3)):
+    assert abs(answer(lite, coffee, HALF, HALF)[1] - sure) < 0.003
+    for other in ((IMAGENET_MEAN, IMAGENET_STD), ((0.0,) * 3, (1.0,) * 3)):
         assert answer(lite, coffee, *other)[1] < sure - 0.05
 
 
@@ -219,7 +220,7 @@ def test_a_check_value_guards_the_card(lite):
     with torch.autocast("cpu", torch.bfloat16):
         weight_cards.check_features(lite, LITE)  # rougher than any float32, and still far from a wrong input
     for wrong in (
-        {"mean": weight_list.IMAGENET_MEAN, "std": weight_list.IMAGENET_STD},
+        {"mean": IMAGENET_MEAN, "std": IMAGENET_STD},
         {"mean": (0.0,) * 3, "std": (1.0,) * 3},
         {"input_range": (0.0, 255.0)},
         {"check": LITE.check[:-1]},
