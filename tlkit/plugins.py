@@ -10,8 +10,8 @@ from types import ModuleType
 from typing import Any
 
 LAYOUTS: dict[str, Any] = {
-    "class_folders": "tlkit.datasets.folders:CLASS_FOLDERS",
-    "imagenet": "tlkit.datasets.folders:IMAGENET",
+    "class_folders": "tlkit.layouts.folders:CLASS_FOLDERS",
+    "imagenet": "tlkit.layouts.folders:IMAGENET",
     "ct_series": "tlkit.archives.ct_series:LAYOUT",
     "multimodal": "tlkit.archives.multimodal:LAYOUT",
     "lits": "tlkit.layouts.lits:LAYOUT",

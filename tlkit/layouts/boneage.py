@@ -15,12 +15,12 @@ import pandas as pd
 from pydantic import AfterValidator
 
 from tlkit.config import ConfigError
-from tlkit.datasets import folders
 from tlkit.datasets.cards import DataCard, visible_files
-from tlkit.datasets.entries import FALSE, TRUE, Reject, numbers, once, read_table, refuse, truth
 from tlkit.datasets.layout import RANGE, Layout
-from tlkit.datasets.patients import PATIENT, name_patients, patients
 from tlkit.declared import one_of, rising
+from tlkit.layouts import folders
+from tlkit.layouts.entries import FALSE, TRUE, Reject, numbers, once, read_table, refuse, truth
+from tlkit.layouts.patients import PATIENT, name_patients, patients
 
 PARTS = {"train": "train", "valid": "val", "val": "val", "test": "test", "ground truth": "test"}
 PART = re.compile(r"(?<![a-z])(train|valid|val(?![a-z])|test|ground truth)")

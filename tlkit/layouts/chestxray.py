@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from tlkit.config import ConfigError
-from tlkit.datasets import bounds, folders
+from tlkit.datasets import bounds
 from tlkit.datasets.cards import DataCard, UnreadableFile, visible_files
 from tlkit.datasets.layout import RANGE, Layout
+from tlkit.layouts import folders
 
 CSVS = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")  # the first that is there is read
 COLUMNS = {"Image Index": "image", "Finding Labels": "findings", "Patient ID": "patient"}

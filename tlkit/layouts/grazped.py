@@ -15,11 +15,12 @@ import pandas as pd
 from pydantic import AfterValidator
 
 from tlkit.config import ConfigError
-from tlkit.datasets import bounds, folders
+from tlkit.datasets import bounds
 from tlkit.datasets.cards import DataCard, visible_files
-from tlkit.datasets.entries import FALSE, Reject, numbers, once, read_table, refuse, truth
 from tlkit.datasets.layout import Layout, Percent
 from tlkit.declared import rising
+from tlkit.layouts import folders
+from tlkit.layouts.entries import FALSE, Reject, numbers, once, read_table, refuse, truth
 
 CSV = "dataset.csv"
 NAMES = {name: (name,) for name in ("filestem", "patient_id", "osteopenia", "age", "cast")}

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tlkit.datasets import folders
 from tlkit.datasets.cards import DataCard, UnreadableFile, visible_files
 from tlkit.datasets.layout import FLAG, RANGE, SCANS, Layout
+from tlkit.layouts import folders
 
 NAME = re.compile(r"(volume-(\d+)_(\d+)|segmentation-(\d+)_(livermask|lesionmask)_(\d+))\.png")
 ANY = (0.0, 255.0)  # range of masks of more than 8 bits: of what is above 0 all stays above 0

@@ -12,9 +12,9 @@ import pandas as pd
 
 from tlkit.config import ConfigError, lookup
 from tlkit.datasets.cards import DataCard, UnreadableFile, visible_files
-from tlkit.datasets.entries import Reject, numbers, read_table, refuse
 from tlkit.datasets.layout import SCANS, WINDOW, Layout
 from tlkit.declared import one_of
+from tlkit.layouts.entries import Reject, numbers, read_table, refuse
 from tlkit.layouts.metaimage import Grid, read_grid, read_volume
 
 ANNOTATIONS = "annotations.csv"

@@ -16,8 +16,8 @@ from tlkit.config import ConfigError
 from tlkit.datasets import bounds
 from tlkit.datasets.cards import DataCard, UnreadableFile, visible, visible_files
 from tlkit.datasets.layout import RANGE, Layout
-from tlkit.datasets.patients import PATIENT, name_patients, patients
 from tlkit.declared import one_of
+from tlkit.layouts.patients import PATIENT, name_patients, patients
 
 EXTENSIONS = {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")

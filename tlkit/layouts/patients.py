@@ -11,7 +11,7 @@ from pydantic import AfterValidator
 
 from tlkit.config import ConfigError
 from tlkit.datasets.cards import NAMED, DataCard
-from tlkit.datasets.entries import Reject, read_table
+from tlkit.layouts.entries import Reject, read_table
 
 UNKNOWN = "unknown: every image counts as one"
 WAYS = "{pattern: REGEX}, {level: N} or {table: FILE, file: COLUMN, patient: COLUMN}"

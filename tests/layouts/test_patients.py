@@ -9,8 +9,8 @@ import pytest
 import trees
 
 from tlkit.config import ConfigError
-from tlkit.datasets import DATASETS, card_of, folders, patients, splits
-from tlkit.layouts import boneage
+from tlkit.datasets import DATASETS, card_of, splits
+from tlkit.layouts import boneage, folders, patients
 
 CARD = replace(DATASETS["covid-ct"], classes=())
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tlkit.config import ConfigError
-from tlkit.datasets import entries
+from tlkit.layouts import entries
 
 NAMES = {"number": ("id", "Case ID"), "age": ("Bone Age (months)",), "extra": ("extra",)}
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tlkit.datasets import DATASETS, UnreadableFile, folders
+from tlkit.datasets import DATASETS, UnreadableFile
+from tlkit.layouts import folders
 
 CARD = replace(DATASETS["brain-tumor-mri"], classes=())
 
