@@ -657,3 +657,12 @@ def test_import_is_light():
     code = f"import sys, tlkit.report; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_images_of_a_grid_keep_their_brightness_to_each_other(recwarn):
+    dark, light = np.zeros((3, 4, 4), np.float32), np.full((3, 4, 4), 0.5, np.float32)
+    light[0, 0, 0] = 3.0  # as a normalised image has
+    fig = report.image_grid([dark - 1, light, np.zeros((4, 4), np.int16)], masks=[np.eye(4)])
+    drawn = [ax.get_images()[0].get_array() for ax in fig.axes[:3]]
+    assert drawn[0].max() == 0 and drawn[1][0, 0, 0] == 1 and drawn[1][1, 1, 1] == pytest.approx(1.5 / 4)
+    assert not [w for w in recwarn if "Clipping" in str(w.message)]
