@@ -162,7 +162,7 @@ def test_while_it_works_it_says_how_far_it_is(study, snakemake, capsys):
 def test_a_command_reaches_the_shell_quoted(study, tmp_path):
     job = graph.Job("pretrain-img&touch pwned&x '$(touch pwned)", "", {})
     study.name = "a b'ü; touch pwned"
-    command = dag._node(study, job)["command"].replace("exec ", "exec echo ")
+    command = dag._node(study, job, study.folder)["command"].replace("exec ", "exec echo ")
     said = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     assert f"job {job.name} --record --study {study.name} --scale smoke" in said
     assert list(tmp_path.glob("*")) == [] and not (paths.REPO / "pwned").exists()

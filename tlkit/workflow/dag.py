@@ -9,16 +9,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from tlkit import check, paths, runs
-from tlkit.config import TlkitError
+from tlkit.config import TlkitError, file_name
 from tlkit.studies import Study, load
 from tlkit.workflow import forked, records
 from tlkit.workflow.graph import Job, jobs
 
+Planned = tuple[Study, list[Job]]
 KINDS = ("figure", "finetune", "pretrain", "data")  # what others wait for goes first, and of it what has most runs
 MOST = 100_000  # runs that a job can make
 
@@ -29,60 +33,89 @@ def make_figures(names: Iterable[str], scale: str, data: str = "", cores: int = 
     The last lines name the figures, each failed job with its cause, and the command that tries again.
     Returns the exit status: 0 where every figure of every study is there and complete, else 1.
     """
-    cores, reports, good = cores or check.cores(), [], True
+    cores, done, errors = cores or check.cores(), {}, {}
+    for name in names:
+        done[name] = False
+        with _of_study(name, scale, errors):
+            study = load(name, scale, data)
+            done[name] = (study, jobs(study))
+            drop_stale(*done[name])
+    ready = [found for name, found in done.items() if name not in errors]
     with forked.server(_environment()) as environment:
-        for name in names:
-            try:
-                study = load(name, scale, data)
-                _do(study, cores, environment)
-                found = [(job, records.read(study.folder / job.output, job.name)) for job in jobs(study)]
-                complete = all(record["state"] in records.GOOD for _, record in found)
-                reports += _report(study, found)
-            except (TlkitError, OSError) as error:  # of this study; the others go on
-                complete = False
-                reports.append(f"{name} at {scale}: {type(error).__name__}: {error}")
-            good &= complete
+        for group in _groups(ready):
+            _do(group, cores, environment)
+    good, reports = not errors, []
+    for name, found in done.items():
+        with _of_study(name, scale, errors):
+            if name not in errors:
+                study, its = found
+                ends = [(job, records.read(study.folder / job.output, job.name)) for job in its]
+                reports += _report(study, ends)
+                good &= all(record["state"] in records.GOOD for _, record in ends)
+        reports += [errors[name]] if name in errors else []
     print("\n".join(["", *reports]), flush=True)
     return int(not good)
 
 
-def _do(study: Study, cores: int, environment: dict[str, str]) -> None:
-    """Let Snakemake do the jobs whose record is not there, and account for the time."""
-    found = jobs(study)
-    drop_stale(study, found)
-    study.folder.mkdir(parents=True, exist_ok=True)
-    began, before = time.time(), _cpu(environment)
-    if (dag := {"jobs": [_node(study, job) for job in found]}) != _json(study.folder / "dag.json"):
-        runs.write_json(study.folder / "dag.json", dag)
-    process = subprocess.Popen(_command(study, cores), env=environment, start_new_session=True)
+@contextmanager
+def _of_study(name: str, scale: str, errors: dict[str, str]) -> Iterator[None]:
+    """Keep an error as that of one study; the others go on."""
     try:
-        _watch(study, process, cores)
+        yield
+    except (TlkitError, OSError) as error:
+        errors[name] = f"{name} at {scale}: {type(error).__name__}: {error}"
+
+
+def _groups(studies: list[Planned]) -> list[list[Planned]]:
+    """Return which studies are done together: all but those whose names are no plain file names, each alone.
+
+    Together no core waits for the last job of a study. Snakemake would read braces in the path of an output.
+    """
+    plain = [found for found in studies if file_name(found[0].name) == found[0].name]
+    odd = [[found] for found in studies if found not in plain]
+    return [*([plain] if plain else []), *odd]
+
+
+def _do(group: list[Planned], cores: int, environment: dict[str, str]) -> None:
+    """Let Snakemake do the jobs of some studies whose record is not there, and account for the time."""
+    studies = [study for study, _ in group]
+    folder = studies[0].folder if len(studies) == 1 else paths.runs_root() / "studies"
+    for study in studies:
+        study.folder.mkdir(parents=True, exist_ok=True)
+    began, before = time.time(), _cpu(environment)
+    if (dag := {"jobs": [_node(study, job, folder) for study, found in group for job in found]}) != _json(
+        folder / "dag.json"
+    ):
+        runs.write_json(folder / "dag.json", dag)
+    process = subprocess.Popen(_command(folder, cores), env=environment, start_new_session=True)
+    try:
+        _watch(studies, process, cores)
     except BaseException:  # Ctrl-C: Snakemake would only ask its jobs to end, and print how it was interrupted
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         raise
-    _account(study, began, _cpu(environment) - before)
+    _account(studies, began, _cpu(environment) - before)
 
 
-def _command(study: Study, cores: int) -> list[str]:
+def _command(folder: Path, cores: int) -> list[str]:
     return [
         sys.executable, "-m", "snakemake", "--snakefile", str(paths.REPO / "Snakefile"),
-        "--directory", str(study.folder), "--configfile", str(study.folder / "dag.json"), "--cores", str(cores),
+        "--directory", str(folder), "--configfile", str(folder / "dag.json"), "--cores", str(cores),
         "--rerun-triggers", "mtime", "--rerun-incomplete", "--nolock", "--keep-going",
         "--quiet", "host", "progress", "reason", "rules", "--resources", f"gpu={_gpus() or cores}",
     ]  # fmt: skip
 
 
-def _node(study: Study, job: Job) -> dict[str, Any]:
-    """Return a job as the Snakefile reads it; its command is quoted for the shell."""
+def _node(study: Study, job: Job, folder: Path) -> dict[str, Any]:
+    """Return a job as the Snakefile reads it, with paths from `folder`; its command is quoted for the shell."""
     arguments = ["job", job.name, "--record", "--study", study.name, "--scale", study.scale]
     command = shlex.join([sys.executable, "-m", "tlkit", *arguments, "--data", study.spec["data"]])
     checkout = shlex.quote(str(paths.REPO))  # whose tlkit it is, whatever is installed
     return {
         "name": Path(job.output).stem,
-        "needs": list(job.needs),
-        "output": job.output,
+        "needs": [(study.folder / name).relative_to(folder).as_posix() for name in job.needs],
+        "output": (study.folder / job.output).relative_to(folder).as_posix(),
         "command": f"cd {checkout} && exec {command}",
         "threads": study.spec.get("threads", 1),
         "priority": KINDS.index(job.name.split("-")[0]) * MOST + (0 if job.is_figure else len(job.makes)),
@@ -95,14 +128,14 @@ def _gpus() -> int:
     return torch.cuda.device_count()
 
 
-def _watch(study: Study, process: subprocess.Popen, cores: int, every: float = 30) -> None:
+def _watch(studies: list[Study], process: subprocess.Popen, cores: int, every: float = 30) -> None:
     """Wait for the DAG and say now and then how far it is: what happens in a notebook is not seen outside."""
     while True:
         try:
             process.wait(every)
             return
         except subprocess.TimeoutExpired:
-            plan = study.plan()
+            plan = pd.concat([study.plan() for study in studies]).drop_duplicates("run")
             states, left = plan["state"].value_counts(), plan.loc[plan["state"] != "done", "minutes"].sum()
             print(
                 f"{states.get('done', 0)} of {len(plan)} runs done, {states.get('running', 0)} at work, about "
@@ -167,11 +200,12 @@ def _cpu(environment: dict[str, str]) -> float:
     return used.ru_utime + used.ru_stime + forked.cpu_seconds(environment)
 
 
-def _account(study: Study, began: float, cpu: float) -> None:
-    spent = sum(s.get("train_cpu_seconds", 0.0) for s in study.statuses(since=began))
+def _account(studies: list[Study], began: float, cpu: float) -> None:
+    spent = sum(s.get("train_cpu_seconds", 0.0) for study in studies for s in study.statuses(since=began))
+    names = ", ".join(study.name for study in studies)
     share = f" ({100 * spent / cpu:.0f} %)" if cpu else ""
     print(
-        f"{study.name} at {study.scale}: {(time.time() - began) / 60:.1f} minutes, {cpu:.0f} s of CPU time, "
+        f"{names} at {studies[0].scale}: {(time.time() - began) / 60:.1f} minutes, {cpu:.0f} s of CPU time, "
         f"of which training steps {spent:.0f} s{share}."
     )
 
