@@ -12,7 +12,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
 
 # architecture: (torchvision's file, MiB, the pixels it was trained on, key rules, mean, std). V2 for ResNet-50 and
-# MobileNetV3-Large, V1 for the others, as published (radiologynet 2.0). Inception's weights want values in [-1, 1]:
+# MobileNetV3-Large, V1 for the others, as published (radiologynet2025 2.0). Inception wants values in [-1, 1]:
 # torchvision gets there by ImageNet's mean first and a re-scaling inside the model, which our encoder leaves out.
 _NET = (IMAGENET_MEAN, IMAGENET_STD)
 _TORCHVISION = {
@@ -27,7 +27,7 @@ _TORCHVISION = {
     "mobilenet_v3_large": ("mobilenet_v3_large-5c1a4163.pth", 21.107, 224, (), *_NET),
     "inception_v3": ("inception_v3_google-0cc3c7bd.pth", 103.903, 299, (), HALF, HALF),
 }
-# architecture: (file without .tar.gz, MiB, pixels, key rules); radiologynet 1.1 and 1.9
+# architecture: (file without .tar.gz, MiB, pixels, key rules); radiologynet2025 1.1, 1.9
 _MODEL = (("model.", ""),)
 _RADIOLOGYNET = {
     "resnet18": ("ResNet18", 117, 224, _MODEL),
