@@ -12,7 +12,7 @@ def repaired(tag: str, study: str = "", modality: str = "CT", **more: str) -> st
 @pytest.mark.parametrize(
     ("tag", "part"),
     [
-        # the synonyms that the spec names
+        # the synonyms that radiologynet2025 0.2 names
         ("EXTREMITY", "EXTREMITY"), ("EXTREM", "EXTREMITY"), ("UP_EXM", "ARM"), ("LOW_EXM", "LEG"),
         ("ABDOM", "ABDOMEN"), ("C_SPNE", "CSPINE"), ("T_SPNE", "TSPINE"), ("L_SPNE", "LSPINE"), ("THORAX", "CHEST"),
         ("HEART", "CHEST"), ("KIDNEY", "URINARYTRACT"), ("LIVER", "URINARYTRACT"),

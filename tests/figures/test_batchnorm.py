@@ -61,7 +61,7 @@ def test_the_statistics_are_the_mean_over_the_batches():
 
 def test_how_far_running_statistics_have_moved():
     norms = nn.Sequential(nn.BatchNorm2d(1, momentum=0.01))
-    assert batchnorm.moved(norms, 70) == pytest.approx(0.505, abs=1e-3)  # spec 6.13: about 51 %
+    assert batchnorm.moved(norms, 70) == pytest.approx(0.505, abs=1e-3)  # radiologynet2025 6.13
     assert batchnorm.moved(norms, 0) == 0
     both = nn.Sequential(nn.BatchNorm2d(1, momentum=0.01), nn.BatchNorm1d(1, momentum=None))
     assert batchnorm.moved(both, 1) == pytest.approx((0.01 + 1) / 2)

@@ -56,7 +56,7 @@ def test_sex_reaches_the_output():
 
 
 @pytest.mark.parametrize("column", ["male", "boneage"])
-def test_a_constant_column_is_an_error(column):  # radiologynet 2.4: the published sex input was always 0
+def test_a_constant_column_is_an_error(column):  # radiologynet2025 2.4: the published sex input was always 0
     with pytest.raises(ConfigError, match=f"column '{column}': expected values that differ"):
         fitted(TABLE.assign(**{column: 0.0}))
     with pytest.raises(ConfigError, match="no such column"):

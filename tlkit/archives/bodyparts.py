@@ -1,7 +1,7 @@
 """BodyPartExamined as technicians leave it, repaired to one of a closed list of names.
 
-Spec of the RadiologyNET study, 0.2: (1) synonyms of the tag; (2) where the tag is empty or vague, ordered expressions
-over what the study, the protocol and the request are called, in English, German and Croatian; (3) two rules for plain
+Source: radiologynet2025 0.2: (1) synonyms of the tag; (2) where the tag is empty or vague, ordered expressions over
+what the study, the protocol and the request are called, in English, German and Croatian; (3) two rules for plain
 radiographs. The tag is typed by hand and may hold anything: whatever is not in the list becomes "".
 """
 

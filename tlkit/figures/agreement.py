@@ -69,7 +69,7 @@ def combinations(right: pd.DataFrame) -> pd.DataFrame:
     Columns: right (the names that are right, joined by " + ", or NONE), one bool a model, count, share, se
     (sqrt(count) / n) and expected, the product over the models of accuracy or 1 - accuracy. All 2^models rows. Images
     differ in difficulty, so independence is a straw man: even two seeds of one pretraining exceed it; see `pairs`.
-    Source: Jonske et al. 2025, Fig. 6; spec 5.8.
+    Source: jonske2025 5.8 (Fig. 6).
     """
     names, values, n = list(right.columns), right.to_numpy(bool), len(right)
     accuracy, rows = values.mean(0), []

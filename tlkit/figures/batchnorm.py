@@ -2,7 +2,7 @@
 
 In few steps the running statistics move little from where they started: by 1 - (1 - momentum)^steps. torchvision's
 MobileNetV3 has momentum 0.01, so after 70 steps (ten epochs on 5 % of the data) half of them is still the start.
-Source: spec 6.13.
+Source: radiologynet2025 6.13.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def draw(
 
     Args: rows: of `table`, one metric and learning rate: task, pretraining, fraction, seed, metric, before,
     after. A panel a task and pretraining. Raises ValueError for an empty frame, and as `differences.check` does for a
-    run that comes twice. Source: radiologynet spec 6.13.
+    run that comes twice. Source: radiologynet2025 6.13.
     """
     names, states = NAMES | dict(names or {}), {"before": "0.65", "after": BETTER}
     rows = rows.melt(["task", "pretraining", "fraction", "seed", "metric"], list(states), "state")

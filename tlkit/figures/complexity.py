@@ -151,8 +151,8 @@ def _binned(images: np.ndarray, rows: np.ndarray, pixels: int) -> np.ndarray:
 def mutual_information(a: np.ndarray, b: np.ndarray) -> float:
     """Return the mutual information in nats of two slices of bin numbers (0 to 63, one a pixel).
 
-    Joint histogram of 64 x 64, smoothed (Gaussian, sigma 1), plus 1e-6, made to sum 1 (spec 5.6). A slice has less
-    than log(64) = 4.16 with itself, because of the smoothing.
+    Joint histogram of 64 x 64, smoothed (Gaussian, sigma 1), plus 1e-6, made to sum 1 (jonske2025 5.6). A slice has
+    less than log(64) = 4.16 with itself, because of the smoothing.
     """
     from scipy.ndimage import gaussian_filter
 

@@ -72,7 +72,7 @@ def compare(before: nn.Module, after: nn.Module, config: dict[str, Any], images:
     them and for FEATURES: "activations_linear" and "activations_rbf", unbiased minibatch CKA over test images, in
     evaluation mode. A convolution's map is read at GRID x GRID evenly spaced positions and flattened: pooled
     over positions, a linear layer would keep little more than the mean grey value of the image.
-    Source: spec 5.7 (weights only); activations after Kornblith et al. 2019.
+    Source: jonske2025 5.7 (weights only); activations after Kornblith et al. 2019.
     """
     from tlkit.training.compute import limited
 
@@ -117,7 +117,7 @@ def encoder_after(rid: str) -> nn.Module:
 
 
 def first_convolutions(encoder: nn.Module, count: int = 3) -> dict[str, nn.Conv2d]:
-    """Return the first convolutions by name; of a ResNet: conv1, layer1.0.conv1, layer1.0.conv2 (spec 5.7)."""
+    """Return the first convolutions by name; of a ResNet: conv1, layer1.0.conv1, layer1.0.conv2 (jonske2025 5.7)."""
     from torch import nn
 
     found = [(name, m) for name, m in encoder.named_modules() if isinstance(m, nn.Conv2d)]

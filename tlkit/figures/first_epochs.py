@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Macro F1 on validation after the epochs 1 and 10, read by eye from the plots of the authors' repository (spec 4.7):
-# RadiologyNET, ImageNet, random weights.
+# Macro F1 on validation after the epochs 1 and 10, read by eye from the plots of the authors' repository
+# (radiologynet2025 4.7): RadiologyNET, ImageNet, random weights.
 PAPER = {
     ("BTMR_ResNet50", 1): (0.92, 0.85, 0.72),
     ("BTMR_ResNet50", 10): (0.975, 0.963, 0.81),
@@ -96,7 +96,7 @@ def draw(
 
     Args: curves: of `curves`, with the columns named by `panel`: the first one's values head a
     block of panels with one vertical scale, the second one's are their titles (display names by `names`). Blocks and
-    panels come as they first appear. Raises ValueError for an empty frame. Source: radiologynet spec 4.7, Fig. 6 to 8.
+    panels come as they first appear. Raises ValueError for an empty frame. Source: radiologynet2025 4.7 (Fig. 6 to 8).
     """
     from matplotlib.lines import Line2D
 

@@ -124,8 +124,8 @@ def heatmaps(
 ) -> Heatmaps:
     """Return `of_runs` for a task of a study: of each pretraining the run of the first seed at its chosen rate.
 
-    Source: Sci Rep 2025 (RadiologyNET), Figs. S2 to S7: 20 random test images of GRAZPEDWRI-DX and of Brain Tumor
-    MRI (spec 4.5; neither layer nor class is published).
+    Source: radiologynet2025 4.5 (Fig. S2 to S7): 20 random test images of GRAZPEDWRI-DX and of Brain Tumor MRI;
+    neither layer nor class is published.
     """
     return of_runs(chosen_runs(study, task, pretrainings, experiments), images, seed)
 

@@ -41,7 +41,7 @@ def draw(
 
     `curves`: of `stats.convergence` (mean_curves; relative where loss_relative is to be drawn). Of a curve each k-th
     row is drawn, k the least for at most POINTS rows; nothing is smoothed. `limits` ends a task's horizontal axis
-    (images seen; spec 5.5). `times`: of `convergence.times`, one rule: mean, sd (ddof=1) as in `summary`;
+    (images seen; jonske2025 5.5). `times`: of `convergence.times`, one rule: mean, sd (ddof=1) as in `summary`;
     a run that did not converge counts with the number that its rule writes, and has a triangle on top. A panel without
     training logs says so. Raises ValueError for an empty frame or several rules. Source: Jonske et al. 2025, Fig. 4.
     """

@@ -12,7 +12,8 @@ from tlkit.models.weight_list import WEIGHTS
 NATURAL = "natural"
 ACCESS = 90  # characters of the first step to get a set; `python -m tlkit data` and MissingDataError say all of them
 EXPORTS = ("lits-png",)  # another export of a set that has its own row
-PSEUDO = {"radiologynet": "36 pseudo-labels (groups of a clustering)"}  # spec 0.1; the card's classes are modalities
+# radiologynet2025 0.1; the card's classes are modalities.
+PSEUDO = {"radiologynet": "36 pseudo-labels (groups of a clustering)"}
 WORDS = {
     "multiclass": "{n} classes",
     "binary": "{n} classes",

@@ -27,7 +27,8 @@ ALL = f"{MULTI}_all"  # pretrained on the very archive of the single modalities,
 WITHIN = ["task", "metric", "lr"]
 SIDES = {f"{c}_{old}": f"{c}_{new}" for c in ("n", "mean", "sd") for old, new in (("a", "multi"), ("b", "single"))}
 VERDICTS = ("multi better", "single better", "no difference", "not tested")
-# What the paper says of its 27 tests: its sentence, and the sum of its counts by modality. They do not agree (spec 5).
+# What the paper says of its 27 tests: its sentence, and the sum of its counts by modality, which does not agree
+# (radiologynet2025 5).
 PAPER = {"paper, its sum": (13, 4, 10, 0), "paper, by modality": (14, 4, 9, 0)}
 PAPER_BY_MODALITY = {"mr": (5, 0, 1, 0), "cr": (9, 4, 5, 0), "ct": (0, 0, 3, 0)}
 
@@ -49,7 +50,7 @@ def compare(rows: pd.DataFrame, alpha: float = 0.05, unavailable: pd.DataFrame |
     cliffs_delta with delta_low, delta_high, published and corrected (of VERDICTS, at `alpha`), not_available (why a
     side cannot be had; else ""). A rate that only one of both has runs of stays, "not tested". Raises ConfigError for
     no rows or another pretraining, and as `differences.check`.
-    Source: radiologynet spec 4.3.
+    Source: radiologynet2025 4.3.
     """
     if rows.empty:
         raise ConfigError("no runs of single- against multi-modality; `python -m tlkit status` lists what is missing")
@@ -116,7 +117,7 @@ def draw(
 
     Args: rows: results of one metric a task, with the column challenge; comparisons: of `compare`. Above
     each group stand Student's p as published and p after Holm's correction; those below `alpha` are blue and bold. A
-    group without a test says so. Raises ValueError for an empty frame. Source: radiologynet spec 4.3, 4.7.
+    group without a test says so. Raises ValueError for an empty frame. Source: radiologynet2025 4.3, 4.7.
     """
     names, tests = NAMES | dict(names or {}), comparisons.set_index(["task", "lr"])
     rows = rows.assign(modality=rows["pretraining"].where(rows["pretraining"] == MULTI, SINGLE))

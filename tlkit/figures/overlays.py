@@ -108,7 +108,7 @@ def pixel_kinds(truth: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return [..., H, W] of uint8: 0 where both are right, else 1 + the pixel's place in KINDS.
 
     Right means the exact class, background included: "only a, background" is a false positive of b. The published
-    figure leaves the background out (spec 5.9).
+    figure leaves the background out (jonske2025 5.9).
     """
     right_a, right_b, target = a == truth, b == truth, truth > 0
     conditions = [

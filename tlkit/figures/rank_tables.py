@@ -28,7 +28,7 @@ class Challenge(NamedTuple):
 
 _LABELS = {"precision_macro": "Precision (macro)", "recall_macro": "Recall (macro)", "accuracy": "Accuracy"}
 _LABELS["f1_macro"] = "F1 (macro)"
-CHALLENGES = {  # radiologynet spec 4.6; LUNA, which the paper reports on validation alone, has no S table there
+CHALLENGES = {  # radiologynet2025 4.6; LUNA, which the paper reports on validation alone, has no S table there
     "LUNA": Challenge("LUNA16 nodules", "table2", "table2_validation", {"iou_1": "IoU", "dice_1": "Dice"}, "dice_1"),
     "PBA": Challenge("Bone age", "table3", "s1", {"mae": "MAE (months)", "rmse": "RMSE (months)"}, "mae"),
     "GRAZ": Challenge("GRAZPEDWRI-DX osteopenia", "table4", "s2", _LABELS, "f1_macro"),
@@ -123,7 +123,7 @@ def tests(rows: pd.DataFrame, order: Sequence[str] | None = None, family: Sequen
     (mean_a - mean_b) with ci_low, ci_high, p_welch, p_welch_holm, p_false_win (of `differences.pairwise`);
     cliffs_delta with delta_low, delta_high. `family`: the columns within which Holm's correction counts tests; none:
     over all rows. The paper made pairwise tests only where p_kruskal was small; all are here. Raises as
-    `differences.check`. Source: radiologynet spec 4.1, 4.2.
+    `differences.check`. Source: radiologynet2025 4.1, 4.2.
     """
     order = order or in_order(rows["pretraining"])
     rows = rows.astype({"value": float, "task": pd.CategoricalDtype(rows["task"].unique(), ordered=True)})

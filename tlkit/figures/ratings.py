@@ -52,7 +52,7 @@ def agreement(ratings: pd.DataFrame, seed: int = 0, draws: int = 1000, level: fl
     Columns: rater_a, rater_b, n (heat maps that both rated), items, kappa, ci_low, ci_high, same (share of equal
     ratings), within_1 (at most one apart). The interval is the percentile bootstrap over items, whose heat maps stay
     together; draws in which kappa is not defined are left out. kappa is NaN where both raters give one rating to all.
-    Source: the study reports no agreement (radiologynet spec 4.5).
+    Source: the study reports no agreement (radiologynet2025 4.5).
     """
     wide = ratings.pivot(index=["item", "letter"], columns="rater", values="rating")
     rows, rng = [], np.random.default_rng(seed)

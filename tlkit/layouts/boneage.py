@@ -1,8 +1,8 @@
 """Layout "boneage": RSNA Pediatric Bone Age, PNG radiographs of left hands in three parts with a table each.
 
-Reads the archives as they are given out and the tree that the study renamed them to (spec 2.4): which part a file
-belongs to is in its name or its folders' names, and each table names its columns in its own way. Every image counts as
-a patient of its own where `options["patient"]` does not say who is shown.
+Reads the archives as they are given out and the tree that the study renamed them to (radiologynet2025 2.4): which part
+a file belongs to is in its name or its folders' names, and each table names its columns in its own way. Every image
+counts as a patient of its own where `options["patient"]` does not say who is shown.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def _left(files: dict[tuple[str, str], str], keys: list[tuple[str, str]]) -> lis
 
 
 def _check_sex(samples: pd.DataFrame) -> None:
-    """Raise ConfigError where all images of a part have one sex: then the input says nothing (spec 2.4)."""
+    """Raise ConfigError where all images of a part have one sex: then the input says nothing (radiologynet2025 2.4)."""
     for part, rows in samples.groupby("split"):
         if len(rows) >= SINGLE[part] and rows["male"].nunique() == 1:
             raise ConfigError(

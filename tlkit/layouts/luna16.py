@@ -20,7 +20,7 @@ from tlkit.layouts.metaimage import Grid, read_grid, read_volume
 ANNOTATIONS = "annotations.csv"
 NUMBERS = ["coordX", "coordY", "coordZ", "diameter_mm"]  # mm; the axes run to the patient's left, back and head
 BESIDE = ("candidates.csv", "candidates_V2.csv", "sampleSubmission.csv", "evaluationScript", "seg-lungs-LUNA16")
-AIR = -700  # HU: what is above it, in the region of a nodule, is the nodule (spec 2.5)
+AIR = -700  # HU: what is above it, in the region of a nodule, is the nodule (radiologynet2025 2.5)
 SPLITS = ("", "published")
 EVERY = 10  # published split: the series 0, 10, 20 ... of the sorted uids are for validation
 Region = tuple[tuple[slice, ...], np.ndarray]
@@ -131,7 +131,7 @@ def _ball(nodule: Nodule, grid: Grid, volume: np.ndarray | None) -> Region:
 
 
 def _box(nodule: Nodule, grid: Grid, volume: np.ndarray) -> Region:
-    """Return the published region (spec 2.5): along each axis as far as both opposite voxels are above `AIR`.
+    """Return the published region (radiologynet2025 2.5): along each axis until one of two opposite voxels is air.
 
     The first pair with air in it is still inside; two voxels each way at least; the annotated diameter plays no part.
     """

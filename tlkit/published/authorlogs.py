@@ -102,7 +102,7 @@ def read(folder: str | Path, train: bool = True) -> Logs:
     Frames: `results` (RESULTS; one row a run and test metric), `epochs` (HEAD and what occurs of EPOCHS; one row a run
     and epoch), `training` (TRAINING; one row a train.log), `curves` (CELL, n runs, samples, loss: the mean over runs,
     row by row), `rejects` (file, reason, used: whether the rest of it is used). Without `train`, the large train.log
-    are not opened. samples = (step + largest step * (epoch - 1)) * batch, as published (spec 5.5).
+    are not opened. samples = (step + largest step * (epoch - 1)) * batch, as published (jonske2025 5.5).
     Raises: PublishedLogsError where no experiment is found.
     """
     root = _root(Path(folder).expanduser())
@@ -242,7 +242,7 @@ def _train(path: Path, base: str) -> tuple[dict[str, np.ndarray], list[str]]:
         raise LogFileError(f"{len(step)} rows that do not count the epochs 1 to {last}, each from step 1")
     if not np.array_equal(step, np.arange(len(step)) - np.repeat(starts, lengths) + 1):
         raise LogFileError("the steps of an epoch do not count 1, 2, 3 and so on")
-    # The first epoch keeps its last batch, which is not full; all later ones drop it (spec 2.1).
+    # The first epoch keeps its last batch, which is not full; all later ones drop it (jonske2025 2.1).
     if len(set(lengths[1:])) != 1 or lengths[0] - lengths[1] not in (0, 1):
         raise LogFileError(f"epochs of {min(lengths)} to {max(lengths)} steps, expected equal ones (first: one more)")
     return table, notes

@@ -1,4 +1,4 @@
-"""Jonske et al. 2025: the names, sizes and log columns of the published fine-tuning runs (spec 2.2, 2.3, 4, 6).
+"""Names, sizes and log columns of the published fine-tuning runs of Jonske et al. (jonske2025 2.2, 2.3, 4, 6).
 
 A run is a folder `E<number>/PT_<pretraining>_FT_<task>[_lineval][_f1|_f2|_f3]` with test.log, val.log and train.log.
 """
@@ -21,7 +21,7 @@ PRETRAININGS = {
     "SimCLR_IxRM": "mixed_together",
 }
 ARMS = {name: name for name in PRETRAININGS.values()}  # each was made once, the random weights of scratch too
-# Batch size of each task, in the order of the panels of Fig. 2, then Fig. 3 (spec 5.4).
+# Batch size of each task, in the order of the panels of Fig. 2, then Fig. 3 (jonske2025 5.4).
 FIG2 = {"BraTS": 128, "CX8": 128, "I1k": 4096, "LiTS": 128, "R": 4096}
 FIG3 = {"BraTSM": 128, "BraTSS": 128, "CX8M": 128, "CX8S": 128, "I1kS": 1024, "I1kXS": 256}
 FIG3 |= {"I100": 1024, "I100S": 256, "I100XS": 256, "I10": 256, "I10S": 256, "I10XS": 64}
@@ -36,7 +36,7 @@ EXPERIMENTS: dict[str, tuple[str, str, Collection[str]]] = {  # title, mode, tas
     "E8": ("linear evaluation, mixed pretraining", "lineval", ("I1k", "R")),
 }
 REPEATS = {"": 42, "_f1": 1, "_f2": 2, "_f3": 3}
-OTHER_SEED = {"E1/PT_SimCLR_RF_FT_LiTS_f1": 11}  # its config says 11 where all others of its kind say 1 (spec 2.7)
+OTHER_SEED = {"E1/PT_SimCLR_RF_FT_LiTS_f1": 11}  # by its config, where all others of its kind say 1: jonske2025 2.7
 
 # By the undivided task: title, epochs, the metric in each log column, the metrics that the paper shows.
 TITLES = {"BraTS": "BraTS", "CX8": "ChestX-ray8", "LiTS": "LiTS", "R": "RadNet"}
@@ -53,9 +53,10 @@ METRICS = {
 }
 SHOWN = {"BraTS": ("dice_1", "dice_2", "dice_3"), "CX8": ("auc",), "LiTS": ("dice_1", "dice_2")}
 SHOWN |= dict.fromkeys(("I1k", "I100", "I10", "R"), ("accuracy",))
-# What the columns hold by the code that wrote them; the published figures have the last two of BraTS swapped (spec 4).
+# What the columns hold by the code that wrote them; the published figures have the last two of BraTS swapped
+# (jonske2025 4).
 CLASSES = {"BraTS": ("enhancing tumour", "whole tumour", "tumour core"), "LiTS": ("liver", "lesion")}
-CURVE_LIMITS = {"CX8": 1e5, "LiTS": 5e5, "I1k": 2e7, "R": 2e7}  # images seen at the right edge of Fig. 4 (spec 5.5)
+CURVE_LIMITS = {"CX8": 1e5, "LiTS": 5e5, "I1k": 2e7, "R": 2e7}  # images seen at the right of Fig. 4: jonske2025 5.5
 
 FOLDER = re.compile(r"PT_([0-9A-Za-z_]+)_FT_([0-9A-Za-z]+)(_lineval)?(_f[123])?(_lineval)?")
 DIVIDED = re.compile(r"(BraTS|CX8|I1k|I100|I10|LiTS|R)(M|S|XS|XXS)?")

@@ -40,8 +40,8 @@ def matrices(
     A cell has delta_pct (positive: the row's mean is higher) above the p-value named by `p`, a column of P_VALUES; its
     colour is 1 - p, towards BETTER or WORSE as the row is better or worse. `pairs` is the frame of
     `differences.pairwise`; `order` lists its pretrainings (default: `in_order`). Raises ValueError for an empty frame
-    and for pretrainings that `order` lacks, UnknownNameError for another `p`. Source: Jonske et al. 2025,
-    supplementary figures; spec 5.3.
+    and for pretrainings that `order` lacks, UnknownNameError for another `p`. Source: jonske2025 5.3
+    (supplementary figures).
     """
     meaning = lookup(p, P_VALUES, "p-value")
     experiments = layout.by_experiment(pairs, differences.PANEL, sort=False)

@@ -28,7 +28,7 @@ def bars(
 ) -> Figure:
     """Draw one panel an (experiment, task, metric): mean, sd (ddof=1) and every run of each pretraining.
 
-    The dashed line is the best mean. Vertical limits follow spec 5.3 (0.99 min(mean) to 1.01 max(mean + sd)),
+    The dashed line is the best mean. Vertical limits follow jonske2025 5.4 (0.99 min(mean) to 1.01 max(mean + sd)),
     widened where they would cut off a point or a whisker; the footer says that they leave out 0. `results` is
     the tidy frame of `stats`; `names` adds display names to NAMES ("task/metric" names one task's metric);
     `estimated` pretrainings are hatched, as their rows are pseudo-runs; each experiment starts a new row of at
@@ -98,7 +98,7 @@ def _tell_baselines(ax: Axes, runs: pd.DataFrame, baselines: pd.DataFrame) -> No
 
 
 def limits(summary: pd.DataFrame, values: pd.Series) -> tuple[float, float]:
-    """Return the vertical limits of a panel: spec 5.3, widened until every point and whisker lies inside."""
+    """Return the vertical limits of a panel: jonske2025 5.4, widened until every point and whisker lies inside."""
     mean, sd = summary["mean"], summary["sd"].fillna(0)
     low, high = mean.min() - 0.01 * abs(mean.min()), (mean + sd).max() + 0.01 * abs((mean + sd).max())
     inner_low, inner_high = min(values.min(), (mean - sd).min()), max(values.max(), (mean + sd).max())

@@ -21,7 +21,8 @@ from tlkit.stats import differences
 class SizeAdjustment:
     """How to estimate a pretraining between two `parents`, from their sizes `small` and `large` in images.
 
-    `factors`: by how much the small corpus would have to grow, by the name of the estimate. Source: spec 5.2, 5.6.
+    `factors`: by how much the small corpus would have to grow, by the name of the estimate.
+    Source: jonske2025 5.2, 5.6.
     """
 
     small: int = 1_281_167
@@ -46,7 +47,7 @@ class SizeAdjustment:
         """Return the published standard deviation of `name` from those of the parents (ddof=0).
 
         The line through both means has a slope and an intercept, whose errors are added as if they were independent;
-        they are not, so the result is too large. Source: spec 5.2.
+        they are not, so the result is too large. Source: jonske2025 5.2.
         """
         slope = np.hypot(sd_small, sd_large) / (self.large - self.small)
         intercept = np.hypot(sd_large, slope * self.large)
@@ -79,7 +80,7 @@ def published_runs(
 
     They are the rows of the larger parent with another `pretraining` and `value`. Tested like runs they overstate
     their spread (`error_inflation`) and hide that they depend on the parents; `differences.pairwise` with
-    `adjustment.mixtures()` does without. Raises ValueError as `differences.check` does. Source: spec 5.2.
+    `adjustment.mixtures()` does without. Raises ValueError as `differences.check` does. Source: jonske2025 5.2.
     """
     added = [results]
     for _, small, large in _parents(results, adjustment, within):

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 CELL = ["experiment", "task", "pretraining"]
-TRACKED = ("accuracy", "auc", "dice_1")  # the first of these that a task has decides (spec 5.5)
+TRACKED = ("accuracy", "auc", "dice_1")  # the first of these that a task has decides (jonske2025 5.5)
 NEVER = 100  # what the published code writes for a run that does not settle
 
 
@@ -20,7 +20,7 @@ def settling_epoch(values: np.ndarray, tolerance: float = 0.005, last: int = 10)
     """Return (epoch, reached): the first epoch whose value lies within `tolerance` of the mean of the `last` ones.
 
     Epochs count from 0. Where none does up to epoch n - 5 of n, it is (100, False), whatever n is.
-    Source: the published code behind Fig. 4 (spec 5.5); the figure's caption says something else: `patience_epoch`.
+    Source: the published code behind Fig. 4 (jonske2025 5.5); its caption says something else: `patience_epoch`.
     """
     values = np.asarray(values, dtype=float)
     reference = values[-last:].mean()
@@ -92,7 +92,7 @@ def mean_curves(losses: pd.DataFrame) -> pd.DataFrame:
     """Return the mean training loss of the runs of each cell, row by row: CELL, n, samples, loss.
 
     Args: losses: one row a run and step (or epoch), in order, with CELL, run, samples (images seen), loss. Where runs
-    differ in length, only the rows that all of them have are kept. Source: Fig. 4; spec 5.5 (no smoothing).
+    differ in length, only the rows that all of them have are kept. Source: jonske2025 5.5 (Fig. 4; no smoothing).
     """
     rows = losses.assign(row=losses.groupby([*CELL, "run"], observed=True).cumcount())
     runs = rows.groupby(CELL, observed=True)["run"].transform("nunique")

@@ -90,7 +90,7 @@ def contrast(
     Returns arrays [...]: estimate, se, df (Satterthwaite), p (two-sided), ci_low, ci_high (of the given level),
     hedges_g (estimate in pooled sds, times 1 - 3 / (4 df - 1)), p_equivalent (two one-sided tests against +-`margin`;
     NaN without one). Groups of weight 0 drop out. All but the estimate are NaN where a group has fewer than two runs
-    or none varies: a lack of spread is no evidence. Raises ValueError unless margin > 0. Source: spec 5.2.
+    or none varies: a lack of spread is no evidence. Raises ValueError unless margin > 0. Source: jonske2025 5.2.
     """
     from scipy.stats import t
 

@@ -23,7 +23,7 @@ def omnibus(results: pd.DataFrame, within: Sequence[str] = differences.PANEL) ->
     Columns: `within`, groups, n (runs in all), p_levene (equal spread, around the medians), h, p_kruskal (equal
     location; chi-squared approximation). NaN where a test is not defined: one group, no spread, and for Levene's no
     group of three or more, as the two values of a pair are equally far from their median.
-    Raises ValueError as `differences.check` does. Source: radiologynet spec 4.1.
+    Raises ValueError as `differences.check` does. Source: radiologynet2025 4.1.
     """
     from scipy.stats import kruskal, levene
 
@@ -48,7 +48,7 @@ def mann_whitney(
     Columns: `within`, differences.SIDES, u (of a: how often a run of a is above one of b, ties half), p, p_bonferroni
     (times the pairs of the panel, at most 1). p is exact for up to eight runs without ties, else normal with
     corrections for ties and continuity: scipy's default, as published. Raises ValueError as `differences.panels` does.
-    Source: radiologynet spec 4.1, 4.2.
+    Source: radiologynet2025 4.1, 4.2.
     """
     from scipy.stats import mannwhitneyu
 
@@ -69,7 +69,7 @@ def student(
 
     Columns: `within`, differences.SIDES, p_student (as published for single- against multi-modality), p_welch, and
     ci_low, ci_high of Welch's difference of means. NaN where `differences.contrast` is. Nothing is corrected for the
-    number of tests. Raises ValueError as `differences.panels` does. Source: radiologynet spec 4.3.
+    number of tests. Raises ValueError as `differences.panels` does. Source: radiologynet2025 4.3.
     """
     from scipy.stats import ttest_ind
 

@@ -27,7 +27,7 @@ def chosen(results: pd.DataFrame, monitors: Monitors) -> tuple[pd.DataFrame, pd.
     chosen, edge ("largest" or "smallest" where the chosen rate is that of several), and a note that names seeds without
     a finite value: missing, failed or diverged. Only rates with the most finished runs of a cell compete, so that none
     wins by those of its runs that did not diverge.
-    Raises ConfigError for empty results and a metric or sign that does not fit. Source: radiologynet spec 2.0.
+    Raises ConfigError for empty results and a metric or sign that does not fit. Source: radiologynet2025 2.0.
     """
     values = _validation(results, monitors)
     rows = []

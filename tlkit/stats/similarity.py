@@ -21,7 +21,7 @@ def cka(x: np.ndarray, y: np.ndarray, kernel: str = "linear", unbiased: bool = F
     """Return the CKA of `x` [N,P] and `y` [N,Q] from their whole N x N kernel matrices; NaN where a side is constant.
 
     0 to 1; `unbiased` removes the part that finite N gives to unrelated features (it can fall below 0, and needs
-    N >= 4). "rbf" takes each side's own `bandwidth`, as published (spec 5.7).
+    N >= 4). "rbf" takes each side's own `bandwidth`, as published (jonske2025 5.7).
     """
     _check(x, y, FEWEST if unbiased else 2)
     a, b = (gram(z, kernel) for z in (x, y))
@@ -116,7 +116,7 @@ def displacement(before: np.ndarray, after: np.ndarray) -> float:
 
 
 def weight_matrix(weight: np.ndarray) -> np.ndarray:
-    """Return a convolution's weights [out,in,kh,kw] as published for CKA: rows (out,kh,kw), columns in (spec 5.7)."""
+    """Return a convolution's weights [out,in,kh,kw] for CKA as in jonske2025 5.7: rows (out,kh,kw), columns in."""
     return weight.transpose(0, 2, 3, 1).reshape(-1, weight.shape[1])
 
 

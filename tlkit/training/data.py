@@ -104,7 +104,7 @@ def _kept(table: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
 def _labelled(table: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
     """Return the rows of kept groups with their pseudo-labels, numbered from 0; all rows where none are asked for.
 
-    Groups that `where` leaves too few files of are dropped as well (radiologynet 1.11).
+    Groups that `where` leaves too few files of are dropped as well (radiologynet2025 1.11).
     """
     if "groups" not in data:
         return table

@@ -152,7 +152,7 @@ def reasons(summary: pd.DataFrame, rule: str = "threshold", limit: float = 0.5, 
 
     A group goes that has under `floor` items, or whose entropy for any target lies above `limit` (rule "threshold"), or
     above the quantile `limit` of that target's entropies ("quantile").
-    Source: radiologynet2025 0.1 (looked at, and dropped by heterogeneity without a number), 0.7, 1.3.
+    Source: radiologynet2025 0.1, 0.7, 1.3 (published: looked at, and dropped by heterogeneity without a number).
     """
     bound = lookup(rule, RULES, "rule for dropping groups")
     if not 0 <= limit <= 1:
