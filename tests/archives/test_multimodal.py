@@ -56,7 +56,7 @@ def test_a_file_gives_an_image_for_each_frame_and_window_that_its_modality_has(r
         "XA frames": [[f, w] for f in range(3) for w in range(2)], "MR frames": [[f, 0] for f in range(4)],
     }  # fmt: skip
     assert rejects.empty and samples["id"].is_unique and samples["id"].is_monotonic_increasing
-    assert (samples["class"] == samples["modality"]).all() and multimodal.classes(root, CARD) == MODALITIES
+    assert (samples["class"] == samples["modality"]).all() and multimodal.LAYOUT.classes(root, CARD) == MODALITIES
     assert all(MODALITIES[row.label] == row.modality == row.path[:2] for row in samples.itertuples())
     assert samples["patient"].nunique() == samples["exam"].nunique() == 1 and set(samples["split"]) == {""}
     assert set(multimodal.scan(root, CARD)[0]) == set(multimodal.COLUMNS)
@@ -153,7 +153,7 @@ def test_other_modalities_are_admitted_where_the_card_names_them(root):
     samples, rejects = scan(root, **every)
     card = card_of("radiologynet", every)
     assert set(samples["path"]) == {*multimodal.ADMITTED, "US clean", "NM frames"} - {"US"}
-    assert multimodal.classes(root, card) == multimodal.ADMITTED == card.classes
+    assert multimodal.LAYOUT.classes(root, card) == multimodal.ADMITTED == card.classes
     assert all(multimodal.ADMITTED[row.label] == row.modality for row in samples.itertuples())
     assert samples["path"].value_counts()["NM frames"] == 3
     reasons = rejects.set_index("path")["reason"]

@@ -61,7 +61,7 @@ def scanned(root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def test_the_official_tree_has_three_ways_to_name_a_column_and_to_say_boy(tmp_path):
     samples, rejects = scanned(tree(tmp_path))
-    assert rejects.empty and boneage.classes(tmp_path, CARD) == ()
+    assert rejects.empty and boneage.LAYOUT.classes(tmp_path, CARD) == ()
     assert samples["male"].to_dict() == {
         "train/1377": 0, "train/1378": 0, "train/1379": 1, "train/1380": 1,
         "val/1386": 1, "val/1392": 0, "test/4360": 1, "test/1377": 0,
@@ -206,15 +206,15 @@ def test_the_last_telling_name_says_the_part(path, part):
 def test_images_are_read_as_grey_16_bits_by_a_range_and_half_a_file_is_unreadable(tmp_path):
     root = tree(tmp_path)
     samples, _ = boneage.scan(root, CARD)
-    (image,), masks = boneage.decode(root, samples.iloc[:1], CARD)
+    (image,), masks = boneage.LAYOUT.decode(root, samples.iloc[:1], CARD)
     assert image.dtype == np.uint8 and image.shape == (20, 16) and masks == [None]
     Image.fromarray(np.full((8, 8), 900, np.uint16)).save(root / samples["path"].iloc[1])
     (root / samples["path"].iloc[2]).write_bytes((root / samples["path"].iloc[2]).read_bytes()[:90])
     deep = replace(CARD, options=CARD.options | {"range": (0, 1000)})
-    (image,), _ = boneage.decode(root, samples.iloc[1:2], deep)
+    (image,), _ = boneage.LAYOUT.decode(root, samples.iloc[1:2], deep)
     assert image.tolist() == [[230] * 8] * 8  # 229.5 goes to the even number
     with pytest.raises(UnreadableFile):
-        boneage.decode(root, samples.iloc[2:3], CARD)
+        boneage.LAYOUT.decode(root, samples.iloc[2:3], CARD)
 
 
 def test_the_phantom_is_read_like_the_real_set(tmp_path):

@@ -153,13 +153,13 @@ def test_four_channels_are_read_as_grey_and_noted_16_bits_by_a_range_and_cut_fil
     assert rejects["reason"].to_dict() == {
         "images_001/images/00000002_000.png": "mode RGBA: colours and transparency dropped"
     }
-    (image,), masks = chestxray.decode(root, samples[samples["id"] == "00000002_000.png"], CARD)
+    (image,), masks = chestxray.LAYOUT.decode(root, samples[samples["id"] == "00000002_000.png"], CARD)
     assert (image == grey).all() and image.dtype == np.uint8 and masks == [None]
     with pytest.warns(UserWarning, match="16 bits are read with 0 as black and 65535 as white"):
-        (image,), _ = chestxray.decode(root, samples[samples["id"] == "00000004_000.png"], CARD)
+        (image,), _ = chestxray.LAYOUT.decode(root, samples[samples["id"] == "00000004_000.png"], CARD)
     assert (image == deep).all()
     with pytest.raises(UnreadableFile, match=r"truncated|OSError"):
-        chestxray.decode(root, samples[samples["id"] == "00000003_000.png"], CARD)
+        chestxray.LAYOUT.decode(root, samples[samples["id"] == "00000003_000.png"], CARD)
     with pytest.raises(UnreadableShareError, match=r"1 of 8 files"):
         build_store(CARD, root, 8)
     with pytest.warns(UserWarning, match="1 unreadable files and 0 files or slices left out"):

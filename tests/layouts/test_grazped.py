@@ -53,7 +53,7 @@ def scanned(root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 @pytest.mark.parametrize("folders", [("images_part1", "images_part2"), ("Images",)])
 def test_labels_patients_and_the_cast(tmp_path, folders):
     samples, rejects = scanned(tree(tmp_path, folders=folders))
-    assert rejects.empty and grazped.classes(tmp_path, CARD) == ("no osteopenia", "osteopenia")
+    assert rejects.empty and grazped.LAYOUT.classes(tmp_path, CARD) == ("no osteopenia", "osteopenia")
     samples = samples.loc[[stem for stem, *_ in ROWS]]
     assert samples["label"].tolist() == [0, 0, 1, 0, 1]
     assert samples["class"].tolist() == [CARD.classes[k] for k in (0, 0, 1, 0, 1)]

@@ -18,10 +18,15 @@ def test_one_row_a_slice_and_the_volume_is_the_patient(tmp_path):
     assert samples["id"].iloc[7] == "volume-003_0001" and samples["frame"].iloc[7] == 1
 
 
+def decode(root, samples, card) -> tuple[list, list]:
+    images, masks = zip(*lits.slices(root, samples, card), strict=True)
+    return list(images), list(masks)
+
+
 def test_slices_show_the_front_up_and_the_right_side_left(tmp_path):
     volume, mask = trees.lits_pair(tmp_path, 0)
     samples, _ = lits.scan(tmp_path, CARD)
-    images, masks = lits.decode(tmp_path, samples, CARD)
+    images, masks = decode(tmp_path, samples, CARD)
     # x runs to the patient's right and y to the front: the last x is the left column, the last y the top row
     assert images[2][0, 0] == volume[-1, -1, 2] and images[2].shape == (10, 12) and images[2].dtype == np.int16
     assert (masks[2] == mask[::-1, ::-1, 2].T).all() and masks[2].dtype == np.uint8
@@ -39,7 +44,7 @@ def test_a_flipped_and_transposed_file_gives_the_same_slices(tmp_path, ending):
     for folder in ("plain", "turned"):
         samples, rejects = lits.scan(tmp_path / folder, CARD)
         assert rejects.empty and len(samples) == 6
-        both.append(lits.decode(tmp_path / folder, samples, CARD))
+        both.append(decode(tmp_path / folder, samples, CARD))
     for a, b in zip(both[0], both[1], strict=True):
         assert all((x == y).all() for x, y in zip(a, b, strict=True))
 
@@ -51,7 +56,7 @@ def test_scaled_values_are_hu(tmp_path):
     nib.save(image, tmp_path / "volume-0.nii")
     stored = nib.load(tmp_path / "volume-0.nii")
     samples, _ = lits.scan(tmp_path, CARD)
-    assert lits.decode(tmp_path, samples, CARD)[0][0][0, 0] == round(float(np.asarray(stored.dataobj)[0, 0, 0]))
+    assert decode(tmp_path, samples, CARD)[0][0][0, 0] == round(float(np.asarray(stored.dataobj)[0, 0, 0]))
 
 
 def test_pairs_that_do_not_fit_are_rejected(tmp_path):
@@ -87,7 +92,7 @@ def test_masks_with_other_values_are_unreadable(tmp_path):
     trees.lits_pair(tmp_path, 0, mask=np.full((12, 10, 6), 3, np.uint8))
     samples, _ = lits.scan(tmp_path, CARD)
     with pytest.raises(UnreadableFile, match=r"mask values \[.*3.*\] in slice 0; expected 0, 1, 2"):
-        lits.decode(tmp_path, samples, CARD)
+        decode(tmp_path, samples, CARD)
 
 
 @pytest.mark.parametrize(
@@ -96,13 +101,13 @@ def test_masks_with_other_values_are_unreadable(tmp_path):
 )
 def test_masks_that_were_written_with_a_scale_have_whole_values(tmp_path, kind, slope, inter):
     _, mask = trees.lits_pair(tmp_path, 0)
-    expected = lits.decode(tmp_path, lits.scan(tmp_path, CARD)[0], CARD)[1]
+    expected = decode(tmp_path, lits.scan(tmp_path, CARD)[0], CARD)[1]
     stored = np.rint((mask - inter) / slope) if kind != np.float32 else mask
     image = nib.Nifti1Image(stored.astype(kind), np.diag([1.0, 1.0, 3.0, 1.0]))
     image.header.set_slope_inter(slope, inter)
     nib.save(image, tmp_path / "segmentation-0.nii")
     samples, _ = lits.scan(tmp_path, CARD)
-    found = lits.decode(tmp_path, samples, CARD)[1]
+    found = decode(tmp_path, samples, CARD)[1]
     assert not np.isin(np.asarray(nib.load(tmp_path / "segmentation-0.nii").dataobj), (0, 1, 2)).all()
     assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True)) and np.max(found) == 2
 
@@ -111,17 +116,17 @@ def test_masks_that_were_written_with_a_scale_have_whole_values(tmp_path, kind, 
 def test_masks_that_are_not_nearly_whole_are_unreadable(tmp_path, value):
     trees.lits_pair(tmp_path, 0, mask=np.full((12, 10, 6), value, np.float32))
     with pytest.raises(UnreadableFile, match="expected 0, 1, 2"):
-        lits.decode(tmp_path, lits.scan(tmp_path, CARD)[0], CARD)
+        decode(tmp_path, lits.scan(tmp_path, CARD)[0], CARD)
 
 
 @pytest.mark.parametrize("more", [(1,), (1, 1)])
 def test_dimensions_of_one_behind_the_third_are_dropped(tmp_path, more):
     volume, mask = trees.lits_pair(tmp_path, 0)
-    before = lits.decode(tmp_path, lits.scan(tmp_path, CARD)[0], CARD)
+    before = decode(tmp_path, lits.scan(tmp_path, CARD)[0], CARD)
     for name, array in (("volume", volume), ("segmentation", mask)):
         affine = np.diag([1.0, 1.0, 3.0, 1.0])
         nib.save(nib.Nifti1Image(array.reshape(*array.shape, *more), affine), tmp_path / f"{name}-0.nii")
-    after = lits.decode(tmp_path, lits.scan(tmp_path, CARD)[0], CARD)
+    after = decode(tmp_path, lits.scan(tmp_path, CARD)[0], CARD)
     assert len(after[0]) == 6
     assert all(np.array_equal(a, b) for k in (0, 1) for a, b in zip(before[k], after[k], strict=True))
     trees.lits_pair(tmp_path, 1)
@@ -132,7 +137,7 @@ def test_dimensions_of_one_behind_the_third_are_dropped(tmp_path, more):
 def test_only_liver_leaves_out_slices_by_a_rule(tmp_path):
     trees.lits_pair(tmp_path, 0)
     samples, _ = lits.scan(tmp_path, CARD)
-    images, masks = lits.decode(tmp_path, samples, replace(CARD, options={"only_liver": True}))
+    images, masks = decode(tmp_path, samples, replace(CARD, options={"only_liver": True}))
     assert [isinstance(i, str) for i in images] == [True, False, False, False, True, True]
     assert [m is None for m in masks] == [True, False, False, False, True, True]
 
@@ -143,4 +148,4 @@ def test_a_cut_file_is_unreadable(tmp_path):
     file = tmp_path / "volume-0.nii.gz"
     file.write_bytes(file.read_bytes()[:600])
     with pytest.raises(UnreadableFile, match="volume-0"):
-        lits.decode(tmp_path, samples, CARD)
+        decode(tmp_path, samples, CARD)

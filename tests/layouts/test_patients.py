@@ -10,7 +10,8 @@ import trees
 
 from tlkit.config import ConfigError
 from tlkit.datasets import DATASETS, card_of, splits
-from tlkit.layouts import boneage, folders, patients
+from tlkit.layouts import boneage, folders
+from tlkit.layouts.patients import patients
 
 CARD = replace(DATASETS["covid-ct"], classes=())
 

@@ -16,7 +16,7 @@ def test_the_png_twin_shows_the_slices_of_the_lits_twin(tmp_path):
     assert rejects.empty and samples["id"].tolist() == volumes["id"].tolist()
     assert {nib.load(p).shape[:2] for p in nifti.glob("volume*")} == {(32, 32)}
     for _, rows in volumes.groupby("path"):
-        images, masks = lits.decode(nifti, rows, DATASETS["lits"])
+        images, masks = zip(*lits.slices(nifti, rows, DATASETS["lits"]), strict=True)
         for i, hu, mask in zip(rows.index, images, masks, strict=True):
             (grey,), (seen,) = lits_png.decode(png, samples.loc[[i]], DATASETS["lits-png"])
             assert (seen == mask).all()

@@ -61,19 +61,13 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
     return samples, pd.DataFrame(sorted(rejects), columns=["path", "reason", "kind"])
 
 
-def decode(root: Path, rows: pd.DataFrame, card: DataCard) -> tuple[list[np.ndarray | str], list[np.ndarray | None]]:
-    """Return (images int16 HU [H,W], masks uint8 [H,W] of 0, 1, 2) for the rows of one volume.
+def slices(root: Path, rows: pd.DataFrame, card: DataCard) -> Iterator[tuple[np.ndarray | str, np.ndarray | None]]:
+    """Yield (image int16 HU [H,W], mask uint8 [H,W] of 0, 1, 2) of the rows of one volume, slice by slice.
 
     Slices are axial and seen as radiologists do: front of the body up, its right side on the left. With
     `options["only_liver"]`, a reason (str) stands in place of a slice without liver or lesion. Raises
     UnreadableFile for damaged files and for masks with other values.
     """
-    images, masks = zip(*slices(root, rows, card), strict=True)
-    return list(images), list(masks)
-
-
-def slices(root: Path, rows: pd.DataFrame, card: DataCard) -> Iterator[tuple[np.ndarray | str, np.ndarray | None]]:
-    """Yield what `decode` returns slice by slice, so that a volume is in memory once."""
     volume = Axial(root / rows["path"].iloc[0])
     labels = Axial(root / rows["mask_path"].iloc[0])
     for k in rows["frame"]:
