@@ -30,7 +30,7 @@ SPECS_AND_RUNS = {
     ("boundaries", "course"): ("c478e28c", "9853b8fe"),
     ("boundaries", "paper"): ("6630e7e5", "f4066373"),
     ("brain_tumor_real", "smoke"): ("5b3d9403", "e8d50e42"),
-    ("brain_tumor_real", "course"): ("ee0d31ca", "e95b7ede"),
+    ("brain_tumor_real", "course"): ("c8869e0d", "0063efa7"),
     ("copies", "smoke"): ("cba75654", "6ed9f86e"),
     ("copies", "quick"): ("2a60d297", "956bba46"),
     ("copies", "course"): ("5fceaac4", "246fce9a"),
