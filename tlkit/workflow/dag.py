@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,53 +27,57 @@ KINDS = ("figure", "finetune", "pretrain", "data")  # what others wait for goes 
 MOST = 100_000  # runs that a job can make
 
 
-def make_figures(names: Iterable[str], scale: str, data: str = "", cores: int = 0) -> int:
+def make_figures(names: Sequence[str], scale: str, data: str = "", cores: int = 0) -> int:
     """Bring each study to its figures, whatever becomes of the others; only what is missing runs, on all cores.
 
     The last lines name the figures, each failed job with its cause, and the command that tries again.
     Returns the exit status: 0 where every figure of every study is there and complete, else 1.
     """
-    cores, done, errors = cores or check.cores(), {}, {}
+    cores, planned, errors = cores or check.cores(), {}, {}
     for name in names:
-        done[name] = False
-        with _of_study(name, scale, errors):
-            study = load(name, scale, data)
-            done[name] = (study, jobs(study))
-            drop_stale(*done[name])
-    ready = [found for name, found in done.items() if name not in errors]
+        with _keeping(errors, name):
+            planned[name] = _plan(name, scale, data)
     with forked.server(_environment()) as environment:
-        for group in _groups(ready):
-            _do(group, cores, environment)
-    good, reports = not errors, []
-    for name, found in done.items():
-        with _of_study(name, scale, errors):
+        for group in _groups(planned):
+            with _keeping(errors, *group):
+                _do([planned[name] for name in group], cores, environment)
+    good, reports = True, []
+    for name in names:
+        with _keeping(errors, name):
             if name not in errors:
-                study, its = found
-                ends = [(job, records.read(study.folder / job.output, job.name)) for job in its]
-                reports += _report(study, ends)
+                ends = [(job, records.read(planned[name][0].folder / job.output, job.name)) for job in planned[name][1]]
+                reports += _report(planned[name][0], ends)
                 good &= all(record["state"] in records.GOOD for _, record in ends)
-        reports += [errors[name]] if name in errors else []
+        if name in errors:
+            reports.append(f"{name} at {scale}: {errors[name]}")
     print("\n".join(["", *reports]), flush=True)
-    return int(not good)
+    return int(not good or bool(errors))
 
 
 @contextmanager
-def _of_study(name: str, scale: str, errors: dict[str, str]) -> Iterator[None]:
-    """Keep an error as that of one study; the others go on."""
+def _keeping(errors: dict[str, str], *names: str) -> Iterator[None]:
+    """Keep an error as that of some studies; the others go on."""
     try:
         yield
     except (TlkitError, OSError) as error:
-        errors[name] = f"{name} at {scale}: {type(error).__name__}: {error}"
+        errors |= dict.fromkeys(names, f"{type(error).__name__}: {error}")
 
 
-def _groups(studies: list[Planned]) -> list[list[Planned]]:
+def _plan(name: str, scale: str, data: str) -> Planned:
+    """Return a study and its jobs, of which those that are to be done have no record."""
+    study = load(name, scale, data)
+    found = jobs(study)
+    drop_stale(study, found)
+    return study, found
+
+
+def _groups(names: Iterable[str]) -> list[list[str]]:
     """Return which studies are done together: all but those whose names are no plain file names, each alone.
 
     Together no core waits for the last job of a study. Snakemake would read braces in the path of an output.
     """
-    plain = [found for found in studies if file_name(found[0].name) == found[0].name]
-    odd = [[found] for found in studies if found not in plain]
-    return [*([plain] if plain else []), *odd]
+    plain = [name for name in names if file_name(name) == name]
+    return [group for group in (plain, *([name] for name in names if name not in plain)) if group]
 
 
 def _do(group: list[Planned], cores: int, environment: dict[str, str]) -> None:
@@ -83,9 +87,8 @@ def _do(group: list[Planned], cores: int, environment: dict[str, str]) -> None:
     for study in studies:
         study.folder.mkdir(parents=True, exist_ok=True)
     began, before = time.time(), _cpu(environment)
-    if (dag := {"jobs": [_node(study, job, folder) for study, found in group for job in found]}) != _json(
-        folder / "dag.json"
-    ):
+    dag = {"jobs": [_node(study, job, folder) for study, found in group for job in found]}
+    if dag != _json(folder / "dag.json"):
         runs.write_json(folder / "dag.json", dag)
     process = subprocess.Popen(_command(folder, cores), env=environment, start_new_session=True)
     try:
