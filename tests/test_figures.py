@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import renamed
 from dag_calls import FIGURES, call, environment
 from executed import SMOKE, check_copy, copies
 
 from tlkit import runs
-from tlkit.report import ESTIMATED
 from tlkit.studies import load
 from tlkit.workflow import forked, graph
 
@@ -103,7 +103,7 @@ def test_the_table_can_be_computed_again_from_the_runs(there):
     study = load("boundaries", "smoke")
     pairs = pd.read_csv(there / "paper" / "tables" / "boundaries" / "fig2.csv")
     summary = pd.read_csv(there / "paper" / "tables" / "boundaries" / "fig2_summary.csv")
-    for row in summary[~summary["pretraining"].isin(ESTIMATED)].itertuples():
+    for row in summary[~summary["pretraining"].isin(study.spec["estimates"])].itertuples():
         configs = study.finetune(row.pretraining, [row.task], [row.experiment])
         values = [runs.read_json(runs.folder(runs.run_id(c)) / "metrics.json")[row.metric] for c in configs]
         assert row.n == len(study.spec["seeds"]) == len(values)
@@ -121,6 +121,10 @@ def test_the_account_says_what_training_cost(unbroken):
     said = (unbroken / "said.txt").read_text()
     assert re.search(rf"^{ACCOUNT} \(\d+ %\)\.$", said, re.M), said
     assert said.strip().splitlines()[-1] == "boundaries at smoke: 7 of 7 figures made."
+
+
+def test_a_renamed_copy_shows_the_same(there, tmp_path, monkeypatch):
+    renamed.check("boundaries", there, tmp_path, monkeypatch)
 
 
 def test_a_second_call_runs_nothing(there, executed):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import renamed
 from dag_calls import call
 from executed import SMOKE, check_copy, copies
 
@@ -43,3 +44,7 @@ def test_every_notebook_ran_without_errors_warnings_or_pages_of_text(there):
     assert set(found) == {job.notebook for job in graph.jobs(load("radiologynet", "smoke")) if job.notebook}
     for path in (path for paths in found.values() for path in paths):
         check_copy(path)
+
+
+def test_a_renamed_copy_shows_the_same(there, tmp_path, monkeypatch):
+    renamed.check("radiologynet", there, tmp_path, monkeypatch)

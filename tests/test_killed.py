@@ -41,7 +41,7 @@ common:
   experiments:
     E1: {mode: finetune}
     E4: {mode: lineval, pretrainings: [imagenet]}
-  figures: [30_fig2_task_dependency]
+  figures: {30_fig2_task_dependency: {experiments: [E1]}}
   images_per_second: {pretrain: 300, finetune: 500}
 scales:
   smoke: {size: 32}

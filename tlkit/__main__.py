@@ -234,11 +234,11 @@ def do_deviations(args: argparse.Namespace) -> None:
 
 def do_published(args: argparse.Namespace) -> None:
     from tlkit.figures import evaluation
-    from tlkit.published import authorlogs, claims
+    from tlkit.published import authorlogs, claims, jonske2025
     from tlkit.report.files import write_csv
 
     logs = authorlogs.read(args.logs, train=not args.no_train)
-    tables = evaluation.tables(logs, args.margin) | {"rejects": logs.rejects}
+    tables = evaluation.tables(logs, jonske2025.FIGURES, args.margin) | {"rejects": logs.rejects}
     out = args.out or paths.paper_root() / "tables" / logs.name
     for name, table in tables.items():
         write_csv(table, out / f"{name}.csv")

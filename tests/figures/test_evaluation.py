@@ -12,8 +12,8 @@ from tlkit import paths
 from tlkit.figures import evaluation
 from tlkit.phantoms.logs import write as write_logs
 from tlkit.published import authorlogs, claims
+from tlkit.published.jonske2025 import FIGURES
 from tlkit.stats import convergence
-from tlkit.stats.adjusted import SizeAdjustment
 
 SPEC = paths.REPO.parent / "shared" / "specs" / "jonske2025.md"
 
@@ -27,12 +27,12 @@ def phantom(tmp_path_factory) -> authorlogs.Logs:
 
 @pytest.fixture(scope="module")
 def tables(phantom) -> dict[str, pd.DataFrame]:
-    return evaluation.tables(phantom)
+    return evaluation.tables(phantom, FIGURES)
 
 
 @pytest.fixture(scope="module")
 def published_pairs(jonske_logs) -> pd.DataFrame:
-    return evaluation.tables(jonske_logs)["contrasts"].astype({"task": str})
+    return evaluation.tables(jonske_logs, FIGURES)["contrasts"].astype({"task": str})
 
 
 def test_the_tables_have_the_promised_columns_and_names(tables):
@@ -63,15 +63,15 @@ def test_both_directions_of_every_pair_are_there(tables):
 
 
 def test_correction_is_within_a_figure(phantom, tables):
-    results, pairs = evaluation.results(phantom), tables["contrasts"]
-    alone = evaluation.contrasts(results[results["figure"] == "fig3"].reset_index(drop=True), SizeAdjustment())
+    results, pairs = evaluation.results(phantom, FIGURES), tables["contrasts"]
+    alone = evaluation.contrasts(results[results["figure"] == "fig3"], phantom.size_adjustment(), phantom.names())
     found = pairs.loc[pairs["figure"] == "fig3", "p_holm"].to_numpy()
     np.testing.assert_array_equal(found, alone["p_holm"].to_numpy())
     assert (pairs["p_holm"] >= pairs["p_sound"]).all()
 
 
 def test_cells_hold_both_standard_deviations(phantom):
-    cells = evaluation.cells(evaluation.results(phantom))
+    cells = evaluation.cells(evaluation.results(phantom, FIGURES))
     assert (cells["n"] == 4).all()
     np.testing.assert_allclose(cells["sd_population"], cells["sd"] * np.sqrt(3 / 4))
 
@@ -85,9 +85,9 @@ def test_without_both_corpora_nothing_is_estimated(phantom):
         def size_adjustment(self):
             return None
 
-    found = evaluation.results(Part())
+    found = evaluation.results(Part(), FIGURES)
     assert not found["pretraining"].str.startswith("radnet_").any()
-    assert evaluation.contrasts(found, None)["p_sound"].notna().all()
+    assert evaluation.contrasts(found, None, phantom.names())["p_sound"].notna().all()
 
 
 def test_a_source_without_results_says_what_helps():
@@ -95,7 +95,7 @@ def test_a_source_without_results_says_what_helps():
     from tlkit.studies import load
 
     with pytest.raises(ConfigError, match="make figures"):
-        evaluation.results(load("boundaries", "smoke"))
+        evaluation.results(load("boundaries", "smoke"), FIGURES)
 
 
 # --- the authors' logs ---
@@ -156,7 +156,7 @@ def test_phantom_logs_hold_the_planted_discrepancies(tmp_path):
     parts = shares[shares["nominal"] < 1]
     off = parts[(parts["share"] / parts["nominal"] - 1).abs() > 0.2]
     assert set(off.index) == {"CX8M", "CX8S"}
-    real = evaluation.results(logs)
+    real = evaluation.results(logs, FIGURES)
     single = differences.leave_one_out(real[~real["pretraining"].isin(["radnet_lb", "radnet_ub"])])
     assert set(single.loc[single["collapsed"], "task"].astype(str)) == {"LiTS", "LiTSS"}
     accuracy = real[real["metric"] == "accuracy"].groupby(["task", "pretraining"], observed=True)["value"].mean()

@@ -65,6 +65,13 @@ def test_each_task_has_its_own_metric_and_each_share_its_own_curve():
     assert row["mean"] == pytest.approx(one["f1_macro"].mean())
 
 
+def test_published_values_are_those_after_the_first_and_the_last_epoch():
+    found = first_epochs.published({"T": {"a": [0.5, 0.9], "b": [0.4, 0.8]}})
+    rows = [["T", 1, "a", 0.5], ["T", 10, "a", 0.9], ["T", 1, "b", 0.4], ["T", 10, "b", 0.8]]
+    assert found.to_numpy().tolist() == rows
+    assert first_epochs.published({}).empty
+
+
 def test_two_rates_in_one_curve_are_an_error():
     both = pd.concat([history({1: [0.1]}), history({1: [0.2]}, run="other", lr=1e-3)])
     with pytest.raises(ConfigError, match="keep one learning rate"):

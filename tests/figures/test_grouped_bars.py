@@ -6,10 +6,13 @@ import grid_frames
 import numpy as np
 import pandas as pd
 import pytest
+from looks import PAPER
 
 from tlkit.config import ConfigError
 from tlkit.figures import batchnorm, modalities, rank_tables
 from tlkit.report.style import BETTER
+
+MODALITIES = grid_frames.MODALITIES
 
 
 @pytest.fixture(autouse=True)
@@ -37,8 +40,8 @@ def p_texts(ax) -> list:
 
 def test_every_run_and_its_p_values_are_drawn():
     rows = results()
-    tests = modalities.compare(rows)
-    fig = modalities.draw(rows, tests, phantom=True)
+    tests = modalities.compare(rows, MODALITIES)
+    fig = modalities.draw(rows, tests, MODALITIES, phantom=True)
     assert len(fig.axes) == 3
     for ax, (task, of) in zip(fig.axes, rows.groupby("task", sort=False), strict=True):
         assert drawn(ax) == sorted(of["value"])
@@ -58,7 +61,7 @@ def test_every_run_and_its_p_values_are_drawn():
 def test_a_group_without_a_side_says_so():
     rows = results()
     rows = rows[(rows["task"] != "BTMR_ResNet50") | (rows["lr"] != 1e-3) | (rows["pretraining"] == "radiologynet")]
-    fig = modalities.draw(rows, modalities.compare(rows))
+    fig = modalities.draw(rows, modalities.compare(rows, MODALITIES), MODALITIES)
     said = [t.get_text() for t in fig.axes[2].texts]
     assert "not tested" in said and "no run" in said
     assert "figure (5)" in fig._supxlabel.get_text().replace("\n", " ")
@@ -66,16 +69,16 @@ def test_a_group_without_a_side_says_so():
 
 def test_odd_rates_are_written_out():
     rows = results().replace({"lr": {1e-3: 5e-4}})
-    fig = modalities.draw(rows, modalities.compare(rows))
+    fig = modalities.draw(rows, modalities.compare(rows, MODALITIES), MODALITIES)
     assert fig.axes[0].get_xticklabels()[1].get_text() == "0.0005"
     with pytest.raises(ValueError, match="python -m tlkit status"):
-        modalities.draw(rows.iloc[:0], modalities.compare(rows))
+        modalities.draw(rows.iloc[:0], modalities.compare(rows, MODALITIES), MODALITIES)
 
 
 def test_a_side_of_a_task_that_never_ran_is_left_out_of_its_title():
     rows = results()
     rows = rows[(rows["task"] != "BTMR_ResNet50") | (rows["pretraining"] == "radiologynet")]
-    fig = modalities.draw(rows, modalities.compare(rows))
+    fig = modalities.draw(rows, modalities.compare(rows, MODALITIES), MODALITIES)
     assert fig.axes[2].get_title() == "BTMR_ResNet50"
     assert [t.get_text() for t in fig.axes[2].texts].count("no run") == 2
 
@@ -92,7 +95,7 @@ def reestimated() -> pd.DataFrame:
 
 
 def test_before_and_after_stand_side_by_side():
-    fig = batchnorm.draw(reestimated(), names={"f1_macro": "macro F1"})
+    fig = batchnorm.draw(reestimated(), names=PAPER)
     assert [ax.get_title() for ax in fig.axes] == ["Scratch", "ImageNet"]
     (first, _) = fig.axes
     assert [p.get_height() for p in first.patches] == pytest.approx([0.12, 0.82, 0.12, 0.82])

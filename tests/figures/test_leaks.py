@@ -7,9 +7,10 @@ import pytest
 
 from tlkit import runs, studies
 from tlkit.figures import leaks
-from tlkit.names import Names
 from tlkit.training.data import open_data
 from tlkit.training.run import run
+
+BOOK = "05_copies_in_the_test"
 
 pytestmark = pytest.mark.usefixtures("own_runs")
 
@@ -26,7 +27,7 @@ def study():
 
 def test_the_three_tests_of_the_lesson(study):
     """40 test images, 24 of them copies: kept, left out, or drawn anew with their patients unknown."""
-    configs = {c["task"]: c for _, c in study.shown_configs(["main"])}
+    configs = {c["task"]: c for _, c in study.shown_configs(BOOK)}
     found = leaks.describe_splits({task: open_data(c["data"]) for task, c in configs.items()}).set_index("task")
     assert found["left_out"].to_dict() == {"leaked": 0, "cleaned": 24, "redrawn": 0}
     assert set(found["patients"]) == set(found["patients_in_two_splits"]) == {"patients unknown"}
@@ -34,7 +35,7 @@ def test_the_three_tests_of_the_lesson(study):
 
 
 def test_copies_are_set_apart_with_the_metric_of_the_run(study):
-    configs = [c for _, c in study.shown_configs(["main"]) if c["seed"] == 1 and c["task"] != "redrawn"]
+    configs = [c for _, c in study.shown_configs(BOOK) if c["seed"] == 1 and c["task"] != "redrawn"]
     ids = {c["task"]: runs.run_id(c) for c in configs if run(c)}
     results = study.headline()
     apart = leaks.by_copies(results).set_index(["task", "images"])
@@ -47,8 +48,8 @@ def test_copies_are_set_apart_with_the_metric_of_the_run(study):
     assert (of["value"] * of["n"])["all"] == pytest.approx((of["value"] * of["n"])[["copies", "others"]].sum())
     shown = leaks.summarise(apart.reset_index())
     assert shown["runs"].eq(1).all() and isinstance(shown, pd.DataFrame)
-    said = leaks.say(shown, Names(study.names()))
+    said = leaks.say(shown, study.names())
     assert len(said) == 2 and "on 24 copies" in said[0] and "on 16 others" in said[0] and "copies" not in said[1][40:]
-    note = study.shown(["main"]).note()
+    note = study.shown(BOOK).note()
     assert "24 of 40 test images have a copy in training or validation." in note
     assert "24 of 40 test images are left out as copies of images in training or validation." in note

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from looks import PAPER
 
 from tlkit.figures import first_epochs
 
@@ -34,7 +35,7 @@ def lines(ax) -> list[list[float]]:
 
 def test_panels_lines_and_whiskers_are_the_frame():
     frame = curves()
-    fig = first_epochs.draw(frame, names={"mae": "MAE (months)"}, phantom=True)
+    fig = first_epochs.draw(frame, names=PAPER | {"mae": "MAE (months)"}, phantom=True)
     assert [ax.get_title() for ax in fig.axes] == ["PBA_Inc", "GRAZ_Res", "GRAZ_Den"]
     assert fig.axes[0].get_ylabel() == "MAE (months)"
     for ax in fig.axes:

@@ -6,11 +6,16 @@ import grid_frames
 import numpy as np
 import pandas as pd
 import pytest
+from looks import PAPER
 
 from tlkit.config import ConfigError, UnknownNameError
 from tlkit.figures import rank_tables
+from tlkit.names import Names
 from tlkit.stats import differences, ranks, rates
 from tlkit.training.tasks import label_metrics
+
+ARMS = ["scratch", "imagenet", "radiologynet"]
+CHALLENGES = {"LUNA": "dice_1", "PBA": "mae", "GRAZ": "f1_macro", "COVID": "f1_macro", "BTMR": "f1_macro"}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +38,7 @@ BONE = {"mae": [10, 8, 9], "rmse": [12, 14, 13], "best_epoch": [5, 6, 7], "last_
 
 
 def test_mean_sd_and_the_best_run_by_hand():
-    (row,) = rank_tables.table(arm(BONE), "PBA", {"PBA_InceptionV3": "Inception-v3"}).to_dict("records")
+    (row,) = rank_tables.table(arm(BONE), Names({"PBA_InceptionV3": "Inception-v3"})).to_dict("records")
     assert (row["Architecture"], row["Pretraining"], row["Learning rate"], row["Runs"]) == (
         "Inception-v3",
         "scratch",
@@ -43,56 +48,55 @@ def test_mean_sd_and_the_best_run_by_hand():
     assert (row["MAE (months)"], row["MAE (months), sd"], row["MAE (months), best run"]) == (9, 1, 8)
     # The best run is one run: its RMSE is the worst of all here, and stays.
     assert (row["RMSE (months), best run"], row["Last epoch, best run"]) == (14, 16)
-    shown = rank_tables.printed(rank_tables.table(arm(BONE), "PBA")).iloc[0]
+    shown = rank_tables.printed(rank_tables.table(arm(BONE))).iloc[0]
     assert shown["MAE (months)"] == "9.00 ± 1.00 (8.00)"
     assert shown["Epoch of the best"] == "6.0 ± 1.0 (6)"
 
 
 def test_a_single_run_has_no_sd():
-    table = rank_tables.table(arm({k: v[:1] for k, v in BONE.items()}), "PBA")
+    table = rank_tables.table(arm({k: v[:1] for k, v in BONE.items()}))
     assert np.isnan(table["MAE (months), sd"][0])
     assert rank_tables.printed(table)["MAE (months)"][0] == "10.00 ± – (10.00)"
 
 
 def test_the_best_dice_is_the_highest():
     values = {"dice_1": [0.2, 0.4], "iou_1": [0.1, 0.3], "best_epoch": [1, 2], "last_epoch": [3, 3]}
-    table = rank_tables.table(arm(values, "LUNA_UNet"), "LUNA")
+    table = rank_tables.table(arm(values, "LUNA_UNet"))
     assert table[["Dice, best run", "IoU, best run"]].to_numpy().tolist() == [[0.4, 0.3]]
 
 
-@pytest.mark.parametrize("name", rank_tables.CHALLENGES)
+@pytest.mark.parametrize(("name", "statistic"), CHALLENGES.items())
 @pytest.mark.parametrize("part", rank_tables.PARTS)
-def test_every_table_of_the_paper(main, name, part):
-    table = rank_tables.table(main, name, part=part)
+def test_every_table_of_the_paper(main, name, statistic, part):
+    table = rank_tables.table(main[main["task"].str.startswith(name)], PAPER | {t: t for t in ARMS}, part)
     tasks = [t for t in grid_frames.TASKS if t.startswith(name)]
     assert table["Architecture"].tolist() == [t for t in tasks for _ in range(3)]
     assert table["Pretraining"].tolist() == ["scratch", "imagenet", "radiologynet"] * len(tasks)
-    made = rank_tables.CHALLENGES[name]
-    metric = rank_tables.PARTS[part] + made.statistic
+    metric = rank_tables.PARTS[part] + statistic
     means = differences.summarise(main[main["metric"] == metric]).set_index(["task", "pretraining"])["mean"]
     expected = [means[row] for row in zip(table["Architecture"], table["Pretraining"], strict=True)]
-    assert table[made.metrics[made.statistic]].tolist() == pytest.approx(expected)
+    assert table[rank_tables.LABELS[statistic]].tolist() == pytest.approx(expected)
     assert ("Last epoch" in table) == (part == "test")
 
 
 def test_several_rates_and_absent_metrics_are_errors():
     both = pd.concat([arm(BONE), arm(BONE).assign(lr=1e-3)])
     with pytest.raises(ConfigError, match="share their group and seed"):
-        rank_tables.table(both, "PBA")
+        rank_tables.table(both)
     with pytest.raises(ConfigError, match=r"runs without \['rmse'\]"):
-        rank_tables.table(arm({k: v for k, v in BONE.items() if k != "rmse"}), "PBA")
-    with pytest.raises(UnknownNameError, match="Did you mean 'GRAZ'"):
-        rank_tables.table(arm(BONE), "GRAS")
-    with pytest.raises(ConfigError, match=r"no finished run of COVID-19.*python -m tlkit status"):
-        rank_tables.table(arm(BONE), "COVID")
-    with pytest.raises(UnknownNameError, match="challenge"):
-        rank_tables.challenge("CIFAR_ResNet50")
+        rank_tables.table(arm({k: v for k, v in BONE.items() if k != "rmse"}))
+    with pytest.raises(UnknownNameError, match="Did you mean 'val'"):
+        rank_tables.table(arm(BONE), part="vall")
+    with pytest.raises(ConfigError, match="tasks of one kind in a table, found those of"):
+        rank_tables.table(pd.concat([arm(BONE), arm({"f1_macro": [0.5]}, "GRAZ_ResNet34")]))
+    with pytest.raises(ConfigError, match="CIFAR have none of dice_1, mae, f1_macro; found"):
+        rank_tables.tested(arm({"auc": [0.5]}, "CIFAR"))
 
 
 def test_the_tests_of_one_panel_are_those_of_ranks_and_welch():
     rows = pd.concat([arm({"mae": [1, 2, 3, 4, 5]}), arm({"mae": [6, 7, 8, 9, 10]}, source="imagenet")])
     rows = pd.concat([rows, arm({"mae": [3.5, 7.5, 8.5, 9.5, 11]}, source="radiologynet")])
-    found = rank_tables.tests(rank_tables.statistics(rows)).set_index(["a", "b"])
+    found = rank_tables.tests(rank_tables.statistics(rows), ARMS).set_index(["a", "b"])
     first = found.loc[("scratch", "imagenet")]
     assert (first["u"], first["difference"], first["cliffs_delta"]) == (0, -5, -1)
     assert (first["p_mwu"], first["p_bonferroni"]) == pytest.approx((2 / 252, 6 / 252))
@@ -108,7 +112,7 @@ def test_the_tests_of_one_panel_are_those_of_ranks_and_welch():
 
 
 def test_s5_corrects_over_all_tasks_and_keeps_their_order(main):
-    s5 = rank_tables.tests(rank_tables.statistics(main), family=())
+    s5 = rank_tables.tests(rank_tables.statistics(main), ARMS, family=())
     assert s5["task"].tolist() == [t for t in grid_frames.TASKS for _ in range(3)]
     expected = ranks.holm(s5["p_mwu"])
     assert s5["p_mwu_holm"].tolist() == pytest.approx(expected.tolist())
@@ -118,7 +122,7 @@ def test_s5_corrects_over_all_tasks_and_keeps_their_order(main):
 
 
 def test_s6_corrects_best_and_last_epochs_apart(main):
-    s6 = rank_tables.tests(main[main["metric"].isin(rank_tables.EPOCHS)])
+    s6 = rank_tables.tests(main[main["metric"].isin(rank_tables.EPOCHS)], ARMS)
     for _, family in s6.groupby("metric"):
         assert len(family) == 36
         fewer = family["a"].where(family["mean_a"] < family["mean_b"], family["b"])
@@ -128,7 +132,7 @@ def test_s6_corrects_best_and_last_epochs_apart(main):
 
 def test_equal_epochs_of_all_runs_give_no_test_and_no_crash():
     rows = pd.concat([arm({"best_epoch": [16] * 3}), arm({"best_epoch": [16] * 3}, source="imagenet")])
-    (row,) = rank_tables.tests(rows).to_dict("records")
+    (row,) = rank_tables.tests(rows, ARMS).to_dict("records")
     assert np.isnan(row["p_kruskal"]) and np.isnan(row["p_welch_holm"]) and row["cliffs_delta"] == 0
     assert row["better"] == ""
 

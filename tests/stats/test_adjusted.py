@@ -10,9 +10,12 @@ import pytest
 from scipy.stats import binom, kstest
 
 from tlkit.config import TlkitError
+from tlkit.published import jonske2025
 from tlkit.stats import adjusted, differences
 
-SIMPLE = adjusted.SizeAdjustment(100, 300, factors={"middle": 2})  # halfway: weight 0.5
+PARENTS = ("radnet", "radnet12m")
+SIMPLE = adjusted.SizeAdjustment(100, 300, PARENTS, {"middle": 2})  # halfway: weight 0.5
+PAPER = adjusted.SizeAdjustment(**jonske2025.ADJUSTMENT)
 
 
 def results(*panels: dict[str, list[float]]) -> pd.DataFrame:
@@ -26,14 +29,13 @@ def results(*panels: dict[str, list[float]]) -> pd.DataFrame:
 
 
 def test_the_published_weights():
-    adjustment = adjusted.SizeAdjustment()
-    assert adjustment.weight("radnet_lb") == pytest.approx(0.0162, abs=5e-5)
-    assert adjustment.weight("radnet_ub") == pytest.approx(0.3344, abs=5e-5)
+    assert PAPER.weight("radnet_lb") == pytest.approx(0.0162, abs=5e-5)
+    assert PAPER.weight("radnet_ub") == pytest.approx(0.3344, abs=5e-5)
     assert SIMPLE.mixtures() == {"middle": {"radnet": 0.5, "radnet12m": 0.5}}
 
 
 def test_the_weights_are_those_of_the_line_through_both_sizes():
-    adjustment, means = adjusted.SizeAdjustment(), np.array([0.6, 0.9])
+    adjustment, means = PAPER, np.array([0.6, 0.9])
     slope, intercept = np.polyfit([adjustment.small, adjustment.large], means, 1)
     for name, weights in adjustment.mixtures().items():
         expected = slope * adjustment.small * adjustment.factors[name] + intercept
@@ -47,22 +49,21 @@ def test_standard_deviations_by_hand():
 
 
 def test_independent_sd_is_that_of_simulated_runs():
-    adjustment = adjusted.SizeAdjustment()
     small, large = np.random.default_rng(0).normal(size=(2, 100_000)) * [[0.02], [0.05]]
-    w = adjustment.weight("radnet_ub")
+    w = PAPER.weight("radnet_ub")
     drawn = ((1 - w) * small + w * large).std()
-    assert adjustment.independent_sd(0.02, 0.05, "radnet_ub") == pytest.approx(drawn, rel=0.01)
+    assert PAPER.independent_sd(0.02, 0.05, "radnet_ub") == pytest.approx(drawn, rel=0.01)
 
 
 @pytest.mark.parametrize("sizes", [(100, 100), (0, 100), (300, 100)])
 def test_sizes_must_grow(sizes):
     with pytest.raises(TlkitError, match="expected 0 < small < large"):
-        adjusted.SizeAdjustment(*sizes)
+        adjusted.SizeAdjustment(*sizes, PARENTS, {})
 
 
 def test_an_unknown_estimate_is_named():
     with pytest.raises(TlkitError, match="Allowed: radnet_lb, radnet_ub"):
-        adjusted.SizeAdjustment().weight("radnet_up")
+        PAPER.weight("radnet_up")
 
 
 def test_pseudo_runs_have_the_adjusted_mean_and_the_published_sd():
@@ -127,7 +128,7 @@ def test_error_inflation_by_hand():
 @pytest.mark.parametrize("sds", [(1, 1, 1), (1, 2, 1), (1, 1, 3)])
 def test_only_the_sound_p_values_are_uniform_under_the_null(sds):
     n_sim = 4000
-    p = adjusted.null_p_values(n_sim, 0, adjusted.SizeAdjustment(), sds=sds)
+    p = adjusted.null_p_values(n_sim, 0, PAPER, "radnet_ub", sds=sds)
     assert p.shape == (n_sim, 2) and p.notna().all(axis=None)
     low, high = binom.ppf([0.001, 0.999], n_sim, 0.05) / n_sim
     assert low <= (p["p_sound"] < 0.05).mean() <= high
@@ -138,7 +139,7 @@ def test_only_the_sound_p_values_are_uniform_under_the_null(sds):
 
 
 def test_the_simulation_is_that_of_single_panels():
-    p = adjusted.null_p_values(5, 7, SIMPLE, n=3, sds=(1, 2, 3), name="middle")
+    p = adjusted.null_p_values(5, 7, SIMPLE, "middle", n=3, sds=(1, 2, 3))
     small, large, other = np.random.default_rng(7).normal(size=(3, 5, 3)) * np.reshape([1, 2, 3], (3, 1, 1))
     for k in range(5):
         given = results({"radnet": small[k], "radnet12m": large[k], "other": other[k]})

@@ -135,16 +135,6 @@ def test_a_sign_is_one_or_minus_one():
         rates.chosen(runs(rates={1e-3: [0.9]}), {"GRAZ_ResNet34": ("accuracy", 0)})
 
 
-def test_stand_ins_are_named_and_the_published_architectures_are_not():
-    results = runs(rates={1e-3: [0.9]})
-    assert "resnet10 for all of them" in rates.stand_ins(results)
-    assert (
-        rates.stand_ins(results.assign(backbone="resnet34")) == "Every network is the one that its task is named after."
-    )
-    both = pd.concat([results, results.assign(task="PBA_EfficientNetB3", backbone="torchvision/efficientnet_b3")])
-    assert rates.stand_ins(both, {"GRAZ_ResNet34": "GRAZ, ResNet34"}).endswith("resnet10 for GRAZ, ResNet34.")
-
-
 @pytest.mark.parametrize(
     ("best", "edge"), [(1e-2, "largest"), (1e-3, ""), (1e-4, "smallest")], ids=["largest", "inside", "smallest"]
 )

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tlkit import paths, runs, studies
-from tlkit.config import UnknownNameError
+from tlkit.config import ConfigError, UnknownNameError
 from tlkit.datasets import MissingDataError
 from tlkit.models.weight_cards import MissingWeightsError
 from tlkit.studies import configs, load, studyfile
@@ -210,8 +210,8 @@ def test_a_pretraining_that_differs_by_its_seed_alone_is_another_run_of_its_arm(
     assert (first["seed"], second["seed"]) == (42, 43)
     assert {k for k in first if first[k] != second[k]} == {"pretraining", "seed"}
     assert runs.run_id(first) == runs.run_id(before.pretrain("imagenet")), "a study without repeats keeps its runs"
-    assert "Pretraining runs an arm" in study.saved("30_fig2_task_dependency", study.shown(["E1"]))["note"]
-    assert "One pretraining run an arm" in before.saved("30_fig2_task_dependency", before.shown(["E1"]))["note"]
+    assert "Pretraining runs an arm" in study.shown("30_fig2_task_dependency").saved()["note"]
+    assert "One pretraining run an arm" in before.shown("30_fig2_task_dependency").saved()["note"]
 
 
 def test_alike_pretrainings_are_arms_of_their_own_unless_one_says_its_seed(write_study):
@@ -452,7 +452,8 @@ def test_every_run_is_made_by_one_job(any_data, name, size):
     assert sorted(made) == sorted(runs.run_id(c) for c in study.configs())
     downstream = {runs.run_id(c) for c in study.finetune()}
     figures = [j for j in jobs if j.is_figure]
-    assert [j.notebook for j in figures] == study.spec["figures"] and all(set(j.makes) <= downstream for j in figures)
+    assert [j.notebook for j in figures] == list(study.spec["figures"])
+    assert all(set(j.makes) <= downstream for j in figures)
     makers = {rid: j.output for j in jobs if not j.is_figure for rid in j.makes}
     assert all(set(j.needs) == {makers[rid] for rid in j.makes} for j in figures if j.makes)
     assert all(j.makes for j in figures if j.notebook == "30_fig2_task_dependency")
@@ -531,6 +532,50 @@ def test_names_are_for_reading():
     names = load("boundaries", "smoke").names()
     assert names["R"] == "RadNet body part" and names["E4"] == "linear evaluation"
     assert names["LiTS/dice_1"] == "Dice, liver" and names["LiTS/dice_2"] == "Dice, lesion"
+
+
+def test_arms_stand_in_the_order_of_their_colours_and_the_others_follow():
+    study = load("boundaries", "smoke")
+    colours = study.names().colours
+    assert list(colours)[:5] == ["scratch", "imagenet", "radnet", "radnet_lb", "radnet_ub"]
+    assert colours["radnet_lb"] == "#399ed7" and set(study.pretrainings) <= set(colours)
+    study.spec["colours"] = {"radnet": "#000000"}
+    found = study.names().colours
+    assert list(found) == ["radnet", *(p for p in study.pretrainings if p != "radnet"), "radnet_lb", "radnet_ub"]
+    assert (found["scratch"], found["imagenet"]) == ("#8c8c8c", "#e69f00"), "random weights are grey"
+    assert len(set(found.values())) == len(found)
+
+
+def test_what_figures_ask_of_a_study():
+    study = load("radiologynet", "smoke")
+    assert study.scratch == "scratch" and load("real_mini", "smoke").scratch == "scratch"
+    assert study.modalities()["radiologynet_mr"] == "mr" and study.modalities()["radiologynet"] == ""
+    made = {c.dataset: (c.title, c.tasks) for c in study.challenges()}
+    assert made["rsna-bone-age"] == ("Bone age", ["PBA_EfficientNetB3", "PBA_InceptionV3"])
+    titles = [c.title for c in load("real_mini", "smoke").challenges()]
+    assert titles == ["brain-tumor-mri", "covid-ct", "natural-images"]
+
+
+def test_a_figure_shows_what_the_study_file_says_of_it():
+    study = load("boundaries", "smoke")
+    shown = study.shown("34_fig6_who_knows_what")
+    assert shown.tasks() == ["I1k", "R"] and set(shown.table["experiment"]) == {"E1", "E4"}
+    assert study.shown("30_fig2_task_dependency").tasks() == ["BraTS", "CX8", "I1k", "LiTS", "R"]
+    with pytest.raises(ConfigError, match=r"does not say what 40_tables_2_to_6 shows.*experiments: \[E1, E2, E4, E6"):
+        study.shown("40_tables_2_to_6")
+    done(study.finetune("imagenet", ["I1k"], ["E1"], [42])[0], {"accuracy": 0.5})
+    done(study.finetune("imagenet", ["CX8"], ["E1"], [42])[0], {"auc": 0.5})
+    assert set(shown.rows(study.results())["task"]) == {"I1k"}
+
+
+def test_stand_ins_are_named_and_the_published_architectures_are_not():
+    shown = load("radiologynet", "quick").shown("47_example_predictions")
+    said = shown.stand_ins()
+    assert "resnet10 for GRAZPEDWRI-DX, DenseNet-121 / Brain Tumor MRI, ResNet-50" in said
+    assert shown.stand_ins(["GRAZ_DenseNet121"]).endswith("architectures: resnet10 for all of them.")
+    whole = load("radiologynet", "smoke").shown("47_example_predictions").stand_ins()
+    assert whole == "Every network is the one that its task is named after."
+    assert load("boundaries", "smoke").shown("35_fig7_overlays").stand_ins() == ""
 
 
 def test_a_pretraining_may_be_weights_that_others_published(write_study):

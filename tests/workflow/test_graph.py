@@ -10,7 +10,7 @@ from tlkit.config import file_name
 from tlkit.datasets import cards
 from tlkit.studies import Study, configs, load, studyfile
 from tlkit.workflow import graph
-from tlkit.workflow.graph import chosen_by, declared, notebooks
+from tlkit.workflow.graph import declared, notebooks
 
 FIGURES = ("30_fig2_task_dependency", "42_fig5_single_modality")
 
@@ -62,7 +62,7 @@ def test_a_figure_needs_the_jobs_whose_runs_it_shows_and_no_others(study):
         assert shown_by(quick, notebook) == arms, notebook
     assert shown_by(study, "35_fig7_overlays") == {"finetune-imagenet", "finetune-radnet12m"}
     for job in [*jobs(study), *jobs(quick)]:
-        if job.is_figure and declared(job.notebook).get("experiments", declared(job.notebook).get("experiment")):
+        if job.is_figure and job.notebook not in ("03_pseudo_labels", "48_table1_medical_pretraining"):
             assert job.makes and all(name.startswith("finetune-") for name in needed_names(job, study, quick)), job.name
 
 
@@ -91,21 +91,6 @@ def test_the_dag_never_lets_a_figure_train(study):
             assert job.parameters["make_missing"] is False
 
 
-def test_what_a_figure_shows_is_read_from_its_parameters():
-    given = {"experiment": "E1", "tasks": {"R": ["s1"]}, "pretrainings": ["a", "b"], "seed": 3, "name": "fig"}
-    assert chosen_by(given) == {"experiments": ["E1"], "tasks": ["R"], "pretrainings": ["a", "b"], "seeds": []}
-    assert chosen_by({"seeds": [1]}) == {"experiments": [], "tasks": [], "pretrainings": [], "seeds": [1]}
-
-
-def test_names_that_a_study_does_not_have_are_passed_over_and_if_it_has_none_all_count(study):
-    one = study.downstream(experiments=["E1"])
-    assert study.shown_configs(["E1", "no such experiment"]) == one
-    assert study.shown_configs(["E1"], ["no such task"], ["no such pretraining"]) == one
-    assert study.shown_configs(["E1"], ["R", "no such task"]) == study.downstream(experiments=["E1"], tasks=["R"])
-    assert study.shown_configs(["a study of one's own names them otherwise"]) == study.downstream()
-    assert study.shown_configs([]) == []
-
-
 # --- any name ---
 
 HOSTILE = ("img&touch pwned&x", "radnet+imagenet (21k)", "a b'ü", '$HOME "quoted" {braces}', "-rf *", "日本")
@@ -128,13 +113,13 @@ def test_a_study_may_use_any_names(name):
     spec["pretrainings"] = {"scratch": spec["pretrainings"]["scratch"], name: spec["pretrainings"]["imagenet"]}
     spec["tasks"] = {name: spec["tasks"]["R"]}
     spec["experiments"] = {name: {"mode": "finetune"}}
-    jobs = graph.jobs(Study(name, "smoke", {**spec, "name": name, "figures": []}))
+    jobs = graph.jobs(Study(name, "smoke", {**spec, "name": name, "figures": {}}))
     assert [job.name for job in jobs if job.notebook] == [f"pretrain-{name}", "finetune-scratch", f"finetune-{name}"]
 
 
 def test_a_study_without_pretraining_and_figures_has_jobs():
     spec = studyfile.read("boundaries", "smoke")
-    spec |= {"pretrainings": {"scratch": {}}, "figures": [], "experiments": {"E1": {"mode": "finetune"}}}
+    spec |= {"pretrainings": {"scratch": {}}, "figures": {}, "experiments": {"E1": {"mode": "finetune"}}}
     jobs = graph.jobs(Study("lone", "smoke", spec))
     assert [job.name for job in jobs if job.notebook] == ["finetune-scratch"]
 
@@ -171,5 +156,6 @@ def test_missing_data_cost_only_the_runs_that_need_them(partly_there):
 
 
 def test_a_figure_names_the_runs_whose_data_are_missing(partly_there):
-    shown = partly_there.shown(["E1"], ["I1k"])
+    partly_there.spec["figures"]["a figure"] = {"experiments": ["E1"], "tasks": ["I1k"]}
+    shown = partly_there.shown("a figure")
     assert shown.missing_text().startswith("Missing: 8 of 8 runs (") and partly_there.results().empty

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.config import ConfigError
-from tlkit.names import NAMES, in_order
+from tlkit.names import NAMES, Names, in_order
 from tlkit.report import layout
 from tlkit.report.style import MM, PAPER_WIDTH, colours, style
 from tlkit.training import finished
@@ -188,7 +188,7 @@ def draw(
 
     if not panels:
         raise ValueError("no multiclass runs to draw; `python -m tlkit status` lists which runs are missing")
-    names = NAMES | dict(names or {})
+    names = NAMES | (names or {})
     with style():
         fig = plt.figure(figsize=(PAPER_WIDTH, (12 + 62 * len(panels)) * MM), layout="constrained")
         grid = fig.add_gridspec(2 * len(panels), 2, width_ratios=[1.75, 1], height_ratios=[3, 1] * len(panels))
@@ -205,14 +205,14 @@ def draw(
         return layout.finish(fig, FOOTER, phantom)
 
 
-def _bars(top: Axes, below: Axes, right: pd.DataFrame, names: Mapping[str, str]) -> None:
+def _bars(top: Axes, below: Axes, right: pd.DataFrame, names: Names) -> None:
     right = complete_seeds(right)
-    order = in_order(right.columns.get_level_values("pretraining"))
+    order = in_order(right.columns.get_level_values("pretraining"), names)
     seeds = list(right.columns.get_level_values("seed").unique())
     found = [combinations(right.xs(s, axis=1, level="seed")[order]) for s in seeds]
     shares, expected = (np.stack([f[c] for f in found]) for c in ("share", "expected"))
     chosen, at, floor = found[0][order].to_numpy(bool), np.arange(2 ** len(order)), 0.5 / len(right)
-    palette = colours(order)
+    palette = colours(order, names)
     fills = [palette[order[int(row.argmax())]] if row.sum() == 1 else "0.78" for row in chosen]
     top.bar(at - 0.2, shares.mean(0), 0.38, color=fills)
     top.bar(at + 0.2, expected.mean(0), 0.38, fc="white", ec="0.45", hatch="//////", lw=0.5)
@@ -233,9 +233,9 @@ def _bars(top: Axes, below: Axes, right: pd.DataFrame, names: Mapping[str, str])
     below.spines[["left", "bottom"]].set_visible(False)
 
 
-def _kappas(ax: Axes, pairs: pd.DataFrame, names: Mapping[str, str]) -> None:
-    order = in_order([*pairs["a"], *pairs["b"]])
-    rows = [(f"{names.get(n, n)}, two seeds", _pair(pairs, "seed", n, n), colours(order)[n]) for n in order]
+def _kappas(ax: Axes, pairs: pd.DataFrame, names: Names) -> None:
+    order = in_order([*pairs["a"], *pairs["b"]], names)
+    rows = [(f"{names.get(n, n)}, two seeds", _pair(pairs, "seed", n, n), colours(order, names)[n]) for n in order]
     for i, a in enumerate(order):
         rows += [(f"{names.get(a, a)} / {names.get(b, b)}", _pair(pairs, "both", a, b), "0.25") for b in order[i + 1 :]]
     for y, (_, values, colour) in enumerate(reversed(rows)):

@@ -125,10 +125,10 @@ def draw(
     after. A panel a task and pretraining. Raises ValueError for an empty frame, and as `differences.check` does for a
     run that comes twice. Source: radiologynet2025 6.13.
     """
-    names, states = NAMES | dict(names or {}), {"before": "0.65", "after": BETTER}
+    names, states = NAMES | (names or {}), {"before": "0.65", "after": BETTER}
     rows = rows.melt(["task", "pretraining", "fraction", "seed", "metric"], list(states), "state")
     differences.check(rows, ["task", "pretraining", "fraction", "state"])
-    blocks = layout.by_experiment(rows, ["task", "pretraining"], sort=False)
+    blocks = layout.by_experiment(rows, ["task", "pretraining"])
     with style():
         fig, axes = layout.grid(blocks, columns, 36, 8, names)
         for block, places in axes.items():

@@ -101,7 +101,7 @@ def draw_predictions(
 
     if not panels:
         raise ValueError("no task to draw; `python -m tlkit status` lists which runs are missing")
-    names = NAMES | dict(names or {})
+    names = NAMES | (names or {})
     frames = [found.frame for found in panels.values()]
     count = max(f.drop_duplicates("item").groupby("set").size().max() for f in frames)
     lines = max(f["pretraining"].nunique() for f in frames) + 1

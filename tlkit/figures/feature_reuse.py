@@ -14,7 +14,7 @@ import pandas as pd
 
 from tlkit import runs
 from tlkit.config import ConfigError, canonical
-from tlkit.names import NAMES, in_order
+from tlkit.names import NAMES
 from tlkit.report import layout
 from tlkit.report.style import MM, PAPER_WIDTH, colours, style
 from tlkit.stats.similarity import FEWEST, Pairs, cka, displacement, minibatch_cka, parts, weight_matrix
@@ -222,7 +222,8 @@ def draw(
 
     if reuse.empty:
         raise ValueError("no runs to draw; `python -m tlkit status` lists which runs are missing")
-    names, order = NAMES | dict(names or {}), in_order(reuse["pretraining"])
+    names = NAMES | (names or {})
+    palette = colours(reuse["pretraining"], names)
     measures = [m for m in MEASURES if m in set(reuse["measure"])]
     tasks, layers = list(reuse["task"].unique()), list(reuse["layer"].unique())
     with style():
@@ -233,7 +234,7 @@ def draw(
         for i, measure in enumerate(measures):
             for j, task in enumerate(tasks):
                 found, seeds = (f[_of(f, measure, task)] for f in (reuse, baseline))
-                _panel(grid[i, j], found, seeds, [x for x in layers if x in set(found["layer"])], order)
+                _panel(grid[i, j], found, seeds, [x for x in layers if x in set(found["layer"])], palette)
                 grid[i, j].set_title(ascii_lowercase[(i * len(tasks) + j) % 26], loc="left", weight="bold")
             grid[i, 0].set_ylabel(MEASURES[measure])
             values = pd.concat([f.loc[f["measure"] == measure, "value"] for f in (reuse, baseline) if len(f)])
@@ -241,8 +242,8 @@ def draw(
             grid[i, 0].set_ylim(min(0, values.min() - 0.03) if measure != "displacement" else 0, top)
         for ax, task in zip(grid[0], tasks, strict=True):
             ax.set_title(names.get(task, task))
-        handles = [plt.Line2D([], [], marker="o", ls="", color=colours(order)[p], label=names.get(p, p)) for p in order]
-        fig.legend(handles=handles, loc="outside upper left", ncols=len(order), frameon=False)
+        handles = [plt.Line2D([], [], marker="o", ls="", color=c, label=names.get(p, p)) for p, c in palette.items()]
+        fig.legend(handles=handles, loc="outside upper left", ncols=len(palette), frameon=False)
         return layout.finish(fig, FOOTER, phantom)
 
 
@@ -250,11 +251,11 @@ def _of(frame: pd.DataFrame, measure: str, task: str) -> pd.Series | slice:
     return (frame["measure"] == measure) & (frame["task"] == task) if len(frame) else slice(0)
 
 
-def _panel(ax: Axes, reuse: pd.DataFrame, seeds: pd.DataFrame, layers: list[str], order: list[str]) -> None:
-    palette, step = colours(order), 0.8 / len(order)
+def _panel(ax: Axes, reuse: pd.DataFrame, seeds: pd.DataFrame, layers: list[str], palette: Mapping[str, str]) -> None:
+    step = 0.8 / len(palette)
     for x, layer in enumerate(layers):
-        for i, name in enumerate(order):
-            at = x + (i - (len(order) - 1) / 2) * step
+        for i, (name, colour) in enumerate(palette.items()):
+            at = x + (i - (len(palette) - 1) / 2) * step
             values = _values(reuse, layer, name)
             if len(values) == 0:
                 continue
@@ -262,7 +263,7 @@ def _panel(ax: Axes, reuse: pd.DataFrame, seeds: pd.DataFrame, layers: list[str]
             if len(baseline):
                 ax.plot([at - 0.36 * step, at + 0.36 * step], [np.mean(baseline)] * 2, color="0.6", lw=2.4, zorder=1)
             sd = np.std(values, ddof=1) if len(values) > 1 else None
-            ax.errorbar(at, np.mean(values), sd, fmt="o", ms=3.4, color=palette[name], lw=0.9, zorder=3)
+            ax.errorbar(at, np.mean(values), sd, fmt="o", ms=3.4, color=colour, lw=0.9, zorder=3)
             ax.plot([at] * len(values), values, "o", ms=1.6, mfc="white", mec="0.3", mew=0.4, zorder=4, gid="runs")
     ax.set_xticks(range(len(layers)), [f"L{i + 1}" if x != "features" else "pooled" for i, x in enumerate(layers)])
     ax.set_xlim(-0.6, len(layers) - 0.4)

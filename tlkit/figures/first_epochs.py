@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from tlkit.config import ConfigError
-from tlkit.figures.rank_tables import challenge
-from tlkit.names import LOWER, NAMES, in_order
+from tlkit.figures.rank_tables import METRICS
+from tlkit.names import LOWER, NAMES
 from tlkit.report import layout
 from tlkit.report.style import colours, style
 
@@ -18,25 +18,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Macro F1 on validation after the epochs 1 and 10, read by eye from the plots of the authors' repository
-# (radiologynet2025 4.7): RadiologyNET, ImageNet, random weights.
-PAPER = {
-    ("BTMR_ResNet50", 1): (0.92, 0.85, 0.72),
-    ("BTMR_ResNet50", 10): (0.975, 0.963, 0.81),
-    ("BTMR_MobileNetV3Small", 1): (0.82, 0.66, 0.10),
-    ("BTMR_MobileNetV3Small", 10): (0.96, 0.96, 0.88),
-    ("COVID_ResNet18", 1): (0.95, 0.95, 0.64),
-    ("COVID_ResNet18", 10): (0.975, 0.985, 0.895),
-    ("COVID_MobileNetV3Large", 1): (0.945, 0.925, 0.333),
-    ("COVID_MobileNetV3Large", 10): (0.97, 0.85, 0.90),
-}
 KEYS = ["experiment", "task", "fraction", "metric", "pretraining"]
+LAST = 10  # epoch drawn
 
 
-def published() -> pd.DataFrame:
-    """Return PAPER as a frame: task, epoch, pretraining, published (macro F1, 0 to 1, by eye)."""
-    arms = ("radiologynet", "imagenet", "scratch")
-    rows = [(*key, arm, value) for key, found in PAPER.items() for arm, value in zip(arms, found, strict=True)]
+def published(values: Mapping[str, Mapping[str, Sequence[float]]]) -> pd.DataFrame:
+    """Return what a paper shows after the first and the last epoch drawn: task, epoch, pretraining, published.
+
+    Args: values: task -> pretraining -> (after epoch 1, after epoch LAST), as a study file has them. Source:
+    radiologynet2025 4.7.
+    """
+    rows = [
+        (task, epoch, arm, value)
+        for task, arms in values.items()
+        for arm, pair in arms.items()
+        for epoch, value in zip((1, LAST), pair, strict=True)
+    ]
     return pd.DataFrame(rows, columns=["task", "epoch", "pretraining", "published"])
 
 
@@ -48,7 +45,7 @@ def followed(history: pd.DataFrame, monitors: Mapping[str, tuple[str, int]]) -> 
     """
     found = {}
     for task, rows in history.groupby("task", observed=True, sort=False):
-        metrics = (challenge(task).statistic, monitors[task][0])
+        metrics = (*METRICS, monitors[task][0])
         logged = [m for m in metrics if m in rows and rows[m].notna().any()]
         if not logged:
             raise ConfigError(f"the history of {task} has none of {metrics}; found {list(rows.columns)}")
@@ -56,7 +53,7 @@ def followed(history: pd.DataFrame, monitors: Mapping[str, tuple[str, int]]) -> 
     return found
 
 
-def curves(history: pd.DataFrame, metrics: Mapping[str, str], epochs: int = 10) -> pd.DataFrame:
+def curves(history: pd.DataFrame, metrics: Mapping[str, str], epochs: int = LAST) -> pd.DataFrame:
     """Return mean and sd (ddof=1) over the runs of each cell after each epoch: KEYS, epoch, mean, sd, n.
 
     Args: history: `Study.history()`, one learning rate a cell; metrics: each task's. Epochs count from 1 and end at
@@ -100,14 +97,14 @@ def draw(
     """
     from matplotlib.lines import Line2D
 
-    blocks, names = layout.by_experiment(curves, panel, sort=False), NAMES | dict(names or {})
-    order = in_order(curves["pretraining"])
+    blocks, names = layout.by_experiment(curves, panel), NAMES | (names or {})
+    palette = colours(curves["pretraining"], names)
     with style():
         fig, axes = layout.grid(blocks, columns, 40, 8, names)
         for block, places in axes.items():
             wide = _wide(pd.concat(blocks[block]))
             for rows, (ax,), edge in zip(blocks[block], places, layout.edges(places), strict=True):
-                _lines(ax, rows, order)
+                _lines(ax, rows, palette)
                 title, metric = rows[panel[1]].iloc[0], rows["metric"].iloc[0]
                 ax.set_title(names.get(title, title).split(", ")[-1])  # the block is named after the data set
                 label = layout.metric_name(rows["task"].iloc[0], metric, names) + (", log scale" if wide else "")
@@ -118,20 +115,18 @@ def draw(
                     ax.yaxis.set_minor_formatter("")
                 ax.set_xlabel("epoch" if edge.lowest else "")
             _one_scale([place[0] for place in places])
-        palette = colours(order)
-        looks = [{"color": palette[n], "marker": MARKERS[i % len(MARKERS)]} for i, n in enumerate(order)]
-        handles = [Line2D([], [], **look, ms=3, label=names.get(n, n)) for n, look in zip(order, looks, strict=True)]
+        looks = [{"color": c, "marker": MARKERS[i % len(MARKERS)]} for i, c in enumerate(palette.values())]
+        handles = [Line2D([], [], **look, ms=3, label=names.get(n, n)) for n, look in zip(palette, looks, strict=True)]
         fig.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False)
         return layout.finish(fig, _footer(curves, panel), phantom)
 
 
-def _lines(ax: Axes, rows: pd.DataFrame, order: Sequence[str]) -> None:
-    palette = colours(order)
-    for i, name in enumerate(order):
+def _lines(ax: Axes, rows: pd.DataFrame, palette: Mapping[str, str]) -> None:
+    for i, (name, colour) in enumerate(palette.items()):
         line = rows[rows["pretraining"] == name].sort_values("epoch")
-        at = line["epoch"] + APART * (i - (len(order) - 1) / 2)
+        at = line["epoch"] + APART * (i - (len(palette) - 1) / 2)
         look = {"marker": MARKERS[i % len(MARKERS)], "ms": 2.6, "lw": 1, "elinewidth": 0.7, "capsize": 1.5}
-        ax.errorbar(at, line["mean"], line["sd"], color=palette[name], **look)
+        ax.errorbar(at, line["mean"], line["sd"], color=colour, **look)
     last = int(rows["epoch"].max())
     ax.set_xticks(range(1, last + 1, ceil(last / 10)))
     ax.locator_params(axis="y", nbins=5, min_n_ticks=3)

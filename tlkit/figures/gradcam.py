@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from tlkit.config import ConfigError
-from tlkit.figures.choice import chosen_runs
 from tlkit.training import finished
 
 if TYPE_CHECKING:
@@ -20,9 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tlkit.rating import Item
-    from tlkit.studies import Study
 
-ARMS = ("radiologynet", "imagenet", "scratch")  # in the order of the published figures: a, b, c
 CELLS = 4  # the least height and width of a feature map that can point at a place
 CHUNK = 32  # images in the network at once
 RANDOMISED = ("head", "all")
@@ -114,22 +111,6 @@ def heatmap(model: nn.Module, images: torch.Tensor, layer: nn.Module, target: Se
     return np.clip(np.concatenate(found), 0, 1).astype(np.float32)
 
 
-def heatmaps(
-    study: Study,
-    task: str,
-    images: int = 20,
-    seed: int = 0,
-    pretrainings: Sequence[str] = ARMS,
-    experiments: Sequence[str] = ("main",),
-) -> Heatmaps:
-    """Return `of_runs` for a task of a study: of each pretraining the run of the first seed at its chosen rate.
-
-    Source: radiologynet2025 4.5 (Fig. S2 to S7): 20 random test images of GRAZPEDWRI-DX and of Brain Tumor MRI;
-    neither layer nor class is published.
-    """
-    return of_runs(chosen_runs(study, task, pretrainings, experiments), images, seed)
-
-
 def of_runs(ids: Mapping[str, str], images: int = 20, seed: int = 0) -> Heatmaps:
     """Return the heat maps of finished runs (pretraining -> run) on the same random test images.
 
@@ -138,6 +119,8 @@ def of_runs(ids: Mapping[str, str], images: int = 20, seed: int = 0) -> Heatmaps
     true, pretraining, run, predicted, probability (of it), right, layer, cells, empty (nothing spoke for the class).
     images: float32 [n,H,W] or [n,H,W,3]; maps: pretraining -> float32 [n,H,W], both 0..1.
     Raises ConfigError for runs of other tests or of no classes, PredictionChangedError for other weights.
+    Source: radiologynet2025 4.5 (Figs. S2 to S7): 20 random test images of GRAZPEDWRI-DX and of Brain Tumor MRI;
+    neither layer nor class is published.
     """
     chosen = finished.drawn(finished.same_test(ids.values())["id"], images, seed)
     frames, maps, shown = [], {}, None

@@ -50,7 +50,7 @@ def draw(
     from matplotlib.colors import Normalize
 
     items = range(len(found.images)) if items is None else items
-    names = NAMES | dict(names or {})
+    names = NAMES | (names or {})
     columns = 1 + len(found.maps)
     with style():
         size = (min(PAPER_WIDTH, (columns * COLUMN + 8) * MM), (len(items) * (ROW + 4) + 31) * MM)

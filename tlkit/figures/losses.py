@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.config import lookup
-from tlkit.names import NAMES, in_order
+from tlkit.names import NAMES, Names, in_order
 from tlkit.report import layout
 from tlkit.report.style import WORSE, colours, style
 
@@ -50,27 +50,28 @@ def draw(
     experiments, loss = layout.by_experiment(times, PANEL), "loss_relative" if relative else "loss"
     _check(curves, times, loss)
     lines = dict(list(curves.assign(y=curves[loss]).groupby(PANEL, observed=True)))
-    names, order = NAMES | dict(names or {}), in_order([*curves["pretraining"], *times["pretraining"]])
+    names = NAMES | (names or {})
+    order = in_order([*curves["pretraining"], *times["pretraining"]], names)
     with style():
         fig, axes = layout.grid(experiments, columns, 34, 17, names, widths=(1.5, 1))
         for experiment, places in axes.items():
             for runs, (left, right), edge in zip(experiments[experiment], places, layout.edges(places), strict=True):
                 task = runs["task"].iloc[0]
-                _lines(left, lines.get((experiment, task)), order, (limits or {}).get(task))
+                _lines(left, lines.get((experiment, task)), colours(order, names), (limits or {}).get(task))
                 _name_axes(left, task, relative, names, edge)
                 _times(right, runs, order, names, edge)
-        handles = [Line2D([], [], color=colour, lw=2) for colour in colours(order).values()]
+        handles = [Line2D([], [], color=colour, lw=2) for colour in colours(order, names).values()]
         labels = [names.get(name, name) for name in order]
         fig.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
         return layout.finish(fig, _footer(curves, times, relative), phantom)
 
 
-def _lines(ax: Axes, curves: pd.DataFrame | None, order: list[str], limit: float | None) -> None:
+def _lines(ax: Axes, curves: pd.DataFrame | None, palette: Mapping[str, str], limit: float | None) -> None:
     if curves is None:
         ax.text(0.5, 0.5, "no training logs", transform=ax.transAxes, ha="center", color="0.45", size=6)
         return
-    palette = colours(order)
-    for name in in_order(curves["pretraining"]):
+    there = set(curves["pretraining"])
+    for name in (name for name in palette if name in there):
         curve = curves[curves["pretraining"] == name]
         shown = curve[curve["samples"] <= (limit or np.inf)]
         step = max(1, int(np.ceil(len(shown) / POINTS)))
@@ -90,8 +91,8 @@ def _name_axes(ax: Axes, task: str, relative: bool, names: Mapping[str, str], ed
     ax.locator_params(nbins=3)
 
 
-def _times(ax: Axes, times: pd.DataFrame, order: list[str], names: Mapping[str, str], edge: layout.Edge) -> None:
-    palette, present = colours(order), set(times["pretraining"])
+def _times(ax: Axes, times: pd.DataFrame, order: list[str], names: Names, edge: layout.Edge) -> None:
+    palette, present = colours(order, names), set(times["pretraining"])
     for x, name in enumerate(order):
         if name not in present:
             layout.note(ax, x, "not run")

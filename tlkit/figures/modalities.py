@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.config import ConfigError
-from tlkit.names import LOWER, NAMES
+from tlkit.names import GREY, LOWER, NAMES
 from tlkit.report import grids, layout
 from tlkit.report.pairs import p_text
 from tlkit.report.style import BETTER, OTHER_COLOURS, colours, style
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CENTRE = {"ha": "center", "va": "center", "size": 6, "color": "0.25"}  # of a panel
-SINGLE = "one modality"
-MULTI = "radiologynet"
-ALL = f"{MULTI}_all"  # pretrained on the very archive of the single modalities, where MULTI are weights of others
+ALL, SINGLE = "all modalities", "one modality"
 WITHIN = ["task", "metric", "lr"]
 SIDES = {f"{c}_{old}": f"{c}_{new}" for c in ("n", "mean", "sd") for old, new in (("a", "multi"), ("b", "single"))}
 VERDICTS = ("multi better", "single better", "no difference", "not tested")
@@ -33,47 +31,53 @@ PAPER = {"paper, its sum": (13, 4, 10, 0), "paper, by modality": (14, 4, 9, 0)}
 PAPER_BY_MODALITY = {"mr": (5, 0, 1, 0), "cr": (9, 4, 5, 0), "ct": (0, 0, 3, 0)}
 
 
-def of_one_archive(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return results with ALL in the place of MULTI in tasks that have it: then both sides have seen one archive."""
-    own = set(rows.loc[rows["pretraining"] == ALL, "task"])
-    kept = rows[(rows["pretraining"] != MULTI) | ~rows["task"].isin(own)]
-    return kept.assign(pretraining=kept["pretraining"].replace(ALL, MULTI))
-
-
-def compare(rows: pd.DataFrame, alpha: float = 0.05, unavailable: pd.DataFrame | None = None) -> pd.DataFrame:
+def compare(
+    rows: pd.DataFrame, modality: Mapping[str, str], alpha: float = 0.05, unavailable: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Return one row a task and learning rate: all modalities against one, tested as published and corrected.
 
-    Args: rows: one metric a task at every learning rate, pretrainings MULTI and MULTI_<modality> (`Study.results()`);
-    unavailable: task, pretraining and cause of what cannot be made from these data (`studies.Shown.unavailable`).
+    Args: rows: one metric a task at every learning rate (`Study.results()`); modality: that of each pretraining, "" for
+    all (`Study.modalities`); unavailable: task, pretraining and cause of what cannot be made from these data
+    (`studies.Shown.unavailable`).
     Columns: task, metric, lr, modality, n_multi, n_single, mean_multi, mean_single, sd_multi, sd_single, difference
     (multi - single) with ci_low, ci_high (Welch), p_student (as published), p_welch, p_holm (Student's, over all rows),
     cliffs_delta with delta_low, delta_high, published and corrected (of VERDICTS, at `alpha`), not_available (why a
     side cannot be had; else ""). A rate that only one of both has runs of stays, "not tested". Raises ConfigError for
-    no rows or another pretraining, and as `differences.check`.
+    no rows, for a task with two pretrainings of one modality, and as `differences.check`.
     Source: radiologynet2025 4.3.
     """
     if rows.empty:
         raise ConfigError("no runs of single- against multi-modality; `python -m tlkit status` lists what is missing")
-    if foreign := sorted({p for p in rows["pretraining"] if p != MULTI and not p.startswith(f"{MULTI}_")}):
-        raise ConfigError(f"single against multi-modality: expected {MULTI} and {MULTI}_<modality>, found {foreign}")
-    rows = rows.assign(value=rows["value"].astype(float), modality=rows["pretraining"].str.removeprefix(MULTI).str[1:])
-    order = [MULTI, *sorted(set(rows["pretraining"]) - {MULTI})]
-    pairs = ranks.student(rows, WITHIN, order)
-    pairs = pairs.merge(ranks.mann_whitney(rows, WITHIN, order)[[*WITHIN, "a", "b", "u"]], on=[*WITHIN, "a", "b"])
-    pairs = ranks.cliffs_delta(pairs[pairs["a"] == MULTI])
+    rows = rows.assign(value=rows["value"].astype(float), modality=rows["pretraining"].map(dict(modality)))
+    _check_arms(rows)
+    order = [ALL, *sorted(set(rows["modality"]) - {""})]
+    sides = rows.assign(pretraining=rows["modality"].replace("", ALL))
+    pairs = ranks.student(sides, WITHIN, order)
+    pairs = pairs.merge(ranks.mann_whitney(sides, WITHIN, order)[[*WITHIN, "a", "b", "u"]], on=[*WITHIN, "a", "b"])
+    pairs = ranks.cliffs_delta(pairs[pairs["a"] == ALL])
     found = _every_rate(rows).merge(pairs, on=WITHIN, how="left").rename(columns=SIDES)
     single = rows[rows["modality"] != ""].groupby("task", observed=True)["modality"].first()
-    found.insert(3, "modality", found["b"].str.removeprefix(f"{MULTI}_").fillna(found["task"].map(single)))
     absent = unavailable if unavailable is not None else pd.DataFrame(columns=["task", "pretraining", "cause"])
     absent = absent.drop_duplicates("task").set_index("task")
-    named = found["task"].map(absent["pretraining"].str.removeprefix(f"{MULTI}_"))
-    found["modality"] = found["modality"].astype(object).fillna(named.astype(object))
+    named = found["b"].astype(object).fillna(found["task"].map(single))
+    found.insert(3, "modality", named.fillna(found["task"].map(absent["pretraining"].map(dict(modality)))))
     found["difference"] = found["mean_multi"] - found["mean_single"]
     found["p_holm"] = ranks.holm(found["p_student"])
     for name, p in (("published", "p_student"), ("corrected", "p_holm")):
         found[name] = _verdicts(found, p, alpha)
     found["not_available"] = found["task"].map(absent["cause"].to_dict()).astype(object).fillna("")
     return found.drop(columns=["a", "b", "u"])
+
+
+def _check_arms(rows: pd.DataFrame) -> None:
+    arms = rows.drop_duplicates(["task", "pretraining"])
+    wrong = arms[arms["modality"].isna() | arms.duplicated(["task", "modality"], keep=False)]
+    if len(wrong):
+        raise ConfigError(
+            "single against multi-modality: expected for each task one pretraining on all modalities and one on a "
+            "modality (`where: {modality: MR}` in the study file), found "
+            f"{', '.join(wrong['pretraining'].unique())} of {wrong['task'].iloc[0]}"
+        )
 
 
 def counts(comparisons: pd.DataFrame) -> pd.DataFrame:
@@ -108,6 +112,7 @@ def _verdicts(found: pd.DataFrame, p: str, alpha: float) -> np.ndarray:
 def draw(
     rows: pd.DataFrame,
     comparisons: pd.DataFrame,
+    modality: Mapping[str, str],
     *,
     names: Mapping[str, str] | None = None,
     alpha: float = 0.05,
@@ -115,35 +120,36 @@ def draw(
 ) -> Figure:
     """Draw Fig. 5: at each learning rate, pretraining on all modalities beside pretraining on one; a panel a task.
 
-    Args: rows: results of one metric a task, with the column challenge; comparisons: of `compare`. Above
-    each group stand Student's p as published and p after Holm's correction; those below `alpha` are blue and bold. A
-    group without a test says so. Raises ValueError for an empty frame. Source: radiologynet2025 4.3, 4.7.
+    Args: rows: results of one metric a task, with the column challenge; comparisons: of `compare`; modality: as there.
+    Above each group stand Student's p as published and p after Holm's correction; those below `alpha` are blue and
+    bold. A group without a test says so. Raises ValueError for an empty frame. Source: radiologynet2025 4.3, 4.7.
     """
-    names, tests = NAMES | dict(names or {}), comparisons.set_index(["task", "lr"])
-    rows = rows.assign(modality=rows["pretraining"].where(rows["pretraining"] == MULTI, SINGLE))
-    blocks, palette = layout.by_experiment(rows, ["challenge", "task"], sort=False), {MULTI: colours([MULTI])[MULTI]}
-    palette |= {SINGLE: OTHER_COLOURS[0]}
+    names, tests = NAMES | (names or {}), comparisons.set_index(["task", "lr"])
+    rows = rows.assign(modality=rows["pretraining"].map(dict(modality)))
+    rows = rows.assign(side=rows["modality"].map(lambda name: SINGLE if name else ALL))
+    multi = rows.loc[rows["side"] == ALL, "pretraining"].unique()
+    palette = {ALL: next(iter(colours(multi, names).values()), GREY), SINGLE: OTHER_COLOURS[0]}
+    blocks = layout.by_experiment(rows, ["challenge", "task"])
     with style():
         fig, axes = layout.grid(blocks, 2, 33, 8, names)
         for block, places in axes.items():
             for runs, (ax,), edge in zip(blocks[block], places, layout.edges(places), strict=True):
                 task = runs["task"].iloc[0]
-                groups = grids.grouped_bars(ax, runs, "lr", "modality", palette)
+                groups = grids.grouped_bars(ax, runs, "lr", "side", palette)
                 grids.add_head_room(ax, 1.32)
                 for lr, x in groups.items():
                     _p_values(ax, x, tests.loc[(task, lr)], alpha)
                 ax.set_xticks([*groups.values()], [grids.power_of_ten(lr) for lr in groups])
                 ax.set_xlabel("learning rate" if edge.lowest else "")
-                single = runs.loc[runs["modality"] == SINGLE, "pretraining"].unique()
-                against = ", ".join(name.removeprefix(f"{MULTI}_").upper() for name in single)
+                against = ", ".join(name.upper() for name in runs["modality"].unique() if name)
                 if absent := tests.loc[[task], "not_available"].iloc[0]:
-                    modality = str(tests.loc[[task], "modality"].iloc[0]).upper()
-                    text = textwrap.fill(f"{modality} only is not available: {absent}", 42)
+                    lacking = str(tests.loc[[task], "modality"].iloc[0]).upper()
+                    text = textwrap.fill(f"{lacking} only is not available: {absent}", 42)
                     ax.text(0.5, 0.5, text, transform=ax.transAxes, **CENTRE)
                 architecture = names.get(task, task).split(", ")[-1]  # the block is named after the data set
                 ax.set_title(architecture + (f", against {against} only" if against else ""))
                 grids.name_metric(ax, runs, names, edge)
-        grids.add_legend(fig, palette, {MULTI: "pretrained on all modalities", SINGLE: "on the task's modality only"})
+        grids.add_legend(fig, palette, {ALL: "pretrained on all modalities", SINGLE: "on the task's modality only"})
         return layout.finish(fig, _modality_footer(comparisons, alpha) + grids.tell_cut(axes), phantom)
 
 

@@ -1,81 +1,71 @@
 """Tables 2 to 6 and S1 to S6 of the RadiologyNET study (Sci Rep 2025): means, best runs and tests of each challenge.
 
-A task is named <challenge>_<architecture>, such as PBA_InceptionV3. Results are those of one experiment at the chosen
-learning rates (`rates.chosen`): one row a run and metric.
+Results are those of one experiment at the chosen learning rates (`rates.chosen`): one row a run and metric. A challenge
+is the tasks of one data set, one an architecture.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import pandas as pd
 
 from tlkit.config import ConfigError, lookup
-from tlkit.names import LOWER, Names, in_order
+from tlkit.names import LOWER, NAMES, Names, in_order
 from tlkit.stats import differences, ranks
 
-
-class Challenge(NamedTuple):
-    """How a challenge is reported: its metrics with their column names, and the one that the tests are made on."""
-
-    title: str
-    table: str  # on the test set
-    supplement: str  # on the validation set
-    metrics: dict[str, str]
-    statistic: str
-
-
 _LABELS = {"precision_macro": "Precision (macro)", "recall_macro": "Recall (macro)", "accuracy": "Accuracy"}
-_LABELS["f1_macro"] = "F1 (macro)"
-CHALLENGES = {  # radiologynet2025 4.6; LUNA, which the paper reports on validation alone, has no S table there
-    "LUNA": Challenge("LUNA16 nodules", "table2", "table2_validation", {"iou_1": "IoU", "dice_1": "Dice"}, "dice_1"),
-    "PBA": Challenge("Bone age", "table3", "s1", {"mae": "MAE (months)", "rmse": "RMSE (months)"}, "mae"),
-    "GRAZ": Challenge("GRAZPEDWRI-DX osteopenia", "table4", "s2", _LABELS, "f1_macro"),
-    "COVID": Challenge("COVID-19 radiographs", "table5", "s3", _LABELS, "f1_macro"),
-    "BTMR": Challenge("Brain tumour MR", "table6", "s4", _LABELS, "f1_macro"),
+# radiologynet2025 4.6
+METRICS = {  # what the tests of a task are made on, and the metrics that its table shows, with their column names
+    "dice_1": {"iou_1": "IoU", "dice_1": "Dice"},
+    "mae": {"mae": "MAE (months)", "rmse": "RMSE (months)"},
+    "f1_macro": _LABELS | {"f1_macro": "F1 (macro)"},
 }
-LABELS = {metric: label for made in CHALLENGES.values() for metric, label in made.metrics.items()}
+LABELS = {metric: label for shown in METRICS.values() for metric, label in shown.items()}
 EPOCHS = {"best_epoch": "Epoch of the best", "last_epoch": "Last epoch"}  # counted from 1
 PARTS = {"test": "", "val": "val_"}
 
 
-def challenge(task: str) -> Challenge:
-    """Return the challenge that a task belongs to. Raises UnknownNameError."""
-    return lookup(task.split("_")[0], CHALLENGES, "challenge (the part of a task's name before its first '_')")
+def tested(results: pd.DataFrame) -> dict[str, str]:
+    """Return the metric that the tests of each task are made on: the first of METRICS that its runs have.
 
-
-def of_challenge(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Return the rows of the challenge's tasks; none where the study has no run of it."""
-    return frame[frame["task"].map(lambda task: challenge(task) is lookup(name, CHALLENGES, "challenge"))]
+    Raises ConfigError for a task whose runs have none.
+    """
+    found = {}
+    for task, rows in results.groupby("task", observed=True, sort=False):
+        there = set(rows["metric"])
+        if not (metrics := [m for m in METRICS if m in there]):
+            raise ConfigError(f"the runs of {task} have none of {', '.join(METRICS)}; found {sorted(there)}")
+        found[task] = metrics[0]
+    return found
 
 
 def statistics(results: pd.DataFrame, prefix: str = "") -> pd.DataFrame:
     """Return the rows of the metric that each task is tested on: Dice, MAE or macro F1; "val_": on validation."""
-    return results[results["metric"] == prefix + results["task"].map(lambda task: challenge(task).statistic)]
+    return results[results["metric"] == prefix + results["task"].map(tested(results))]
 
 
-def table(results: pd.DataFrame, name: str, names: Mapping[str, str] | None = None, part: str = "test") -> pd.DataFrame:
-    """Return a challenge's table, one row an architecture and pretraining, on the "test" or "val" part.
+def table(rows: pd.DataFrame, names: Names = NAMES, part: str = "test") -> pd.DataFrame:
+    """Return the table of a challenge's results, one row a task and pretraining, on the "test" or "val" part.
 
     Columns: Architecture, Pretraining, Learning rate, Runs; mean, sd (ddof=1) and best run of every metric; on the test
     part the epoch with the best validation value and the last one. The best run has the best value of the metric that
-    is tested; it was picked by these very images, so its values flatter. Raises ConfigError for a missing metric or
-    challenge, and as `differences.check` does for results at several rates.
+    is tested; it was picked by these very images, so its values flatter. Raises ConfigError for a missing metric, for
+    tasks that are tested on different ones, and as `differences.check` does for results at several rates.
     """
-    rows, made = of_challenge(results, name), CHALLENGES[name]
-    prefix, names = lookup(part, PARTS, "part"), Names(names or {})
-    labels = {prefix + metric: label for metric, label in made.metrics.items()} | (EPOCHS if part == "test" else {})
-    if rows.empty:
-        raise ConfigError(f"no finished run of {made.title}; `python -m tlkit status` lists which are missing")
+    prefix, metrics = lookup(part, PARTS, "part"), set(tested(rows).values())
+    if len(metrics) != 1:
+        raise ConfigError(f"expected tasks of one kind in a table, found those of {sorted(metrics)}")
+    (metric,) = metrics
+    labels = {prefix + m: label for m, label in METRICS[metric].items()} | (EPOCHS if part == "test" else {})
     rows = rows[rows["metric"].isin(labels)].astype({"value": float})
     differences.check(rows, ["experiment", "task", "pretraining", "metric"])
     lines = []
     for task, of_task in rows.groupby("task", observed=True, sort=False):
-        for source in in_order(of_task["pretraining"]):
+        for source in in_order(of_task["pretraining"], names):
             arm = of_task[of_task["pretraining"] == source]
             head = {"Architecture": names[task], "Pretraining": names[source], "Learning rate": arm["lr"].iloc[0]}
-            lines.append(head | _line(arm, labels, prefix + made.statistic))
+            lines.append(head | _line(arm, labels, prefix + metric))
     return pd.DataFrame(lines)
 
 
@@ -115,18 +105,17 @@ def printed(table: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
-def tests(rows: pd.DataFrame, order: Sequence[str] | None = None, family: Sequence[str] = ("metric",)) -> pd.DataFrame:
+def tests(rows: pd.DataFrame, order: Sequence[str], family: Sequence[str] = ("metric",)) -> pd.DataFrame:
     """Return every pair of pretrainings of each task: the published chain of tests, and beside it what stands up.
 
     Columns: task, metric, p_levene, p_kruskal, a, b, n_a, n_b, mean_a, mean_b, u, p_mwu, p_bonferroni (times the pairs
     of the panel, as published), p_mwu_holm (over the family); better (a, b or ""; fewer epochs are better), difference
     (mean_a - mean_b) with ci_low, ci_high, p_welch, p_welch_holm, p_false_win (of `differences.pairwise`);
-    cliffs_delta with delta_low, delta_high. `family`: the columns within which Holm's correction counts tests; none:
-    over all rows. The paper made pairwise tests only where p_kruskal was small; all are here. Raises as
-    `differences.check`. Source: radiologynet2025 4.1, 4.2.
+    cliffs_delta with delta_low, delta_high. `order`: of the pretrainings, a before b; `family`: the columns within
+    which Holm's correction counts tests; none: over all rows. The paper made pairwise tests only where p_kruskal was
+    small; all are here. Raises as `differences.check`. Source: radiologynet2025 4.1, 4.2.
     """
-    order = order or in_order(rows["pretraining"])
-    rows = rows.astype({"value": float, "task": pd.CategoricalDtype(rows["task"].unique(), ordered=True)})
+    rows = rows.astype({"value": float})
     panel, pair = list(differences.PANEL), [*differences.PANEL, "a", "b"]
     found = ranks.cliffs_delta(ranks.mann_whitney(rows, order=order)).rename(columns={"p": "p_mwu"})
     welch = differences.pairwise(rows, order=order, family=())
@@ -140,4 +129,4 @@ def tests(rows: pd.DataFrame, order: Sequence[str] | None = None, family: Sequen
         found[f"{p}_holm"] = groups[p].transform(ranks.holm)
     columns = ["task", "metric", "p_levene", "p_kruskal", "a", "b", "n_a", "n_b", "mean_a", "mean_b", "u", "p_mwu"]
     columns += ["p_bonferroni", "p_mwu_holm", "better", "difference", "ci_low", "ci_high", "p_welch", "p_welch_holm"]
-    return found[[*columns, "p_false_win", "cliffs_delta", "delta_low", "delta_high"]].astype({"task": str})
+    return found[[*columns, "p_false_win", "cliffs_delta", "delta_low", "delta_high"]]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from tlkit.names import NAMES, in_order
+from tlkit.names import NAMES, Names, in_order
 from tlkit.report.layout import finish
 from tlkit.report.style import MM, PAPER_WIDTH, style
 
@@ -21,7 +20,7 @@ DARK = (1, 5)  # colours on which numbers are white
 LEAST_SHARE = 0.045  # narrower parts of a bar have no room for their number
 
 
-def draw(frame: pd.DataFrame, *, names: Mapping[str, str] = NAMES, phantom: bool = False) -> Figure:
+def draw(frame: pd.DataFrame, *, names: Names = NAMES, phantom: bool = False) -> Figure:
     """Draw for each rater (a row of panels; one column a task) and pretraining the shares of the ratings 1 to 5.
 
     Args: frame: as `figures.ratings.read` gives it. n and the mean stand beside each bar. Raises ValueError for an
@@ -31,7 +30,8 @@ def draw(frame: pd.DataFrame, *, names: Mapping[str, str] = NAMES, phantom: bool
 
     if frame.empty:
         raise ValueError("no ratings to draw; the notebook 44_rate_heatmaps collects them")
-    order, raters, tasks = in_order(frame["pretraining"]), sorted(frame["rater"].unique()), list(frame["task"].unique())
+    order = in_order(frame["pretraining"], names)
+    raters, tasks = sorted(frame["rater"].unique()), list(frame["task"].unique())
     with style():
         height = (20 + (8 + 6 * len(order)) * len(raters)) * MM
         size = {"figsize": (PAPER_WIDTH, height), "layout": "constrained"}

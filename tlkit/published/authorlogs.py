@@ -16,7 +16,7 @@ import pandas as pd
 
 from tlkit import paths, plugins
 from tlkit.config import TlkitError
-from tlkit.names import Names
+from tlkit.names import NAMES, Names
 from tlkit.published import jonske2025 as study
 from tlkit.published.logfiles import LogFileError, columns
 
@@ -73,13 +73,13 @@ class Logs:
         """Return how to estimate RadNet pretraining at another size; None where either corpus is not in the logs."""
         from tlkit.stats.adjusted import SizeAdjustment
 
-        return SizeAdjustment() if set(SizeAdjustment.parents) <= set(self.results["pretraining"]) else None
+        there = set(study.ADJUSTMENT["parents"]) <= set(self.results["pretraining"])
+        return SizeAdjustment(**study.ADJUSTMENT) if there else None
 
     def names(self) -> Names:
         """Return display names of pretrainings, tasks and experiments; Dice as "task/metric" by its class."""
-        from tlkit.names import NAMES
-
-        titled = Names(NAMES)
+        looks = study.LOOKS.items()
+        titled = NAMES | Names({arm: title for arm, (title, _) in looks}, {arm: colour for arm, (_, colour) in looks})
         titled |= {name: title for name, (title, _, _) in study.EXPERIMENTS.items()}
         for task in study.TASKS:
             base, share = study.undivided(task), study.fraction(task)

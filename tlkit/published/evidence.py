@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tlkit.names import NAMES, in_order
+from tlkit.names import NAMES
 from tlkit.report import layout
 from tlkit.report.pairs import P_VALUES, p_text
 from tlkit.report.style import BETTER, MM, PAPER_WIDTH, SAME, WORSE, style
@@ -48,8 +48,8 @@ def forest(
 
     chosen = pairs[(pairs["a"] == a) & (pairs["b"] == b)]
     if chosen.empty:
-        raise ValueError(f"no pair ({a}, {b}) to draw; the pairs hold {in_order(pairs['a'])}")
-    names = NAMES | dict(names or {})
+        raise ValueError(f"no pair ({a}, {b}) to draw; the pairs hold {sorted(set(pairs['a']))}")
+    names = NAMES | (names or {})
     rows = _rows(chosen, names)
     with style():
         size = (PAPER_WIDTH, (34 + 4.6 * rows["y"].max()) * MM)
@@ -96,7 +96,7 @@ def nulls(frame: pd.DataFrame) -> Figure:
 def _rows(pairs: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     """Return the pairs with their place `y` and `label`; the name of an experiment is a row without a pair."""
     rows, y = [], 0.0
-    for experiment, panels in layout.by_experiment(pairs, differences.PANEL, sort=False).items():
+    for experiment, panels in layout.by_experiment(pairs, differences.PANEL).items():
         rows.append({"y": y, "label": layout.heading(experiment, names)})
         for i, panel in enumerate(panels, 1):
             pair = panel.iloc[0].to_dict()

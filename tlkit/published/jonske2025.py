@@ -20,6 +20,23 @@ PRETRAININGS = {
     "SimCLR_IxRS": "mixed_sequential",
     "SimCLR_IxRM": "mixed_together",
 }
+LOOKS = {  # title and colour of each arm, in the order of every figure; LB and UB are estimates, made of no runs
+    "scratch": ("Scratch", "#8c8c8c"),
+    "imagenet": ("ImageNet", "#e69f00"),
+    "radnet": ("RadNet", "#56b4e9"),
+    "radnet_lb": ("RadNet, LB-adjusted", "#399ed7"),
+    "radnet_ub": ("RadNet, UB-adjusted", "#1d88c4"),
+    "radnet12m": ("RadNet-12M", "#0072b2"),
+    "mixed_sequential": ("Mixed, sequential", "#117733"),
+    "mixed_together": ("Mixed, together", "#882255"),
+}
+ADJUSTMENT = {  # RadNet at the size at which it would hold as much as ImageNet: `stats.adjusted.SizeAdjustment`
+    "small": 1_281_167,
+    "large": 12_034_617,
+    "parents": ("radnet", "radnet12m"),
+    "factors": {"radnet_lb": 1.136, "radnet_ub": 3.807},
+}
+FIGURES = {"fig2": ("E1", "E4"), "fig3": ("E2",), "mixed": ("E6", "E8")}  # tests of one are corrected together
 ARMS = {name: name for name in PRETRAININGS.values()}  # each was made once, the random weights of scratch too
 # Batch size of each task, in the order of the panels of Fig. 2, then Fig. 3 (jonske2025 5.4).
 FIG2 = {"BraTS": 128, "CX8": 128, "I1k": 4096, "LiTS": 128, "R": 4096}

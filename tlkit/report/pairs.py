@@ -44,9 +44,9 @@ def matrices(
     (supplementary figures).
     """
     meaning = lookup(p, P_VALUES, "p-value")
-    experiments = layout.by_experiment(pairs, differences.PANEL, sort=False)
-    names = NAMES | dict(names or {})
-    order = list(in_order(pairs["a"]) if order is None else order)
+    experiments = layout.by_experiment(pairs, differences.PANEL)
+    names = NAMES | (names or {})
+    order = list(in_order(pairs["a"], names) if order is None else order)
     if unlisted := sorted(set(pairs["a"]) - set(order)):
         raise ValueError(f"order lists {order} but the pairs also hold {unlisted}; add or drop them")
     with style():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from tlkit.names import LOWER, NAMES, in_order
+from tlkit.names import LOWER, NAMES, Names, in_order
 from tlkit.report import layout
 from tlkit.report.style import colours, style
 from tlkit.stats import differences
@@ -37,8 +37,8 @@ def bars(
     Source: Jonske et al. 2025, Fig. 2 and 3.
     """
     experiments = layout.by_experiment(results, differences.PANEL)
-    names = NAMES | dict(names or {})
-    order, n = in_order(results["pretraining"]), differences.summarise(results)["n"]
+    names = NAMES | (names or {})
+    order, n = in_order(results["pretraining"], names), differences.summarise(results)["n"]
     with style():
         fig, axes = layout.grid(experiments, columns, 38, 16, names)
         for experiment, panels in experiments.items():
@@ -54,11 +54,11 @@ def _panel(
     ax: Axes,
     runs: pd.DataFrame,
     order: list[str],
-    names: Mapping[str, str],
+    names: Names,
     estimated: Collection[str],
     edge: layout.Edge,
 ) -> None:
-    summary, palette = differences.summarise(runs).set_index("pretraining"), colours(order)
+    summary, palette = differences.summarise(runs).set_index("pretraining"), colours(order, names)
     many_n = summary["n"].nunique() > 1
     labels = []
     for x, name in enumerate(order):

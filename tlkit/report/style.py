@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import cycle
 from typing import TYPE_CHECKING
 
-from tlkit.names import in_order
+from tlkit.names import COLOURS, NAMES, Names, in_order
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -15,21 +16,8 @@ if TYPE_CHECKING:
 MM = 1 / 25.4  # one millimetre in inches
 PAPER_WIDTH = 180 * MM
 
-# Okabe-Ito, and Tol's muted ones: told apart with every kind of colour blindness.
-PRETRAINING_COLOURS = {
-    "scratch": "#8c8c8c",
-    "imagenet": "#e69f00",
-    "radnet": "#56b4e9",
-    "radnet_lb": "#399ed7",  # estimates between radnet and radnet12m: so are their colours
-    "radnet_ub": "#1d88c4",
-    "radnet12m_equal_steps": "#44aa99",
-    "radnet12m": "#0072b2",
-    "mixed_sequential": "#117733",
-    "mixed_together": "#882255",
-    "radiologynet": "#009e73",
-}
 BETTER, WORSE, SAME = "#0072b2", "#d55e00", "#009e73"
-OTHER_COLOURS = ("#cc79a7", "#d55e00", "#f0e442", "#7a5195", "#a6761d", "#999933")
+OTHER_COLOURS = COLOURS[7:]  # of what is no pretraining
 
 
 STYLE = {
@@ -61,12 +49,10 @@ def style() -> AbstractContextManager[None]:
     return mpl.rc_context(STYLE)
 
 
-def colours(pretrainings: Iterable[str]) -> dict[str, str]:
-    """Return a colour for each pretraining, in the order of `in_order`; unknown names take OTHER_COLOURS."""
-    names = in_order(pretrainings)
-    others = [name for name in names if name not in PRETRAINING_COLOURS]
-    extra = {name: OTHER_COLOURS[i % len(OTHER_COLOURS)] for i, name in enumerate(others)}
-    return {name: (PRETRAINING_COLOURS | extra)[name] for name in names}
+def colours(pretrainings: Iterable[str], names: Names = NAMES) -> dict[str, str]:
+    """Return a colour for each pretraining, in the order of `in_order`: that of `names`, else the next that is free."""
+    free = cycle([c for c in COLOURS if c not in names.colours.values()] or COLOURS)
+    return {name: names.colours.get(name) or next(free) for name in in_order(pretrainings, names)}
 
 
 def mark_phantom(fig: Figure) -> None:

@@ -51,7 +51,7 @@ def image_grid(images: Sequence, titles: Sequence[str] = (), masks: Sequence | N
 def curves(histories: Mapping[str, pd.DataFrame], values: Sequence[str] = ("loss",), title: str = "") -> Figure:
     """Draw training values by epoch: one panel a value, one line a run (`histories`: its label -> its epochs).
 
-    Runs whose label is a pretraining's name take its colour. A value that a run lacks is left out of its panel.
+    A value that a run lacks is left out of its panel.
     """
     import matplotlib.pyplot as plt
 
@@ -73,7 +73,7 @@ def curves(histories: Mapping[str, pd.DataFrame], values: Sequence[str] = ("loss
                         marker="o",
                         ms=2.5,
                         color=palette[label],
-                        label=NAMES.get(label, label),
+                        label=label,
                     )
             ax.set_xlabel("epoch")
             ax.xaxis.get_major_locator().set_params(integer=True)

@@ -8,7 +8,7 @@ to where the corpus is as large as ImageNet in effect.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -25,10 +25,10 @@ class SizeAdjustment:
     Source: jonske2025 5.2, 5.6.
     """
 
-    small: int = 1_281_167
-    large: int = 12_034_617
-    parents: tuple[str, str] = ("radnet", "radnet12m")
-    factors: Mapping[str, float] = field(default_factory=lambda: {"radnet_lb": 1.136, "radnet_ub": 3.807})
+    small: int
+    large: int
+    parents: tuple[str, str]
+    factors: Mapping[str, float]
 
     def __post_init__(self) -> None:
         if not 0 < self.small < self.large:
@@ -73,6 +73,11 @@ class SizeAdjustment:
         return (1 - w) * mean_small + w * mean_large + z * self.published_sd(sd_small, sd_large, name)
 
 
+def estimated(adjustment: SizeAdjustment | None) -> list[str]:
+    """Return the names of the pretrainings that have no runs of their own."""
+    return [*adjustment.factors] if adjustment else []
+
+
 def published_runs(
     results: pd.DataFrame, adjustment: SizeAdjustment, within: Sequence[str] = differences.PANEL
 ) -> pd.DataFrame:
@@ -112,11 +117,11 @@ def null_p_values(
     n_sim: int,
     seed: int,
     adjustment: SizeAdjustment,
+    name: str,
     n: int = 4,
     sds: tuple[float, float, float] = (1, 1, 1),
-    name: str = "radnet_ub",
 ) -> pd.DataFrame:
-    """Return p_published and p_sound of `n_sim` simulated panels in which the estimate equals the other in truth.
+    """Return p_published and p_sound of `n_sim` simulated panels in which the estimate `name` equals another one.
 
     Each has `n` normal runs of the small parent, the large one and another pretraining, with standard deviations
     `sds`. All true means are 0: both tests see only the difference. Drawn by numpy's default generator from `seed`.

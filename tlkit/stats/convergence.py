@@ -59,7 +59,7 @@ def times(epochs: pd.DataFrame) -> pd.DataFrame:
     any of TRACKED.
     """
     rows = []
-    for (experiment, task, pretraining), cell in epochs.groupby(CELL, observed=True, sort=True):
+    for (experiment, task, pretraining), cell in epochs.groupby(CELL, observed=True, sort=False):
         metric = next((m for m in TRACKED if m in cell and cell[m].notna().any()), None)
         if metric is None:
             raise ValueError(f"no value to follow for {task}: expected one of {TRACKED} in {list(epochs.columns)}")

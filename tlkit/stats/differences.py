@@ -151,14 +151,13 @@ def panels(
 ) -> Iterator[tuple[dict[str, object], dict[str, np.ndarray]]]:
     """Yield each group of `within` as its names and the values [n] of each pretraining, in `order`.
 
-    Panels are sorted, those of an ordered Categorical by its order. Raises ValueError as `check` does, or for a
-    pretraining that `order` lacks.
+    Panels come as they first appear. Raises ValueError as `check` does, or for a pretraining that `order` lacks.
     """
     check(results, [*within, "pretraining"])
     order = list(results["pretraining"].unique() if order is None else order)
     if unlisted := sorted(set(results["pretraining"]) - set(order)):
         raise ConfigError(f"order lists {order} but the results also hold {unlisted}; add or drop them")
-    for key, group in results.groupby(list(within), observed=True, dropna=False):
+    for key, group in results.groupby(list(within), observed=True, dropna=False, sort=False):
         values = {name: v.to_numpy(float) for name, v in group.groupby("pretraining", observed=True)["value"]}
         yield dict(zip(within, key, strict=True)), {name: values[name] for name in order if name in values}
 

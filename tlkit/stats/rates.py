@@ -90,27 +90,6 @@ def of_runs(history: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
     return history.merge(results[["experiment", "run"]].drop_duplicates(), on=["experiment", "run"])
 
 
-def stand_ins(results: pd.DataFrame, names: Mapping[str, str] | None = None) -> str:
-    """Return a sentence on the tasks whose backbone is not the architecture that they are named after.
-
-    A task is named <data set>_<architecture>; resnet10 for DenseNet121 is such a stand-in, timm's densenet121 is none.
-    """
-    pairs = results[["task", "backbone"]].drop_duplicates()
-    replaced: dict[str, list[str]] = {}
-    for task, backbone in pairs.itertuples(index=False):
-        if _plain(task.split("_", 1)[-1]) not in _plain(backbone):
-            replaced.setdefault(backbone, []).append(Names(names or {})[task])
-    if not replaced:
-        return "Every network is the one that its task is named after."
-    every = len(replaced) == 1 and len(pairs) == len(*replaced.values())
-    who = [f"{backbone} for {'all of them' if every else ' / '.join(tasks)}" for backbone, tasks in replaced.items()]
-    return f"Small backbones stand in for the published architectures: {'; '.join(who)}."
-
-
-def _plain(name: str) -> str:
-    return "".join(c for c in name.lower() if c.isalnum())
-
-
 def _validation(results: pd.DataFrame, monitors: Monitors) -> pd.DataFrame:
     """Return one row a run with the validation value that its task is judged by."""
     needed = [*CELL, "run", "seed", "lr", "metric", "value"]

@@ -38,9 +38,10 @@ def check_study(spec: dict[str, Any], faults: Faults) -> None:
     for name, experiment in spec["experiments"].items():
         _check_experiment(name, experiment, spec, faults)
     books = [p.stem for p in sorted(paths.NOTEBOOKS.glob("*.ipynb"))]
-    for i, figure in enumerate(spec["figures"] if books else ()):
-        with faults.at("figures", i):
+    for figure in spec["figures"] if books else ():
+        with faults.at("figures", figure):
             lookup(figure, dict.fromkeys(books), "notebook")
+    _check_estimates(spec["estimates"], faults)
     faults.stop()
     _check_repeats(spec, faults)
     study = StudyRuns(spec["name"], "", spec)
@@ -130,6 +131,13 @@ def _check_pretrainings(entries: dict[str, dict[str, Any]], faults: Faults) -> N
         with faults.at("pretrainings", name):
             if "weights" in entry and (both := [k for k in (*MADE, *UNREAD) if k in entry]):
                 raise ConfigError(f"published `weights` are not trained here; take out {', '.join(both)}.")
+
+
+def _check_estimates(entries: dict[str, dict[str, Any]], faults: Faults) -> None:
+    first = next((entry["between"] for entry in entries.values()), [])
+    for name, entry in entries.items():
+        if entry["between"] != first:
+            faults.add(("estimates", name, "between"), f"expected {', '.join(first)}, as of the others.")
 
 
 def _check_repeats(spec: dict[str, Any], faults: Faults) -> None:

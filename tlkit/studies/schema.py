@@ -54,6 +54,8 @@ Share = Annotated[float, Field(gt=0, le=1)]
 Dataset = Annotated[str, one_of(DATASETS, "data set")]
 Entries = Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
 Changes = dict[str, Any]  # of a recipe
+Colour = Annotated[str, Field(pattern="^#[0-9a-f]{6}$"), expected("a colour such as '#e69f00'")]
+Two = Annotated[list[str], Field(min_length=2, max_length=2), AfterValidator(once)]
 Maybe = Annotated[dict[str, Any] | None, expected("keys and values")]
 Classes = Annotated[
     Count | Annotated[dict[str, Count], AfterValidator(_counts)] | Annotated[list[str], AfterValidator(once)] | None,
@@ -91,7 +93,10 @@ class Study(Keys):
     source: Text = key("where the study comes from", "")
     splits: dict[Dataset, dict[str, Any]] = key("what `split` says otherwise for a data set", {})
     phantoms: dict[Dataset, dict[str, Any]] = key("seed and parameters of each phantom data set", {})
-    figures: Annotated[list[str], AfterValidator(once)] = key("notebooks that draw the figures", [])
+    figures: dict[str, dict[str, Any]] = key("notebooks that draw the figures, with what each shows", {})
+    colours: dict[Name, Colour] = key("of pretrainings, in the order of every figure; others follow", {})
+    datasets: dict[Dataset, Text] = key("names of data sets in figures, where not their own", {})
+    estimates: dict[Name, dict[str, Any]] = key("pretrainings that figures show and nobody made, by name", {})
     job: Annotated[
         list[Annotated[str, one_of(("tasks", "experiments", "seeds"), "part of a job")]], AfterValidator(once)
     ] = key("what a notebook execution is split by, besides pretrainings: tasks, experiments, seeds", [])
@@ -176,6 +181,7 @@ class Task(Entry):
     )
     images_per_epoch: Count = key("images of an epoch: fewer are drawn anew each time, more are repeated", 1)
     backbone: Text = key("where not the study's", "")
+    architecture: Text = key("the published one, for which `backbone` may stand in", "")
     recipe: Changes = key("base, and what changes in it")
 
 
@@ -202,8 +208,37 @@ class Experiment(Keys):
     pretraining_recipes: dict[str, Changes] = key("what changes in the recipe of runs from a pretraining", {})
 
 
-DECLARED = (Study, Split, Pretraining, Task, Experiment)
-PARTS: dict[str, type[Keys]] = {"pretrainings": Pretraining, "tasks": Task, "experiments": Experiment}
+class Figure(Keys):
+    """each of figures, by its notebook; names that another scale has are passed over"""
+
+    experiments: many(str) = key("whose runs it shows; none: it shows no run", [])
+    tasks: many(str) = key("default: all of these experiments", [])
+    pretrainings: many(str) = key("default: all of these experiments", [])
+    seeds: many(Seed) = key("default: all of these experiments", [])
+    whole: many(str) = key("experiments on all data, set beside these on parts of it", [])
+    arm: Text = key("the pretraining whose pictures are drawn", "")
+    domains: dict[str, many(Dataset)] = key("two pretrainings, with the data sets of the domain of each", {})
+    compared: dict[str, Two] = key("questions, each with the two pretrainings whose difference answers it", {})
+    planted: dict[str, float] = key("points that phantom raters add to a pretraining", {})
+    published: dict[str, dict[str, Annotated[list[float], Field(min_length=2, max_length=2)]]] = key(
+        "validation values of a task and pretraining after the first and the last epoch drawn", {}
+    )
+    files: dict[str, many(Name)] = key("file names, by experiment, task or data set", {})
+    captions: dict[str, Text] = key("words of a caption, by file or task", {})
+
+
+class Estimate(Keys):
+    """each of estimates: a pretraining on the first of two corpora, at another size"""
+
+    title: Text = key("name in figures", "")
+    between: Two = key("pretrainings on a corpus and on a larger part of it, between which it is interpolated")
+    factor: Positive = key("by how much the first corpus would have to grow")
+
+
+DECLARED = (Study, Split, Pretraining, Task, Experiment, Figure, Estimate)
+PARTS: dict[str, type[Keys]] = {
+    "pretrainings": Pretraining, "tasks": Task, "experiments": Experiment, "figures": Figure, "estimates": Estimate,
+}  # fmt: skip
 
 
 @cache

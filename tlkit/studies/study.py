@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from typing import Any
+from itertools import cycle
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from tlkit import runs
-from tlkit.config import NotAvailableError, TlkitError
+from tlkit.config import ConfigError, NotAvailableError, TlkitError
 from tlkit.datasets.copies import say_of_test
 from tlkit.doubts import MARK
-from tlkit.names import NAMES, Names, sign
+from tlkit.names import COLOURS, GREY, NAMES, Names, sign
 from tlkit.stats import convergence, nested
 from tlkit.stats.adjusted import SizeAdjustment
 from tlkit.studies import plans, studyfile
 from tlkit.studies.configs import StudyRuns, recipe_dict
+from tlkit.studies.schema import Figure
 from tlkit.training.tasks import TASKS
 
 HISTORY = [
@@ -25,14 +27,15 @@ HISTORY = [
 
 
 class Shown:
-    """The runs that a figure shows, and what of them is not there.
+    """The runs that a figure shows, and what of them is not there. `.asked`: what the study file says of the figure.
 
     `.table` has one row a run and experiment: experiment, run, task, pretraining, seed, state, cause. A run counts as
     "not available" where the pretraining that it starts from is; its cause is then that of the pretraining.
     """
 
-    def __init__(self, study: Study, configs: list[tuple[str, dict[str, Any]]]):
-        self.names = study.names()
+    def __init__(self, study: Study, configs: list[tuple[str, dict[str, Any]]], notebook: str = ""):
+        self.study, self.notebook, self.names = study, notebook, study.names()
+        self.asked = study.figure(notebook) if notebook else Figure()
         lineage, look = cache(study.lineage), cache(runs.state_and_cause)  # many runs start from one pretraining
         rows = []
         with study.without_data():
@@ -48,12 +51,20 @@ class Shown:
         self.table = pd.DataFrame(rows, columns=columns)
         self.doubted = study.doubts_note(self.table["pretraining"].unique())
 
+    def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of a frame (of `results`, `headline` or `history`) that belong to the runs shown."""
+        return frame.merge(self.table[["experiment", "run"]].drop_duplicates(), on=["experiment", "run"])
+
     def done(self) -> list[str]:
         """Return the ids of the runs that are there, each once."""
         return sorted(set(self.table.loc[self.table["state"] == "done", "run"]))
 
+    def tasks(self) -> list[str]:
+        """Return the tasks, in the order of the study file."""
+        return self.asked.tasks or list(self.table["task"].unique())
+
     def arms(self) -> list[str]:
-        """Return the pretrainings with a finished run of every task, in the order in which they were asked for."""
+        """Return the pretrainings with a finished run of every task, in the order of the experiments."""
         done = self.table[self.table["state"] == "done"].groupby("pretraining")["task"].nunique()
         every = self.table["task"].nunique()
         return [name for name in self.table["pretraining"].unique() if done.get(name, 0) == every]
@@ -89,6 +100,41 @@ class Shown:
         told = {task: say_of_test(f) for task, f in facts.items() if "test_copies" in f}
         return [f"{self.names[task]}: {text}." for task, text in told.items() if text]
 
+    def stand_ins(self, tasks: Iterable[str] = ()) -> str:
+        """Return a sentence on the tasks (all where none is named) whose backbone is not the published `architecture`.
+
+        "" where no task has one. resnet10 for DenseNet-121 is such a stand-in, timm's densenet121 is none.
+        """
+        spec, tasks = self.study.spec, list(dict.fromkeys(tasks)) or self.tasks()
+        backbones = {task: spec["tasks"][task].get("backbone", spec["backbone"]) for task in tasks}
+        wanted = {task: a for task in tasks if (a := spec["tasks"][task].get("architecture"))}
+        replaced: dict[str, list[str]] = {}
+        for task, architecture in wanted.items():
+            if _plain(architecture) not in _plain(backbones[task]):
+                replaced.setdefault(backbones[task], []).append(self.names[task])
+        if not replaced:
+            return "Every network is the one that its task is named after." if wanted else ""
+        every = len(replaced) == 1 and len(tasks) == len(*replaced.values())
+        who = [f"{backbone} for {'all of them' if every else ' / '.join(of)}" for backbone, of in replaced.items()]
+        return f"Small backbones stand in for the published architectures: {'; '.join(who)}."
+
+    def saved(self) -> dict[str, Any]:
+        """Return what the files of the figure say about it besides its runs: `report.save_figure`'s arguments.
+
+        The note ends every caption: which runs are missing, and what the number of pretraining runs leaves open.
+        """
+        about = {"study": self.study.name, "notebook": self.notebook, "scale": self.study.scale}
+        told = [self.note(), nested.sentence(self.table, self.study.arms(), self.names)]
+        return about | {"phantom": self.study.phantom, "note": " ".join(filter(None, told))}
+
+
+class Challenge(NamedTuple):
+    """A data set, its name in figures, and the tasks on it."""
+
+    dataset: str
+    title: str
+    tasks: list[str]
+
 
 class RunsFailedError(TlkitError, RuntimeError):
     """Some runs stopped with an error; the others are done. `.causes` holds the error of each by its id."""
@@ -122,41 +168,31 @@ class Study(StudyRuns):
         plan = self.plan()
         return plan[plan["state"] != "done"].reset_index(drop=True)
 
-    def shown_configs(
-        self,
-        experiments: Iterable[str],
-        tasks: Iterable[str] = (),
-        pretrainings: Iterable[str] = (),
-        seeds: Iterable[int] = (),
-    ) -> list[tuple[str, dict[str, Any]]]:
-        """Return (experiment, config) of the runs that a figure shows, by `known` names; none without experiments."""
-        wanted = {"task": self.known("tasks", tasks), "pretraining": self.known("pretrainings", pretrainings)}
-        wanted["seed"] = [*seeds]
-        there = self.known("experiments", experiments)
+    def figure(self, notebook: str) -> Figure:
+        """Return what the study file says of a figure. Raises: ConfigError where it does not name its notebook."""
+        if notebook not in self.spec["figures"]:
+            raise self._unsaid(notebook)
+        return Figure.model_validate(self.spec["figures"][notebook])
+
+    def shown_configs(self, notebook: str) -> list[tuple[str, dict[str, Any]]]:
+        """Return (experiment, config) of the runs that a figure shows; none where it names no experiment."""
+        asked = self.figure(notebook)
+        arms = asked.pretrainings or self.pretrainings
         with self.without_data():
-            found = self.downstream(experiments=there) if there else []
-        return [(e, c) for e, c in found if all(not some or c[key] in some for key, some in wanted.items())]
+            found = self.downstream("", asked.tasks, asked.experiments, asked.seeds) if asked.experiments else []
+        return [(e, c) for e, c in found if c["pretraining"] in arms]
 
-    def known(self, part: str, names: Iterable[str]) -> list[str]:
-        """Return the tasks, pretrainings or experiments (`part`) that the study has of those that a figure names.
+    def shown(self, notebook: str) -> Shown:
+        """Return the runs that a figure shows, each with its state. Raises: ConfigError for one without experiments."""
+        if not self.figure(notebook).experiments:
+            raise self._unsaid(notebook)
+        return Shown(self, self.shown_configs(notebook), notebook)
 
-        A study of somebody's own that has none of them shows all that it has; so a figure's notebook runs on it.
-        """
-        names = [*names]
-        return [name for name in names if name in self.spec[part]] or (list(self.spec[part]) if names else [])
-
-    def shown(self, experiments, tasks=(), pretrainings=(), seeds=()) -> Shown:
-        """Return the runs that a figure shows (`shown_configs`), each with its state."""
-        return Shown(self, self.shown_configs(experiments, tasks, pretrainings, seeds))
-
-    def saved(self, notebook: str, shown: Shown) -> dict[str, Any]:
-        """Return what the files of a figure say about it besides its runs: `report.save_figure`'s arguments.
-
-        The note ends every caption: which runs are missing, and what the number of pretraining runs leaves open.
-        """
-        about = {"study": self.name, "notebook": notebook, "scale": self.scale, "phantom": self.phantom}
-        told = [shown.note(), nested.sentence(shown.table, self.arms(), shown.names)]
-        return about | {"note": " ".join(filter(None, told))}
+    def _unsaid(self, notebook: str) -> ConfigError:
+        return ConfigError(
+            f"{self.name} at {self.scale} does not say what {notebook} shows. Add it to `figures` of its study file: "
+            f"`{notebook}: {{experiments: [{', '.join(self.spec['experiments'])}]}}`."
+        )
 
     def of_runs(self, ids: Iterable[str]) -> Shown:
         """Return runs of the study by their ids, each with its state."""
@@ -222,13 +258,34 @@ class Study(StudyRuns):
         return convergence.mean_curves(self.history())
 
     def size_adjustment(self) -> SizeAdjustment | None:
-        """Return how to estimate RadNet pretraining at another size; None where the study lacks either corpus.
+        """Return how to make the study's `estimates`; None where it has none, or lacks either corpus.
 
         A corpus is as large as its `corpus` says, else as its `images`: those trained on, without val and test.
         """
-        parents = [self.spec["pretrainings"].get(name, {}) for name in SizeAdjustment.parents]
-        corpora = [parent.get("corpus", parent.get("images")) for parent in parents]
-        return SizeAdjustment(*corpora) if all(corpora) else None
+        estimates = self.spec["estimates"]
+        parents = next((entry["between"] for entry in estimates.values()), [])
+        entries = [self.spec["pretrainings"].get(name, {}) for name in parents]
+        sizes = [entry.get("corpus", entry.get("images")) for entry in entries]
+        factors = {name: entry["factor"] for name, entry in estimates.items()}
+        return SizeAdjustment(*sizes, tuple(parents), factors) if sizes and all(sizes) else None
+
+    @property
+    def scratch(self) -> str:
+        """The study's first pretraining that is none, random weights; "" where it has none."""
+        arms = self.arms()
+        return next((name for name in self.pretrainings if name not in arms), "")
+
+    def modalities(self) -> dict[str, str]:
+        """Return the modality of each pretraining on one (`where: {modality: MR}`) in small letters, "" for others."""
+        where = {name: entry.get("where") or {} for name, entry in self.spec["pretrainings"].items()}
+        return {name: str(chosen.get("modality", "")).lower() for name, chosen in where.items()}
+
+    def challenges(self) -> list[Challenge]:
+        """Return the data sets of the study's tasks."""
+        tasks: dict[str, list[str]] = {}
+        for task, entry in self.spec["tasks"].items():
+            tasks.setdefault(entry["dataset"], []).append(task)
+        return [Challenge(d, self.spec["datasets"].get(d, d), of) for d, of in tasks.items()]
 
     def arms(self) -> dict[str, str]:
         """Return the arm of each pretraining but random weights: `nested.arms`."""
@@ -237,11 +294,12 @@ class Study(StudyRuns):
     def names(self) -> Names:
         """Return display names: pretrainings, tasks and experiments by their `title`, Dice by the name of its class.
 
-        A pretraining of `doubts` has a mark, unless a task has the same name; `doubts_note` says why.
+        A pretraining of `doubts` has a mark, unless a task has the same name; `doubts_note` says why. Pretrainings
+        stand in the order of `colours`, then as in the study file.
         """
-        titled = Names(NAMES)
-        for table in (self.spec["pretrainings"], self.spec["tasks"], self.spec["experiments"]):
-            titled |= {k: v["title"] for k, v in table.items() if "title" in v}
+        titled = NAMES | Names({}, self._colours())
+        for part in ("pretrainings", "estimates", "tasks", "experiments"):
+            titled |= {k: v["title"] for k, v in self.spec[part].items() if "title" in v}
         for task in self.tasks:
             card = self._card(task)
             parts = card.options.get("regions", card.classes[1:])
@@ -249,6 +307,14 @@ class Study(StudyRuns):
         unsure = {name for name, _ in self.doubts()}.difference(self.spec["tasks"], self.spec["experiments"])
         titled |= {name: f"{titled[name]} {MARK}" for name in unsure}
         return titled
+
+    def _colours(self) -> dict[str, str]:
+        """Return the colour of each pretraining: as the study file says, grey for random weights, else a free one."""
+        said, arms = self.spec["colours"], self.arms()
+        free = cycle([colour for colour in COLOURS if colour not in said.values()] or COLOURS)
+        rest = [name for name in (*self.pretrainings, *self.spec["estimates"]) if name not in said]
+        made = {*arms, *self.spec["estimates"]}
+        return said | {name: next(free) if name in made else GREY for name in rest}
 
     def doubts(self) -> dict[tuple[str, str], str]:
         """Return why finished pretrainings are in doubt (`doubts.doubt`), by (pretraining, backbone)."""
@@ -261,6 +327,10 @@ class Study(StudyRuns):
         wanted, names = set(pretrainings) or set(self.pretrainings), self.names()
         told = [f"{names[name]} with {b}: {why}" for (name, b), why in self.doubts().items() if name in wanted]
         return f"Pretraining in doubt: {'; '.join(told)}." if told else ""
+
+
+def _plain(name: str) -> str:
+    return "".join(c for c in name.lower() if c.isalnum())
 
 
 def _images_an_epoch(rid: str, config: dict[str, Any]) -> float:

@@ -9,12 +9,14 @@ from typing import Any
 
 from tlkit import paths
 from tlkit.config import lookup, merge, nearest
-from tlkit.studies import crosscheck, keycheck, schema
+from tlkit.datasets.cards import DATASETS
+from tlkit.studies import crosscheck, figures, keycheck, schema
 from tlkit.studies.faults import Faults, StudyError
 from tlkit.studies.schema import PARTS, Study, describe
 from tlkit.yamllines import Path, YamlError, parse, shown
 
 __all__ = ["StudyError", "describe", "merge", "names", "read"]
+SHOWN = ("figures", "colours", "datasets", "estimates")  # what only figures read
 
 
 def names() -> list[str]:
@@ -49,10 +51,19 @@ def read(name: str, scale: str, data: str = "") -> dict[str, Any]:
         spec["data"] = lookup(data, {"phantom": "phantom", "real": "real"}, "kind of data")
     keycheck.check_keys(spec, faults)
     faults.stop()
-    spec = {"name": name, "title": name, "figures": [], "job": [], **spec}
+    spec = {"name": name, "title": name, "job": [], **{key: {} for key in SHOWN}, **spec}
+    spec["figures"] = figures.at_scale(spec, _every_name(text), faults)
     crosscheck.check_study(spec, faults)
     faults.stop()
     return spec
+
+
+def _every_name(text: dict[str, Any]) -> dict[str, list[str]]:
+    """Return the names of each part of the study at all its scales, and as "files" those of what a file can show."""
+    scales = [text["common"], *text["scales"].values()]
+    found = {part: [s[part] for s in scales if isinstance(s.get(part), dict)] for part in PARTS}
+    every = {part: list(dict.fromkeys(name for s in found[part] for name in s)) for part in PARTS}
+    return every | {"files": [*every["experiments"], *every["tasks"], *DATASETS]}
 
 
 def _check_parts(text: Any, faults: Faults) -> None:

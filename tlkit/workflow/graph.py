@@ -109,23 +109,10 @@ def _down_job(
 
 def _figure_job(study: Study, where: dict, data: dict[str, Job], down: list[Job], name: str) -> Job:
     """Return the job of a figure: it needs those that make its runs, and the data where it shows no run."""
-    given = {key: value for key, value in declared(name).items() if key not in where}
-    asked = where | ({"make_missing": False} if "make_missing" in given else {})
-    shown = {runs.run_id(config) for _, config in study.shown_configs(**chosen_by(given))}
+    asked = where | ({"make_missing": False} if "make_missing" in declared(name) else {})
+    shown = {runs.run_id(config) for _, config in study.shown_configs(name)}
     needs = {job.output for job in down if shown & set(job.makes)} or {job.output for job in data.values()}
     return Job(f"{FIGURE}{name}", name, asked, tuple(sorted(needs)), tuple(sorted(shown)))
-
-
-def chosen_by(parameters: dict[str, Any]) -> dict[str, list[str]]:
-    """Return which experiments, tasks, pretrainings and seeds a figure's notebook shows, by parameters of these names.
-
-    A name (but seeds) may stand in the singular; of a dict the keys count. Without experiments no run is shown.
-    """
-    found = {}
-    for plural in ("experiments", "tasks", "pretrainings"):
-        value = parameters.get(plural, parameters.get(plural[:-1], []))
-        found[plural] = [value] if isinstance(value, str) else list(value)
-    return {**found, "seeds": parameters.get("seeds", [])}
 
 
 def notebooks() -> dict[str, Path]:
