@@ -10,7 +10,8 @@ from tlkit.studies.faults import Faults
 from tlkit.yamllines import Path
 
 NAMED = {  # keys of a figure that list names, or have them as keys: the part of the study with these names
-    "experiments": "experiments", "whole": "experiments", "tasks": "tasks", "published": "tasks",
+    "experiments": "experiments", "whole": "experiments", "frozen": "experiments",
+    "tasks": "tasks", "published": "tasks",
     "pretrainings": "pretrainings", "domains": "pretrainings", "planted": "pretrainings",
 }  # fmt: skip
 SHOWN = ("experiments", "tasks", "pretrainings", "arm")  # with nothing left of one of these there is no figure

@@ -216,6 +216,7 @@ class Figure(Keys):
     pretrainings: many(str) = key("default: all of these experiments", [])
     seeds: many(Seed) = key("default: all of these experiments", [])
     whole: many(str) = key("experiments on all data, set beside these on parts of it", [])
+    frozen: many(str) = key("experiments with a frozen encoder, set beside these as baselines", [])
     arm: Text = key("the pretraining whose pictures are drawn", "")
     domains: dict[str, many(Dataset)] = key("two pretrainings, with the data sets of the domain of each", {})
     compared: dict[str, Two] = key("questions, each with the two pretrainings whose difference answers it", {})

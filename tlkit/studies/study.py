@@ -174,12 +174,16 @@ class Study(StudyRuns):
             raise self._unsaid(notebook)
         return Figure.model_validate(self.spec["figures"][notebook])
 
-    def shown_configs(self, notebook: str) -> list[tuple[str, dict[str, Any]]]:
-        """Return (experiment, config) of the runs that a figure shows; none where it names no experiment."""
+    def shown_configs(self, notebook: str, beside: bool = False) -> list[tuple[str, dict[str, Any]]]:
+        """Return (experiment, config) of the runs that a figure shows; none where it names no experiment.
+
+        With `beside`, also those of the experiments that it sets beside them: `whole` and `frozen`.
+        """
         asked = self.figure(notebook)
-        arms = asked.pretrainings or self.pretrainings
+        arms, ways = asked.pretrainings or self.pretrainings, asked.experiments
+        ways = [*ways, *asked.whole, *asked.frozen] if beside else ways
         with self.without_data():
-            found = self.downstream("", asked.tasks, asked.experiments, asked.seeds) if asked.experiments else []
+            found = self.downstream("", asked.tasks, ways, asked.seeds) if ways else []
         return [(e, c) for e, c in found if c["pretraining"] in arms]
 
     def shown(self, notebook: str) -> Shown:

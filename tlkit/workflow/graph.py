@@ -110,7 +110,7 @@ def _down_job(
 def _figure_job(study: Study, where: dict, data: dict[str, Job], down: list[Job], name: str) -> Job:
     """Return the job of a figure: it needs those that make its runs, and the data where it shows no run."""
     asked = where | ({"make_missing": False} if "make_missing" in declared(name) else {})
-    shown = {runs.run_id(config) for _, config in study.shown_configs(name)}
+    shown = {runs.run_id(config) for _, config in study.shown_configs(name, beside=True)}
     needs = {job.output for job in down if shown & set(job.makes)} or {job.output for job in data.values()}
     return Job(f"{FIGURE}{name}", name, asked, tuple(sorted(needs)), tuple(sorted(shown)))
 
