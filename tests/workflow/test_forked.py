@@ -7,6 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import Pipe, get_context
+from threading import Thread
 
 import psutil
 import pytest
@@ -59,3 +62,19 @@ def test_a_command_whose_server_is_gone_fails(monkeypatch):
     monkeypatch.setenv(forked.ADDRESS, "tlkit-nobody")
     monkeypatch.setenv(forked.KEY, "x")
     assert forked.run_command("tlkit.__main__:main", ["job", "data-lits"]) == 1
+
+
+def test_forks_that_start_and_end_at_once_all_give_their_exit_status():
+    context = get_context("forkserver")
+
+    def leave(status: int) -> int:
+        ours, server = Pipe()
+        Thread(target=forked._answer, args=(context, server)).start()
+        with ours:
+            ours.send((sys.exit, (status,)))
+            ours.recv()
+            return ours.recv()
+
+    asked = [3 + k % 100 for k in range(200)]
+    with ThreadPoolExecutor(8) as pool:
+        assert [*pool.map(leave, asked)] == asked

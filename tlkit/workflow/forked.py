@@ -24,6 +24,9 @@ from pkgutil import resolve_name
 from typing import Any
 
 ADDRESS, KEY, PID = "TLKIT_FORK_ADDRESS", "TLKIT_FORK_KEY", "TLKIT_FORK_PID"
+# Starting a process makes multiprocessing read the exit status of those that ended. Two threads that read one at once
+# would find 255 in place of it.
+ONE_AT_A_TIME = threading.Lock()
 PROVISIONER = "tlkit-forked"  # its name in pyproject.toml
 PRELOAD = [
     "IPython", "ipykernel.kernelapp", "papermill", "torch", "torchvision", "timm", "cv2", "scipy.stats",
@@ -91,11 +94,14 @@ def _answer(context: Any, connection: Connection) -> None:
     with connection, contextlib.suppress(EOFError, OSError):
         target, arguments = connection.recv()
         process = context.Process(target=_call, args=(target, arguments))
-        process.start()
+        with ONE_AT_A_TIME:
+            process.start()
         connection.send(process.pid)
         if connection in wait([process.sentinel, connection]):  # who asked for it is gone
             process.kill()
-        process.join()
+        wait([process.sentinel])
+        with ONE_AT_A_TIME:
+            process.join()
         connection.send(process.exitcode)
 
 
