@@ -28,7 +28,7 @@ def test_a_renamed_study_has_the_same_runs_and_figures(name, scale, tmp_path, mo
     assert list(old.names().colours.values()) == list(new.names().colours.values())
     assert [(c.dataset, c.title) for c in old.challenges()] == [(c.dataset, c.title) for c in new.challenges()]
     assert list(old.modalities().values()) == list(new.modalities().values())
-    titles = [[study.names()[arm] for arm in study.names().colours] for study in (old, new)]
+    titles = [[study.names()[arm] for arm in study.pretrainings] for study in (old, new)]
     assert titles[0] == titles[1]
 
 

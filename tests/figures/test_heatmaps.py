@@ -44,7 +44,7 @@ def test_twenty_images_are_three_pages_and_too_few_an_error():
 def test_the_page_shows_image_and_overlays_in_order():
     figure = heatmaps.draw(made(), range(1, 3), "Title", {"radiologynet": "RadiologyNET"}, phantom=True)
     texts = [t.get_text() for ax in figure.axes for t in ax.texts]
-    assert [t for t in texts if t != "no map"] == ["image", "RadiologyNET", "ImageNet", "Scratch"]
+    assert [t for t in texts if t != "no map"] == ["image", "RadiologyNET", "imagenet", "scratch"]
     assert texts.count("no map") == 1 and len(figure.axes) == 2 * 4 + 1
     assert [len(ax.images) for ax in figure.axes[:8]] == [1] * 8
     assert [t.get_text() for t in figure.texts if t.get_gid() == "phantom"] == ["phantom data"]

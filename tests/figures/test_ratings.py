@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tlkit import rating
 from tlkit.config import ConfigError
 from tlkit.figures import rating_bars, ratings
+from tlkit.names import Names
 from tlkit.rating import Item, RatingError
 
 NAMES = ("imagenet", "radiologynet", "scratch")
@@ -280,7 +281,7 @@ def test_the_figure_shows_shares_means_and_n():
 def test_the_figure_has_a_column_a_task_and_says_what_it_needs():
     data = frame({"anna": [[1, 2, 3]] * 4})
     two = data.assign(task=np.where(data["item"] < "003", "T", "U"))
-    fig = rating_bars.draw(two, names={"U": "Second task"})
+    fig = rating_bars.draw(two, names=Names({"U": "Second task"}))
     assert [ax.get_title("left") for ax in fig.axes] == ["anna, T", "anna, Second task"]
     with pytest.raises(ValueError, match="44_rate_heatmaps"):
         rating_bars.draw(data.iloc[:0])

@@ -56,8 +56,8 @@ class Shown:
         return frame.merge(self.table[["experiment", "run"]].drop_duplicates(), on=["experiment", "run"])
 
     def done(self) -> list[str]:
-        """Return the ids of the runs that are there, each once."""
-        return sorted(set(self.table.loc[self.table["state"] == "done", "run"]))
+        """Return the ids of the runs that are there, each once, in the order of the study file."""
+        return list(dict.fromkeys(self.table.loc[self.table["state"] == "done", "run"]))
 
     def tasks(self) -> list[str]:
         """Return the tasks, in the order of the study file."""
