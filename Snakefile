@@ -1,5 +1,5 @@
-# The DAG of one study: data -> pretrain -> fine-tune -> figures. `python -m tlkit figures` writes its jobs to
-# runs/studies/STUDY/SCALE/dag.json and calls Snakemake there. Each job is `python -m tlkit job NAME --record`, which
+# The DAG of some studies: data -> pretrain -> fine-tune -> figures. `python -m tlkit figures` writes its jobs to
+# dag.json below runs/studies and calls Snakemake there. Each job is `python -m tlkit job NAME --record`, which
 # does only what is not done yet, and writes down a failure instead of ending with one: the others go on.
 import os
 import signal

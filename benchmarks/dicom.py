@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import as_rows
-from tlkit.datasets import DATASETS, archive, deidentify, radnet
+from tlkit.archives import archive, ct_series, deidentify
+from tlkit.datasets import DATASETS
 from tlkit.datasets.arrays import NpyWriter
 from tlkit.datasets.store import build_store
 
@@ -104,7 +105,7 @@ def ours(folder: Path, samples: pd.DataFrame, workers: int = 1) -> None:
     """Decode the slices of `folder` as a store does, and write them."""
     with tempfile.TemporaryDirectory() as target:
         writer = None
-        for (image,), *_ in radnet.read(folder, samples, DATASETS["radnet"], SIZE, workers):
+        for (image,), *_ in ct_series.read(folder, samples, DATASETS["radnet"], SIZE, workers):
             writer = writer or NpyWriter(Path(target) / "images.npy", image)
             writer.append(image)
         writer.finish()
@@ -135,7 +136,7 @@ def in_turns(*calls: Callable[[], None], repeats: int = REPEATS) -> list[float]:
 
 
 def samples_of(folder: Path) -> pd.DataFrame:
-    return radnet.assemble(archive.index(folder, deidentify.load_key(), workers=1), min_slices=1)[0]
+    return ct_series.assemble(archive.index(folder, deidentify.load_key(), workers=1), min_slices=1)[0]
 
 
 def fresh_index(folder: Path) -> None:

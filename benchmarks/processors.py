@@ -17,7 +17,6 @@ import pandas as pd
 
 from tlkit import paths, runs
 from tlkit.files import sha256, write_text
-from tlkit.report import ESTIMATED
 from tlkit.studies import load
 
 SETTINGS = {  # name: ONEDNN_MAX_CPU_ISA, ATEN_CPU_CAPABILITY
@@ -39,9 +38,9 @@ def read_study(root: Path) -> tuple[pd.DataFrame, dict[str, str], int]:
     differ after Holm's correction."""
     tables = root / "paper" / "tables" / "boundaries"
     summary = pd.read_csv(tables / "fig2_summary.csv")
-    summary = summary[~summary["pretraining"].isin(ESTIMATED)].set_index(CELL)[["mean", "sd", "n"]]
-    weights = {}
-    for config in load("boundaries", "smoke").configs():
+    study, weights = load("boundaries", "smoke"), {}
+    summary = summary[~summary["pretraining"].isin(study.spec["estimates"])].set_index(CELL)[["mean", "sd", "n"]]
+    for config in study.configs():
         rid = runs.run_id(config)
         weights[rid] = sha256(root / "runs" / rid / "model.safetensors")
     return summary, weights, int((pd.read_csv(tables / "fig2.csv")["p_holm"] < 0.05).sum())

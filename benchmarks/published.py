@@ -16,14 +16,15 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import as_rows
-from tlkit import paths, published
+from tlkit import paths
 from tlkit.phantoms.write import make
+from tlkit.published import authorlogs
 
 REPEATS, LIMIT = 9, 300
 PEAK = """
 import sys
-from tlkit import published
-published.read(sys.argv[1])
+from tlkit.published import authorlogs
+authorlogs.read(sys.argv[1])
 assert "torch" not in sys.modules
 print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM:")).split()[1])
 """
@@ -49,10 +50,10 @@ def peak(folder: Path) -> float:
 def run() -> list[dict]:
     """Return rows (name, unit, ours, other, ratio, limit); times are medians of 9 readings, in turns with pandas."""
     with tempfile.TemporaryDirectory() as temporary:
-        logs = published.read(paths.logs_root() or make("logs", Path(temporary), all_train=True), train=False)
+        logs = authorlogs.read(paths.logs_root() or make("logs", Path(temporary), all_train=True), train=False)
         files = [logs.folder / run / f"{kind}.log" for run in logs.results["run"].unique() for kind in ("test", "val")]
         rounds = [
-            (seconds(lambda: published.read(logs.folder, train=False)), seconds(lambda: rival(files)))
+            (seconds(lambda: authorlogs.read(logs.folder, train=False)), seconds(lambda: rival(files)))
             for _ in range(REPEATS)
         ]
         memory = peak(logs.folder)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")  # processes times threads are the cores; read once, when torch is imported
 
-from tlkit import check, files, paths  # noqa: E402
+from tlkit import check, files, paths, runs  # noqa: E402
 
 SLOWEST = (
     "test_figures",
@@ -27,7 +28,7 @@ SLOWEST = (
     "test_run",
     "test_data",
     "test_rating_browser",
-    "test_published",
+    "test_authorlogs",
 )
 MOST = 8  # processes: with more, all would wait for the slowest file
 PHANTOMS = {
@@ -88,11 +89,11 @@ def there(unbroken, monkeypatch) -> Path:
 @pytest.fixture(scope="session")
 def jonske_logs():
     """Return the authors' logs (E1, E4 and what else the tree holds), read with their train.log."""
-    from tlkit import published
+    from tlkit.published import authorlogs
 
     if not Path(REAL_LOGS).is_dir():
         pytest.skip("the published logs are not here: set TLKIT_LOGS to a clone of the authors' repository")
-    return published.read(REAL_LOGS)
+    return authorlogs.read(REAL_LOGS)
 
 
 @pytest.fixture
@@ -148,3 +149,23 @@ def make_config(
         task = {"task": dataset, "task_kind": DATASETS[dataset].task}
         found |= {**task, "mode": "finetune", "fraction": 1.0, "weights": None}
     return json.loads(json.dumps(found | changes))
+
+
+@pytest.fixture(scope="module")
+def made(request, tmp_path_factory, phantom_data, config) -> tuple[Path, dict[str, str]]:
+    """Return a runs folder and the ids of the small runs that the module's `configs(config)` names, each done once."""
+    root = tmp_path_factory.mktemp("made")
+    (root / "data").symlink_to(phantom_data)
+    from tlkit.training.run import run
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TLKIT_RUNS", str(root))
+        return root, {name: runs.run_id(c) for name, c in request.module.configs(config).items() if run(c)}
+
+
+@pytest.fixture
+def ids(made, tmp_path, monkeypatch) -> dict[str, str]:
+    """Lend this test a copy of the runs, and return their ids."""
+    copied = shutil.copytree(made[0], tmp_path / "copied", symlinks=True)
+    monkeypatch.setenv("TLKIT_RUNS", str(copied))
+    return made[1]

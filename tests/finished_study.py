@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tlkit import paths, records, runs, workflow
+from tlkit import paths, runs
 from tlkit.studies import Study
+from tlkit.workflow import graph, records
 
 
 def finish(study: Study, *ids: str) -> None:
@@ -15,10 +16,10 @@ def finish(study: Study, *ids: str) -> None:
                     runs.finish(run, {"accuracy": 0.5}, seconds=1, train_cpu_seconds=2.0)
 
 
-def all_done(study: Study) -> dict[str, workflow.Job]:
+def all_done(study: Study) -> dict[str, graph.Job]:
     """Leave everything as a finished study leaves it, and return its jobs by name."""
     finish(study)
-    jobs = {job.name: job for job in workflow.jobs(study)}
+    jobs = {job.name: job for job in graph.jobs(study)}
     for job in jobs.values():
         store = paths.store_root() / job.name
         if not job.notebook:

@@ -15,6 +15,7 @@ RATES = {1e-5: -0.05, 1e-4: 0.0, 1e-3: -0.02}
 SEEDS = (42, 1, 2, 3, 4)
 SINGLE = {"LUNA_ResNet50": "ct", "BTMR_MobileNetV3Small": "mr", "BTMR_ResNet50": "mr"}
 SINGLE |= {task: "cr" for task in TASKS[4:10]}
+MODALITIES = {"radiologynet": "", "radiologynet_all": ""} | {f"radiologynet_{m}": m for m in ("ct", "mr", "cr")}
 KINDS = {"LUNA": ("dice_1", "iou_1"), "PBA": ("mae", "rmse", "mse", "r2")}
 CLASSES = ("accuracy", "f1_macro", "precision_macro", "recall_macro", "auc")
 MONITORS = {t: {"LUNA": ("dice_mean", 1), "PBA": ("mae", -1)}.get(t.split("_")[0], ("accuracy", 1)) for t in TASKS}

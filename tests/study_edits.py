@@ -53,7 +53,14 @@ common:
       recipes:
         liver: {epochs: 4}
     by_task: {mode: finetune, pretrainings: {kinds: [photos]}, pretraining_recipes: {photos: {lr: 0.1}}}
-  figures: [30_fig2_task_dependency]
+  figures:
+    30_fig2_task_dependency: {experiments: [main, frozen], tasks: [kinds, few], files: {kinds: [one]}}
+    36_images_or_steps: {experiments: [main], compared: {more: [longer, photos]}, planted: {photos: 0.5}}
+    41_fig4_reconstruction: {experiments: [main], arm: archive, published: {kinds: {photos: [0.5, 0.6]}}}
+  colours: {scratch: "#8c8c8c", larger: "#0072b2", photos: "#56b4e9"}
+  datasets: {imagenet: Photographs}
+  estimates:
+    larger: {title: Larger, between: [photos, longer], factor: 1.5}
   job: [tasks]
   images_per_second: {pretrain: 500, finetune: 500}
   max_unreadable: {lits: 0.05}
@@ -164,7 +171,22 @@ EDITS = [
     ("corpora: [photos, archive]", "corpora: [photos, scratch]", "both, corpora, entry 2: unknown corpus 'scratch'."),
     ("after: photos", "after: longer", "longer, after: unknown earlier pretraining 'longer'."),
     ("{of: kinds,", "{of: kindz,", "tasks, few, of: unknown earlier entry 'kindz'. Did you mean 'kinds'?"),
-    ("[30_fig2_task_dependency]", "[30_fig2]", "figures, entry 1: unknown notebook '30_fig2'. Did you mean '30_fig"),
+    ("30_fig2_task_dependency:", "30_fig2:", "figures, 30_fig2: unknown notebook '30_fig2'. Did you mean '30_fig"),
+    ("[main, frozen], tasks", "[man], tasks", "figures, 30_fig2_task_dependency, experiments, entry 1: unknown experiment 'man'. Did you mean 'main'?"),
+    ("tasks: [kinds, few]", "tasks: [kindz]", "figures, 30_fig2_task_dependency, tasks, entry 1: unknown task 'kindz'. Did you mean 'kinds'?"),
+    ("tasks: [kinds, few]", "task: [kinds]", "figures, 30_fig2_task_dependency, task: nothing reads this key. Did you mean 'tasks'?"),
+    ("files: {kinds: [one]}", "files: {kindz: [one]}", "files, kindz: unknown file 'kindz'. Did you mean 'kinds'?"),
+    ("tasks: [kinds, few]", "tasks: [few]", "figures, 30_fig2_task_dependency, tasks: this scale has none of them; say `figures: {30_fig2_task_dependency: null}` there."),
+    ("{more: [longer, photos]}", "{more: [longer]}", "figures, 36_images_or_steps, compared, more: expected 2 or more entries, found [longer]."),
+    ("{more: [longer, photos]}", "{more: [longer, photo]}", "compared, more, entry 2: unknown pretraining 'photo'. Did you mean 'photos'?"),
+    ("planted: {photos: 0.5}", "planted: {foto: 0.5}", "figures, 36_images_or_steps, planted, foto: unknown pretraining 'foto'. Did you mean 'photos'?"),
+    ("arm: archive", "arm: archiv", "figures, 41_fig4_reconstruction, arm: unknown pretraining 'archiv'. Did you mean 'archive'?"),
+    ("{photos: [0.5, 0.6]}", "{foto: [0.5, 0.6]}", "published, kinds, foto: unknown pretraining 'foto'. Did you mean 'photos'?"),
+    ('photos: "#56b4e9"', "photos: blue", "colours, photos: expected a colour such as '#e69f00', found 'blue'."),
+    ('photos: "#56b4e9"', 'fotos: "#56b4e9"', "colours, fotos: unknown pretraining 'fotos'. Did you mean 'photos'?"),
+    ("{imagenet: Photographs}", "{imagent: Photographs}", "datasets, imagent: unknown data set 'imagent'. Did you mean 'imagenet'?"),
+    ("[photos, longer]", "[photos, long]", "estimates, larger, between, entry 2: unknown pretraining 'long'. Did you mean 'longer'?"),
+    ("factor: 1.5", "factor: 0", "estimates, larger, factor: expected more than 0, found 0."),
     ("job: [tasks]", "job: [task]", "job, entry 1: unknown part of a job 'task'. Did you mean 'tasks'?"),
     ("few: null", "fews: null", "scales, big, tasks, fews: there is none to remove. Did you mean 'few'?"),
     ("{classes: null,", "{clases: null,", "tasks, kinds, clases: there is none to remove. Did you mean 'classes'?"),

@@ -11,9 +11,11 @@ from collections import namedtuple
 import pandas as pd
 import pytest
 
-from tlkit import check, dag, execution, paths, runs, studies, studyfile
+from tlkit import check, paths, runs, studies
 from tlkit.__main__ import main
 from tlkit.datasets import DATASETS
+from tlkit.studies import studyfile
+from tlkit.workflow import dag, execution
 
 Usage = namedtuple("Usage", "total used free")
 

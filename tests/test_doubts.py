@@ -55,11 +55,14 @@ def test_an_arm_in_doubt_is_marked_and_the_caption_says_why(study):
     assert names["imagenet"] == "ImageNet †" and names["radnet"] == "RadNet" and names["scratch"] == "Scratch"
     why = "at chance, loss 0 % of the way from chance to the best"
     assert study.doubts() == {("imagenet", backbone): why}
-    note = study.shown(["E1"], pretrainings=["imagenet", "radnet"]).note()
+    figures = study.spec["figures"]
+    figures["unsure"] = {"experiments": ["E1"], "pretrainings": ["imagenet", "radnet"]}
+    figures["sure"] = {"experiments": ["E1"], "pretrainings": ["radnet", "scratch"]}
+    note = study.shown("unsure").note()
     assert f"Pretraining in doubt: ImageNet † with {backbone}: {why}." in note
-    assert "in doubt" not in study.shown(["E1"], pretrainings=["radnet", "scratch"]).note()
+    assert "in doubt" not in study.shown("sure").note()
     assert study.doubts_note() == f"Pretraining in doubt: ImageNet † with {backbone}: {why}."
-    assert note in study.saved("book", study.shown(["E1"], pretrainings=["imagenet", "radnet"]))["note"]
+    assert note in study.shown("unsure").saved()["note"]
 
 
 def test_the_list_of_runs_says_it_too(study):

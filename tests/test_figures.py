@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import renamed
 from dag_calls import FIGURES, call, environment
 from executed import SMOKE, check_copy, copies
 
-from tlkit import forked, runs, workflow
-from tlkit.report import ESTIMATED
+from tlkit import runs
 from tlkit.studies import load
+from tlkit.workflow import forked, graph
 
 FEWER = {"50_published_results": ("-p", "simulations", "500")}
 ACCOUNT = r"boundaries at smoke: \d+\.\d minutes, \d+ s of CPU time, of which training steps \d+ s"
@@ -31,9 +32,9 @@ def unbroken(tmp_path_factory) -> Path:
 def executed(unbroken) -> dict[str, list[Path]]:
     """Return the executed copies of each notebook: those of the study, and those of no study run on its data."""
     found = copies(unbroken, "boundaries")
-    of_the_other = {job.notebook for job in workflow.jobs(load("radiologynet", "smoke"))}
+    of_the_other = {job.notebook for job in graph.jobs(load("radiologynet", "smoke"))}
     with forked.server(environment(unbroken)) as handed:
-        for name in sorted(set(workflow.notebooks()) - set(found) - of_the_other):
+        for name in sorted(set(graph.notebooks()) - set(found) - of_the_other):
             said = call(
                 unbroken, *FIGURES[:3], "notebook", name, "-p", "scale", "smoke", *FEWER.get(name, ()), env=handed
             )
@@ -102,7 +103,7 @@ def test_the_table_can_be_computed_again_from_the_runs(there):
     study = load("boundaries", "smoke")
     pairs = pd.read_csv(there / "paper" / "tables" / "boundaries" / "fig2.csv")
     summary = pd.read_csv(there / "paper" / "tables" / "boundaries" / "fig2_summary.csv")
-    for row in summary[~summary["pretraining"].isin(ESTIMATED)].itertuples():
+    for row in summary[~summary["pretraining"].isin(study.spec["estimates"])].itertuples():
         configs = study.finetune(row.pretraining, [row.task], [row.experiment])
         values = [runs.read_json(runs.folder(runs.run_id(c)) / "metrics.json")[row.metric] for c in configs]
         assert row.n == len(study.spec["seeds"]) == len(values)
@@ -120,6 +121,10 @@ def test_the_account_says_what_training_cost(unbroken):
     said = (unbroken / "said.txt").read_text()
     assert re.search(rf"^{ACCOUNT} \(\d+ %\)\.$", said, re.M), said
     assert said.strip().splitlines()[-1] == "boundaries at smoke: 7 of 7 figures made."
+
+
+def test_a_renamed_copy_shows_the_same(there, tmp_path, monkeypatch):
+    renamed.check("boundaries", there, tmp_path, monkeypatch)
 
 
 def test_a_second_call_runs_nothing(there, executed):

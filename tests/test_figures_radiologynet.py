@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import renamed
 from dag_calls import call
 from executed import SMOKE, check_copy, copies
 
-from tlkit import runs, workflow
+from tlkit import runs
 from tlkit.studies import load
 from tlkit.training.recipes import RADIOLOGYNET
+from tlkit.workflow import graph
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +41,10 @@ def test_every_figure_and_table_of_the_paper_is_there(there):
 
 def test_every_notebook_ran_without_errors_warnings_or_pages_of_text(there):
     found = copies(there, "radiologynet")
-    assert set(found) == {job.notebook for job in workflow.jobs(load("radiologynet", "smoke")) if job.notebook}
+    assert set(found) == {job.notebook for job in graph.jobs(load("radiologynet", "smoke")) if job.notebook}
     for path in (path for paths in found.values() for path in paths):
         check_copy(path)
+
+
+def test_a_renamed_copy_shows_the_same(there, tmp_path, monkeypatch):
+    renamed.check("radiologynet", there, tmp_path, monkeypatch)

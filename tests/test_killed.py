@@ -41,7 +41,7 @@ common:
   experiments:
     E1: {mode: finetune}
     E4: {mode: lineval, pretrainings: [imagenet]}
-  figures: [30_fig2_task_dependency]
+  figures: {30_fig2_task_dependency: {experiments: [E1]}}
   images_per_second: {pretrain: 300, finetune: 500}
 scales:
   smoke: {size: 32}
@@ -125,7 +125,7 @@ def test_killed_three_times_and_started_again_it_gives_the_same_bits(unbroken, t
     total = len(load("mini", "smoke").configs())
     early, late = int(rng.integers(1, total // 3)), int(rng.integers(total // 2, total - 3))
     phantoms = tmp_path / "runs" / "data" / "phantoms"
-    kill_when(tmp_path, lambda: bool(list(phantoms.glob(".*.partial"))), rng.uniform(0, 0.5))  # data are made
+    kill_when(tmp_path, lambda: bool(list(phantoms.glob(".*.part"))), rng.uniform(0, 0.5))  # data are made
     assert number_done(tmp_path) == 0
     kill_when(tmp_path, lambda: trains(tmp_path, early), rng.uniform(0, 0.5))
     assert early <= number_done(tmp_path) < total

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import partial
 from itertools import combinations, permutations, product
 
 import numpy as np
@@ -12,11 +13,16 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from looks import COLOURS, PAPER
 
 from tlkit import paths, report
-from tlkit.analysis import convergence, stats
 from tlkit.config import UnknownNameError
+from tlkit.figures import losses as figure_losses
+from tlkit.names import COLOURS as PALETTE
+from tlkit.names import GREY, Names
+from tlkit.published import evidence
 from tlkit.report.layout import HEADING
+from tlkit.stats import convergence, differences
 
 ABOUT = {
     "runs": ["run-b", "run-a", "run-b"],
@@ -24,6 +30,10 @@ ABOUT = {
     "caption": "Means.",
     "scale": "smoke",
 }
+
+
+bars, matrices = partial(report.bars, names=PAPER), partial(report.matrices, names=PAPER)
+forest, draw_losses = partial(evidence.forest, names=PAPER), partial(figure_losses.draw, names=PAPER)
 
 
 @pytest.fixture(autouse=True)
@@ -41,8 +51,8 @@ def results() -> pd.DataFrame:
     rows = [
         (experiment, task, metric, name, seed, rng.uniform(0.5, 0.9))
         for experiment, names in (
-            ("lineval", ["imagenet", "mine"]),
             ("finetune", ["mine", "scratch", "imagenet"]),
+            ("lineval", ["imagenet", "mine"]),
         )
         for task, metric in (("lits", "dice_1"), ("radnet", "accuracy"))
         for name in names
@@ -63,7 +73,7 @@ def texts(fig) -> str:
 
 def test_bars_show_every_run_inside_the_axes():
     frame = results()
-    fig = report.bars(frame)
+    fig = bars(frame)
     assert len(fig.axes) == 4
     expected = [
         frame.query("experiment == @e and task == @t")["value"]
@@ -78,8 +88,8 @@ def test_bars_show_every_run_inside_the_axes():
 
 def test_bars_have_the_mean_and_the_sd():
     frame = results().query("experiment == 'finetune' and task == 'lits'")
-    (ax,) = report.bars(frame).axes
-    summary = stats.summarise(frame).set_index("pretraining").loc[["scratch", "imagenet", "mine"]]
+    (ax,) = bars(frame).axes
+    summary = differences.summarise(frame).set_index("pretraining").loc[["scratch", "imagenet", "mine"]]
     assert [p.get_height() for p in ax.patches] == pytest.approx(summary["mean"].tolist())
     whiskers = [container.lines[2][0].get_segments()[0][:, 1] for container in ax.containers[1::2]]
     assert [np.ptp(w) / 2 for w in whiskers] == pytest.approx(summary["sd"].tolist())
@@ -89,13 +99,13 @@ def test_bars_have_the_mean_and_the_sd():
 
 def test_the_best_error_is_the_lowest():
     frame = results().query("experiment == 'finetune' and task == 'lits'").assign(metric="mae")
-    (ax,) = report.bars(frame).axes
+    (ax,) = bars(frame).axes
     dashed = [line.get_ydata()[0] for line in ax.lines if line.get_linestyle() == "--"]
-    assert dashed == [stats.summarise(frame)["mean"].min()]
+    assert dashed == [differences.summarise(frame)["mean"].min()]
 
 
 def test_bars_name_what_is_shown():
-    fig = report.bars(results(), names={"dice_1": "Dice, liver"})
+    fig = bars(results(), names=PAPER | {"dice_1": "Dice, liver"})
     shown = texts(fig)
     for words in (
         "Fine-tuning",
@@ -121,13 +131,13 @@ def test_bars_name_what_is_shown():
 
 def test_axes_from_zero_are_not_called_cut():
     frame = results().assign(value=[0.0, 0.5, 1.0] * 10)
-    assert "do not start at 0" not in texts(report.bars(frame))
+    assert "do not start at 0" not in texts(bars(frame))
 
 
 def test_single_runs_and_unequal_n_are_said():
     frame = results().query("experiment == 'finetune' and task == 'lits'")
     frame = frame[(frame["pretraining"] != "mine") | (frame["seed"] == 0)]
-    (ax,) = report.bars(frame).axes
+    (ax,) = bars(frame).axes
     assert [t.get_text() for t in ax.get_xticklabels()] == [
         "Scratch, n = 3",
         "ImageNet, n = 3",
@@ -138,12 +148,12 @@ def test_single_runs_and_unequal_n_are_said():
 
 def test_no_results_say_which_command_helps():
     with pytest.raises(ValueError, match="python -m tlkit status"):
-        report.bars(results().iloc[:0])
+        bars(results().iloc[:0])
 
 
 def test_last_row_may_be_shorter():
     frame = pd.concat([results().query("task == 'lits'").assign(task=f"t{i}") for i in range(5)])
-    fig = report.bars(frame)
+    fig = bars(frame)
     assert len(fig.axes) == 10
     # Balanced: three panels and two, for both experiments.
     assert len({round(ax.get_subplotspec().colspan.start) for ax in fig.axes}) == 3
@@ -167,18 +177,15 @@ def test_limits_are_the_published_ones_where_nothing_is_cut(values, spread):
         assert (low, high) == pytest.approx((0.99 * mean.min(), 1.01 * (mean + spread).max()))
 
 
-def test_colours_are_fixed_and_distinct():
-    assert report.in_order(["zeta", "radnet12m", "alpha", "scratch"]) == [
-        "scratch",
-        "radnet12m",
-        "alpha",
-        "zeta",
-    ]
-    palette = report.colours(["zeta", "radnet", "alpha"])
-    assert palette == report.colours(["alpha", "zeta", "radnet"])
-    assert palette["radnet"] == report.PRETRAINING_COLOURS["radnet"]
-    both = [*report.PRETRAINING_COLOURS.values(), *report.OTHER_COLOURS]
-    assert len(set(both)) == len(both)
+def test_arms_stand_in_the_order_of_their_colours_and_others_get_free_ones():
+    names = Names({}, {"scratch": "#8c8c8c", "b": "#e69f00"})
+    assert report.in_order(["zeta", "b", "alpha", "scratch"], names) == ["scratch", "b", "alpha", "zeta"]
+    palette = report.colours(["zeta", "b", "alpha"], names)
+    assert palette == report.colours(["alpha", "zeta", "b"], names)
+    assert palette["b"] == "#e69f00" and len(set(palette.values())) == 3
+    assert len({GREY, *PALETTE}) == 1 + len(PALETTE)
+    many = report.colours([str(i) for i in range(30)], names)
+    assert set(many.values()) == set(PALETTE) - {"#e69f00"}
 
 
 def test_style_ends_with_its_block():
@@ -191,7 +198,7 @@ def test_style_ends_with_its_block():
 
 
 def test_save_figure_writes_all_files():
-    files = report.save_figure(report.bars(results()), "boundaries", "fig2", **ABOUT, phantom=False)
+    files = report.save_figure(bars(results()), "boundaries", "fig2", **ABOUT, phantom=False)
     folder = paths.paper_root() / "figures" / "boundaries"
     assert [f.name for f in files] == ["fig2.svg", "fig2.pdf", "fig2.png", "fig2.json"]
     assert sorted(folder.iterdir()) == sorted(files)
@@ -207,7 +214,7 @@ def test_save_figure_writes_all_files():
 
 def test_same_results_give_the_same_bytes():
     first, second = (
-        {f.suffix: f.read_bytes() for f in report.save_figure(report.bars(results()), "s", name, **ABOUT, phantom=True)}
+        {f.suffix: f.read_bytes() for f in report.save_figure(bars(results()), "s", name, **ABOUT, phantom=True)}
         for name in ("one", "two")
     )
     for kind in (".svg", ".pdf", ".png"):
@@ -215,10 +222,10 @@ def test_same_results_give_the_same_bytes():
 
 
 def test_phantom_figures_are_marked_once():
-    unmarked = report.bars(results())
+    unmarked = bars(results())
     *_, sidecar = report.save_figure(unmarked, "s", "f", **ABOUT, phantom=True)
     assert texts(unmarked).count("phantom data") == 1
-    marked = report.bars(results(), phantom=True)
+    marked = bars(results(), phantom=True)
     report.save_figure(marked, "s", "f", **ABOUT, phantom=True)
     assert texts(marked).count("phantom data") == 1
     about = json.loads(sidecar.read_text(encoding="utf-8"))
@@ -227,7 +234,7 @@ def test_phantom_figures_are_marked_once():
 
 
 def test_a_failed_save_leaves_the_old_file(monkeypatch):
-    fig = report.bars(results())
+    fig = bars(results())
     svg, *_ = report.save_figure(fig, "s", "f", **ABOUT, phantom=False)
     before = svg.read_bytes()
 
@@ -272,7 +279,7 @@ def test_commit_names_the_tree(tmp_path, monkeypatch):
 
 
 def pairs(panels: int = 2, **columns: object) -> pd.DataFrame:
-    """Both directions of imagenet, radnet and scratch in `panels` tasks, with the columns of `stats.pairwise`."""
+    """Both directions of imagenet, radnet and scratch in `panels` tasks, with the columns of `differences.pairwise`."""
     rng = np.random.default_rng(1)
     rows = []
     for experiment in ("E1", "E4"):
@@ -303,39 +310,33 @@ def gid(ax, name: str) -> list:
 
 def test_estimates_are_hatched_and_said():
     frame = results().query("experiment == 'finetune' and task == 'lits'").replace({"mine": "radnet_ub"})
-    (ax,) = report.bars(frame, estimated=["radnet_ub", "radnet_lb"]).axes
+    (ax,) = bars(frame, estimated=["radnet_ub", "radnet_lb"]).axes
     assert [patch.get_hatch() for patch in ax.patches] == [None, None, "////"]
     assert len(drawn_runs(ax)) == 6
     (pseudo,) = gid(ax, "pseudo-runs")
     assert sorted(pseudo.get_ydata()) == sorted(frame.query("pretraining == 'radnet_ub'")["value"])
     assert pseudo.get_marker() == "s"
     assert "estimates" in texts(ax.figure)
-    assert "estimates" not in texts(report.bars(frame))
-    assert "estimates" not in texts(report.bars(frame, estimated=["radnet_lb"]))
+    assert "estimates" not in texts(bars(frame))
+    assert "estimates" not in texts(bars(frame, estimated=["radnet_lb"]))
 
 
-def test_panels_follow_the_order_of_a_categorical():
-    frame = results().query("experiment == 'finetune'")
-    frame["task"] = pd.Categorical(frame["task"], ["radnet", "lits", "absent"], ordered=True)
-    assert [ax.get_title() for ax in report.bars(frame).axes] == ["RadNet", "LiTS"]
-
-
-def test_experiments_stand_in_the_order_of_the_paper():
-    parts = [results().query("experiment == 'lineval'").assign(experiment=e) for e in ("E2", "E6", "E4", "E1")]
-    names = {f"E{i}": f"experiment {i}" for i in (1, 2, 4, 6)}
-    shown = texts(report.bars(pd.concat(parts), names=names))
-    at = [shown.index(f"Experiment {i}") for i in (1, 4, 2, 6)]
-    assert at == sorted(at)
+def test_experiments_and_panels_stand_as_they_first_appear():
+    frame = results()
+    again = pd.concat([frame[(frame["experiment"] == "lineval") & (frame["task"] == "radnet")], frame])
+    fig = bars(again.drop_duplicates(["experiment", "task", "metric", "pretraining", "seed"]))
+    assert [ax.get_title() for ax in fig.axes] == ["RadNet", "lits", "lits", "RadNet"]
+    assert texts(fig).index("Linear evaluation") < texts(fig).index("Fine-tuning")
 
 
 def test_only_the_lowest_panels_name_their_bars():
     frame = pd.concat(
         [results().query("experiment == 'lineval' and task == 'lits'").assign(task=f"t{i}") for i in range(5)]
     )
-    named = [bool(ax.get_xticklabels()[0].get_text()) for ax in report.bars(frame).axes]
+    named = [bool(ax.get_xticklabels()[0].get_text()) for ax in bars(frame).axes]
     assert named == [False, False, True, True, True]
     # The third one stands above a gap: its names may reach into it.
-    assert [ax.get_xticklabels()[0].get_in_layout() for ax in report.bars(frame).axes[2:]] == [False, True, True]
+    assert [ax.get_xticklabels()[0].get_in_layout() for ax in bars(frame).axes[2:]] == [False, True, True]
 
 
 def test_a_long_number_stays_in_its_cell():
@@ -343,7 +344,7 @@ def test_a_long_number_stays_in_its_cell():
     rows = product(("t0", "t1", "t2"), names, names)
     cell = {"experiment": "E1", "metric": "auc", "n_a": 4, "n_b": 4, "mean_a": 9.0, "mean_b": 0.1}
     frame = pd.DataFrame(rows, columns=["task", "a", "b"]).assign(**cell, delta_pct=12345.67, p_published=0.5)
-    fig = report.matrices(frame[frame["a"] != frame["b"]])
+    fig = matrices(frame[frame["a"] != frame["b"]])
     fig.canvas.draw()
     (ax, *_) = fig.axes
     numbers = [text for text in ax.texts if text.get_text() == "+12345.67\n0.500"]
@@ -375,7 +376,7 @@ def test_long_titles_leave_room_for_their_neighbours(draw, frame):
 
 def test_a_matrix_shows_delta_and_p_of_row_against_column():
     frame = pairs()
-    fig = report.matrices(frame, names={"t0": "Task 0", "E1": "fine-tuning"}, phantom=True)
+    fig = matrices(frame, names=PAPER | {"t0": "Task 0", "E1": "fine-tuning"}, phantom=True)
     *axes, _ = fig.axes
     order = ["scratch", "imagenet", "radnet"]
     for ax, (_, panel) in zip(axes, frame.groupby(["experiment", "task"]), strict=True):
@@ -404,20 +405,20 @@ def test_a_matrix_shows_delta_and_p_of_row_against_column():
     ],
 )
 def test_numbers_of_a_cell(delta, p, text):
-    fig = report.matrices(pairs(delta_pct=delta, p_sound=p), p="p_sound")
+    fig = matrices(pairs(delta_pct=delta, p_sound=p), p="p_sound")
     assert set(cells(fig.axes[0]).values()) == {text}
 
 
 def test_the_other_p_values_are_named():
-    assert "Holm" in texts(report.matrices(pairs(), p="p_holm"))
+    assert "Holm" in texts(matrices(pairs(), p="p_holm"))
     with pytest.raises(UnknownNameError, match=r"p_welch.*p_published"):
-        report.matrices(pairs(), p="p_welch")
+        matrices(pairs(), p="p_welch")
 
 
 def test_a_lower_error_is_better_in_a_matrix():
     frame = pairs(metric="mae")
     pair = frame.iloc[0]
-    drawn = report.matrices(frame).axes[0].images[0].get_array()
+    drawn = matrices(frame).axes[0].images[0].get_array()
     assert np.sign(drawn[0, 1]) == -np.sign(pair["mean_a"] - pair["mean_b"])
 
 
@@ -432,7 +433,7 @@ def test_text_of_a_matrix_is_legible_on_every_colour():
         rgb = np.array(mc.to_rgb(colour))
         return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
 
-    fig = report.matrices(frame)
+    fig = matrices(frame)
     for ax in fig.axes[:-1]:
         (image,) = ax.images
         for written in ax.texts:
@@ -446,14 +447,14 @@ def test_text_of_a_matrix_is_legible_on_every_colour():
 
 def test_matrices_need_every_pretraining_in_their_order():
     with pytest.raises(ValueError, match=r"order lists \['radnet'\].*\['imagenet', 'scratch'\]"):
-        report.matrices(pairs(), order=["radnet"])
-    first = report.matrices(pairs(), order=["radnet", "scratch", "imagenet"]).axes[0]
+        matrices(pairs(), order=["radnet"])
+    first = matrices(pairs(), order=["radnet", "scratch", "imagenet"]).axes[0]
     assert [t.get_text() for t in first.get_yticklabels()] == ["RadNet", "Scratch", "ImageNet"]
 
 
 def test_pairs_keep_the_order_of_their_panels():
     frame = pairs().replace({"t0": "zebra", "t1": "ape"})
-    assert [ax.get_title() for ax in report.matrices(frame).axes[:2]] == ["zebra, AUC", "ape, AUC"]
+    assert [ax.get_title() for ax in matrices(frame).axes[:2]] == ["zebra, AUC", "ape, AUC"]
 
 
 def forest_row(fig, label: str) -> tuple[float, list[str]]:
@@ -464,7 +465,7 @@ def forest_row(fig, label: str) -> tuple[float, list[str]]:
 
 def test_a_forest_shows_points_interval_and_p_values():
     frame = pairs()
-    fig = report.forest(frame, a="radnet", b="imagenet", margin=0.02, names={"E4": "linear evaluation"}, phantom=True)
+    fig = forest(frame, a="radnet", b="imagenet", margin=0.02, names=PAPER | {"E4": "linear evaluation"}, phantom=True)
     chosen = frame.query("a == 'radnet' and b == 'imagenet'")
     points = 100 * (chosen["mean_a"] - chosen["mean_b"])
     ax, _ = fig.axes
@@ -496,7 +497,7 @@ def test_a_forest_shows_points_interval_and_p_values():
 def test_verdicts(p_holm, equivalent, gap, verdict):
     frame = pairs(1, mean_a=0.7, mean_b=0.7 - gap, ci_low=gap - 0.01, ci_high=gap + 0.01, p_holm=p_holm)
     frame = frame.query("experiment == 'E1'").assign(equivalent=equivalent, p_published=0.0004, p_sound=0.2)
-    fig = report.forest(frame, a="radnet", b="scratch")
+    fig = forest(frame, a="radnet", b="scratch")
     _, row = forest_row(fig, "t0, AUC")
     interval = f"{100 * gap:+.2f} [{100 * gap - 1:+.2f}, {100 * gap + 1:+.2f}]".replace("-", "−")
     assert row == [interval, "<0.001", "0.200", "–" if np.isnan(p_holm) else f"{p_holm:.3f}", verdict]
@@ -507,7 +508,7 @@ def test_verdicts(p_holm, equivalent, gap, verdict):
 def test_a_wide_forest_is_logarithmic_outside_and_says_so():
     narrow = pairs(ci_low=-0.05, ci_high=0.09, mean_a=0.7, mean_b=0.68)
     wide = narrow.assign(ci_low=-0.4)
-    (near, _), (far, _) = (report.forest(f, a="radnet", b="scratch").axes for f in (narrow, wide))
+    (near, _), (far, _) = (forest(f, a="radnet", b="scratch").axes for f in (narrow, wide))
     assert (near.get_xscale(), far.get_xscale()) == ("linear", "symlog")
     assert "logarithmic beyond ±2" in far.get_xlabel() and "logarithmic" not in near.get_xlabel()
     assert far.get_xlim()[0] < -40
@@ -516,7 +517,7 @@ def test_a_wide_forest_is_logarithmic_outside_and_says_so():
 def test_untested_pairs_stay_in_a_forest():
     untested = ["ci_low", "ci_high", "p_published", "p_sound", "p_holm"]
     frame = pairs(1, **dict.fromkeys(untested, np.nan), mean_a=0.7, mean_b=0.68)
-    _, row = forest_row(report.forest(frame.query("experiment == 'E1'"), a="radnet", b="scratch"), "t0, AUC")
+    _, row = forest_row(forest(frame.query("experiment == 'E1'"), a="radnet", b="scratch"), "t0, AUC")
     assert row == ["+2.00", "–", "–", "–", "open"]
 
 
@@ -536,7 +537,7 @@ def settled(never: int = 0) -> pd.DataFrame:
     """Three runs a cell; the first `never` runs of scratch on LiTS do not converge."""
     rows = [
         ("E1", task, metric, name, seed, f"{task}-{name}-{seed}", "published", 5 + seed + i, True)
-        for task, metric in (("R", "accuracy"), ("LiTS", "dice_1"))
+        for task, metric in (("LiTS", "dice_1"), ("R", "accuracy"))
         for i, name in enumerate(("scratch", "radnet"))
         for seed in range(3)
     ]
@@ -548,42 +549,42 @@ def settled(never: int = 0) -> pd.DataFrame:
 
 def test_convergence_draws_losses_and_epochs():
     losses, times = loss_curves(), settled()
-    fig = report.convergence(losses, times, names={"LiTS/dice_1": "Dice, liver"}, phantom=True)
-    lits, bars, rad, _ = fig.axes
-    assert [lits.get_title(), bars.get_title(), rad.get_title()] == ["LiTS", "Dice, liver", "R"]
+    fig = draw_losses(losses, times, names=PAPER | {"LiTS/dice_1": "Dice, liver"}, phantom=True)
+    lits, times_of, rad, _ = fig.axes
+    assert [lits.get_title(), times_of.get_title(), rad.get_title()] == ["LiTS", "Dice, liver", "R"]
     assert [lits.get_title("left"), rad.get_title("left")] == ["a", "b"]
     for line, name in zip(gid(lits, "loss"), ("scratch", "radnet"), strict=True):
         curve = losses.query("task == 'LiTS' and pretraining == @name")
         assert line.get_xydata() == pytest.approx(curve[["samples", "loss_relative"]].to_numpy())
-        assert line.get_color() == report.PRETRAINING_COLOURS[name]
-    assert [p.get_height() for p in bars.patches] == [6, 7]
-    assert drawn_runs(bars) == [5, 6, 7, 6, 7, 8]
+        assert line.get_color() == COLOURS[name]
+    assert [p.get_height() for p in times_of.patches] == [6, 7]
+    assert drawn_runs(times_of) == [5, 6, 7, 6, 7, 8]
     assert lits.get_xlim() == (0, 64 * 50)
     shown = texts(fig)
     for words in ("images seen", "relative training loss", "epochs", "n = 3.", "heights", "phantom data", "Scratch"):
         assert words in shown
     assert "Triangles" not in shown
-    absolute = report.convergence(losses.drop(columns="loss_relative"), times, relative=False)
+    absolute = draw_losses(losses.drop(columns="loss_relative"), times, relative=False)
     assert gid(absolute.axes[0], "loss")[0].get_ydata() == pytest.approx(losses["loss"][:50].to_numpy())
     assert "heights" not in texts(absolute)
 
 
 def test_runs_that_never_converge_are_marked_and_count_as_their_rule_writes_them():
-    fig = report.convergence(loss_curves(), settled(never=2))
-    bars = fig.axes[1]
-    assert [p.get_height() for p in bars.patches] == [pytest.approx((100 + 100 + 7) / 3), 7]
-    assert len(gid(bars, "not reached")) == 2
+    fig = draw_losses(loss_curves(), settled(never=2))
+    epochs = fig.axes[1]
+    assert [p.get_height() for p in epochs.patches] == [pytest.approx((100 + 100 + 7) / 3), 7]
+    assert len(gid(epochs, "not reached")) == 2
     assert "did not converge, counted as 100 epochs" in texts(fig)
 
 
 def test_convergence_says_where_there_are_no_training_logs():
     for losses in (loss_curves().query("task == 'R'"), loss_curves().iloc[:0]):
-        assert "no training logs" in texts(report.convergence(losses, settled()))
+        assert "no training logs" in texts(draw_losses(losses, settled()))
 
 
 def test_long_curves_are_thinned_within_their_limit():
     losses = loss_curves(5000)
-    fig = report.convergence(losses, settled(), limits={"LiTS": 64 * 1000})
+    fig = draw_losses(losses, settled(), limits={"LiTS": 64 * 1000})
     lits, rad = gid(fig.axes[0], "loss")[0], gid(fig.axes[2], "loss")[0]
     curve = losses.query("task == 'LiTS' and pretraining == 'scratch'")[["samples", "loss_relative"]].to_numpy()
     assert lits.get_xydata() == pytest.approx(curve[:1000:2])  # 1000 rows: every second one leaves 500
@@ -595,18 +596,18 @@ def test_long_curves_are_thinned_within_their_limit():
     ("losses", "times", "message"),
     [
         (lambda c: c, lambda t: t.iloc[:0], "python -m tlkit status"),
-        (lambda c: c.drop(columns="loss_relative"), lambda t: t, r"analysis\.convergence\.relative"),
+        (lambda c: c.drop(columns="loss_relative"), lambda t: t, r"pass convergence\.relative"),
         (lambda c: c, lambda t: pd.concat([t, t.assign(rule="patience")]), r"rules \['patience', 'published'\]"),
     ],
 )
 def test_convergence_says_what_it_needs(losses, times, message):
     with pytest.raises(ValueError, match=message):
-        report.convergence(losses(loss_curves()), times(settled()))
+        draw_losses(losses(loss_curves()), times(settled()))
 
 
 def test_nulls_show_the_share_below_005():
     sound = (np.arange(1000) + 0.5) / 1000
-    fig = report.nulls(pd.DataFrame({"p_published": np.sqrt(sound), "p_sound": sound}))
+    fig = evidence.nulls(pd.DataFrame({"p_published": np.sqrt(sound), "p_sound": sound}))
     (ax,) = fig.axes
     published, uniform = (patch.get_data().values for patch in ax.patches if hasattr(patch, "get_data"))
     assert uniform == pytest.approx(np.full(20, 5.0))
@@ -621,20 +622,20 @@ def test_nulls_show_the_share_below_005():
 
 def test_empty_frames_say_what_helps():
     with pytest.raises(ValueError, match="python -m tlkit status"):
-        report.matrices(pairs().iloc[:0])
+        matrices(pairs().iloc[:0])
     with pytest.raises(ValueError, match=r"no pair \(radnet, radnet12m\).*'imagenet'"):
-        report.forest(pairs(), a="radnet", b="radnet12m")
+        forest(pairs(), a="radnet", b="radnet12m")
     with pytest.raises(ValueError, match="one row a simulated comparison"):
-        report.nulls(pd.DataFrame({"p_sound": [0.5]}))
+        evidence.nulls(pd.DataFrame({"p_sound": [0.5]}))
 
 
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda: report.matrices(pairs(), phantom=True),
-        lambda: report.forest(pairs(), a="radnet", b="scratch", phantom=True),
-        lambda: report.convergence(loss_curves(), settled(1), phantom=True),
-        lambda: report.nulls(pd.DataFrame({"p_published": [0.1, 0.9], "p_sound": [0.2, 0.4]})),
+        lambda: matrices(pairs(), phantom=True),
+        lambda: forest(pairs(), a="radnet", b="scratch", phantom=True),
+        lambda: draw_losses(loss_curves(), settled(1), phantom=True),
+        lambda: evidence.nulls(pd.DataFrame({"p_published": [0.1, 0.9], "p_sound": [0.2, 0.4]})),
     ],
     ids=["matrices", "forest", "convergence", "nulls"],
 )
@@ -655,3 +656,12 @@ def test_import_is_light():
     code = f"import sys, tlkit.report; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_images_of_a_grid_keep_their_brightness_to_each_other(recwarn):
+    dark, light = np.zeros((3, 4, 4), np.float32), np.full((3, 4, 4), 0.5, np.float32)
+    light[0, 0, 0] = 3.0  # as a normalised image has
+    fig = report.image_grid([dark - 1, light, np.zeros((4, 4), np.int16)], masks=[np.eye(4)])
+    drawn = [ax.get_images()[0].get_array() for ax in fig.axes[:3]]
+    assert drawn[0].max() == 0 and drawn[1][0, 0, 0] == 1 and drawn[1][1, 1, 1] == pytest.approx(1.5 / 4)
+    assert not [w for w in recwarn if "Clipping" in str(w.message)]

@@ -1,4 +1,4 @@
-"""python -m tlkit check | data | plan | run | status | remove | notebook | job | figures | published | deviations"""
+"""The commands of `python -m tlkit`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import logging
 import sys
 from pathlib import Path
 
-from tlkit import forked, paths
+from tlkit import paths
 from tlkit.config import ConfigError, TlkitError
+from tlkit.workflow import forked
 
 # Commands import what they need themselves: a job of the DAG is often handed on, and needs none of it here.
 
@@ -50,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     data = command("data", show_data, "list the data sets, or make a study's phantoms and stores")
     data.add_argument("action", nargs="?", default="list", choices=["list", "make"])
     study(data)
+    command("keys", show_keys, "list every key of a study file with what it is for")
     plan = command("plan", show_plan, "list a study's runs as done, missing or failed, with the minutes each needs")
     plan.add_argument("--all", action="store_true", help="one line a run instead of one a group")
     study(plan, ", or several")
@@ -92,7 +94,7 @@ def _study(args: argparse.Namespace, name: str = ""):
 
 def _studies(args: argparse.Namespace) -> list[str]:
     """Return the names in --study: one study, whatever its name holds, or several with spaces between them."""
-    from tlkit import studyfile
+    from tlkit.studies import studyfile
 
     return [args.study] if args.study in studyfile.names() else args.study.split()
 
@@ -105,6 +107,12 @@ def check(args: argparse.Namespace) -> int:
     return int((table["state"] == "FIX").any())
 
 
+def show_keys(args: argparse.Namespace) -> None:
+    from tlkit.studies import schema
+
+    print(schema.describe())
+
+
 def show_data(args: argparse.Namespace) -> None:
     from tlkit.datasets import cards
     from tlkit.models import weight_list
@@ -113,8 +121,8 @@ def show_data(args: argparse.Namespace) -> None:
         print(cards.overview().to_string(index=False))
         print(f"\nPublished weights, under TLKIT_WEIGHTS\n{weight_list.overview().to_string(index=False)}")
         return
-    from tlkit.execution import make_job
-    from tlkit.workflow import jobs
+    from tlkit.workflow.execution import make_job
+    from tlkit.workflow.graph import jobs
 
     study = _study(args)
     for job in jobs(study):
@@ -128,7 +136,7 @@ def show_plan(args: argparse.Namespace) -> None:
 
 
 def _show_plan(args: argparse.Namespace, study) -> None:
-    from tlkit import records
+    from tlkit.workflow import records
 
     plan = study.plan()
     if args.all:
@@ -166,7 +174,8 @@ def do_run(args: argparse.Namespace) -> None:
 
 
 def show_status(args: argparse.Namespace) -> None:
-    from tlkit import records, runs
+    from tlkit import runs
+    from tlkit.workflow import records
 
     table = runs.listing()
     if table.empty:
@@ -188,7 +197,7 @@ def do_remove(args: argparse.Namespace) -> None:
 
 
 def do_notebook(args: argparse.Namespace) -> None:
-    from tlkit.execution import execute
+    from tlkit.workflow.execution import execute
     from tlkit.yamllines import parse
 
     parameters = {k: parse(v)[0] for k, v in args.parameter}
@@ -197,9 +206,9 @@ def do_notebook(args: argparse.Namespace) -> None:
 
 
 def do_job(args: argparse.Namespace) -> None:
-    from tlkit import records
-    from tlkit.execution import make_job
-    from tlkit.workflow import by_name
+    from tlkit.workflow import records
+    from tlkit.workflow.execution import make_job
+    from tlkit.workflow.graph import by_name
 
     study = _study(args)
     try:
@@ -212,24 +221,24 @@ def do_job(args: argparse.Namespace) -> None:
 
 
 def do_figures(args: argparse.Namespace) -> int:
-    from tlkit import dag
+    from tlkit.workflow import dag
 
     return dag.make_figures(_studies(args), args.scale, args.data, args.cores)
 
 
 def do_deviations(args: argparse.Namespace) -> None:
-    from tlkit import deviations
+    from tlkit.published import deviations
 
     print(deviations.write())
 
 
 def do_published(args: argparse.Namespace) -> None:
-    from tlkit import published
-    from tlkit.analysis import claims, evaluation
+    from tlkit.figures import evaluation
+    from tlkit.published import authorlogs, claims, jonske2025
     from tlkit.report.files import write_csv
 
-    logs = published.read(args.logs, train=not args.no_train)
-    tables = evaluation.tables(logs, args.margin) | {"rejects": logs.rejects}
+    logs = authorlogs.read(args.logs, train=not args.no_train)
+    tables = evaluation.tables(logs, jonske2025.FIGURES, args.margin) | {"rejects": logs.rejects}
     out = args.out or paths.paper_root() / "tables" / logs.name
     for name, table in tables.items():
         write_csv(table, out / f"{name}.csv")
@@ -241,5 +250,7 @@ def do_published(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    handed_on = forked.run_command(sys.argv[1:]) if sys.argv[1:2] in (["job"], ["notebook"]) else None
+    handed_on = (
+        forked.run_command("tlkit.__main__:main", sys.argv[1:]) if sys.argv[1:2] in (["job"], ["notebook"]) else None
+    )
     sys.exit(main() if handed_on is None else handed_on)

@@ -75,13 +75,6 @@ def merge(base: Any, over: Any) -> Any:
     return {k: v for k, v in merged.items() if not (k in over and over[k] is None)}
 
 
-class Names(dict):
-    """Display names; what has none is its own."""
-
-    def __missing__(self, key: str) -> str:
-        return key
-
-
 class Parameters:
     """A notebook's parameters, each of which must be read before the `with` block ends.
 

@@ -1,12 +1,29 @@
-"""Writing files so that a reader, a kill or a power cut finds the old file or the new one, never half of it."""
+"""Writing files and folders so that a reader, a kill or a power cut finds the old or the new, never half of it."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import logging
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from tlkit.config import TlkitError
+
+log = logging.getLogger(__name__)
+
+
+class DiskSpaceError(TlkitError, OSError):
+    """The disk has no room for what is to be written; the message says how much is needed and free."""
+
+    def __init__(self, text: str):
+        super().__init__(text)
+        self.errno = errno.ENOSPC
 
 
 @contextmanager
@@ -34,6 +51,45 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
 def write_text(path: Path, text: str) -> None:
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def building(final: Path) -> Iterator[Path | None]:
+    """Yield an empty folder that takes the name `final` when the block ends; None where it is there already.
+
+    One process builds, another one waits for it. Where the block fails, or is killed, nothing has the final name.
+    """
+    if final.is_dir():
+        yield None
+        return
+    final.parent.mkdir(parents=True, exist_ok=True)
+    lock, part = FileLock(final.parent / f".{final.name}.lock"), final.parent / f".{final.name}.part"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.warning("another process builds %s; waiting for it", final.name)
+        lock.acquire()
+    try:
+        if final.is_dir():
+            yield None
+            return
+        shutil.rmtree(part, ignore_errors=True)  # we hold the lock, so whoever left it is gone
+        part.mkdir()
+        yield part
+        part.rename(final)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        lock.release()
+
+
+def require_room(folder: Path, need: float, what: str) -> None:
+    """Raise DiskSpaceError where the disk of `folder` has less than `need` bytes free."""
+    free = shutil.disk_usage(folder).free
+    if free < need:
+        raise DiskSpaceError(
+            f"{what} needs about {need / 1e6:,.0f} MB under {folder}, but {free / 1e6:,.0f} MB are free. Free some, or "
+            "set TLKIT_RUNS to a folder on a larger disk."
+        )
 
 
 def sync(path: Path) -> None:

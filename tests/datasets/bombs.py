@@ -26,7 +26,7 @@ from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
-from tlkit.datasets import dicom, headers
+from tlkit.archives import dicom, headers
 from tlkit.datasets.cards import UnreadableFile
 
 LARGE = 100 << 20  # bytes that a bomb unpacks to

@@ -13,8 +13,9 @@ import pydicom
 import pytest
 import trees
 
+from tlkit.archives import dicom, export, headers, multimodal, pixels
 from tlkit.config import ConfigError
-from tlkit.datasets import DATASETS, bounds, content_hash, dicom, export, headers, multimodal, pixels
+from tlkit.datasets import DATASETS, bounds, content_hash
 from tlkit.datasets.bounds import check_need, reading, unpacked_size
 from tlkit.datasets.cards import UnreadableFile
 from tlkit.datasets.store import build_store, open_store
@@ -25,7 +26,8 @@ LINUX = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the s
 
 def script(name: str, *args: str, **env: str) -> dict:
     """Run one of the scripts beside this file and return the JSON of its last line."""
-    path = os.pathsep.join([str(HERE), str(HERE.parent.parent)])
+    tests = HERE.parent
+    path = os.pathsep.join(map(str, [HERE, tests, tests / "archives", tests / "layouts", tests.parent]))
     own = os.environ | {"PYTHONPATH": path, "RUST_BACKTRACE": "0"} | env
     done = subprocess.run(
         [sys.executable, HERE / name, *args], capture_output=True, text=True, env=own, errors="replace"

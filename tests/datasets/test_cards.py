@@ -2,12 +2,12 @@ import pytest
 
 from tlkit import datasets
 from tlkit.config import UnknownNameError
-from tlkit.datasets import DATASETS, LAYOUTS, MissingDataError, cards, present, where
+from tlkit.datasets import DATASETS, MissingDataError, cards, layout_of, present, where
 
 
 @pytest.mark.parametrize("card", DATASETS.values(), ids=DATASETS)
 def test_a_card_is_complete(card):
-    assert card.layout in LAYOUTS
+    assert layout_of(card).scan
     assert set(card.domain.split(", ")) <= {"natural", "CT", "MR", "CR", "XA", "RF"}
     assert card.task in {"multiclass", "multilabel", "binary", "regression", "segmentation", "none"}
     assert all((card.licence, card.source, card.citation, card.access, card.counts))

@@ -6,9 +6,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from tlkit.config import ConfigError
-from tlkit.datasets import DATASETS, folders
+from tlkit.datasets import DATASETS
 from tlkit.datasets.splits import assign, check_disjoint
 from tlkit.datasets.store import build_store, open_store
+from tlkit.layouts import folders
 from tlkit.phantoms import anatomy, chestxray, covid, write
 from tlkit.phantoms.organs import Builder
 

@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import pytest
 
+from tlkit.archives import export, multimodal
 from tlkit.config import ConfigError
-from tlkit.datasets import DATASETS, card_of, export, multimodal
+from tlkit.datasets import DATASETS, card_of
 from tlkit.datasets.options import changed
 
 

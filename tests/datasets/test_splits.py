@@ -187,7 +187,7 @@ def test_oversampling_shows_every_class_as_often_and_every_sample_about_as_often
         assert max(times) - min(times) <= 1
 
 
-# Published sizes of RadiologyNET's tasks (spec 2.1 to 2.3), a class each: of the images split, train, val, test.
+# Published sizes (radiologynet2025 2.1, 2.2, 2.3), a class each: of the images split, train, val, test.
 PUBLISHED = {
     "brain-tumor-mri": (
         {"val": 0.25, "test": 0.0},
@@ -213,4 +213,4 @@ def test_published_split_sizes_are_met_to_one_image_a_class(name):
 def test_balancing_gives_the_published_number_of_images():
     labels = [1] * 2473 + [0] * (20327 - 2473)
     images = pd.DataFrame({"id": [f"{k:05d}" for k in range(20327)], "patient": "p", "label": labels})
-    assert len(splits.balanced(images)) == 4946  # osteopenia, spec 2.3
+    assert len(splits.balanced(images)) == 4946  # osteopenia, radiologynet2025 2.3

@@ -16,10 +16,13 @@ import trees
 from PIL import Image
 from test_folders import damaged
 
-from tlkit.datasets import DATASETS, LAYOUTS, content_hash, folders, identity, prepare, store
+from tlkit import files
+from tlkit.datasets import DATASETS, content_hash, identity, layout_of, prepare, store
 from tlkit.datasets.arrays import NpyWriter, resize
 from tlkit.datasets.splits import assign, check_disjoint
 from tlkit.datasets.store import StoreError, UnreadableShareError, build_store, open_store
+from tlkit.files import DiskSpaceError
+from tlkit.layouts import folders
 
 CARD = replace(DATASETS["brain-tumor-mri"], name="toy", classes=())
 pytestmark = pytest.mark.filterwarnings("ignore:toy. .* unreadable files")
@@ -28,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:toy. .* unreadable files")
 @pytest.mark.parametrize("card", DATASETS.values(), ids=DATASETS)
 def test_every_card_goes_from_files_to_a_store(card, tmp_path):
     root = trees.for_card(card, tmp_path / "data")
-    samples, rejects = LAYOUTS[card.layout].scan(root, card)
+    samples, rejects = layout_of(card).scan(root, card)
     assert {"id", "path", "frame", "patient", "split"} <= set(samples)
     assert samples["id"].is_unique and samples["id"].is_monotonic_increasing and rejects.empty
     assert not samples["path"].str.startswith("/").any() and set(samples["split"]) <= {
@@ -103,11 +106,34 @@ def test_the_name_changes_with_content_size_and_options_but_not_with_the_place(t
 
 def test_an_unchanged_tree_is_not_read_again(tmp_path, monkeypatch):
     root = trees.class_folders(tmp_path / "data")
-    for file in root.rglob("*.jpg"):
-        os.utime(file, (1_000_000_000, 1_000_000_000))
+    monkeypatch.setattr("tlkit.datasets.content.SETTLED", 0)
     first = content_hash(root)
     monkeypatch.setattr("tlkit.datasets.content._sha256", lambda file: pytest.fail(f"{file} was read"))
     assert content_hash(root) == first
+
+
+def test_files_of_equal_size_and_date_that_change_places_are_noticed(tmp_path, monkeypatch):
+    monkeypatch.setattr("tlkit.datasets.content.SETTLED", 0)
+    (tmp_path / "data").mkdir()
+    a, b = (tmp_path / "data" / name for name in "ab")
+    seen = set()
+    for first, second in ((b"1", b"2"), (b"2", b"1")):  # as when an archive is unpacked anew
+        a.unlink(missing_ok=True)
+        b.unlink(missing_ok=True)
+        for file, text in ((a, first), (b, second)):
+            file.write_bytes(text)
+            os.utime(file, (1_000_000_000, 1_000_000_000))
+        seen.add(content_hash(tmp_path / "data"))
+    assert len(seen) == 2
+
+
+def test_the_cache_of_digests_names_no_file(tmp_path, monkeypatch):
+    monkeypatch.setattr("tlkit.datasets.content.SETTLED", 0)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "Musterfrau_Erika.jpg").write_bytes(b"1")
+    content_hash(tmp_path / "data", tmp_path / "cache.parquet")
+    kept = pd.read_parquet(tmp_path / "cache.parquet")
+    assert len(kept) == 1 and "Muster" not in kept.to_csv()
 
 
 def test_damaged_files_go_to_rejects_with_their_reason(tmp_path):
@@ -168,8 +194,8 @@ def test_a_tree_without_any_image_is_an_error_that_shows_the_tree(tmp_path):
 def test_a_disk_that_is_too_small_is_told_before(tmp_path, monkeypatch):
     trees.class_folders(tmp_path / "data")
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(store.shutil, "disk_usage", lambda path: usage(0, 0, 100))
-    with pytest.raises(StoreError, match=r"needs 0.00 GB.*TLKIT_RUNS"):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 100))
+    with pytest.raises(DiskSpaceError, match=r"the store needs about 0 MB.*TLKIT_RUNS"):
         build_store(CARD, tmp_path / "data", 8, out_root=tmp_path / "out")
     assert not [p for p in (tmp_path / "out").iterdir() if p.is_dir()]
 
@@ -195,7 +221,7 @@ def test_two_that_build_the_same_store_take_turns(tmp_path, monkeypatch, caplog)
     trees.class_folders(tmp_path / "data")
     started, build, calls = threading.Event(), store._build, []
     waiting = threading.Event()
-    monkeypatch.setattr(store.log, "warning", lambda *a: (logging.getLogger("t").warning(*a), waiting.set()))
+    monkeypatch.setattr(files.log, "warning", lambda *a: (logging.getLogger("t").warning(*a), waiting.set()))
 
     def slow(*args):
         calls.append(args)

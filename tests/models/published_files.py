@@ -37,7 +37,7 @@ def empty(name: str) -> nn.Module:
 
 
 def checkpoint(state: dict[str, Tensor], model_name: str) -> dict:
-    """Return the dict that RadiologyNET's training wrote (radiologynet 1.9), with some of Adam's state."""
+    """Return the dict that RadiologyNET's training wrote (radiologynet2025 1.9), with some of Adam's state."""
     moment = {"step": torch.tensor(3.0), "exp_avg": torch.zeros(4), "exp_avg_sq": torch.zeros(4)}
     return {
         "time": "2023-05-01 12:00:00",

@@ -61,7 +61,7 @@ def test_adapt_moves_batchnorm_and_nothing_else_of_the_encoder(kind):  # jonske2
     assert {k for k in moved(*trained(model)) if k.startswith("encoder.")} == expected
 
 
-def test_the_published_linear_evaluation_trains_53120_encoder_parameters():  # jonske2025 section 0, 5
+def test_the_published_linear_evaluation_trains_53120_encoder_parameters():  # jonske2025 0.5
     model = freeze(classifier(backbone("resnet50"), 2), "encoder", bn="adapt")
     learning = [p.numel() for p in model.encoder.parameters() if p.requires_grad]
     assert (len(learning), sum(learning)) == (106, 53_120)

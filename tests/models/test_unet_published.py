@@ -14,7 +14,7 @@ def count(module: torch.nn.Module) -> int:
 
 
 @pytest.mark.parametrize(
-    ("name", "widths", "decoder", "bridge"),  # radiologynet 2.5: in millions 185.4 and 75.5, 20.0 and 4.7, ...
+    ("name", "widths", "decoder", "bridge"),  # radiologynet2025 2.5: in millions 185.4 and 75.5, 20.0 and 4.7, ...
     [
         ("resnet50", [2048, 1024, 512, 256, 64, 3], 185_364_171, 75_509_760),
         ("vgg16", [512, 512, 256, 128, 64, 3], 19_972_811, 4_721_664),

@@ -27,7 +27,7 @@ def model():
     return reconstructor(backbone("unet", seed=0), seed=0).eval()
 
 
-def test_the_published_parameter_count(model):  # radiologynet 1.12
+def test_the_published_parameter_count(model):  # radiologynet2025 1.12
     assert count(model) == 117_715
     assert count(segmenter(backbone("unet"), 1)) == 117_715 - 51 + 17
 

@@ -18,11 +18,12 @@ from tlkit.config import UnknownNameError
 from tlkit.models import WEIGHTS, WeightsFileError, load_card, segmenter, weight_cards, weight_list
 from tlkit.models.weights import CANDIDATES
 
-RADIOLOGYNET_PARTS = {  # what the study's own classes wrap the torchvision model into (radiologynet 1.9)
+RADIOLOGYNET_PARTS = {  # what the study's own classes wrap the torchvision model into (radiologynet2025 1.9)
     "resnet18": ["model."], "resnet34": ["model."], "resnet50": ["model."], "inception_v3": ["model."],
     "densenet121": ["", "model."], "vgg16": [""], "efficientnet_b3": [""], "efficientnet_b4": [""],
     "mobilenet_v3_small": [""], "mobilenet_v3_large": [""],
 }  # fmt: skip
+HALF, IMAGENET_MEAN, IMAGENET_STD = (0.5,) * 3, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HEADS = ("fc.", "classifier.", "AuxLogits.", "model.fc.", "model.classifier.", "model.AuxLogits.")
 
 
@@ -96,14 +97,14 @@ def test_a_simclr_encoder_named_tar(tmp_path):
 def test_the_cards_say_what_torchvision_says():
     for arch in RADIOLOGYNET_PARTS:
         card = WEIGHTS[f"imagenet/{arch}"]
-        published = models.get_model_weights(arch).DEFAULT  # V2 for two of the ten: radiologynet 2.0
+        published = models.get_model_weights(arch).DEFAULT  # V2 for two of the ten: radiologynet2025 2.0
         v2 = arch in ("resnet50", "mobilenet_v3_large")
         assert published.name == ("IMAGENET1K_V2" if v2 else "IMAGENET1K_V1")
         assert published.url.endswith(Path(card.file).name) and published.url in card.access[0]
         assert card.bytes == round(published.meta["_file_size"] * 2**20)
         transform = published.transforms()
         assert [card.size] == transform.crop_size and len(card.sha256) == 8
-        if arch == "inception_v3":  # published: ImageNet's mean first, then w x + b inside the model (radiologynet 2.4)
+        if arch == "inception_v3":  # ImageNet's mean first, then w x + b inside the model: radiologynet2025 2.4
             x = (0.7 - np.array(transform.mean)) / np.array(transform.std)
             x = x * np.array(transform.std) / 0.5 + (np.array(transform.mean) - 0.5) / 0.5
             assert np.allclose(x, (0.7 - np.array(card.mean)) / np.array(card.std))
@@ -194,8 +195,8 @@ def test_the_preprocessing_on_the_card_is_that_of_the_file(lite):
     coffee = photograph("coffee")
     label, sure = answer(lite, coffee)
     assert label == "espresso" and sure > 0.9
-    assert abs(answer(lite, coffee, weight_list.HALF, weight_list.HALF)[1] - sure) < 0.003
-    for other in ((weight_list.IMAGENET_MEAN, weight_list.IMAGENET_STD), ((0.0,) * 3, (1.0,) * 3)):
+    assert abs(answer(lite, coffee, HALF, HALF)[1] - sure) < 0.003
+    for other in ((IMAGENET_MEAN, IMAGENET_STD), ((0.0,) * 3, (1.0,) * 3)):
         assert answer(lite, coffee, *other)[1] < sure - 0.05
 
 
@@ -219,7 +220,7 @@ def test_a_check_value_guards_the_card(lite):
     with torch.autocast("cpu", torch.bfloat16):
         weight_cards.check_features(lite, LITE)  # rougher than any float32, and still far from a wrong input
     for wrong in (
-        {"mean": weight_list.IMAGENET_MEAN, "std": weight_list.IMAGENET_STD},
+        {"mean": IMAGENET_MEAN, "std": IMAGENET_STD},
         {"mean": (0.0,) * 3, "std": (1.0,) * 3},
         {"input_range": (0.0, 255.0)},
         {"check": LITE.check[:-1]},

@@ -6,15 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tlkit.models import (
-    UNet,
-    WeightsMismatchError,
-    backbone,
-    classifier,
-    load_encoder,
-    save_weights,
-    weights_hash,
-)
+from tlkit.models import UNet, WeightsMismatchError, backbone, classifier, load_encoder, save_weights, weights_hash
 
 
 class Payload:

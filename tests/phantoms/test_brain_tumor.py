@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from tlkit.datasets import DATASETS, folders
+from tlkit.datasets import DATASETS
+from tlkit.layouts import folders
 from tlkit.phantoms import anatomy, brain, brain_tumor, write
 from tlkit.phantoms.brain import Matter
 

@@ -9,7 +9,7 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score, roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
-from tlkit.datasets import boneage as layout
+from tlkit.layouts import boneage as layout
 from tlkit.phantoms import boneage, grazped, hand, write, xray
 from tlkit.phantoms.handbones import CARPALS, GIRLS, GROWN, Hand, Piece, bones, lose_bone, random_hand
 

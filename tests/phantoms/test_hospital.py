@@ -7,10 +7,11 @@ import pandas as pd
 import pydicom
 import pytest
 
-from tlkit.datasets import DATASETS, multimodal
-from tlkit.datasets.archive import locate
-from tlkit.datasets.bodyparts import PARTS, repair
-from tlkit.datasets.export import export
+from tlkit.archives import multimodal
+from tlkit.archives.archive import locate
+from tlkit.archives.bodyparts import PARTS, repair
+from tlkit.archives.export import export
+from tlkit.datasets import DATASETS
 from tlkit.datasets.store import build_store, open_store
 from tlkit.phantoms import anatomy, exams, hospital, radiograph, wording, write
 

@@ -1,8 +1,9 @@
 import nibabel as nib
 import numpy as np
 
-from tlkit.datasets import DATASETS, lits, lits_png
+from tlkit.datasets import DATASETS
 from tlkit.datasets.store import build_store, open_store
+from tlkit.layouts import lits, lits_png
 from tlkit.phantoms import write
 
 TINY = {"volumes": 3, "pixels": 32, "slices": (12, 14)}
@@ -15,7 +16,7 @@ def test_the_png_twin_shows_the_slices_of_the_lits_twin(tmp_path):
     assert rejects.empty and samples["id"].tolist() == volumes["id"].tolist()
     assert {nib.load(p).shape[:2] for p in nifti.glob("volume*")} == {(32, 32)}
     for _, rows in volumes.groupby("path"):
-        images, masks = lits.decode(nifti, rows, DATASETS["lits"])
+        images, masks = zip(*lits.slices(nifti, rows, DATASETS["lits"]), strict=True)
         for i, hu, mask in zip(rows.index, images, masks, strict=True):
             (grey,), (seen,) = lits_png.decode(png, samples.loc[[i]], DATASETS["lits-png"])
             assert (seen == mask).all()

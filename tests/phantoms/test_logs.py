@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tlkit import jonske2025 as study
-from tlkit import published
-from tlkit.analysis import convergence, discrepancies
 from tlkit.config import UnknownNameError
 from tlkit.phantoms import write
 from tlkit.phantoms.logs import ODD, expected_bytes
 from tlkit.phantoms.logs import write as write_logs
+from tlkit.published import authorlogs, discrepancies
+from tlkit.published import jonske2025 as study
+from tlkit.stats import convergence
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +21,8 @@ def root(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def logs(root) -> published.Logs:
-    return published.read(root)
+def logs(root) -> authorlogs.Logs:
+    return authorlogs.read(root)
 
 
 def files(root: Path) -> dict[str, bytes]:

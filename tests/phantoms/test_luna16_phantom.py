@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 
-from tlkit.datasets import DATASETS, luna16
+from tlkit.datasets import DATASETS
+from tlkit.layouts import luna16
 from tlkit.phantoms import anatomy, write
 from tlkit.phantoms import luna16 as phantom
 from tlkit.phantoms.anatomy import Tissue

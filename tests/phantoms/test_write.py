@@ -10,6 +10,7 @@ import pydicom
 import pytest
 
 from tlkit.config import UnknownNameError
+from tlkit.files import DiskSpaceError
 from tlkit.phantoms import anatomy, lits, radnet, write
 
 TINY = {
@@ -176,13 +177,13 @@ def test_killed_writing_leaves_nothing_that_looks_done(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(".")] == []
     path = write.make("lits", tmp_path, 7, **TINY["lits"])
     assert len(list(path.glob("*.nii"))) == 6
-    assert not list(tmp_path.glob(".*.partial"))
+    assert not list(tmp_path.glob(".*.part"))
 
 
 def test_full_disk_is_told_before_writing(tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 9, 1))
-    with pytest.raises(write.DiskSpaceError, match=r"needs about .* MB under"):
+    with pytest.raises(DiskSpaceError, match=r"needs about .* MB under"):
         write.make("lits", tmp_path, 0)
     assert not list(tmp_path.glob("lits*"))
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from tlkit import execution, paths, runs
+from tlkit import paths, runs
 from tlkit.config import ConfigError, canonical
 from tlkit.studies import load
 from tlkit.training import compute
@@ -22,6 +22,7 @@ from tlkit.training.recipe import Recipe
 from tlkit.training.recipes import RECIPES
 from tlkit.training.run import run
 from tlkit.training.supervised import Supervised
+from tlkit.workflow import execution
 
 FILES = ("model.safetensors", "metrics.json", "predictions_val.parquet", "predictions_test.parquet")
 CELLS = ('config_file = ""', "import json, pathlib\nfrom tlkit.training.run import run",

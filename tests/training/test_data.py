@@ -71,7 +71,7 @@ def test_too_few_groups_in_a_modality_are_not_available():
 
 
 def test_one_group_is_too_few_to_learn(monkeypatch):
-    from tlkit import pseudolabels
+    from tlkit.archives import pseudolabels
 
     monkeypatch.setattr(pseudolabels, "labels", lambda table, folder: pd.Series(3, table.index))
     with pytest.raises(NotAvailableError, match=r"^radiologynet: 1 group of 2 or more files is kept, 2 are needed\n"):

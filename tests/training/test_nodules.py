@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tlkit import runs
-from tlkit.analysis import overlays
 from tlkit.datasets import identity
+from tlkit.figures import overlays
 from tlkit.training.data import open_data
 from tlkit.training.recipes import recipe
 from tlkit.training.run import run

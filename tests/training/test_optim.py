@@ -57,7 +57,7 @@ def test_lars_zero_norms_stay_finite(exclude):
     assert still.tolist() == [[1.0, 2.0]]
 
 
-def test_under_published_lars_batchnorm_biases_never_move():  # jonske2025 section 0, 6
+def test_under_published_lars_batchnorm_biases_never_move():  # jonske2025 0.6
     model = classifier(backbone("resnet10", seed=0), 2, bias=False, seed=0)
     before = {k: p.detach().clone() for k, p in model.named_parameters()}
     optimizer = build_optimizer(model, "lars", lr=1.0, exclude=False)

@@ -11,11 +11,12 @@ from tlkit import runs
 from tlkit.config import ConfigError
 from tlkit.datasets import identity
 from tlkit.models import backbone, initial_weights, regressor
+from tlkit.names import sign
 from tlkit.training.loop import fit
 from tlkit.training.recipes import recipe
 from tlkit.training.run import run
 from tlkit.training.supervised import Samples, Supervised, predict
-from tlkit.training.tasks import Regression, sign, task
+from tlkit.training.tasks import Regression, task
 
 TABLE = pd.DataFrame({"boneage": [10.0, 20.0, 60.0], "male": [0.0, 1.0, 1.0]})
 
@@ -55,7 +56,7 @@ def test_sex_reaches_the_output():
 
 
 @pytest.mark.parametrize("column", ["male", "boneage"])
-def test_a_constant_column_is_an_error(column):  # radiologynet 2.4: the published sex input was always 0
+def test_a_constant_column_is_an_error(column):  # radiologynet2025 2.4: the published sex input was always 0
     with pytest.raises(ConfigError, match=f"column '{column}': expected values that differ"):
         fitted(TABLE.assign(**{column: 0.0}))
     with pytest.raises(ConfigError, match="no such column"):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -420,7 +421,7 @@ def test_a_full_disk_says_so_and_the_run_can_go_on(config, new_runs, monkeypatch
 
 
 def test_no_room_for_a_run(config, monkeypatch):
-    monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda path: Usage(0, 0, 1e6))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, 1e6))
     with pytest.raises(runs.RunFailedError, match=r"0.00 GB free"):
         run(config())
 

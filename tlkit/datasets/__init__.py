@@ -1,47 +1,21 @@
-"""Data sets: cards, readers of their official layouts, splits, and decoded stores."""
+"""Data sets: cards, layouts of files, splits, and decoded stores."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from tlkit import paths
+from tlkit import paths, plugins
 from tlkit.config import ConfigError, lookup
-from tlkit.datasets import (
-    boneage,
-    bounds,
-    brats,
-    chestxray,
-    folders,
-    grazped,
-    lits,
-    lits_png,
-    luna16,
-    multimodal,
-    radnet,
-)
-from tlkit.datasets.cards import DATASETS, NAMED, DataCard, MissingDataError, UnreadableFile, present, where
+from tlkit.datasets.cards import DATASETS, DataCard, MissingDataError, UnreadableFile, present, where
 from tlkit.datasets.content import content_hash
+from tlkit.datasets.layout import layout_of, reader
 from tlkit.datasets.options import card_of
 
 __all__ = [
-    "DATASETS", "LAYOUTS", "DataCard", "MissingDataError", "UnreadableFile", "card_of", "identity", "prepare",
+    "DATASETS", "DataCard", "MissingDataError", "UnreadableFile", "card_of", "identity", "layout_of", "prepare",
     "present", "where",
 ]  # fmt: skip
-
-LAYOUTS = {
-    "class_folders": folders,
-    "imagenet": folders,
-    "ct_series": radnet,
-    "multimodal": multimodal,
-    "lits": lits,
-    "lits_png": lits_png,
-    "luna16": luna16,
-    "brats": brats,
-    "chestxray": chestxray,
-    "boneage": boneage,
-    "grazped": grazped,
-}
 
 
 def prepare(
@@ -70,9 +44,7 @@ def files(card: DataCard, phantom: dict[str, Any] | None = None) -> Path:
     """
     if phantom is None:
         return where(card)
-    from tlkit.phantoms import write
-
-    return write.make(_twin(card), paths.phantom_root(), **phantom)
+    return plugins.phantoms().make(_twin(card), paths.phantom_root(), **phantom)
 
 
 def identity(name: str, phantom: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -81,9 +53,7 @@ def identity(name: str, phantom: dict[str, Any] | None = None) -> dict[str, Any]
     if phantom is None:
         more = (f"{k} {v}" for k, v in reader(card, where(card)).items())
         return {"name": name, "content": " ".join([content_hash(where(card)), *more])}
-    from tlkit.phantoms.write import PHANTOM_VERSION
-
-    facts = {"writer": _twin(card), "seed": 0, **phantom, "version": PHANTOM_VERSION}
+    facts = {"writer": _twin(card), "seed": 0, **phantom, "version": plugins.phantoms().PHANTOM_VERSION}
     return {"name": name, "phantom": facts}
 
 
@@ -91,18 +61,6 @@ def phantom_parameters(data: dict[str, Any]) -> dict[str, Any] | None:
     """Return the parameters of the phantom of a config's `data` entry, without what `identity` adds; or None."""
     made = data.get("phantom")
     return made and {k: v for k, v in made.items() if k not in ("writer", "version")}
-
-
-def reader(card: DataCard, root: Path) -> dict[str, Any]:
-    """Return what decides the samples besides the files and the card: nothing for most layouts and settings."""
-    layout = LAYOUTS[card.layout]
-    return (layout.identity(root) if hasattr(layout, "identity") else {}) | bounds.identity()
-
-
-def patients(card: DataCard) -> str:
-    """Return "named" where the layout knows who is shown on an image, else what counts as a patient."""
-    layout = LAYOUTS[card.layout]
-    return layout.patients(card) if hasattr(layout, "patients") else NAMED
 
 
 def _twin(card: DataCard) -> str:

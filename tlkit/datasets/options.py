@@ -1,12 +1,32 @@
-"""A data card with the options that a study sets laid over its own (`settable` says which, and what each may be)."""
+"""A data card with the options that a study sets laid over its own; its layout says what each may be."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from tlkit.config import ConfigError, lookup
+from tlkit.datasets.arrays import FITS
 from tlkit.datasets.cards import DATASETS, DataCard
+from tlkit.datasets.layout import layout_of
+from tlkit.declared import Keys, check, declare, one_of
+
+OPEN = ("patient", "range")  # options that any card of the layout can be told, whatever it says itself
+FIT = (str, one_of(FITS, "fit"))  # what becomes of images that are not square: `arrays.resize`
+
+
+@cache
+def declaration(name: str) -> type[Keys]:
+    """Return the declaration of the options of the data set `name`.
+
+    All but archives have `fit`: slices of CT are square, and the archive of many modalities is padded as published.
+    """
+    card = lookup(name, DATASETS, "data set")
+    layout = layout_of(card)
+    known = {k: v for k, v in layout.options.items() if k in card.options or k in OPEN}
+    known |= {} if layout.read else {"fit": FIT}
+    return declare(name, {k: kind for k, (kind, _) in known.items()}, {k: about for k, (_, about) in known.items()})
 
 
 def card_of(name: str, options: dict[str, Any] | None = None) -> DataCard:
@@ -17,9 +37,6 @@ def card_of(name: str, options: dict[str, Any] | None = None) -> DataCard:
     card = lookup(name, DATASETS, "data set")
     if not options:
         return card
-    from tlkit.datasets.settable import declaration
-    from tlkit.declared import check
-
     if faults := check(declaration(name), options, (name, "options")):
         raise ConfigError("; ".join(f"{', '.join(map(str, path))}: {text}" for path, text in faults))
     chosen = {**card.options, **{k: _frozen(v) for k, v in changed(name, options).items()}}

@@ -140,7 +140,7 @@ def of_classes(label: pd.Series, classes: int | dict[str, int]) -> pd.Series:
 def balanced(table: pd.DataFrame, seed: int = 0) -> np.ndarray:
     """Return the sorted ids of as many rows of every class as the rarest has, drawn at random over all patients.
 
-    (RadiologyNET 2025 balanced osteopenia and COVID-19 so, but took the first ones of a list: spec 6.8.)
+    The RadiologyNET study balanced osteopenia and COVID-19 so, but took the first of a list (radiologynet2025 6.8).
     """
     units = _slices(table, seed)
     least = units.groupby("label").size().min()
@@ -150,7 +150,7 @@ def balanced(table: pd.DataFrame, seed: int = 0) -> np.ndarray:
 def oversampled(labels: np.ndarray, seed: int = 0) -> np.ndarray:
     """Return positions in which every class comes as often as the largest: all its samples in turn, then a random few.
 
-    Source: radiologynet spec 1.4, where the few were the first ones.
+    Source: radiologynet2025 1.4, where the few were the first ones.
     """
     rng, (classes, counts) = np.random.default_rng(seed), np.unique(labels, return_counts=True)
     found = []

@@ -12,7 +12,6 @@ import errno
 import json
 import logging
 import os
-import shutil
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +21,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -31,10 +29,12 @@ import torch
 
 from tlkit import paths
 from tlkit.config import TlkitError, short_hash
-from tlkit.datasets import LAYOUTS, bounds, copies, notes, patients, reader
+from tlkit.datasets import bounds, copies, notes
 from tlkit.datasets.arrays import NpyWriter, read_rows, resize
 from tlkit.datasets.cards import NAMED, PHANTOM_FACTS, DataCard, UnreadableFile
 from tlkit.datasets.content import content_hash
+from tlkit.datasets.layout import Layout, layout_of, reader
+from tlkit.files import DiskSpaceError, building, require_room
 from tlkit.progress import track
 
 STORE_VERSION = 4
@@ -134,12 +134,10 @@ def build_store(
     A finished store is returned at once; a second process waits for the one that builds. Files that cannot be
     read and slices left out by a rule go to rejects.csv; raises UnreadableShareError where more than
     `max_unreadable` of the files cannot be read (None: MAX_UNREADABLE), StoreError where nothing can be or the disk
-    is too small.
+    gets full, DiskSpaceError where it has no room from the start.
     `workers` decode at the same time (default: 4 at most) and do not change the result. A layout that has a `read`
     of its own (CT series: processes, and files named by pseudonyms) decodes with that.
     """
-    from filelock import FileLock, Timeout
-
     most = MAX_UNREADABLE if max_unreadable is None else max_unreadable
     root, out_root = Path(root), Path(out_root or paths.store_root())
     key = {
@@ -154,25 +152,12 @@ def build_store(
     facts = root / PHANTOM_FACTS
     phantom = json.loads(facts.read_text()) if facts.is_file() else None
     name = f"{card.name}{'-phantom' if phantom else ''}-{size}px-{short_hash(key)}"
-    final, part = out_root / name, out_root / f".{name}.part"
-    out_root.mkdir(parents=True, exist_ok=True)
-    if not final.is_dir():
-        lock = FileLock(out_root / f".{name}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            log.warning("another process builds %s; waiting for it", name)
-            lock.acquire()
-        try:
-            if not final.is_dir():
-                shutil.rmtree(part, ignore_errors=True)  # what a killed process left
-                part.mkdir()
-                _build(card, root, part, most, workers, key, phantom)
-                part.rename(final)
-                _tell(open_store(final))
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-            lock.release()
+    final = out_root / name
+    with building(final) as part:
+        if part:
+            _build(card, root, part, most, workers, key, phantom)
+    if part:
+        _tell(open_store(final))
     _Rejects(card, open_store(final).meta["files"], most).extend(pd.read_csv(final / "rejects.csv"))
     return final
 
@@ -203,9 +188,9 @@ class _Rejects(list):
         lines = [f"\n  {n} x {first}: {reason}" for reason, n, first in reasons.head(most).itertuples()]
         if len(reasons) > most:
             lines.append(f"\n  and {len(reasons) - most} other reasons")
-        if hasattr(LAYOUTS[self.card.layout], "read"):  # an archive
+        if layout_of(self.card).read:  # an archive
             lines.append(
-                f"\nThe files are named by pseudonyms. Where a file lies: tlkit.datasets.archive.locate(root, "
+                f"\nThe files are named by pseudonyms. Where a file lies: tlkit.archives.archive.locate(root, "
                 f"['{reasons['first'].iloc[0]}']), with the archive's folder as root."
             )
         return "".join(lines)
@@ -219,7 +204,7 @@ def _build(
     card: DataCard, root: Path, part: Path, most: float, workers: int | None, key: dict, phantom: dict | None
 ) -> None:
     """Write a whole store into the folder `part`."""
-    layout = LAYOUTS[card.layout]
+    layout = layout_of(card)
     samples, scanned = layout.scan(root, card)
     count = len(_starts(samples))
     rejects = _Rejects(card, count + int((scanned["kind"] == "unreadable").sum()), most)
@@ -227,7 +212,7 @@ def _build(
     for note in notes.of_classes(samples):
         rejects.add(*note)
 
-    if hasattr(layout, "read"):
+    if layout.read:
         images_of_files = layout.read(root, samples, card, key["size"], workers)
     else:
         read = partial(_read_file, layout, root, card, key["size"])
@@ -249,7 +234,7 @@ def _build(
                     continue
                 arrays = {"images": image} if mask is None else {"images": image, "masks": mask}
                 if not kept:
-                    _check_disk(part, len(samples) * sum(a.nbytes for a in arrays.values()))
+                    require_room(part, len(samples) * sum(a.nbytes for a in arrays.values()), "the store")
                     writers = {k: NpyWriter(part / f"{k}.npy", a) for k, a in arrays.items()}
                 for k, writer in writers.items():
                     writer.append(arrays[k])
@@ -267,7 +252,7 @@ def _build(
         )
     table = samples.loc[kept].reset_index(drop=True)
     table = table.assign(**pd.DataFrame(counts)) if counts[0] else table
-    table, unit = table.assign(pixels=seen.pixels), patients(card)
+    table, unit = table.assign(pixels=seen.pixels), layout.patients(card)
     pairs = seen.pairs(table["patient"])
     if pairs is None:
         rejects.add(".", f"over {copies.MOST:,} images: only equal ones were sought among them", "note")
@@ -310,7 +295,7 @@ def _by_file(samples: pd.DataFrame) -> Iterator[pd.DataFrame]:
     return (samples.iloc[a:b] for a, b in pairwise([*_starts(samples), len(samples)]))
 
 
-def _read_file(layout: ModuleType, root: Path, card: DataCard, size: int, rows: pd.DataFrame):
+def _read_file(layout: Layout, root: Path, card: DataCard, size: int, rows: pd.DataFrame):
     """Return (images, masks, "", note) of one file at `size` px, or ([], [], reason) where it cannot be read."""
     images: list[np.ndarray | str] = []
     masks: list[np.ndarray | None] = []
@@ -318,7 +303,7 @@ def _read_file(layout: ModuleType, root: Path, card: DataCard, size: int, rows: 
     note = ""
     try:
         with bounds.reading(bounds.quote_error):
-            if hasattr(layout, "slices"):  # of a volume, one at a time
+            if layout.slices:  # of a volume, one at a time
                 pairs = layout.slices(root, rows, card)
             else:
                 pairs = zip(*layout.decode(root, rows, card), strict=True)
@@ -348,19 +333,13 @@ def _count(mask: np.ndarray | None, card: DataCard) -> dict[str, int]:
     return {c: int(np.count_nonzero(mask == v)) for c, v in card.options.get("mask_columns", {}).items()}
 
 
-def _check_disk(part: Path, need: int) -> None:
-    free = shutil.disk_usage(part).free
-    if need > free:
-        raise OSError(errno.ENOSPC, f"the store needs {need / 1e9:.2f} GB, free are {free / 1e9:.2f} GB")
-
-
 @contextmanager
 def _disk_errors(part: Path) -> Iterator[None]:
     """Say what to do where the disk is too small."""
     try:
         yield
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno != errno.ENOSPC or isinstance(error, DiskSpaceError):
             raise
         raise StoreError(
             f"no space for the store in {part.parent} ({error.strerror}); nothing was kept. Free some, "

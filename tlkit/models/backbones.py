@@ -108,8 +108,8 @@ def _ones(model: nn.Module) -> nn.Module:
     return model
 
 
-# Without auxiliary heads, and Inception without its hidden re-scaling of the input (radiologynet 1.8, 2.4): what the
-# published weights need of the input is on their card.
+# Without auxiliary heads, and Inception without its hidden re-scaling of the input (radiologynet2025 1.8, 2.4): what
+# the published weights need of the input is on their card.
 _PLAIN = {"aux_logits": False, "init_weights": True}
 TORCHVISION = {"inception_v3": _PLAIN | {"transform_input": False}, "googlenet": _PLAIN | {"transform_input": False}}
 SMALLEST = {"inception_v3": 75, "densenet121": 29, "vgg16": 32}  # pixels; a map of fewer would vanish on the way

@@ -90,7 +90,7 @@ class Regressor(TransferModel):
 def regressor(
     encoder: nn.Module, inputs: int = 0, mean: float = 0.0, sd: float = 1.0, seed: int | None = None, hidden: int = 1000
 ) -> Regressor:
-    """Return `encoder` with the published head for bone age (radiologynet 2.4) on pooled features.
+    """Return `encoder` with the published head for bone age (radiologynet2025 2.4) on pooled features.
 
     `inputs` covariates (such as sex) pass a linear layer of 128; then two hidden layers with ReLU and one output.
     Published, the feature map was flattened without pooling, which makes a head of 130 million parameters.

@@ -102,7 +102,7 @@ def reconstructor(encoder: nn.Module, channels: int = 3, seed: int | None = None
     """Return a network that learns to give its input back: float [B,3,H,W] in [0,1] -> [B,channels,H,W] in (0,1).
 
     The segmentation network with a sigmoid behind its head; on the backbone "unet" with three channels it is the
-    published one of 117,715 parameters. What another task takes over is `.encoder`. Source: radiologynet 1.12.
+    published one of 117,715 parameters. What another task takes over is `.encoder`. Source: radiologynet2025 1.12.
     """
     model = segmenter(encoder, channels, seed=seed)
     model.head = nn.Sequential(model.head, nn.Sigmoid())

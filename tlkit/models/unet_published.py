@@ -1,4 +1,4 @@
-"""The encoder-decoder U-Nets of the RadiologyNET study, layer by layer (radiologynet 2.5).
+"""The encoder-decoder U-Nets of the RadiologyNET study, layer by layer (radiologynet2025 2.5).
 
 Heavier than ours by far: the decoder keeps the widths of the encoder, and the last block takes the raw image as its
 skip, so that it works with three channels. Kept to reproduce the published arms; the clean default is `unet.UNet`.
@@ -61,7 +61,7 @@ class PublishedUNet(TransferModel):
 
     Decoder and bridge have 185.4 and 75.5 million parameters on a ResNet-50, 20.0 and 4.7 on a VGG-16, 116.4
     and 57.8 on an EfficientNet-B4. `seed` decides the weights of all but the encoder. Published with one class
-    and a sigmoid; here logits, of any number. Raises NoPyramidError. Source: radiologynet 2.5.
+    and a sigmoid; here logits, of any number. Raises NoPyramidError. Source: radiologynet2025 2.5.
     """
 
     def __init__(self, encoder: nn.Module, classes: int, seed: int | None = None, size: int = 64):

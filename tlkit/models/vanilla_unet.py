@@ -1,4 +1,4 @@
-"""The small U-Net that the RadiologyNET study pretrained by reconstruction (radiologynet 1.12).
+"""The small U-Net that the RadiologyNET study pretrained by reconstruction (radiologynet2025 1.12).
 
 Own, and not a library's: it must have the published 117,715 parameters.
 """

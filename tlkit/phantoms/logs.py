@@ -1,7 +1,8 @@
 """Phantom logs: the tree that Jonske et al. 2025 published, with made-up numbers and every oddity of the real one.
 
-The oddities (spec 0, 4, 6) are planted so that the analysis can be seen to find them without the real logs: ODD names
-the runs, RXS lies far below its neighbours, and ChestX-ray8 takes as many steps an epoch on a tenth of its data.
+The oddities (jonske2025 0.8, 0.9, 0.10, 4, 6) are planted so that the analysis can be seen to find them without the
+real logs: ODD names the runs, RXS lies far below its neighbours, and ChestX-ray8 takes as many steps an epoch on a
+tenth of its data.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from zlib import crc32
 
 import numpy as np
 
-from tlkit import jonske2025 as study
 from tlkit.config import lookup
+from tlkit.published import jonske2025 as study
 
 FIRST = ("Scratch", "SimCLR_I1k", "SimCLR_R", "SimCLR_RF")
 PRETRAININGS = {"E1": FIRST, "E2": FIRST, "E4": FIRST[1:]}

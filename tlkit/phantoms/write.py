@@ -9,11 +9,11 @@ from __future__ import annotations
 import inspect
 import json
 import logging
-import shutil
 from pathlib import Path
 from types import ModuleType
 
-from tlkit.config import TlkitError, lookup, short_hash
+from tlkit import files
+from tlkit.config import lookup, short_hash
 from tlkit.phantoms import (
     boneage,
     brain_tumor,
@@ -51,10 +51,6 @@ PHANTOMS: dict[str, ModuleType] = {
 }
 
 
-class DiskSpaceError(TlkitError, OSError):
-    """The disk has no room for a phantom data set; the message says how much is free and needed."""
-
-
 def _settings(name: str, params: dict) -> dict:
     """Return all parameters of a writer, given ones over defaults; a misspelt one raises UnknownNameError."""
     signature = inspect.signature(PHANTOMS[name].write)
@@ -65,41 +61,20 @@ def _settings(name: str, params: dict) -> dict:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in list(bound.arguments.items())[2:]}
 
 
-def _require_space(root: Path, name: str, settings: dict) -> None:
-    needed, free = PHANTOMS[name].expected_bytes(settings), shutil.disk_usage(root).free
-    if free < 1.05 * needed:
-        raise DiskSpaceError(
-            f"phantom {name} needs about {needed / 1e6:.0f} MB under {root}, "
-            f"but {free / 1e6:.0f} MB are free. Free some space, "
-            "set TLKIT_RUNS to a larger disk, or ask for fewer or smaller images."
-        )
-
-
 def make(name: str, root: Path, seed: int = 0, **params) -> Path:
     """Return the folder `<root>/<name>-phantom-seed<seed>-<8 hex>`, writing it first where it is missing.
 
-    Written to a `.partial` folder and renamed, so a folder of the final name is always finished; a lock keeps
-    two processes apart. Raises UnknownNameError (phantom, parameter) or DiskSpaceError.
+    Raises UnknownNameError (phantom, parameter) or DiskSpaceError.
     """
-    from filelock import FileLock
-
-    writer, root = lookup(name, PHANTOMS, "phantom"), Path(root)
+    writer = lookup(name, PHANTOMS, "phantom")
     settings = _settings(name, params)
     facts = {"phantom": name, "seed": seed, "version": PHANTOM_VERSION, "settings": settings}
-    final = root / f"{name}-phantom-seed{seed}-{short_hash(facts)}"
-    if final.is_dir():
-        return final
-    root.mkdir(parents=True, exist_ok=True)
-    _require_space(root, name, settings)
-    with FileLock(root / f".{final.name}.lock"):
-        if final.is_dir():
-            return final
-        partial = root / f".{final.name}.partial"
-        shutil.rmtree(partial, ignore_errors=True)  # we hold the lock, so its writer is gone
-        partial.mkdir()
-        writer.write(partial, seed, **settings)
-        text = json.dumps(facts, indent=1, sort_keys=True) + "\n"
-        (partial / "phantom.json").write_text(text, encoding="utf-8")
-        partial.rename(final)
-    log.info("wrote phantom %s to %s", name, final)
+    final = Path(root) / f"{name}-phantom-seed{seed}-{short_hash(facts)}"
+    with files.building(final) as part:
+        if part:
+            files.require_room(part, 1.05 * writer.expected_bytes(settings), f"phantom {name}")
+            writer.write(part, seed, **settings)
+            text = json.dumps(facts, indent=1, sort_keys=True) + "\n"
+            (part / "phantom.json").write_text(text, encoding="utf-8")
+            log.info("wrote phantom %s to %s", name, final)
     return final

@@ -1,7 +1,7 @@
 """Blinded rating of heat maps: which model looked at the right regions, judged by raters who don't know the model.
 
 `create` writes a session, `panel.Panel` shows it in JupyterLab, `phantom.simulate` answers in a rater's place, and
-`analysis.ratings.read` joins answers and key.
+`figures.ratings.read` joins answers and key.
 """
 
 from tlkit.rating.phantom import phantom_items, simulate

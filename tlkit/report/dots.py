@@ -6,19 +6,28 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from tlkit.doubts import MARK
-from tlkit.report.style import MM, NAMES, OTHER_COLOURS, PAPER_WIDTH, PRETRAINING_COLOURS, mark_phantom, style
+from tlkit.names import NAMES, Names
+from tlkit.report.style import MM, OTHER_COLOURS, PAPER_WIDTH, mark_phantom, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 def dots(
-    frame: pd.DataFrame, x: str, y: str, hue: str = "", *, label: str = "", log: bool = False, phantom: bool = False
+    frame: pd.DataFrame,
+    x: str,
+    y: str,
+    hue: str = "",
+    *,
+    label: str = "",
+    log: bool = False,
+    names: Names = NAMES,
+    phantom: bool = False,
 ) -> Figure:
     """Draw every value of column `x` as a dot in the row of its `y`, coloured by `hue`; rows as they first appear.
 
-    A second hue lies beside the first, so that none is hidden. The number of dots stands under the axis. Raises
+    A hue that is a pretraining's display name (`names`) takes its colour. A second hue lies beside the first, so that
+    none is hidden. The number of dots stands under the axis. Raises
     ValueError for an empty frame.
     """
     import matplotlib.pyplot as plt
@@ -27,10 +36,8 @@ def dots(
     if frame.empty:
         raise ValueError(f"no rows with {x} and {y} to draw")
     kinds = list(frame[hue].astype(str).unique()) if hue else []
-    named = {NAMES.get(k, k): c for k, c in PRETRAINING_COLOURS.items()}
-    palette = {
-        k: named.get(k.removesuffix(f" {MARK}"), OTHER_COLOURS[i % len(OTHER_COLOURS)]) for i, k in enumerate(kinds)
-    }
+    named = {names[k]: colour for k, colour in names.colours.items()}
+    palette = {k: named.get(k, OTHER_COLOURS[i % len(OTHER_COLOURS)]) for i, k in enumerate(kinds)}
     data = frame.assign(**{c: frame[c].astype(str) for c in (y, hue) if c})
     rows = data[y].nunique()
     with style():

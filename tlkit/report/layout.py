@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tlkit.report.style import FIRST_EXPERIMENTS, MM, PAPER_WIDTH, mark_phantom
+from tlkit.report.style import MM, PAPER_WIDTH, mark_phantom
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,19 +21,17 @@ FOOTER_CHARACTERS = 145  # of one line over the width of the page
 HEADING, ABOVE = "heading", 20  # of an experiment, in points above its first panel
 
 
-def by_experiment(frame: pd.DataFrame, panel: Sequence[str], sort: bool = True) -> dict[str, list[pd.DataFrame]]:
-    """Return for each experiment the frames of its panels, FIRST_EXPERIMENTS first.
+def by_experiment(frame: pd.DataFrame, panel: Sequence[str]) -> dict[str, list[pd.DataFrame]]:
+    """Return for each experiment the frames of its panels, all as they first appear.
 
-    `panel` lists the columns that tell panels apart, the experiment first. Panels are sorted by them (a Categorical
-    column by its own order), or come as they first appear. Raises ValueError for an empty frame.
+    `panel` lists the columns that tell panels apart, the experiment first. Raises ValueError for an empty frame.
     """
     if frame.empty:
         raise ValueError("no results to draw; `python -m tlkit status` lists which runs are missing")
     panels: dict[str, list[pd.DataFrame]] = {}
-    for (experiment, *_), rows in frame.groupby(list(panel), observed=True, sort=sort):
+    for (experiment, *_), rows in frame.groupby(list(panel), observed=True, sort=False):
         panels.setdefault(experiment, []).append(rows)
-    first = [e for e in FIRST_EXPERIMENTS if e in panels]
-    return {e: panels[e] for e in dict.fromkeys([*first, *panels])}
+    return panels
 
 
 def balanced(experiments: Mapping[str, Sequence], columns: int) -> tuple[int, list[int]]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tlkit.analysis import stats
 from tlkit.config import lookup
+from tlkit.names import LOWER, NAMES, in_order
 from tlkit.report import layout
-from tlkit.report.style import BETTER, LOWER_IS_BETTER, NAMES, WORSE, in_order, style
+from tlkit.report.style import BETTER, WORSE, style
+from tlkit.stats import differences
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,14 +38,15 @@ def matrices(
     """Draw one matrix an (experiment, task, metric): each pretraining (row) against each other (column).
 
     A cell has delta_pct (positive: the row's mean is higher) above the p-value named by `p`, a column of P_VALUES; its
-    colour is 1 - p, towards BETTER or WORSE as the row is better or worse. `pairs` is the frame of `stats.pairwise`;
-    `order` lists its pretrainings (default: `in_order`). Raises ValueError for an empty frame and for pretrainings
-    that `order` lacks, UnknownNameError for another `p`. Source: Jonske et al. 2025, supplementary figures; spec 5.3.
+    colour is 1 - p, towards BETTER or WORSE as the row is better or worse. `pairs` is the frame of
+    `differences.pairwise`; `order` lists its pretrainings (default: `in_order`). Raises ValueError for an empty frame
+    and for pretrainings that `order` lacks, UnknownNameError for another `p`. Source: jonske2025 5.3
+    (supplementary figures).
     """
     meaning = lookup(p, P_VALUES, "p-value")
-    experiments = layout.by_experiment(pairs, stats.PANEL, sort=False)
-    names = NAMES | dict(names or {})
-    order = list(in_order(pairs["a"]) if order is None else order)
+    experiments = layout.by_experiment(pairs, differences.PANEL)
+    names = NAMES | (names or {})
+    order = list(in_order(pairs["a"], names) if order is None else order)
     if unlisted := sorted(set(pairs["a"]) - set(order)):
         raise ValueError(f"order lists {order} but the pairs also hold {unlisted}; add or drop them")
     with style():
@@ -71,7 +73,7 @@ def _matrix(
     edge: layout.Edge,
 ) -> None:
     task, metric = panel["task"].iloc[0], panel["metric"].iloc[0]
-    better = np.sign(panel["mean_a"] - panel["mean_b"]) * (-1 if metric in LOWER_IS_BETTER else 1)
+    better = np.sign(panel["mean_a"] - panel["mean_b"]) * (-1 if metric in LOWER else 1)
     shades = panel.assign(shade=better * (1 - panel[p])).pivot(index="a", columns="b", values="shade")
     colour = _diverging()
     ax.imshow(shades.reindex(index=order, columns=order).astype(float), cmap=colour, vmin=-1, vmax=1, aspect="auto")

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from tlkit.analysis import stats
+from tlkit.names import LOWER, NAMES, Names, in_order
 from tlkit.report import layout
-from tlkit.report.style import LOWER_IS_BETTER, NAMES, colours, in_order, style
+from tlkit.report.style import colours, style
+from tlkit.stats import differences
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,17 +28,17 @@ def bars(
 ) -> Figure:
     """Draw one panel an (experiment, task, metric): mean, sd (ddof=1) and every run of each pretraining.
 
-    The dashed line is the best mean. Vertical limits follow spec 5.3 (0.99 min(mean) to 1.01 max(mean + sd)),
+    The dashed line is the best mean. Vertical limits follow jonske2025 5.4 (0.99 min(mean) to 1.01 max(mean + sd)),
     widened where they would cut off a point or a whisker; the footer says that they leave out 0. `results` is
     the tidy frame of `stats`; `names` adds display names to NAMES ("task/metric" names one task's metric);
     `estimated` pretrainings are hatched, as their rows are pseudo-runs; each experiment starts a new row of at
-    most `columns` panels. `baselines` (of `analysis.baselines`) are told in their panels, and drawn where the axis
-    reaches them. Raises ValueError for an empty frame, and as `stats.check` does.
+    most `columns` panels. `baselines` (of `stats.baselines`) are told in their panels, and drawn where the axis
+    reaches them. Raises ValueError for an empty frame, and as `differences.check` does.
     Source: Jonske et al. 2025, Fig. 2 and 3.
     """
-    experiments = layout.by_experiment(results, stats.PANEL)
-    names = NAMES | dict(names or {})
-    order, n = in_order(results["pretraining"]), stats.summarise(results)["n"]
+    experiments = layout.by_experiment(results, differences.PANEL)
+    names = NAMES | (names or {})
+    order, n = in_order(results["pretraining"], names), differences.summarise(results)["n"]
     with style():
         fig, axes = layout.grid(experiments, columns, 38, 16, names)
         for experiment, panels in experiments.items():
@@ -53,11 +54,11 @@ def _panel(
     ax: Axes,
     runs: pd.DataFrame,
     order: list[str],
-    names: Mapping[str, str],
+    names: Names,
     estimated: Collection[str],
     edge: layout.Edge,
 ) -> None:
-    summary, palette = stats.summarise(runs).set_index("pretraining"), colours(order)
+    summary, palette = differences.summarise(runs).set_index("pretraining"), colours(order, names)
     many_n = summary["n"].nunique() > 1
     labels = []
     for x, name in enumerate(order):
@@ -70,7 +71,7 @@ def _panel(
         if many_n:
             labels[-1] += f", n = {len(values)}"
     task, metric = summary["task"].iloc[0], summary["metric"].iloc[0]
-    best = summary["mean"].min() if metric in LOWER_IS_BETTER else summary["mean"].max()
+    best = summary["mean"].min() if metric in LOWER else summary["mean"].max()
     ax.axhline(best, ls=(0, (4, 2)), lw=0.7, color="0.15", zorder=0.5)
     layout.title(ax, names.get(task, task), 96)
     ax.set_ylabel(layout.metric_name(task, metric, names))
@@ -97,7 +98,7 @@ def _tell_baselines(ax: Axes, runs: pd.DataFrame, baselines: pd.DataFrame) -> No
 
 
 def limits(summary: pd.DataFrame, values: pd.Series) -> tuple[float, float]:
-    """Return the vertical limits of a panel: spec 5.3, widened until every point and whisker lies inside."""
+    """Return the vertical limits of a panel: jonske2025 5.4, widened until every point and whisker lies inside."""
     mean, sd = summary["mean"], summary["sd"].fillna(0)
     low, high = mean.min() - 0.01 * abs(mean.min()), (mean + sd).max() + 0.01 * abs((mean + sd).max())
     inner_low, inner_high = min(values.min(), (mean - sd).min()), max(values.max(), (mean + sd).max())

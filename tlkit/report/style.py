@@ -1,9 +1,12 @@
-"""The look of every figure: names, colours, order of the pretrainings, and the phantom mark."""
+"""The look of every figure: sizes, colours of the pretrainings, and the phantom mark."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import cycle
 from typing import TYPE_CHECKING
+
+from tlkit.names import COLOURS, NAMES, Names, in_order
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -13,46 +16,9 @@ if TYPE_CHECKING:
 MM = 1 / 25.4  # one millimetre in inches
 PAPER_WIDTH = 180 * MM
 
-# Okabe-Ito, and Tol's muted ones: told apart with every kind of colour blindness. The order is that of every figure.
-PRETRAINING_COLOURS = {
-    "scratch": "#8c8c8c",
-    "imagenet": "#e69f00",
-    "radnet": "#56b4e9",
-    "radnet_lb": "#399ed7",  # estimates between radnet and radnet12m: so are their colours
-    "radnet_ub": "#1d88c4",
-    "radnet12m_equal_steps": "#44aa99",
-    "radnet12m": "#0072b2",
-    "mixed_sequential": "#117733",
-    "mixed_together": "#882255",
-    "radiologynet": "#009e73",
-}
-ESTIMATED = ("radnet_lb", "radnet_ub")  # no runs of their own: analysis.adjusted
 BETTER, WORSE, SAME = "#0072b2", "#d55e00", "#009e73"
-OTHER_COLOURS = ("#cc79a7", "#d55e00", "#f0e442", "#7a5195", "#a6761d", "#999933")
+OTHER_COLOURS = COLOURS[7:]  # of what is no pretraining
 
-NAMES = {
-    "scratch": "Scratch",
-    "imagenet": "ImageNet",
-    "radnet": "RadNet",
-    "radnet_lb": "RadNet, LB-adjusted",
-    "radnet_ub": "RadNet, UB-adjusted",
-    "radnet12m": "RadNet-12M",
-    "mixed_sequential": "Mixed, sequential",
-    "mixed_together": "Mixed, together",
-    "radiologynet": "RadiologyNET",
-    "finetune": "fine-tuning",
-    "lineval": "linear evaluation",
-    "lits": "LiTS",
-    "auc": "AUC",
-    "f1_macro": "macro F1",
-    "dice_mean": "mean Dice",
-    "dice_1": "Dice, class 1",
-    "dice_2": "Dice, class 2",
-    "dice_3": "Dice, class 3",
-    "mae": "mean absolute error",
-}
-FIRST_EXPERIMENTS = ("finetune", "lineval", "E1", "E4", "E2")  # in the order of the paper
-LOWER_IS_BETTER = ("loss", "log_loss", "mae", "rmse", "mse")
 
 STYLE = {
     "font.family": "sans-serif",
@@ -83,19 +49,10 @@ def style() -> AbstractContextManager[None]:
     return mpl.rc_context(STYLE)
 
 
-def in_order(pretrainings: Iterable[str]) -> list[str]:
-    """Return the distinct names: first those of PRETRAINING_COLOURS in its order, then the others sorted."""
-    found = set(pretrainings)
-    known = [name for name in PRETRAINING_COLOURS if name in found]
-    return known + sorted(found.difference(known))
-
-
-def colours(pretrainings: Iterable[str]) -> dict[str, str]:
-    """Return a colour for each pretraining, in the order of `in_order`; unknown names take OTHER_COLOURS."""
-    names = in_order(pretrainings)
-    others = [name for name in names if name not in PRETRAINING_COLOURS]
-    extra = {name: OTHER_COLOURS[i % len(OTHER_COLOURS)] for i, name in enumerate(others)}
-    return {name: (PRETRAINING_COLOURS | extra)[name] for name in names}
+def colours(pretrainings: Iterable[str], names: Names = NAMES) -> dict[str, str]:
+    """Return a colour for each pretraining, in the order of `in_order`: that of `names`, else the next that is free."""
+    free = cycle([c for c in COLOURS if c not in names.colours.values()] or COLOURS)
+    return {name: names.colours.get(name) or next(free) for name in in_order(pretrainings, names)}
 
 
 def mark_phantom(fig: Figure) -> None:

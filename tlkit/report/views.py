@@ -8,20 +8,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tlkit.report.style import NAMES, PAPER_WIDTH, colours, style
+from tlkit.names import NAMES
+from tlkit.report.style import PAPER_WIDTH, colours, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 def image_grid(images: Sequence, titles: Sequence[str] = (), masks: Sequence | None = None, columns: int = 8) -> Figure:
-    """Draw images ([3,H,W] in [0,1], or [H,W] uint8/int16 as stored) in rows of `columns`, with their titles.
+    """Draw images ([3,H,W], or uint8/int16 as stored) in rows of `columns`, with their titles.
 
+    Colours are values in [0,1]; where normalised ones lie outside, those of all images are brought into it together.
     `masks` ([H,W], 0 = background) of the first images are drawn as outlines: class 1 blue, class 2 orange.
     """
     import matplotlib.pyplot as plt
 
     rows = int(np.ceil(len(images) / columns))
+    shown = [np.asarray(image) for image in images]
+    seen = [image for image in shown if image.dtype.kind == "f"]
+    low, high = min([0, *(i.min() for i in seen)]), max([1, *(i.max() for i in seen)])
     with style():
         size = PAPER_WIDTH / columns
         fig, axes = plt.subplots(
@@ -29,10 +34,10 @@ def image_grid(images: Sequence, titles: Sequence[str] = (), masks: Sequence | N
         )
         for ax in axes.ravel():
             ax.set_axis_off()
-        for i, (ax, image) in enumerate(zip(axes.ravel(), images, strict=False)):
-            pixels = np.asarray(image)
-            pixels = pixels.transpose(1, 2, 0) if pixels.ndim == 3 and pixels.shape[0] == 3 else pixels
-            ax.imshow(pixels, cmap="gray", interpolation="nearest")
+        for i, (ax, image) in enumerate(zip(axes.ravel(), shown, strict=False)):
+            if image.dtype.kind == "f":
+                image = (image.transpose(1, 2, 0) - low) / (high - low)
+            ax.imshow(image, cmap="gray", interpolation="nearest")
             if masks is not None and i < len(masks):
                 for label, colour in ((1, "#56b4e9"), (2, "#e69f00")):
                     if (np.asarray(masks[i]) == label).any():
@@ -46,7 +51,7 @@ def image_grid(images: Sequence, titles: Sequence[str] = (), masks: Sequence | N
 def curves(histories: Mapping[str, pd.DataFrame], values: Sequence[str] = ("loss",), title: str = "") -> Figure:
     """Draw training values by epoch: one panel a value, one line a run (`histories`: its label -> its epochs).
 
-    Runs whose label is a pretraining's name take its colour. A value that a run lacks is left out of its panel.
+    A value that a run lacks is left out of its panel.
     """
     import matplotlib.pyplot as plt
 
@@ -68,7 +73,7 @@ def curves(histories: Mapping[str, pd.DataFrame], values: Sequence[str] = ("loss
                         marker="o",
                         ms=2.5,
                         color=palette[label],
-                        label=NAMES.get(label, label),
+                        label=label,
                     )
             ax.set_xlabel("epoch")
             ax.xaxis.get_major_locator().set_params(integer=True)

@@ -86,12 +86,12 @@ AUGMENTS = {
         crop_scale=(0.08, 1), p_crop=0.2, p_flip=0.2, p_colour=0.2, p_blur=0.2,
         brightness=0.1, contrast=0.1, saturation=0.1, hue=0.2, blur_kernel=3,
     ),
-    # RadiologyNET 2025 (spec 1.6): published contrast goes up to 1.3, and its hue and saturation do nothing on grey.
+    # radiologynet2025 1.6: published contrast goes up to 1.3, and its hue and saturation do nothing on grey.
     "radiology": Augment(p_flip=0.5, rotate=15, p_rotate=1, p_colour=1, brightness=0.2, contrast=0.2),
     "radiology_published": Augment(
         p_flip=0.5, rotate=15, p_rotate=1, p_colour=1, brightness=0.2, contrast=0.2, draw="batch",
     ),
-    # RadiologyNET 2025, hands (2.4) and nodules (2.5): crops stand for published shifts, +-20 % scale and both flips.
+    # Hands and nodules (radiologynet2025 2.4, 2.5): crops stand for published shifts, +-20 % scale and both flips.
     "hand": Augment(crop_scale=(0.64, 1), p_crop=1, p_flip=0.5, rotate=20, p_rotate=1),
     "nodule": Augment(crop_scale=(0.64, 1), p_crop=1, p_flip=0.5, rotate=180, p_rotate=1),
     "hand_published": Augment(crop_scale=(0.64, 1), p_crop=1, p_flip=0.5, rotate=20, p_rotate=1, draw="batch"),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +45,6 @@ def unusable(path: Path, why: str) -> RunDamagedError:
 
 
 def require_room(folder: Path, model: nn.Module, copies: int = 8) -> None:
-    """Raise OSError (ENOSPC) before training where weights and resume state would not fit on the disk."""
+    """Raise DiskSpaceError before training where weights and resume state would not fit on the disk."""
     need = copies * sum(p.numel() * p.element_size() for p in model.parameters())
-    free = shutil.disk_usage(folder).free
-    if free < need:
-        raise OSError(
-            errno.ENOSPC,
-            f"a run of this model needs {need / 1e9:.2f} GB, found {free / 1e9:.2f} GB",
-            str(folder),
-        )
+    files.require_room(folder, need, "a run of this model")

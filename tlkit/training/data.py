@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tlkit import paths, runs
+from tlkit import paths, plugins, runs
 from tlkit.config import ConfigError, NotAvailableError, TlkitError, lookup
 from tlkit.datasets import card_of, cards, copies, identity, phantom_parameters, prepare, splits
 from tlkit.datasets.store import Store, open_store
@@ -83,11 +83,9 @@ def groups_folder(data: dict[str, Any]) -> Path:
 
     Raises: as `open_data` and `pseudolabels.make` do.
     """
-    from tlkit import pseudolabels
-
     settings = {k: v for k, v in data["groups"].items() if k != "size"}
     size, most = data["groups"].get("size", data["size"]), data.get("max_unreadable")
-    return pseudolabels.make(data["name"], size, _same_phantom(data), most, **settings)
+    return plugins.pseudolabels().make(data["name"], size, _same_phantom(data), most, **settings)
 
 
 def _kept(table: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
@@ -106,12 +104,11 @@ def _kept(table: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
 def _labelled(table: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
     """Return the rows of kept groups with their pseudo-labels, numbered from 0; all rows where none are asked for.
 
-    Groups that `where` leaves too few files of are dropped as well (radiologynet 1.11).
+    Groups that `where` leaves too few files of are dropped as well (radiologynet2025 1.11).
     """
     if "groups" not in data:
         return table
-    from tlkit import pseudolabels
-
+    pseudolabels = plugins.pseudolabels()
     settings = {k: v for k, v in data["groups"].items() if k != "size"}
     folder = groups_folder(data)
     table = table.assign(label=pseudolabels.labels(table, folder))

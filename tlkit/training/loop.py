@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from tlkit.config import ConfigError, TlkitError, lookup
+from tlkit.names import sign
 from tlkit.progress import watched
 from tlkit.training import checkpoint
 from tlkit.training.optim import build_optimizer, learning_rate, plateau_factor
@@ -31,7 +32,6 @@ from tlkit.training.processes import (
 )
 from tlkit.training.recipe import Recipe
 from tlkit.training.resume import Keeper, Progress, write_history
-from tlkit.training.tasks import sign
 
 log = logging.getLogger(__name__)
 CHECK_EVERY = 100  # steps between two looks at the losses: each look waits for the device

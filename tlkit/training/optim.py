@@ -148,8 +148,8 @@ PLATEAU, PLATEAU_FACTOR = 3, 0.1  # epochs without a better value, and what the 
 def plateau_factor(values: Sequence[float]) -> float:
     """Return what the "plateau" schedule has made of the rate after these validation values (higher is better).
 
-    Times 0.1 whenever more than three epochs brought no better value (radiologynet 2.0), replayed from the history so
-    that there is nothing to resume.
+    Times 0.1 whenever more than three epochs brought no better value (radiologynet2025 2.0), replayed from the history
+    so that there is nothing to resume.
     """
     factor, best, bad = 1.0, -math.inf, 0
     for value in values:
@@ -172,7 +172,8 @@ def learning_rate(
 
     Linear over `warmup` steps up to `peak`, then "constant", "cosine" (to 0 at `steps`), "cosine_epoch"
     (cosine in stairs of one epoch; published pretraining, jonske2025 1.1), "exponential" (times `decay`
-    an epoch; published fine-tuning, 2.1) or "plateau" (constant; the caller lowers `peak` by `plateau_factor`).
+    an epoch; published fine-tuning, jonske2025 2.1) or "plateau" (constant; the caller lowers `peak` by
+    `plateau_factor`).
     """
     shape = lookup(schedule, SCHEDULES, "schedule")
     if step < warmup:

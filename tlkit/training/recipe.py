@@ -87,7 +87,7 @@ class Recipe:
     intensity: str = "range"  # range = one scale for all images | minmax = per image, as published
     normalise: str | Normalise = "none"  # a key of NORMALISE, or what a card says; after augmentation
     sampling: str = "all"  # all | oversample: every class as often as the largest in each epoch; see READ_BY
-    loss: str = "cross_entropy"  # of segmentation: cross_entropy | dice (radiologynet 2.5)
+    loss: str = "cross_entropy"  # of segmentation: cross_entropy | dice (radiologynet2025 2.5)
     decoder: str = "unet"  # of segmentation: a key of unet.DECODERS
     head_bias: bool = True  # of classes and labels: the linear head has a bias; False as published by Jonske et al.
     precision: str = "float32"  # float32 | bfloat16 | float16 (mixed precision)

@@ -20,7 +20,7 @@ _published = {
     "intensity": "minmax",
     "exclude": False,
     "precision": "bfloat16",  # published: float16, whose range needs a loss scaler
-    "sync_batchnorm": False,  # asked for, but not at work (spec 0.4)
+    "sync_batchnorm": False,  # asked for, but not at work (jonske2025 0.4)
 }
 _published_classes = {**_published, "head_bias": False}
 _published_seg = {**_published, "augment": AUGMENTS["segmentation_published"], "epochs": 50, "batch": 128}
@@ -91,7 +91,7 @@ RECIPES: dict[str, Recipe] = {
         class_weights=(1, 20),
         window=WIDE,
     ),
-    # Jonske et al. 2025, spec 1.1: pretraining of all three corpora.
+    # jonske2025 1.1: pretraining of all three corpora.
     "simclr_published": Recipe(
         epochs=100,
         batch=4096,
@@ -109,7 +109,7 @@ RECIPES: dict[str, Recipe] = {
         sync_batchnorm=False,
         window=None,
     ),
-    # spec 2.2 and 2.3: fine-tuning by task; the epochs are the same however few the images.
+    # jonske2025 2.2, 2.3: fine-tuning by task; the epochs are the same however few the images.
     "I1k_published": replace(_large, batch=4096, lr=4.8),
     **dict.fromkeys(("I1kS_published", "I100_published"), _large),
     **{f"{name}_published": _small for name in ("I1kXS", "I100S", "I100XS", "I10", "I10S", "RXS", "RXXS")},
@@ -119,7 +119,7 @@ RECIPES: dict[str, Recipe] = {
     "CX8_published": _chest,  # the next three on parts of their data, too
     "LiTS_published": _liver,
     "BraTS_published": _brain,
-    # RadiologyNET 2025, spec 1.1: pretraining on pseudo-labels; patience counts epochs, as published.
+    # radiologynet2025 1.1: pretraining on pseudo-labels; patience counts epochs, as published.
     **{
         f"{name}_radiologynet": replace(_groups, lr=lr, patience=patience)
         for name, (lr, patience) in RADIOLOGYNET.items()
@@ -127,7 +127,7 @@ RECIPES: dict[str, Recipe] = {
     "unet_radiologynet": replace(
         _groups, optimizer="adam", weight_decay=0.0, patience=2, augment=AUGMENTS["none"], monitor="mse"
     ),
-    # spec 2: five tasks; studies give the learning rates, from 1e-2 to 1e-5.
+    # radiologynet2025 2.0: five tasks; studies give the learning rates, from 1e-2 to 1e-5.
     "label_radiologynet": _downstream,
     "boneage_radiologynet": replace(
         _downstream, optimizer="adam", schedule="plateau", monitor="mse", augment=AUGMENTS["hand_published"]
@@ -157,5 +157,5 @@ def recipe(name: str, **changes: Any) -> Recipe:
 
 
 def linear_evaluation(base: Recipe, bn: str = "frozen") -> Recipe:
-    """Return `base` with the encoder frozen; `bn="adapt"` is what the published code did (spec 3.3)."""
+    """Return `base` with the encoder frozen; `bn="adapt"` is what the published code did (jonske2025 3.3)."""
     return replace(base, freeze="encoder", bn=bn)

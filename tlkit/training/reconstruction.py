@@ -16,7 +16,7 @@ STEP = 256  # validation rows at a time
 
 
 class Reconstruction:
-    """The objective of a network that paints its input: the mean squared error (radiologynet 0.2, 0.3, 1.12).
+    """The objective of a network that paints its input: the mean squared error (radiologynet2025 0.2, 0.3, 1.12).
 
     `read(rows)` returns what is stored of some rows, `view(stored)` what the network sees of it; that is made on the
     device, without augmentation, as published. The validation rows select the epoch; without any, the last counts.

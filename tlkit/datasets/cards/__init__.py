@@ -1,55 +1,138 @@
-"""What each data set is, where it comes from, and what to do when it is not there: one card each."""
+"""What each data set is, where it comes from, and what to do when it is not there: one card each, NAME.yaml."""
 
 from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from tlkit import paths
-from tlkit.datasets.cards.archives import RADIOLOGYNET, RADNET
-from tlkit.datasets.cards.card import (
-    NAMED,
-    PHANTOM_FACTS,
-    DataCard,
-    MissingDataError,
-    UnreadableFile,
-    present,
-    visible,
-    visible_files,
-    where,
-)
-from tlkit.datasets.cards.ct import COVID_CT, LITS, LITS_PNG, LUNA16
-from tlkit.datasets.cards.mr import BRAIN_TUMOR_MRI, BRATS
-from tlkit.datasets.cards.natural import IMAGENET, NATURAL_IMAGES
-from tlkit.datasets.cards.xray import CHESTXRAY, COVID_RADIOGRAPHY, GRAZPEDWRI, RSNA_BONE_AGE
+from tlkit.config import ConfigError, TlkitError, nearest
+from tlkit.yamllines import parse
 
-__all__ = [
-    "DATASETS", "NAMED", "PHANTOM_FACTS", "DataCard", "MissingDataError", "UnreadableFile", "overview", "present",
-    "visible", "visible_files", "where",
-]  # fmt: skip
+NAMED = "named"  # patients are known; else what counts as one
+PHANTOM_FACTS = "phantom.json"  # lies in a phantom data set and says how it was made; not a part of the data
+
+
+@dataclass(frozen=True)
+class DataCard:
+    """One data set: its licence, its source, how to get it, and the tree that the reader expects.
+
+    `folder` lies under TLKIT_DATA, `layout` is a key of `tlkit.datasets.LAYOUTS`, `options` goes to that
+    layout's functions, `phantom` names the writer of its phantom twin (None: it has none).
+    """
+
+    name: str
+    title: str
+    domain: str  # natural | CT | MR | CR | XA | RF
+    task: str  # multiclass | multilabel | binary | regression | segmentation | none
+    layout: str
+    folder: str
+    licence: str
+    source: str
+    citation: str
+    access: tuple[str, ...]
+    tree: str
+    counts: dict[str, int] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+    phantom: str | None = None
+
+
+class MissingDataError(TlkitError, FileNotFoundError):
+    """A data set is not where it should be; says what was expected, what is there, and how to get it."""
+
+    def __init__(self, card: DataCard, root: Path | None):
+        self.card, self.root = card, root
+        steps = "\n".join(f"  {i}. {step}" for i, step in enumerate(card.access, 1))
+        super().__init__(
+            f"{card.title} ('{card.name}') is missing.\n"
+            f"Expected, under TLKIT_DATA:\n{_indent(card.tree)}\n"
+            f"Found: {_found(card, root)}\n"
+            f"To get it:\n{steps}\n"
+            f"  {len(card.access) + 1}. Set TLKIT_DATA to the folder that holds '{card.folder}/'.\n"
+            f"`python -m tlkit data` lists every data set and whether it is present."
+        )
+
+
+class UnreadableFile(TlkitError):
+    """One file that cannot be decoded; the text is the reason that goes to the rejects table."""
+
+
+def present(card: DataCard, root: Path | None) -> bool:
+    """Tell whether `root/<folder of the card>` exists and holds anything but hidden files."""
+    folder = root / card.folder if root else None
+    return bool(folder and folder.is_dir() and next(visible(folder), None))
+
+
+def where(card: DataCard) -> Path:
+    """Return the folder of the real data set under TLKIT_DATA; raise MissingDataError if it is not there."""
+    root = paths.data_root()
+    if root is None or not present(card, root):
+        raise MissingDataError(card, root)
+    return root / card.folder
+
+
+def visible(folder: Path) -> Iterator[Path]:
+    """Yield the entries of `folder` whose names do not start with a dot."""
+    return (p for p in folder.iterdir() if not p.name.startswith("."))
+
+
+def visible_files(root: Path) -> list[Path]:
+    """Return the data's files below `root`, sorted: no hidden ones, none in hidden folders."""
+    files = []
+    for folder, folders, names in os.walk(root, followlinks=True):
+        folders[:] = [f for f in folders if not f.startswith(".")]
+        files += [Path(folder, n) for n in names if not n.startswith(".") and n != PHANTOM_FACTS]
+    return sorted(files)
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.strip("\n").splitlines())
+
+
+def _found(card: DataCard, root: Path | None, most: int = 8) -> str:
+    if root is None:
+        return "TLKIT_DATA is not set."
+    if not root.is_dir():
+        return f"TLKIT_DATA is {root}, which is no folder."
+    folder = root / card.folder
+    place = folder if folder.is_dir() else root
+    names = sorted(p.name + ("/" if p.is_dir() else "") for p in islice(visible(place), 1000))
+    more = f" ... ({len(names)} entries)" if len(names) > most else ""
+    missing = "" if place is folder else f"no '{card.folder}/'; "
+    return f"{missing}{place} holds {', '.join(names[:most]) or 'nothing'}{more}"
+
+
+def read_card(file: Path) -> DataCard:
+    """Return the card in a YAML file; raise ConfigError for keys that a card does not have, or that it lacks."""
+    said, known = parse(file.read_bytes())[0], {f.name for f in fields(DataCard)}
+    for key in said.keys() - known:
+        raise ConfigError(f"{file}: a card has no '{key}'.{nearest(key, known)}")
+    try:
+        return DataCard(**{key: _frozen(value) for key, value in said.items()})
+    except TypeError as error:
+        raise ConfigError(f"{file}: {str(error).partition(' ')[2]}") from error
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _frozen(v) for k, v in value.items()}
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
 
 DATASETS: dict[str, DataCard] = {
-    card.name: card
-    for card in (
-        IMAGENET,
-        RADNET,
-        RADIOLOGYNET,
-        LITS,
-        LITS_PNG,
-        LUNA16,
-        BRATS,
-        CHESTXRAY,
-        COVID_RADIOGRAPHY,
-        RSNA_BONE_AGE,
-        GRAZPEDWRI,
-        BRAIN_TUMOR_MRI,
-        COVID_CT,
-        NATURAL_IMAGES,
-    )
+    card.name: card for card in map(read_card, sorted(Path(__file__).parent.glob("*.yaml")))
 }
 
 
 def overview() -> pd.DataFrame:
-    """Return one row a data set: what it is, its licence, how to get it, and whether it is present."""
+    """Return one row per data set: what it is, its licence, how to get it, and whether it is present."""
     root = paths.data_root()
     rows = [
         {

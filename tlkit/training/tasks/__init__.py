@@ -23,18 +23,10 @@ from tlkit.training.tasks.regression import Regression
 from tlkit.training.tasks.segmentation import Segmentation, dice_loss, overlap_metrics
 
 __all__ = [
-    "LOWER", "NO_FINDING", "TASKS", "Binary", "Multiclass", "Multilabel", "Regression", "Segmentation", "Task",
+    "NO_FINDING", "TASKS", "Binary", "Multiclass", "Multilabel", "Regression", "Segmentation", "Task",
     "check_classes", "check_monitor", "class_auc", "dice_loss", "label_metrics", "log_loss", "macro_auc",
-    "overlap_metrics", "sign", "task",
+    "overlap_metrics", "task",
 ]  # fmt: skip
-
-LOWER = ("log_loss", "mae", "rmse", "mse")  # metrics of which less is better
-
-
-def sign(metric: str) -> int:
-    """Return 1 for a metric of which more is better and -1 for one of which less is."""
-    return -1 if metric in LOWER else 1
-
 
 TASKS = {
     "multiclass": Multiclass,

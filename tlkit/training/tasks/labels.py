@@ -116,7 +116,7 @@ class Multilabel(Labels):
     """Any number of labels an image, one sigmoid output each. Keeps the probabilities; selects on the mean AUC.
 
     `weights` are the labels' weights in the loss. An output named "No Finding" is trained like the others, but left out
-    of the mean AUC; only `auc_published` counts it in (spec 4).
+    of the mean AUC; only `auc_published` counts it in (jonske2025 4).
     """
 
     monitor = "auc"

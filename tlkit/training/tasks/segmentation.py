@@ -19,8 +19,8 @@ class Segmentation:
 
     Dice of a class: 2|P∩T| / (|P|+|T|). Where prediction and truth are both empty it is undefined and left out of the
     mean; where only one is empty it is 0. Three ways of pooling: by "slice", by "case" (all slices of a patient; ours),
-    and by "batch" of 128 slices (as published, spec 4). `regions` are unions of classes by name, such as BraTS's whole
-    tumour: the counts, and so all metrics, are then of the regions in their order instead of the classes.
+    and by "batch" of 128 slices (as published, jonske2025 4). `regions` are unions of classes by name, such as
+    BraTS's whole tumour: the counts, and so all metrics, are then of the regions in their order instead of the classes.
     """
 
     monitor = "dice_mean"
@@ -85,7 +85,7 @@ def dice_loss(output: torch.Tensor, target: torch.Tensor, missed: float = 8.0) -
     """Return soft Dice loss plus `missed` times that of the overlap alone, which punishes what is not found.
 
     Args: output logits [B,C,H,W], target [B,H,W]; all classes but 0 count as one. Per image, smoothed by 1.
-    Source: radiologynet spec 2.5.
+    Source: radiologynet2025 2.5.
     """
     p, y = 1 - output.float().softmax(1)[:, 0], (target > 0).float()
 
@@ -101,7 +101,7 @@ def overlap_metrics(kept: pd.DataFrame, pooling: str, batch: int = 128) -> dict[
 
     Args: kept: one row a slice with `patient` and the pixel counts `target`, `output`, `overlap` [C] by class.
     Undefined values (class empty in truth and prediction of the pool) are left out; the "batch" mean is weighted by
-    the slices in the batch, as published (spec 4, there in shuffled order). NaN where no pool has the class.
+    the slices in the batch, as published (jonske2025 4, there in shuffled order). NaN where no pool has the class.
     """
     pools = {
         "slice": lambda: np.arange(len(kept)),

@@ -1,0 +1,49 @@
+"""The numbers of the README are those of the tables in paper/reference."""
+
+import re
+
+import pandas as pd
+import pytest
+
+from tlkit import paths
+
+README = (paths.REPO / "README.md").read_text(encoding="utf-8")
+TABLES = paths.REPO / "paper" / "reference" / "tables"
+ARMS = {  # in the README, in its tables, in the study
+    "random weights": ("random weights", "scratch"),
+    "SimCLR on other real images": ("SimCLR, other images", "simclr"),
+    "ImageNet weights": ("ImageNet", "imagenet"),
+}
+
+
+def rows(title: str) -> dict[str, list[str]]:
+    """Return the rows of the README's table whose head begins so: first cell -> the other cells."""
+    lines = README[README.index(f"| {title}") :].split("\n\n")[0].splitlines()[2:]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {name: others for name, *others in cells}
+
+
+def spread(mean: float, sd: float) -> str:
+    return f"{mean:.3f} ± {sd:.3f}"
+
+
+def test_the_results_on_real_images():
+    folder = TABLES / "brain_tumor_real"
+    trained = pd.read_csv(folder / "table6_numbers.csv").set_index("Pretraining")
+    frozen = pd.read_csv(folder / "frozen.csv").query("metric == 'accuracy'").set_index("pretraining")
+    without = pd.read_csv(folder / "baselines.csv").query("metric == 'accuracy'").set_index("baseline")["value"]
+    shown = rows("start")
+    for name, (title, arm) in ARMS.items():
+        row = trained.loc[title]
+        both = [spread(frozen.at[arm, "mean"], frozen.at[arm, "sd"]), spread(row["Accuracy"], row["Accuracy, sd"])]
+        assert shown[name] == both
+    assert shown["one answer for all images"][1] == f"{without['no image']:.3f}"
+    assert shown["a linear model of pixel statistics"][1] == f"{without['pixel statistics']:.3f}"
+
+
+@pytest.mark.parametrize("part", ["copies", "others"])
+def test_the_test_with_copies(part):
+    found = pd.read_csv(TABLES / "copies" / "copies.csv").query("task == 'leaked' and pretraining == 'imagenet'")
+    row = found.set_index("images").loc[part]
+    numbers = re.search(rf"(\d\.\d+) on the (\d+) {'that have a copy' if part == 'copies' else 'others'}", README)
+    assert numbers.groups() == (f"{row['mean']:.2f}", f"{row['n']:.0f}")

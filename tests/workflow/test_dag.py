@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from types import SimpleNamespace
+
+import pytest
+from finished_study import all_done, finish
+
+from tlkit import paths, runs
+from tlkit.studies import load
+from tlkit.workflow import dag, forked, graph, records
+from tlkit.workflow.dag import drop_stale, make_figures
+
+
+@pytest.fixture
+def study():
+    return load("boundaries", "smoke")
+
+
+@pytest.fixture(autouse=True)
+def no_server(monkeypatch):
+    monkeypatch.setenv("TLKIT_FORK", "0")
+
+
+FIGURES = {job.name for job in graph.jobs(load("boundaries", "smoke")) if job.is_figure}
+
+
+def stale(study) -> set[str]:
+    """Return the names of the jobs whose records are dropped."""
+    jobs = graph.jobs(study)
+    dropped = drop_stale(study, jobs)
+    return {job.name for job in jobs if job.output in dropped}
+
+
+def gone(path):
+    path.rename(path.with_name("away"))
+
+
+# --- what is stale ---
+
+
+def test_nothing_is_stale_when_all_is_there(study):
+    assert stale(study) == set()  # nor when nothing is
+    jobs = all_done(study)
+    assert stale(study) == set()
+    assert all((study.folder / j.output).exists() for j in jobs.values())
+
+
+def showing(jobs: dict, rid: str) -> set[str]:
+    return {name for name, job in jobs.items() if job.is_figure and rid in job.makes}
+
+
+@pytest.mark.parametrize(
+    ("break_it", "found"),
+    [
+        (lambda jobs: gone(runs.folder(jobs["pretrain-radnet"].makes[0])), lambda jobs: {"pretrain-radnet"}),
+        (
+            lambda jobs: gone(runs.folder(jobs["finetune-radnet"].makes[1])),
+            lambda jobs: {"finetune-radnet", *showing(jobs, jobs["finetune-radnet"].makes[1])},
+        ),
+        (lambda jobs: gone(paths.store_root() / "data-lits"), lambda jobs: {"data-lits"}),
+        (lambda jobs: gone(paths.paper_root() / "figures"), lambda jobs: FIGURES),
+    ],
+)
+def test_records_without_their_runs_stores_or_figures_are_dropped(study, break_it, found):
+    jobs = all_done(study)
+    expected = found(jobs)
+    break_it(jobs)
+    assert stale(study) == expected
+    assert {name for name, j in jobs.items() if not (study.folder / j.output).exists()} == expected
+
+
+@pytest.mark.parametrize("state", ["failed", "incomplete"])
+def test_what_failed_or_is_incomplete_is_tried_again(study, state):
+    jobs = all_done(study)
+    records.write(study.folder / jobs["finetune-radnet"].output, "finetune-radnet", state, "why")
+    assert stale(study) == {"finetune-radnet"}
+
+
+def test_what_is_not_available_is_not_tried_again(study):
+    jobs = all_done(study)
+    records.write(study.folder / jobs["finetune-radnet"].output, "finetune-radnet", "not available", "why")
+    assert stale(study) == set()
+
+
+def test_a_failed_record_of_another_state_of_the_study_goes(study):
+    all_done(study)
+    records.write(study.folder / "finetune-old-12345678.json", "finetune-old", "failed", "why")
+    assert drop_stale(study, graph.jobs(study)) == ["finetune-old-12345678.json"]
+
+
+@pytest.mark.parametrize("other", [{"scale": "quick"}, {"notebook": "31"}, {"runs": ["another"]}])
+def test_a_figure_of_another_scale_or_other_runs_does_not_count(study, other):
+    all_done(study)
+    sidecar = paths.paper_root() / "figures" / study.name / "fig2.json"
+    runs.write_json(sidecar, {**runs.read_json(sidecar), **other})
+    assert stale(study) == {"figure-30_fig2_task_dependency"}
+
+
+def test_a_garbled_sidecar_means_that_the_figure_is_made_again(study):
+    all_done(study)
+    (paths.paper_root() / "figures" / study.name / "fig2.json").write_text("{")
+    assert stale(study) == {"figure-30_fig2_task_dependency"}
+
+
+# --- the call of Snakemake ---
+
+
+@pytest.fixture
+def snakemake(monkeypatch):
+    """Snakemake is not started; `asked` holds its command, and `then` is what it does."""
+    fake = SimpleNamespace(asked=[], then=lambda: None, waits=iter(()))
+
+    def wait(seconds=None):
+        answer = next(fake.waits, 0)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def popen(command, env, **how):
+        fake.asked.append((command, env))
+        fake.then()
+        return SimpleNamespace(wait=wait, pid=0)
+
+    monkeypatch.setattr(dag.subprocess, "Popen", popen)
+    return fake
+
+
+def test_snakemake_gets_the_jobs_and_one_thread_a_process(study, snakemake, monkeypatch, capsys):
+    snakemake.then = lambda: finish(study)
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.setenv("TLKIT_RUNS", os.path.relpath(paths.runs_root()))
+    make_figures(["boundaries"], "smoke", cores=3)
+    ((command, env),) = snakemake.asked
+    assert command[command.index("--cores") + 1] == "3"
+    assert env["OMP_NUM_THREADS"] == "1" and env["TLKIT_UNATTENDED"] == "1"
+    assert env["TLKIT_RUNS"] == str(study.folder.parents[2]), "absolute, for the jobs start elsewhere"
+    nodes = runs.read_json(study.folder / "dag.json")["jobs"]
+    assert [(n["output"], n["needs"]) for n in nodes] == [(j.output, list(j.needs)) for j in graph.jobs(study)]
+    account = capsys.readouterr().out
+    assert re.search(r"boundaries at smoke: \d\.\d minutes", account)
+    assert f"training steps {2 * len(study.configs())} s" in account  # what this call trained
+
+
+def test_runs_of_before_are_not_in_the_account(study, snakemake, capsys):
+    all_done(study)
+    old = 1e9
+    for status in paths.runs_root().glob("*/status.json"):
+        os.utime(status, (old, old))
+    assert make_figures(["boundaries"], "smoke") == 0
+    assert "training steps 0 s" in capsys.readouterr().out
+
+
+def test_while_it_works_it_says_how_far_it_is(study, snakemake, capsys):
+    snakemake.waits = iter([subprocess.TimeoutExpired("snakemake", 30), 0])
+    make_figures(["boundaries"], "smoke", cores=2)
+    assert f"0 of {len(study.configs())} runs done, 0 at work, about " in capsys.readouterr().out
+
+
+def test_a_command_reaches_the_shell_quoted(study, tmp_path):
+    job = graph.Job("pretrain-img&touch pwned&x '$(touch pwned)", "", {})
+    study.name = "a b'ü; touch pwned"
+    command = dag._node(study, job, study.folder)["command"].replace("exec ", "exec echo ")
+    said = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert f"job {job.name} --record --study {study.name} --scale smoke" in said
+    assert list(tmp_path.glob("*")) == [] and not (paths.REPO / "pwned").exists()
+
+
+# --- the last lines ---
+
+
+def last_lines(capsys) -> list[str]:
+    return capsys.readouterr().out.rpartition("\n\n")[2].splitlines()
+
+
+def test_when_all_is_made_the_last_line_says_so(study, snakemake, capsys):
+    all_done(study)
+    assert make_figures(["boundaries"], "smoke") == 0
+    assert last_lines(capsys) == [f"boundaries at smoke: {len(FIGURES)} of {len(FIGURES)} figures made."]
+
+
+def test_a_failure_is_told_with_its_cause_its_notebook_and_what_to_do(study, snakemake, capsys):
+    jobs = all_done(study)
+    failed, drawn = jobs["finetune-radnet"], jobs["figure-30_fig2_task_dependency"]
+
+    def fail():
+        notebook = str(study.folder / "finetune.failed.ipynb")
+        records.write(study.folder / failed.output, failed.name, "failed", "ValueError: the reason\nmore", notebook)
+        records.write(study.folder / drawn.output, drawn.name, "incomplete", "Missing: 8 of 40 runs (8 from RadNet).")
+        (study.folder / jobs["figure-31_fig3_task_complexity"].output).unlink()
+
+    snakemake.then = fail
+    assert make_figures(["boundaries"], "smoke") == 1
+    lines = last_lines(capsys)
+    assert lines[0] == f"boundaries at smoke: {len(FIGURES) - 2} of {len(FIGURES)} figures made."
+    told = "  failed        finetune-radnet: ValueError: the reason Open "
+    assert [line for line in lines if line.startswith(told) and line.endswith("finetune.failed.ipynb")]
+    assert "  incomplete    figure-30_fig2_task_dependency: Missing: 8 of 40 runs (8 from RadNet)." in lines
+    assert any(line.startswith("  missing       figure-31_fig3_task_complexity: not done") for line in lines)
+    assert lines[-1].endswith("make figures STUDY=boundaries SCALE=smoke")
+
+
+def test_what_is_not_available_is_told_and_no_failure(study, snakemake, capsys):
+    jobs = all_done(study)
+    job = jobs["finetune-radnet"]
+    snakemake.then = lambda: records.write(study.folder / job.output, job.name, "not available", "one group is left")
+    assert make_figures(["boundaries"], "smoke") == 0
+    assert last_lines(capsys)[1:] == ["  not available finetune-radnet: one group is left"]
+
+
+def test_every_study_is_gone_through_whatever_becomes_of_the_others(study, snakemake, capsys):
+    all_done(study)
+    assert make_figures(["no_such_study", "boundaries"], "smoke") == 1
+    lines = last_lines(capsys)
+    assert lines[0].startswith("no_such_study at smoke: UnknownNameError: unknown study 'no_such_study'")
+    assert lines[-1] == f"boundaries at smoke: {len(FIGURES)} of {len(FIGURES)} figures made."
+
+
+def test_without_a_server_the_environment_comes_back():
+    with forked.server({"TLKIT_FORK": "0", "A": "b"}) as environment:
+        assert environment == {"TLKIT_FORK": "0", "A": "b"}
+        assert forked.cpu_seconds(environment) == 0 and forked.run_command("tlkit.__main__:main", ["status"]) is None

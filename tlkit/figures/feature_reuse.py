@@ -1,0 +1,275 @@
+"""Feature reuse (Fig. 5): how alike are the early features of a finished run before and after fine-tuning?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from itertools import combinations
+from string import ascii_lowercase
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tlkit import runs
+from tlkit.config import ConfigError, canonical
+from tlkit.names import NAMES
+from tlkit.report import layout
+from tlkit.report.style import MM, PAPER_WIDTH, colours, style
+from tlkit.stats.similarity import FEWEST, Pairs, cka, displacement, minibatch_cka, parts, weight_matrix
+from tlkit.training import finished
+
+if TYPE_CHECKING:
+    import torch
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from torch import nn
+
+FEATURES = "features"  # what the head sees: the encoder's pooled output
+GRID = 8  # positions a side at which a map is read
+CHUNK = 32  # images in the network at once
+SHARED = ("kind", "mode", "task", "pretraining", "fraction")
+
+
+def feature_reuse(ids: Iterable[str], images: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """Compare each downstream run with the weights it started from: one row a (run, layer, measure).
+
+    Columns: run, SHARED, seed, layer, measure, value. The measures are those of `compare`, over `images` random test
+    images of the run's task (`seed` draws them; all where there are fewer).
+    Raises FileNotFoundError where a run or its pretraining is not done, ConfigError as `compare` does.
+    """
+    rows = []
+    for rid in ids:
+        config = _config(rid)
+        found = compare(encoder_before(config), encoder_after(rid), config, images, seed)
+        rows += [{"run": rid, **_head(config), "seed": config["seed"], **row} for row in found]
+    return pd.DataFrame(rows)
+
+
+def seed_baseline(ids: Iterable[str], images: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """Compare the fine-tuned weights of every two runs that differ in their seed only; columns as `feature_reuse`.
+
+    It says what the seed alone changes; differences between pretrainings are to be read against it. `run` and `seed`
+    name both ("42 and 1"). Runs of scratch also differ in their random start.
+    """
+    groups: dict[str, list[str]] = {}
+    for rid in ids:
+        groups.setdefault(canonical(_without_seed(_config(rid))), []).append(rid)
+    rows = []
+    for a, b in (pair for group in groups.values() for pair in combinations(group, 2)):
+        config, other = _config(a), _config(b)
+        found = compare(encoder_after(a), encoder_after(b), config, images, seed)
+        both = {"run": f"{a} and {b}", **_head(config), "seed": f"{config['seed']} and {other['seed']}"}
+        rows += [{**both, **row} for row in found]
+    return pd.DataFrame(rows)
+
+
+def compare(before: nn.Module, after: nn.Module, config: dict[str, Any], images: int, seed: int) -> list[dict]:
+    """Return rows (layer, measure, value) for two encoders of one architecture.
+
+    For the first three convolutions: "weights_rbf" (RBF-CKA of the weights, as published) and "displacement". For
+    them and for FEATURES: "activations_linear" and "activations_rbf", unbiased minibatch CKA over test images, in
+    evaluation mode. A convolution's map is read at GRID x GRID evenly spaced positions and flattened: pooled
+    over positions, a linear layer would keep little more than the mean grey value of the image.
+    Source: jonske2025 5.7 (weights only); activations after Kornblith et al. 2019.
+    """
+    from tlkit.training.compute import limited
+
+    with limited(config["compute"]["threads"]):
+        return _compare(before, after, config, images, seed)
+
+
+def _compare(before: nn.Module, after: nn.Module, config: dict[str, Any], images: int, seed: int) -> list[dict]:
+    rows = []
+    ours, theirs = (first_convolutions(e) for e in (before, after))
+    for layer in ours:
+        w, v = (c[layer].weight.detach().numpy().astype(np.float64) for c in (ours, theirs))
+        rows.append((layer, "weights_rbf", cka(weight_matrix(w), weight_matrix(v), "rbf")))
+        rows.append((layer, "displacement", displacement(w, v)))
+    values = minibatch_cka(_activation_pairs(before, after, config, images, seed))
+    rows += [(layer, f"activations_{kernel}", value) for (layer, kernel), value in values.items()]
+    return [dict(zip(("layer", "measure", "value"), row, strict=True)) for row in rows]
+
+
+def encoder_before(config: dict[str, Any]) -> nn.Module:
+    """Return the encoder that the run of `config` started from: its pretraining's, or for scratch its own initial one.
+
+    The seed decides initial weights (`models.backbone`), so those of scratch are made again; another version of
+    torch or timm might draw others (the run's environment.json names its versions).
+    """
+    from tlkit.models import backbone
+    from tlkit.training.run import load_pretrained
+
+    encoder = backbone(config["backbone"], seed=config["seed"])
+    load_pretrained(encoder, config["weights"])
+    return encoder
+
+
+@lru_cache(maxsize=4)  # each run is compared with every other seed of its kind
+def encoder_after(rid: str) -> nn.Module:
+    """Return the encoder of the finished run `rid`."""
+    from tlkit.models import backbone, load_encoder
+
+    encoder = backbone(_config(rid)["backbone"])
+    load_encoder(encoder, runs.checked(rid, "model.safetensors"))
+    return encoder
+
+
+def first_convolutions(encoder: nn.Module, count: int = 3) -> dict[str, nn.Conv2d]:
+    """Return the first convolutions by name; of a ResNet: conv1, layer1.0.conv1, layer1.0.conv2 (jonske2025 5.7)."""
+    from torch import nn
+
+    found = [(name, m) for name, m in encoder.named_modules() if isinstance(m, nn.Conv2d)]
+    if not found:
+        raise ConfigError(f"{type(encoder).__name__} has no convolution; feature reuse is defined for early ones")
+    return dict(found[:count])
+
+
+def _config(rid: str) -> dict[str, Any]:
+    return finished.config_of(rid)
+
+
+def _without_seed(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a config less its seed, and that of its split, which a study may draw anew for each run."""
+    data = config["data"] | {"split": {k: v for k, v in config["data"]["split"].items() if k != "seed"}}
+    return {k: v for k, v in config.items() if k != "seed"} | {"data": data}
+
+
+def _head(config: dict[str, Any]) -> dict[str, Any]:
+    return {k: config[k] for k in SHARED}
+
+
+def _activation_pairs(
+    before: nn.Module, after: nn.Module, config: dict[str, Any], images: int, seed: int
+) -> Iterator[Pairs]:
+    """Yield the activations of both encoders for one random part of the test images after another."""
+    import torch
+
+    from tlkit.training.processes import pick_device
+    from tlkit.training.recipe import Recipe
+    from tlkit.training.supervised import plain_view
+
+    store, rows = _test_rows(canonical(config["data"]))
+    rows = np.random.default_rng(seed).permutation(rows)[:images]
+    if len(rows) < FEWEST:
+        raise ConfigError(f"{config['task']}: {len(rows)} test images; CKA of activations needs at least {FEWEST}")
+    recipe, device = Recipe.from_dict(config["recipe"]), pick_device()
+    encoders = [e.to(device).eval() for e in (before, after)]
+    for part in parts(len(rows), seed=seed):
+        found = []
+        for chunk in np.array_split(rows[part], -(-len(part) // CHUNK)):
+            views = plain_view(store.take(chunk)[0].to(device), recipe)
+            with torch.inference_mode():
+                found.append([_activations(e, views) for e in encoders])
+        yield {
+            layer: tuple(np.concatenate([chunk[side][layer] for chunk in found]) for side in (0, 1))
+            for layer in found[0][0]
+        }
+
+
+def _activations(encoder: nn.Module, views: torch.Tensor) -> dict[str, np.ndarray]:
+    """Return [B, features] of the first convolutions, read on the grid, and of the pooled output."""
+    found, hooks = {}, []
+    for name, layer in first_convolutions(encoder).items():
+        hooks.append(layer.register_forward_hook(lambda _m, _i, out, name=name: found.update({name: _on_grid(out)})))
+    try:
+        found[FEATURES] = encoder(views).float().cpu().numpy()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def _on_grid(maps: torch.Tensor) -> np.ndarray:
+    """Return [B, C * positions]: `maps` [B,C,H,W] at the middles of GRID x GRID cells (all of a smaller map)."""
+    rows, columns = ((np.arange(g := min(GRID, n)) * n + n // 2) // g for n in maps.shape[-2:])
+    return maps[:, :, rows][..., columns].flatten(1).float().cpu().numpy()
+
+
+@lru_cache(maxsize=8)  # the seeds and pretrainings of a task share it; opening checks every file's identity
+def _test_rows(data: str) -> tuple[Any, np.ndarray]:
+    from tlkit.training.run import chosen_rows, open_data
+
+    data = json.loads(data)
+    store, table = open_data(data)
+    return store, chosen_rows(data, table, "test")
+
+
+MEASURES = {
+    "weights_rbf": "CKA of weights\n(RBF, as published)",
+    "displacement": "weight displacement\n|after - before| / |before|",
+    "activations_linear": "CKA of activations\n(linear, unbiased)",
+    "activations_rbf": "CKA of activations\n(RBF, unbiased)",
+}
+FOOTER = (
+    "White dots: single runs. Coloured: their mean, whisker: sd (ddof = 1). Grey: the same measure between two runs "
+    "that differ in their seed only (mean of all pairs). L1 to L3: the first three convolutions; pooled: the features "
+    "that the head sees."
+)
+
+
+def draw(
+    reuse: pd.DataFrame, baseline: pd.DataFrame, *, names: Mapping[str, str] | None = None, phantom: bool = False
+) -> Figure:
+    """Draw one panel a (measure, task): each layer's value by pretraining, with the seed-to-seed baseline.
+
+    `reuse` and `baseline` are the frames of `feature_reuse` and `seed_baseline` (the baseline may be empty), of one
+    experiment; rows of panels share their vertical axis. The layers are L1, L2, L3 (the first three convolutions) and
+    the pooled features. Raises ValueError for an empty `reuse`. Source: Jonske et al. 2025, Fig. 5 (its weights only).
+    """
+    import matplotlib.pyplot as plt
+
+    if reuse.empty:
+        raise ValueError("no runs to draw; `python -m tlkit status` lists which runs are missing")
+    names = NAMES | (names or {})
+    palette = colours(reuse["pretraining"], names)
+    measures = [m for m in MEASURES if m in set(reuse["measure"])]
+    tasks, layers = list(reuse["task"].unique()), list(reuse["layer"].unique())
+    with style():
+        size = (PAPER_WIDTH, (14 + 36 * len(measures)) * MM)
+        fig, grid = plt.subplots(
+            len(measures), len(tasks), figsize=size, sharey="row", squeeze=False, layout="constrained"
+        )
+        for i, measure in enumerate(measures):
+            for j, task in enumerate(tasks):
+                found, seeds = (f[_of(f, measure, task)] for f in (reuse, baseline))
+                _panel(grid[i, j], found, seeds, [x for x in layers if x in set(found["layer"])], palette)
+                grid[i, j].set_title(ascii_lowercase[(i * len(tasks) + j) % 26], loc="left", weight="bold")
+            grid[i, 0].set_ylabel(MEASURES[measure])
+            values = pd.concat([f.loc[f["measure"] == measure, "value"] for f in (reuse, baseline) if len(f)])
+            top = 1.04 if measure != "displacement" else 1.08 * values.max()
+            grid[i, 0].set_ylim(min(0, values.min() - 0.03) if measure != "displacement" else 0, top)
+        for ax, task in zip(grid[0], tasks, strict=True):
+            ax.set_title(names.get(task, task))
+        handles = [plt.Line2D([], [], marker="o", ls="", color=c, label=names.get(p, p)) for p, c in palette.items()]
+        fig.legend(handles=handles, loc="outside upper left", ncols=len(palette), frameon=False)
+        return layout.finish(fig, FOOTER, phantom)
+
+
+def _of(frame: pd.DataFrame, measure: str, task: str) -> pd.Series | slice:
+    return (frame["measure"] == measure) & (frame["task"] == task) if len(frame) else slice(0)
+
+
+def _panel(ax: Axes, reuse: pd.DataFrame, seeds: pd.DataFrame, layers: list[str], palette: Mapping[str, str]) -> None:
+    step = 0.8 / len(palette)
+    for x, layer in enumerate(layers):
+        for i, (name, colour) in enumerate(palette.items()):
+            at = x + (i - (len(palette) - 1) / 2) * step
+            values = _values(reuse, layer, name)
+            if len(values) == 0:
+                continue
+            baseline = _values(seeds, layer, name) if len(seeds) else []
+            if len(baseline):
+                ax.plot([at - 0.36 * step, at + 0.36 * step], [np.mean(baseline)] * 2, color="0.6", lw=2.4, zorder=1)
+            sd = np.std(values, ddof=1) if len(values) > 1 else None
+            ax.errorbar(at, np.mean(values), sd, fmt="o", ms=3.4, color=colour, lw=0.9, zorder=3)
+            ax.plot([at] * len(values), values, "o", ms=1.6, mfc="white", mec="0.3", mew=0.4, zorder=4, gid="runs")
+    ax.set_xticks(range(len(layers)), [f"L{i + 1}" if x != "features" else "pooled" for i, x in enumerate(layers)])
+    ax.set_xlim(-0.6, len(layers) - 0.4)
+    for x in range(1, len(layers)):
+        ax.axvline(x - 0.5, color="0.9", lw=0.6, zorder=0)
+
+
+def _values(frame: pd.DataFrame, layer: str, pretraining: str) -> np.ndarray:
+    return frame.loc[(frame["layer"] == layer) & (frame["pretraining"] == pretraining), "value"].to_numpy(float)

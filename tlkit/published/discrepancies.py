@@ -1,0 +1,49 @@
+"""What published logs prove about the text beside them, computed from the logs alone.
+
+The other checks of notebook 50 need nothing of their own: `adjusted.error_inflation`, `differences.leave_one_out`,
+`convergence.times`, `differences.summarise`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from tlkit.published.jonske2025 import undivided
+
+
+def images_per_epoch(training: pd.DataFrame) -> pd.DataFrame:
+    """Return what share of the training data each task was trained on, by the steps in its logs.
+
+    Columns: experiment, task, nominal (the share that the task's name stands for), steps, batch, images
+    (steps * batch, the most that an epoch can show), share (of the images of the undivided task, in the same tree).
+    Args: training: one row a training log with experiment, task, fraction, batch, steps_per_epoch. A task whose
+    undivided one is not among the logs has share NaN.
+    """
+    cells = training.groupby(["experiment", "task"], observed=True)
+    table = cells.agg(
+        nominal=("fraction", "first"), steps=("steps_per_epoch", "median"), batch=("batch", "first")
+    ).reset_index()
+    table["images"] = table["steps"] * table["batch"]
+    once = table.drop_duplicates("task")
+    whole = dict(zip(once["task"], once["images"], strict=True))
+    table["share"] = table["images"] / [whole.get(undivided(task), np.nan) for task in table["task"]]
+    return table
+
+
+def complement_of_background(results: pd.DataFrame) -> pd.DataFrame:
+    """Return for each run and foreground class how far it is from being all that is not background.
+
+    A pixel wrongly called background is one that the whole foreground misses, so the ratio of false positives to
+    false negatives of the background is the inverse of the foreground's: with precision p and recall r it is
+    (1/p - 1) / (1/r - 1). `mismatch` = |log2(ratio of the class * ratio of class 0)|: 0 for the class that holds
+    all foreground labels (up to the pooling over batches), larger for its parts.
+    Columns: experiment, run, task, class, mismatch. Args: results: metrics precision_k and recall_k, k = 0 ...
+    """
+    parts = results["metric"].str.extract(r"^(precision|recall)_(\d+)$")
+    kept = results.assign(kind=parts[0], label=pd.to_numeric(parts[1])).dropna(subset="kind")
+    odds = kept.assign(value=1 / kept["value"] - 1, label=kept["label"].astype(int))
+    wide = odds.pivot_table(index=["experiment", "task", "run", "label"], columns="kind", values="value", observed=True)
+    ratio = (wide["precision"] / wide["recall"]).unstack("label")
+    mismatch = np.log2(ratio.drop(columns=0).mul(ratio[0], axis=0)).abs()
+    return mismatch.rename_axis(columns="class").stack().dropna().rename("mismatch").reset_index()

@@ -1,0 +1,318 @@
+"""A study file as a list of runs: the cross product of its pretrainings, tasks and experiments.
+
+A study (`paper/studies/<name>.yaml`) names them once; its scales change sizes, epochs and seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain, product
+from typing import Any
+
+from tlkit import paths, runs
+from tlkit.config import canonical, lookup, merge
+from tlkit.datasets import card_of, cards, identity
+from tlkit.datasets.copies import DISTANCE
+from tlkit.datasets.options import changed
+from tlkit.datasets.splits import COPIES
+from tlkit.models import weight_cards, weight_list
+from tlkit.models.weights import weights_hash
+from tlkit.studies.resolve import own_input, resolve
+from tlkit.training.recipes import recipe
+
+WITH_COPIES = {"copies": COPIES[0], "near": DISTANCE}  # of an image, where a study does not say what to do with them
+CHOSEN = ("classes", "images", "fraction_by", "where", "groups", "balance")  # what an entry says of its data
+
+
+class StudyRuns:
+    """What a study file says at one scale, as the configs of runs."""
+
+    def __init__(self, name: str, scale: str, spec: dict[str, Any]):
+        self.name, self.scale, self.spec = name, scale, spec
+        self.folder = paths.runs_root() / "studies" / name / scale
+        self._identities: dict[str, dict[str, Any]] = {}  # hashing a real data set once is enough
+        self._planning = False  # a plan can be made without the data
+        self.absent: set[str] = set()  # real data sets that a plan did without
+
+    @property
+    def phantom(self) -> bool:
+        return self.spec["data"] == "phantom"
+
+    @property
+    def pretrainings(self) -> list[str]:
+        return list(self.spec["pretrainings"])
+
+    @property
+    def tasks(self) -> list[str]:
+        return list(self.spec["tasks"])
+
+    @property
+    def seeds(self) -> list[int]:
+        """The study's seeds, and those that only some experiment has."""
+        own = (e.get("seeds", []) for e in self.spec["experiments"].values())
+        return list(dict.fromkeys(chain(self.spec["seeds"], *own)))
+
+    def backbones(self, pretraining: str) -> list[str]:
+        """Return the backbones that start from a pretraining, or from one that goes on from it; none for one not used.
+
+        A task may name a backbone of its own; each pretraining that it starts from is then done with that one, too.
+        """
+        found: dict[str, None] = {}
+        for experiment in self.spec["experiments"].values():
+            pairs = self._pairs(experiment)
+            found |= dict.fromkeys(self._backbone(task) for task, source in pairs if source == pretraining)
+        for name, entry in self.spec["pretrainings"].items():
+            if entry.get("after") == pretraining:
+                found |= dict.fromkeys(self.backbones(name))
+        return list(found)
+
+    def _first(self, pretraining: str) -> str:
+        return next(iter(self.backbones(pretraining)), self.spec["backbone"])
+
+    def _pairs(self, experiment: dict[str, Any]) -> list[tuple[str, str]]:
+        """Return the (task, pretraining) of an experiment; its pretrainings are a list, or a list for each task."""
+        chosen = experiment.get("pretrainings", self.pretrainings)
+        if isinstance(chosen, dict):
+            return [(task, source) for task, sources in chosen.items() for source in sources]
+        return list(product(experiment.get("tasks", self.tasks), chosen))
+
+    def _backbone(self, task: str) -> str:
+        return self.spec["tasks"][task].get("backbone", self.spec["backbone"])
+
+    def corpora(self, pretraining: str) -> list[str]:
+        """Return the data sets that a pretraining reads; none for training from scratch."""
+        entries = (e for backbone in self.backbones(pretraining) for e in self.corpus_entries(pretraining, backbone))
+        return list(dict.fromkeys(entry["dataset"] for entry in entries))
+
+    def corpus_entries(self, pretraining: str, backbone: str) -> list[dict[str, Any]]:
+        """Return the entries whose images a pretraining uses: its own, or those of the ones that it names."""
+        entry = self.entry(pretraining, backbone)
+        return [e for e in [entry, *(self.entry(n, backbone) for n in entry.get("corpora", []))] if "dataset" in e]
+
+    def phantom_parameters(self, dataset: str) -> dict[str, Any] | None:
+        """Return the parameters that make this study's phantom of a data set; None where the data are real."""
+        return dict(lookup(dataset, self.spec.get("phantoms", {}), "phantom of this study")) if self.phantom else None
+
+    def data(self, entry: dict[str, Any], seed: int | None = None) -> dict[str, Any]:
+        """Return what decides the data of a run: identity, image size, split, and how many classes and images.
+
+        A split of seed "run" is redrawn by every downstream run, by its `seed`; pretrainings share one.
+        """
+        dataset = entry["dataset"]
+        chosen = {k: entry[k] for k in CHOSEN if entry.get(k) is not None}
+        if "groups" in chosen:  # one grouping for all image sizes
+            chosen["groups"] = {**chosen["groups"], "size": self.spec["size"]}
+        if options := changed(dataset, entry.get("options")):
+            chosen["options"] = options
+        if (most := self.max_unreadable(dataset)) is not None:
+            chosen["max_unreadable"] = most
+        if dataset not in self._identities:
+            self._identities[dataset] = self._identity(dataset)
+        own = self.spec.get("splits", {}).get(dataset, {}) | (entry.get("split") or {})
+        split = WITH_COPIES | self.spec["split"] | own
+        if split["seed"] == "run":
+            split = {**split, "seed": self.spec.get("pretraining_seed", 42) if seed is None else seed}
+        return {**self._identities[dataset], "size": entry.get("size", self.spec["size"]), "split": split, **chosen}
+
+    def max_unreadable(self, dataset: str) -> float | None:
+        """Return the share of a data set's files that may be damaged; None where the study does not say it."""
+        most = self.spec.get("max_unreadable")
+        return most.get(dataset) if isinstance(most, dict) else most
+
+    def stores(self, dataset: str) -> list[tuple[int, dict[str, Any]]]:
+        """Return the different sizes (px) and options of a data set's card that runs use."""
+        data = (d for config in self.configs() for d in runs.corpora(config) if d["name"] == dataset)
+        found = [(d["size"], d.get("options", {})) for d in data] or [(self.spec["size"], {})]
+        return list({canonical(how): how for how in found}.values())
+
+    def _identity(self, dataset: str) -> dict[str, Any]:
+        try:
+            return identity(dataset, self.phantom_parameters(dataset))
+        except cards.MissingDataError:
+            if not self._planning:
+                raise
+            self.absent.add(dataset)
+            return {"name": dataset, "content": None}
+
+    @contextmanager
+    def without_data(self) -> Iterator[None]:
+        """Let configs be made of real data that are not there; which they are is then in `absent`."""
+        before, self._planning = self._planning, True
+        try:
+            yield
+        finally:
+            self._planning = before
+            self._identities = {k: v for k, v in self._identities.items() if k not in self.absent}
+
+    @staticmethod
+    def has_data(config: dict[str, Any]) -> bool:
+        """Tell whether the data and published weights of a config that `without_data` made are there."""
+        used = [*runs.corpora(config), config.get("weights") or {}]
+        return all(part.get(key, "") is not None for part in used for key in ("content", "sha256"))
+
+    def pretrain(self, pretraining: str, backbone: str = "") -> dict[str, Any] | None:
+        """Return the config of a pretraining run with `backbone` (default: the first of `backbones`).
+
+        None for what needs no run: training from scratch, and weights that others published.
+        """
+        backbone = backbone or self._first(pretraining)
+        entry = self.entry(pretraining, backbone)
+        data = [self.data(e) for e in self.corpus_entries(pretraining, backbone)]
+        if not data:
+            return None
+        more = {k: entry[k] for k in ("method", "images_per_epoch") if k in entry}
+        if "after" in entry:
+            more["weights"] = {"run": runs.run_id(self.pretrain(entry["after"], backbone))}
+        return {
+            "kind": "pretrain",
+            "pretraining": pretraining,
+            "data": data if "corpora" in entry else data[0],
+            "backbone": backbone,
+            "recipe": recipe_dict(entry["recipe"]),
+            "seed": entry.get("seed", self.spec.get("pretraining_seed", 42)),
+            "compute": self.compute("pretrain"),
+            **more,
+        }
+
+    def entry(self, pretraining: str, backbone: str) -> dict[str, Any]:
+        """Return what the study says of a pretraining, with what it changes `by_backbone`."""
+        entry = lookup(pretraining, self.spec["pretrainings"], "pretraining")
+        return merge(entry, entry.get("by_backbone", {}).get(backbone, {}))
+
+    def _weights(self, pretraining: str, backbone: str) -> dict[str, Any] | None:
+        """Return what a downstream run starts from: a pretraining run, a published checkpoint, or nothing."""
+        config = self.pretrain(pretraining, backbone)
+        if config is not None:
+            return {"run": runs.run_id(config)}
+        entry = self.entry(pretraining, backbone)
+        if "weights" not in entry:
+            return None
+        return self._checkpoint(entry["weights"], backbone) | ({"partial": True} if entry.get("partial") else {})
+
+    def _checkpoint(self, source: str, backbone: str) -> dict[str, Any]:
+        """Return the published weights of a source (a key of WEIGHTS begins with it) for a backbone."""
+        card = weight_list.find(source, backbone)
+        if card.name not in self._identities:
+            try:
+                self._identities[card.name] = {"sha256": weights_hash(weight_cards.where(card))}
+            except weight_cards.MissingWeightsError:
+                if not self._planning:
+                    raise
+                self.absent.add(card.name)
+                return {"card": card.name, "sha256": None}
+        return {"card": card.name, **self._identities[card.name]}
+
+    def pretrain_configs(
+        self, pretraining: str = "", method: str = "", backbones: Iterable[str] = ()
+    ) -> list[dict[str, Any]]:
+        """Return the configs of the pretraining runs that fit the filter, in the order in which they can be done."""
+        names = [pretraining] if pretraining else self.pretrainings
+        found = [self.pretrain(name, backbone) for name in names for backbone in backbones or self.backbones(name)]
+        return [c for c in found if c is not None and method in ("", c.get("method", "contrastive"))]
+
+    def groupings(self, dataset: str) -> list[dict[str, Any]]:
+        """Return the different settings of the pseudo-labels that pretrainings use of a data set."""
+        data = (d for config in self.pretrain_configs() for d in runs.corpora(config) if d["name"] == dataset)
+        found = {canonical(d["groups"]): d["groups"] for d in data if "groups" in d}
+        return list(found.values())
+
+    def lineage(self, pretraining: str, backbone: str = "") -> list[dict[str, Any]]:
+        """Return the configs of a pretraining and of all that it builds on, in the order in which they can be done."""
+        config = self.pretrain(pretraining, backbone)
+        before = self.spec["pretrainings"][pretraining].get("after")
+        return [*(self.lineage(before, backbone) if before else []), *([config] if config else [])]
+
+    def finetune(
+        self,
+        pretraining: str = "",
+        tasks: Iterable[str] = (),
+        experiments: Iterable[str] = (),
+        seeds: Iterable[int] = (),
+    ) -> list[dict[str, Any]]:
+        """Return the configs of the downstream runs that fit the filter; an empty filter lets all through.
+
+        A run that two experiments share comes once. Raises: UnknownNameError for a pretraining, task, experiment or
+        seed that the study does not have.
+        """
+        found = self.downstream(pretraining, tasks, experiments, seeds)
+        return list({runs.run_id(config): config for _, config in found}.values())
+
+    def downstream(self, pretraining="", tasks=(), experiments=(), seeds=()) -> list[tuple[str, dict[str, Any]]]:
+        """Return (experiment, config) of the runs of `finetune`; one that two experiments share comes twice."""
+        for value, table, what in [
+            *((t, self.spec["tasks"], "task") for t in tasks),
+            *((e, self.spec["experiments"], "experiment") for e in experiments),
+            *((s, dict.fromkeys(self.seeds), "seed") for s in seeds),
+            *([(pretraining, self.spec["pretrainings"], "pretraining")] if pretraining else []),
+        ]:
+            lookup(value, table, what)
+        found = []
+        for name, experiment in self.spec["experiments"].items():
+            if experiments and name not in experiments:
+                continue
+            pairs = [
+                (task, source)
+                for task, source in self._pairs(experiment)
+                if (not tasks or task in tasks) and pretraining in ("", source)
+            ]
+            own = [s for s in experiment.get("seeds", self.spec["seeds"]) if not seeds or s in seeds]
+            axes = (experiment.get("fractions", [None]), experiment.get("lrs", [None]))
+            for (task, source), seed, share, lr in product(pairs, own, *axes):
+                found.append((name, self._config(experiment, task, source, seed, share, lr)))
+        return found
+
+    def _config(
+        self, experiment: dict[str, Any], task: str, source: str, seed: int, fraction: float | None, lr: float | None
+    ) -> dict[str, Any]:
+        entry, backbone = self.spec["tasks"][task], self._backbone(task)
+        frozen = {"freeze": "encoder", "bn": experiment.get("bn", "frozen")} if experiment["mode"] == "lineval" else {}
+        own = (experiment.get("recipes", {}).get(task, {}), experiment.get("pretraining_recipes", {}).get(source, {}))
+        changes = experiment.get("recipe", {}) | own[0] | own[1] | frozen | ({} if lr is None else {"lr": lr})
+        share = experiment.get("fraction", entry.get("fraction", 1)) if fraction is None else fraction
+        entry, how = self.resolve(entry, {**entry["recipe"], **changes}, source, backbone)
+        return {
+            "kind": "finetune",
+            "mode": experiment["mode"],
+            "task": task,
+            "task_kind": self._card(task).task,
+            "pretraining": source,
+            "fraction": float(share),
+            "data": self.data(entry, seed),
+            "weights": self._weights(source, backbone),
+            "backbone": backbone,
+            "recipe": recipe_dict(how),
+            "seed": seed,
+            "compute": self.compute("finetune"),
+            **{k: entry[k] for k in ("images_per_epoch",) if k in entry},
+        }
+
+    def resolve(
+        self, task: dict[str, Any], how: dict[str, Any], source: str, backbone: str
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return a task's entry and recipe with what "card" stands for in them, of the weights of `source`."""
+
+        def own() -> dict[str, Any]:
+            corpora = self.corpus_entries(source, backbone)
+            return own_input(self.entry(source, backbone), corpora, self.spec["size"], backbone)
+
+        return resolve(task, how, own)
+
+    def compute(self, kind: str) -> dict[str, int]:
+        """Return the threads of a process and the processes of a run of one kind (the study's `threads` and `gpus`)."""
+        gpus = self.spec.get("gpus", 1)
+        processes = gpus.get(kind, 1) if isinstance(gpus, dict) else gpus
+        return {"threads": self.spec.get("threads", 1), "processes": processes}
+
+    def configs(self) -> list[dict[str, Any]]:
+        """Return the configs of all runs, pretrainings first."""
+        return self.pretrain_configs() + self.finetune()
+
+    def _card(self, task: str) -> cards.DataCard:
+        entry = self.spec["tasks"][task]
+        return card_of(entry["dataset"], entry.get("options"))
+
+
+def recipe_dict(entry: dict[str, Any]) -> dict[str, Any]:
+    changes = dict(entry)
+    return recipe(changes.pop("base"), **changes).to_dict()

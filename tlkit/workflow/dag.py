@@ -1,0 +1,225 @@
+"""Bringing studies to their figures: Snakemake does the jobs, and the last lines say what is there and what is not."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tlkit import check, paths, runs
+from tlkit.config import TlkitError, file_name
+from tlkit.studies import Study, load
+from tlkit.workflow import forked, records
+from tlkit.workflow.graph import Job, jobs
+
+Planned = tuple[Study, list[Job]]
+KINDS = ("figure", "finetune", "pretrain", "data")  # what others wait for goes first, and of it what has most runs
+MOST = 100_000  # runs that a job can make
+
+
+def make_figures(names: Sequence[str], scale: str, data: str = "", cores: int = 0) -> int:
+    """Bring each study to its figures, whatever becomes of the others; only what is missing runs, on all cores.
+
+    The last lines name the figures, each failed job with its cause, and the command that tries again.
+    Returns the exit status: 0 where every figure of every study is there and complete, else 1.
+    """
+    cores, planned, errors = cores or check.cores(), {}, {}
+    for name in names:
+        with _keeping(errors, name):
+            planned[name] = _plan(name, scale, data)
+    with forked.server(_environment()) as environment:
+        for group in _groups(planned):
+            with _keeping(errors, *group):
+                _do([planned[name] for name in group], cores, environment)
+    good, reports = True, []
+    for name in names:
+        with _keeping(errors, name):
+            if name not in errors:
+                ends = [(job, records.read(planned[name][0].folder / job.output, job.name)) for job in planned[name][1]]
+                reports += _report(planned[name][0], ends)
+                good &= all(record["state"] in records.GOOD for _, record in ends)
+        if name in errors:
+            reports.append(f"{name} at {scale}: {errors[name]}")
+    print("\n".join(["", *reports]), flush=True)
+    return int(not good or bool(errors))
+
+
+@contextmanager
+def _keeping(errors: dict[str, str], *names: str) -> Iterator[None]:
+    """Keep an error as that of some studies; the others go on."""
+    try:
+        yield
+    except (TlkitError, OSError) as error:
+        errors |= dict.fromkeys(names, f"{type(error).__name__}: {error}")
+
+
+def _plan(name: str, scale: str, data: str) -> Planned:
+    """Return a study and its jobs, of which those that are to be done have no record."""
+    study = load(name, scale, data)
+    found = jobs(study)
+    drop_stale(study, found)
+    return study, found
+
+
+def _groups(names: Iterable[str]) -> list[list[str]]:
+    """Return which studies are done together: all but those whose names are no plain file names, each alone.
+
+    Together no core waits for the last job of a study. Snakemake would read braces in the path of an output.
+    """
+    plain = [name for name in names if file_name(name) == name]
+    return [group for group in (plain, *([name] for name in names if name not in plain)) if group]
+
+
+def _do(group: list[Planned], cores: int, environment: dict[str, str]) -> None:
+    """Let Snakemake do the jobs of some studies whose record is not there, and account for the time."""
+    studies = [study for study, _ in group]
+    folder = studies[0].folder if len(studies) == 1 else paths.runs_root() / "studies"
+    for study in studies:
+        study.folder.mkdir(parents=True, exist_ok=True)
+    began, before = time.time(), _cpu(environment)
+    dag = {"jobs": [_node(study, job, folder) for study, found in group for job in found]}
+    if dag != _json(folder / "dag.json"):
+        runs.write_json(folder / "dag.json", dag)
+    process = subprocess.Popen(_command(folder, cores), env=environment, start_new_session=True)
+    try:
+        _watch(studies, process, cores)
+    except BaseException:  # Ctrl-C: Snakemake would only ask its jobs to end, and print how it was interrupted
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    _account(studies, began, _cpu(environment) - before)
+
+
+def _command(folder: Path, cores: int) -> list[str]:
+    return [
+        sys.executable, "-m", "snakemake", "--snakefile", str(paths.REPO / "Snakefile"),
+        "--directory", str(folder), "--configfile", str(folder / "dag.json"), "--cores", str(cores),
+        "--rerun-triggers", "mtime", "--rerun-incomplete", "--nolock", "--keep-going",
+        "--quiet", "host", "progress", "reason", "rules", "--resources", f"gpu={_gpus() or cores}",
+    ]  # fmt: skip
+
+
+def _node(study: Study, job: Job, folder: Path) -> dict[str, Any]:
+    """Return a job as the Snakefile reads it, with paths from `folder`; its command is quoted for the shell."""
+    arguments = ["job", job.name, "--record", "--study", study.name, "--scale", study.scale]
+    command = shlex.join([sys.executable, "-m", "tlkit", *arguments, "--data", study.spec["data"]])
+    checkout = shlex.quote(str(paths.REPO))  # whose tlkit it is, whatever is installed
+    return {
+        "name": Path(job.output).stem,
+        "needs": [(study.folder / name).relative_to(folder).as_posix() for name in job.needs],
+        "output": (study.folder / job.output).relative_to(folder).as_posix(),
+        "command": f"cd {checkout} && exec {command}",
+        "threads": study.spec.get("threads", 1),
+        "priority": KINDS.index(job.name.split("-")[0]) * MOST + (0 if job.is_figure else len(job.makes)),
+    }
+
+
+def _gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def _watch(studies: list[Study], process: subprocess.Popen, cores: int, every: float = 30) -> None:
+    """Wait for the DAG and say now and then how far it is: what happens in a notebook is not seen outside."""
+    while True:
+        try:
+            process.wait(every)
+            return
+        except subprocess.TimeoutExpired:
+            plan = pd.concat([study.plan() for study in studies]).drop_duplicates("run")
+            states, left = plan["state"].value_counts(), plan.loc[plan["state"] != "done", "minutes"].sum()
+            print(
+                f"{states.get('done', 0)} of {len(plan)} runs done, {states.get('running', 0)} at work, about "
+                f"{left / cores:.0f} minutes of training left",
+                flush=True,
+            )
+
+
+def drop_stale(study: Study, found: list[Job]) -> list[str]:
+    """Take away the records of jobs that failed or whose runs, stores or figures are gone: the DAG does them again."""
+    stale = [path.name for path in records.failed(study.folder)]
+    missing = set(study.of_runs(rid for job in found for rid in job.makes).missing()["run"])
+    for job in found:
+        record = records.read(study.folder / job.output, job.name)
+        if (study.folder / job.output).exists() and not _still_there(study, job, record, missing):
+            stale.append(job.output)
+    for name in stale:
+        (study.folder / name).unlink(missing_ok=True)
+    return stale
+
+
+def _still_there(study: Study, job: Job, record: dict[str, Any], missing: set[str]) -> bool:
+    if record["state"] not in records.GOOD:
+        return False
+    if not job.notebook:
+        return Path(record["store"]).exists()
+    if record["state"] == "not available":
+        return True
+    if missing & set(job.makes):
+        return False
+    if not job.is_figure:
+        return True
+    parts = (paths.paper_root() / kind / study.name for kind in ("figures", "tables"))
+    sidecars = ({"runs": [], **_json(path)} for part in parts for path in part.glob("*.json"))
+    ours = {"notebook": job.notebook, "scale": study.scale}
+    return any(ours.items() <= s.items() and set(s["runs"]) <= set(job.makes) for s in sidecars)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """Return what a JSON file holds; nothing where it is not there, cut or garbled: what wrote it writes it again."""
+    try:
+        return runs.read_json(path)
+    except (FileNotFoundError, TlkitError):
+        return {}
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of the DAG's processes, wherever they are started.
+
+    One thread each and no processes of their own, since the jobs fill the cores; a run sets its threads itself.
+    """
+    threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    one = dict.fromkeys((*threads, "TLKIT_WORKERS", "TLKIT_UNATTENDED"), "1")
+    keep = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "4000000000"}
+    roots = {"TLKIT_RUNS": paths.runs_root(), "TLKIT_PAPER": paths.paper_root(), "TLKIT_DATA": paths.data_root()}
+    absolute = {name: str(path) for name, path in roots.items() if path}
+    return {**keep, **os.environ, **one, **absolute, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+
+
+def _cpu(environment: dict[str, str]) -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime + forked.cpu_seconds(environment)
+
+
+def _account(studies: list[Study], began: float, cpu: float) -> None:
+    spent = sum(s.get("train_cpu_seconds", 0.0) for study in studies for s in study.statuses(since=began))
+    names = ", ".join(study.name for study in studies)
+    share = f" ({100 * spent / cpu:.0f} %)" if cpu else ""
+    print(
+        f"{names} at {studies[0].scale}: {(time.time() - began) / 60:.1f} minutes, {cpu:.0f} s of CPU time, "
+        f"of which training steps {spent:.0f} s{share}."
+    )
+
+
+def _report(study: Study, found: list[tuple[Job, dict[str, Any]]]) -> list[str]:
+    """Return the last lines about a study: figures made, what is not done and why, and what to do."""
+    made = [record["state"] == "done" for job, record in found if job.is_figure]
+    lines = [f"{study.name} at {study.scale}: {sum(made)} of {len(made)} figures made."]
+    lines += [f"  {records.say(record)}" for _, record in found if record["state"] != "done"]
+    if any(record["state"] not in records.GOOD for _, record in found):
+        data = "" if study.phantom else " DATA=real"
+        again = f"make figures STUDY={shlex.quote(study.name)} SCALE={study.scale}{data}"
+        lines.append(f"  Try again (what is done is not done again): {again}")
+    return lines

@@ -1,0 +1,105 @@
+"""Doing a job: its notebook through papermill, and the record of what came of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from tlkit import paths, plugins, runs
+from tlkit.config import NotAvailableError, TlkitError, lookup, nearest
+from tlkit.studies import Study
+from tlkit.workflow import records
+from tlkit.workflow.graph import by_name, declared, notebooks
+
+
+class UnknownParameterError(TlkitError, ValueError):
+    """A notebook was given a parameter that its parameters cell does not have."""
+
+
+class NotebookError(TlkitError, RuntimeError):
+    """A cell of a notebook stopped with an error of class `kind`; `.notebook` holds what it did until then."""
+
+    def __init__(self, where: str, kind: str, text: str, notebook: Path):
+        super().__init__(f"{where} {kind}: {text}\nWhat it did until then is in {notebook}.")
+        self.kind, self.cause, self.notebook = kind, f"{kind}: {text}", notebook
+
+
+def execute(name: str, parameters: dict[str, Any], output: Path) -> Path:
+    """Run a notebook of the project with these parameters and leave the executed copy at `output`.
+
+    The copy appears under its name only when every cell has run; a failed one is kept beside it as `*.failed.ipynb`.
+    Raises: UnknownParameterError before anything starts; NotebookError from a cell.
+    """
+    source, known = lookup(name, notebooks(), "notebook"), declared(name)
+    for key in set(parameters) - set(known):
+        raise UnknownParameterError(
+            f"notebook {name} has no parameter '{key}'.{nearest(key, known)} It has: {', '.join(known)}."
+        )
+    import papermill
+
+    output.parent.mkdir(parents=True, exist_ok=True)
+    part = output.with_suffix(".failed.ipynb")
+    first = os.environ.get("PYTHONPATH")  # kernels use the tlkit of this checkout, whatever is installed
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(paths.REPO), first]))
+    try:
+        papermill.execute_notebook(
+            str(source),
+            str(part),
+            parameters=parameters,
+            cwd=str(paths.NOTEBOOKS),
+            kernel_name="python3",
+            progress_bar=False,
+            log_output=True,
+            extra_arguments=["--log-level=50"],  # else kernels warn that they talk over TCP and are shut down
+        )
+    except papermill.PapermillExecutionError as error:
+        where = f"{name} stopped in cell [{error.exec_count}] with"
+        raise NotebookError(where, error.ename, error.evalue, part) from error
+    except RuntimeError as error:  # nbclient's DeadKernelError
+        text = f"{str(error).strip()} Mostly for want of memory."
+        raise NotebookError(f"the kernel of {name} died:", type(error).__name__, text, part) from error
+    part.replace(output)
+    return output
+
+
+def make_job(study: Study, name: str) -> dict[str, Any]:
+    """Do one job of the study's DAG, write its record (`records`) and return it.
+
+    A data step's record names its store; a figure that was drawn without some of its runs is "incomplete".
+    What cannot be made from these data at all is "not available", and no failure.
+    Raises: whatever stopped the job, after the record of its failure was written.
+    """
+    job = by_name(study, name)
+    output = study.folder / job.output
+    try:
+        if not job.notebook:
+            return records.write(output, job.name, store=_prepare(study, job.parameters["dataset"]))
+        executed = execute(job.notebook, job.parameters, output.with_suffix(".ipynb"))
+    except NotebookError as error:
+        state = "not available" if error.kind == NotAvailableError.__name__ else "failed"
+        record = records.write(output, job.name, state, error.cause, str(error.notebook))
+        if state == "failed":
+            raise
+        return record
+    except Exception as error:
+        records.write(output, job.name, "failed", f"{type(error).__name__}: {error}")
+        raise
+    if job.is_figure:
+        missing = study.of_runs(job.makes).missing_text()
+        return records.write(output, job.name, "incomplete" if missing else "done", missing, str(executed))
+    for rid in job.makes:
+        runs.add_notebook(rid, executed)
+    return records.write(output, job.name, notebook=str(executed))
+
+
+def _prepare(study: Study, dataset: str) -> str:
+    """Make a data set's stores, and the groups that pretrainings learn from it."""
+    from tlkit.datasets import prepare
+
+    phantom, most = study.phantom_parameters(dataset), study.max_unreadable(dataset)
+    for size, options in study.stores(dataset):
+        store = prepare(dataset, size, phantom, options, most)
+    for settings in study.groupings(dataset):
+        plugins.pseudolabels().make(dataset, phantom=phantom, max_unreadable=most, **settings)
+    return str(store)
