@@ -73,6 +73,7 @@ def _values(values: dict[str, Any], names: Names) -> dict[str, Any]:
     figure = each(
         experiments=way,
         whole=way,
+        frozen=way,
         tasks=task,
         captions=task,
         pretrainings=arm,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import cycle
 
 LOWER = ("loss", "log_loss", "mae", "rmse", "mse")  # metrics of which less is better
 GREY = "#8c8c8c"  # random weights
@@ -40,6 +41,12 @@ NAMES = Names(
         "mae": "mean absolute error",
     }
 )
+
+
+def free_colours(taken: Iterable[str]) -> Iterator[str]:
+    """Yield COLOURS that are not taken, over and over; all of them where none is free."""
+    taken = set(taken)
+    return cycle([colour for colour in COLOURS if colour not in taken] or COLOURS)
 
 
 def in_order(pretrainings: Iterable[str], names: Names) -> list[str]:

@@ -25,7 +25,7 @@ LAYOUTS: dict[str, Any] = {
 
 
 def phantoms() -> ModuleType:
-    """Return the module that writes phantoms: `make`, `signature` and PHANTOM_VERSION."""
+    """Return the module that writes phantoms: `make`, PHANTOMS and PHANTOM_VERSION."""
     return resolve_name("tlkit.phantoms.write")
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision import models
 
-from tlkit.config import UnknownNameError
+from tlkit.config import ConfigError, UnknownNameError
 from tlkit.models import WEIGHTS, WeightsFileError, load_card, segmenter, weight_cards, weight_list
 from tlkit.models.weights import CANDIDATES
 
@@ -246,3 +246,12 @@ def test_the_check_image_is_the_same_everywhere():
     assert torch.allclose(image[0, 0], torch.full((4, 4), 0.5), atol=1e-6)
     # channel 1: sin(2 pi 3 y / 4) is 0, -1, 0, 1 and cos(2 pi 4 x / 4) is 1
     assert torch.allclose(image[0, 1], torch.tensor([0.5, 0.0, 0.5, 1.0]).repeat(4, 1).T, atol=1e-6)
+
+
+def test_a_key_of_a_card_that_nothing_reads_is_an_error(tmp_path):
+    text = (Path(weight_list.__file__).parent / "cards" / "radnet.yaml").read_text(encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+    assert next(weight_list.read_cards(tmp_path / "mine.yaml")).name == "mine/resnet50"
+    (tmp_path / "mine.yaml").write_text(text.replace("intensity:", "intensitty:"), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"has no 'intensitty'.*intensity"):
+        next(weight_list.read_cards(tmp_path / "mine.yaml"))

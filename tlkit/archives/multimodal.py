@@ -243,7 +243,6 @@ def _not_an_image(head: dict[str, str], frames: int, modalities: tuple[str, ...]
 LAYOUT = Layout(
     scan=scan,
     read=read,
-    decode=decode,
     identity=ct_series.identity,
     tags=tags,
     reports=reports,

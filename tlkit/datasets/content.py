@@ -64,7 +64,8 @@ def _content_hash(root: Path, cache: Path | None) -> str:
         now.loc[new, "sha256"] = list(pool.map(_sha256, [files[i] for i in now.index[new]]))
     if new.any():
         settled = now[["mtime_ns", "ctime_ns"]].max(axis=1) < time.time_ns() - SETTLED
-        _save(now[settled & ~now["sha256"].isin(UNREADABLE)].drop_duplicates(STATE), cache)
+        with replacing(cache) as part:
+            now[settled & ~now["sha256"].isin(UNREADABLE)].drop_duplicates(STATE).to_parquet(part)
     total = hashlib.sha256()
     for name, digest in zip(names, now["sha256"], strict=True):
         total.update(f"{name}\0{digest}\n".encode("utf-8", "surrogateescape"))
@@ -95,8 +96,3 @@ def _sha256(file: Path) -> str:
         return UNREADABLE[0]
     except OSError:  # a reader gives its reason to the table of rejects
         return UNREADABLE[1]
-
-
-def _save(table: pd.DataFrame, cache: Path) -> None:
-    with replacing(cache) as part:
-        table.to_parquet(part)

@@ -8,7 +8,7 @@ from typing import Any
 
 from tlkit.config import ConfigError, lookup
 from tlkit.datasets.arrays import FITS
-from tlkit.datasets.cards import DATASETS, DataCard
+from tlkit.datasets.cards import DATASETS, DataCard, frozen
 from tlkit.datasets.layout import layout_of
 from tlkit.declared import Keys, check, declare, one_of
 
@@ -39,15 +39,11 @@ def card_of(name: str, options: dict[str, Any] | None = None) -> DataCard:
         return card
     if faults := check(declaration(name), options, (name, "options")):
         raise ConfigError("; ".join(f"{', '.join(map(str, path))}: {text}" for path, text in faults))
-    chosen = {**card.options, **{k: _frozen(v) for k, v in changed(name, options).items()}}
+    chosen = {**card.options, **{k: frozen(v) for k, v in changed(name, options).items()}}
     return replace(card, options=chosen, classes=chosen.get("modalities", card.classes))  # of archives, both are one
 
 
 def changed(name: str, options: dict[str, Any] | None) -> dict[str, Any]:
     """Return those of `options` that differ from what the card says anyway."""
     own = {"fit": "squash"} | lookup(name, DATASETS, "data set").options
-    return {k: v for k, v in (options or {}).items() if _frozen(v) != own.get(k)}
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    return {k: v for k, v in (options or {}).items() if frozen(v) != own.get(k)}

@@ -156,9 +156,10 @@ def build_store(
     with building(final) as part:
         if part:
             _build(card, root, part, most, workers, key, phantom)
+    store = open_store(final)
     if part:
-        _tell(open_store(final))
-    _Rejects(card, open_store(final).meta["files"], most).extend(pd.read_csv(final / "rejects.csv"))
+        _tell(store)
+    _Rejects(card, store.meta["files"], most).extend(pd.read_csv(final / "rejects.csv"))
     return final
 
 

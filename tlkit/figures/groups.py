@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.report.layout import finish
-from tlkit.report.style import MM, PAPER_WIDTH, mark_phantom, style
+from tlkit.report.style import MM, PAPER_WIDTH, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -124,10 +124,7 @@ def mosaic(
                 ax.imshow(images[i], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         heading = f"Random members, one image a file, up to {each} of a group. Entropy: 0 = one value, 1 = all mixed."
         fig.suptitle(heading, x=0.012, ha="left", size=6.5, color="0.25")
-        if phantom:
-            mark_phantom(fig)
-        plt.close(fig)
-    return fig
+        return finish(fig, "", phantom)
 
 
 def _members(table: pd.DataFrame, group: int, each: int, seed: int) -> np.ndarray:

@@ -10,7 +10,8 @@ import pandas as pd
 
 from tlkit.config import ConfigError
 from tlkit.figures.agreement import kept_predictions
-from tlkit.report.style import MM, PAPER_WIDTH, mark_phantom, style
+from tlkit.report.layout import finish
+from tlkit.report.style import MM, PAPER_WIDTH, style
 from tlkit.training import finished
 from tlkit.training.finished import PredictionChangedError
 
@@ -169,10 +170,7 @@ def draw(
         fig.legend(handles=marks, loc="outside lower left", ncols=3, frameon=False)
         heading = f"Dice of {names[0]} / {names[1]} below each slice. Outline: truth."
         fig.suptitle(heading, x=0.012, ha="left", size=6.5, color="0.25")
-        if phantom:
-            mark_phantom(fig)
-        plt.close(fig)
-    return fig
+        return finish(fig, "", phantom)
 
 
 def _slice(ax: Axes, image: np.ndarray, truth: np.ndarray, kinds: np.ndarray) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from tlkit.config import lookup
+from tlkit.config import ConfigError, lookup, nearest
 from tlkit.models.weight_cards import WeightsCard, megabytes, present
 from tlkit.yamllines import parse
 
@@ -19,13 +19,16 @@ MiB = 2**20
 
 
 def read_cards(file: Path) -> Iterator[WeightsCard]:
-    """Yield the cards of one source."""
-    common = parse(file.read_bytes())[0]
+    """Yield the cards of one source. Raises ConfigError for a key that nothing reads."""
+    common, fields = parse(file.read_bytes())[0], WeightsCard.__dataclass_fields__
     for arch, own in common.pop("files").items():
         names = {"arch": arch, **own}
         said = {key: _filled(value, names) for key, value in {**common, **own, "file": common["file"]}.items()}
-        said["bytes"] = said.get("bytes") or round(said["MiB"] * MiB)
-        fields = WeightsCard.__dataclass_fields__
+        if "MiB" in said:
+            said["bytes"] = round(said.pop("MiB") * MiB)
+        for key in said.keys() - fields:
+            if f"{{{key}}}" not in str(common):
+                raise ConfigError(f"{file}, {arch}: a card has no '{key}'.{nearest(key, fields)}")
         yield WeightsCard(name=f"{file.stem}/{arch}", **{k: v for k, v in said.items() if k in fields})
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from tlkit.names import NAMES, Names
-from tlkit.report.style import MM, OTHER_COLOURS, PAPER_WIDTH, mark_phantom, style
+from tlkit.report.layout import finish
+from tlkit.report.style import MM, OTHER_COLOURS, PAPER_WIDTH, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,8 +28,7 @@ def dots(
     """Draw every value of column `x` as a dot in the row of its `y`, coloured by `hue`; rows as they first appear.
 
     A hue that is a pretraining's display name (`names`) takes its colour. A second hue lies beside the first, so that
-    none is hidden. The number of dots stands under the axis. Raises
-    ValueError for an empty frame.
+    none is hidden. The number of dots stands under the axis. Raises ValueError for an empty frame.
     """
     import matplotlib.pyplot as plt
     import seaborn as sns
@@ -54,7 +54,4 @@ def dots(
         ax.set_ylabel("")
         if hue:
             ax.legend(title="", frameon=False, loc="center left", bbox_to_anchor=(1, 0.45))
-        if phantom:
-            mark_phantom(fig)
-        plt.close(fig)
-    return fig
+        return finish(fig, "", phantom)

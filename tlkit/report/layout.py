@@ -90,11 +90,12 @@ def edges(places: Sequence[Sequence[Axes]]) -> list[Edge]:
 
 
 def finish(fig: Figure, footer: str, phantom: bool) -> Figure:
-    """Write the footer below the figure and the phantom mark, close the figure and return it."""
+    """Write the footer, if any, below the figure and the phantom mark, close the figure and return it."""
     import matplotlib.pyplot as plt
 
-    text = textwrap.fill(footer, FOOTER_CHARACTERS)
-    fig.supxlabel(text, x=0.012, ha="left", size=6.5, color="0.25")
+    if footer:
+        text = textwrap.fill(footer, FOOTER_CHARACTERS)
+        fig.supxlabel(text, x=0.012, ha="left", size=6.5, color="0.25")
     if phantom:
         mark_phantom(fig)
     plt.close(fig)  # a notebook would show it a second time at the end of the cell

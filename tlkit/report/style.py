@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import cycle
 from typing import TYPE_CHECKING
 
-from tlkit.names import COLOURS, NAMES, Names, in_order
+from tlkit.names import COLOURS, NAMES, Names, free_colours, in_order
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -18,7 +17,6 @@ PAPER_WIDTH = 180 * MM
 
 BETTER, WORSE, SAME = "#0072b2", "#d55e00", "#009e73"
 OTHER_COLOURS = COLOURS[7:]  # of what is no pretraining
-
 
 STYLE = {
     "font.family": "sans-serif",
@@ -51,7 +49,7 @@ def style() -> AbstractContextManager[None]:
 
 def colours(pretrainings: Iterable[str], names: Names = NAMES) -> dict[str, str]:
     """Return a colour for each pretraining, in the order of `in_order`: that of `names`, else the next that is free."""
-    free = cycle([c for c in COLOURS if c not in names.colours.values()] or COLOURS)
+    free = free_colours(names.colours.values())
     return {name: names.colours.get(name) or next(free) for name in in_order(pretrainings, names)}
 
 

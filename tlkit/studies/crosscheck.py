@@ -265,8 +265,10 @@ def _check_method(entry: dict[str, Any], method: str) -> None:
 
 
 def _check_groups(entry: dict[str, Any]) -> None:
+    if entry.get("groups") is None:
+        return
     having = [c.name for c in DATASETS.values() if layout_of(c).reports]
-    if entry.get("groups") is not None and entry.get("dataset") not in having:
+    if entry.get("dataset") not in having:
         raise ConfigError(f"pseudo-labels need headers and reports. These archives have them: {', '.join(having)}.")
 
 

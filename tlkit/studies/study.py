@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from itertools import cycle
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -13,7 +12,7 @@ from tlkit import runs
 from tlkit.config import ConfigError, TlkitError
 from tlkit.datasets.copies import say_of_test
 from tlkit.doubts import MARK
-from tlkit.names import COLOURS, GREY, NAMES, Names, sign
+from tlkit.names import GREY, NAMES, Names, free_colours, sign
 from tlkit.stats import convergence, nested
 from tlkit.stats.adjusted import SizeAdjustment
 from tlkit.studies import plans, studyfile
@@ -303,7 +302,7 @@ class Study(StudyRuns):
     def _colours(self) -> dict[str, str]:
         """Return the colour of each pretraining: as the study file says, grey for random weights, else a free one."""
         said, arms = self.spec["colours"], self.arms()
-        free = cycle([colour for colour in COLOURS if colour not in said.values()] or COLOURS)
+        free = free_colours(said.values())
         rest = [name for name in (*self.pretrainings, *self.spec["estimates"]) if name not in said]
         made = {*arms, *self.spec["estimates"]}
         return said | {name: next(free) if name in made else GREY for name in rest}

@@ -115,15 +115,16 @@ def read_card(file: Path) -> DataCard:
     for key in said.keys() - known:
         raise ConfigError(f"{file}: a card has no '{key}'.{nearest(key, known)}")
     try:
-        return DataCard(**{key: _frozen(value) for key, value in said.items()})
+        return DataCard(**{key: frozen(value) for key, value in said.items()})
     except TypeError as error:
         raise ConfigError(f"{file}: {str(error).partition(' ')[2]}") from error
 
 
-def _frozen(value: Any) -> Any:
+def frozen(value: Any) -> Any:
+    """Return a value of a file as a card holds it: tuples in place of lists."""
     if isinstance(value, dict):
-        return {k: _frozen(v) for k, v in value.items()}
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+        return {k: frozen(v) for k, v in value.items()}
+    return tuple(map(frozen, value)) if isinstance(value, list) else value
 
 
 DATASETS: dict[str, DataCard] = {
