@@ -435,7 +435,7 @@ BRAIN = BRAIN.replace("[40, 400]", "[2000, 4000], class_weights: null")
         ("{k: 4,", "{k: 4, method: kmedoids,", '"method": "kmedoids"'),
         ("warmup: 1", "head_bias: false", '"head_bias": false'),
         ("warmup: 1", "sync_batchnorm: false", '"sync_batchnorm": false'),
-        ("warmup: 1", "augment: {p_flip: 1, draw: process}", '"draw": "process"'),
+        ("warmup: 1", "augment: {p_flip: 1, draw: group}", '"draw": "group"'),
     ],
 )
 def test_every_published_variant_can_be_chosen_by_a_study(write, old, new, found):

@@ -366,8 +366,9 @@ def test_batch_draw_gives_all_images_the_same_parameters():
     for epoch in range(5):
         x, _ = run(images, "simclr_published", epoch=epoch)
         assert torch.equal(x, x[:1].expand_as(x))
-        other, _ = run(images[:2], "simclr_published", epoch=epoch, index=torch.tensor([7, 3]), key=0)
-        assert torch.equal(other, x[:2])  # another process's part of the step
+        keys = np.array([0, 0, 9])
+        other, _ = run(images[:3], "simclr_published", epoch=epoch, index=torch.tensor([7, 3, 0]), keys=keys)
+        assert torch.equal(other[:2], x[:2]) and not torch.equal(other[2], x[0])  # two groups of a step
     own, _ = run(images, replace(AUGMENTS["simclr_published"], draw="image"))
     assert not torch.equal(own[0], own[1])
 

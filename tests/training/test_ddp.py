@@ -181,16 +181,16 @@ def test_two_processes_pretrain_on_two_corpora_as_one_does(tmp_path):
         for found in (torch.load(tmp_path / f"{draw}-{r}.pt") for r in (0, 1)):
             same = found["history"]["loss"] == pytest.approx(alone["history"]["loss"], abs=1e-5)
             same &= all(torch.allclose(found["weights"][k], v, atol=1e-5) for k, v in alone["weights"].items())
-            assert same == (draw != "process"), draw
+            assert same == (draw != "group"), draw
 
 
 class Bad(Supervised):
     """One process sees a loss that is not a number, in the last step of the second epoch."""
 
-    def loss(self, model, batch, positions, epoch):
+    def loss(self, model, views):
         self.step = getattr(self, "step", 0) + 1
         bad = self.step == 6 and rank() == 1
-        return super().loss(model, batch, positions, epoch) * (float("nan") if bad else 1)
+        return super().loss(model, views) * (float("nan") if bad else 1)
 
 
 def _bad(folder: Path, ports: list[int]) -> None:

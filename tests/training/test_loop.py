@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tlkit.config import ConfigError
-from tlkit.training import checkpoint, loop, resume
-from tlkit.training.loop import DivergedError, batches, epoch_order, fit
+from tlkit.training import checkpoint, loop, resume, steps
+from tlkit.training.loop import DivergedError, fit
 from tlkit.training.optim import learning_rate
 from tlkit.training.processes import autocast
 from tlkit.training.recipe import Recipe
+from tlkit.training.steps import batches, epoch_order
 
 Usage = namedtuple("Usage", "total used free")
 CPU = torch.device("cpu")
@@ -31,6 +32,7 @@ class Toy:
 
     monitor = "score"
     size = 20
+    joint = False
 
     def __init__(self, seed: int = 0, scores: list[float] | None = None):
         g = torch.Generator().manual_seed(0)
@@ -43,11 +45,14 @@ class Toy:
     def fetch(self, positions):
         return self.x[positions], self.y[positions]
 
-    def loss(self, model, batch, positions, epoch):
+    def views(self, batch, positions, epoch, keys=None):
         if epoch == self.stop_in:
             raise KeyboardInterrupt
         self.seen.append((epoch, positions.copy()))
-        return (model(batch[0]) - batch[1]).square().mean()
+        return batch
+
+    def loss(self, model, views):
+        return (model(views[0]) - views[1]).square().mean()
 
     def validate(self):
         self.validated.append({k: v.clone() for k, v in self.model.state_dict().items()})
@@ -217,8 +222,8 @@ def test_batches_are_full_and_disjoint(n, batch):
 
 @pytest.mark.parametrize(("rank", "expected"), [(0, [[0, 1], [4, 5]]), (1, [[2, 3], [6, 7]])])
 def test_two_processes_share_each_batch(monkeypatch, rank, expected):
-    monkeypatch.setattr(loop, "rank", lambda: rank)
-    monkeypatch.setattr(loop, "world_size", lambda: 2)
+    monkeypatch.setattr(steps, "rank", lambda: rank)
+    monkeypatch.setattr(steps, "world_size", lambda: 2)
     assert [b.tolist() for b in batches(np.arange(11), 4)] == expected
     assert [b.tolist() for b in batches(np.arange(2), 4)] == [[rank]]  # fewer than a batch
     with pytest.raises(
@@ -236,8 +241,8 @@ def test_a_bad_loss_fails_with_its_step_and_the_last_good_epoch_goes_on(tmp_path
     class Diverging(Toy):
         broken = True
 
-        def loss(self, model, batch, positions, epoch):
-            loss = super().loss(model, batch, positions, epoch)
+        def loss(self, model, views):
+            loss = super().loss(model, views)
             return loss * bad if self.broken and len(self.seen) == 5 else loss
 
     toy = Diverging()
@@ -254,8 +259,8 @@ def test_a_long_epoch_looks_at_its_losses_before_the_end(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "CHECK_EVERY", 2)
 
     class Diverging(Toy):
-        def loss(self, model, batch, positions, epoch):
-            return super().loss(model, batch, positions, epoch) * float("nan")
+        def loss(self, model, views):
+            return super().loss(model, views) * float("nan")
 
     toy = Diverging()
     with pytest.raises(DivergedError, match="at step 1 "):

@@ -39,7 +39,7 @@ def test_a_recipe_survives_json(found):
 
 
 def test_a_field_that_came_later_is_in_the_config_only_where_it_does_something():
-    assert LATER == {"head_bias": True, "crop": 0}
+    assert LATER == {"head_bias": True, "crop": 0, "group": 0, "checkpointing": False}
     assert "crop" not in recipe("nodule").to_dict() and recipe("nodule_radiologynet").to_dict()["crop"] == 64
 
 
@@ -82,7 +82,7 @@ def test_published_loss_weights_and_augmentation():  # jonske2025 2.2, 2.5
     assert weights.pop("CX8") == (1, 1, 1, 0.001) + (1,) * 11
     assert weights == {"I1k": None, "R": None, "LiTS": (1, 3, 10), "BraTS": (1, 5, 5, 5)}
     looks = {n: RECIPES[f"{n}_published"].augment for n in ("CX8", "LiTS", "BraTS")}
-    assert [(a.draw, a.p_colour) for a in looks.values()] == [("process", 0.2), ("image", 0.2), ("image", 0.0)]
+    assert [(a.draw, a.p_colour) for a in looks.values()] == [("group", 0.2), ("image", 0.2), ("image", 0.0)]
 
 
 def test_published_heads_of_classes_have_no_bias_and_batchnorm_is_each_gpus_own():

@@ -45,7 +45,7 @@ def test_the_error_is_the_mean_over_rows_and_columns_of_the_view():
     assert job.validate() == {"mse": pytest.approx(error(val))}
     positions = np.array([3, 0, 7])
     assert job.fetch(positions)[0].dtype == torch.uint8  # as stored: four times less to bring to the device
-    assert job.loss(net, job.fetch(positions), positions, 0).item() == pytest.approx(error(train[positions]))
+    assert job.loss(net, job.views(job.fetch(positions), positions, 0)).item() == pytest.approx(error(train[positions]))
 
 
 @pytest.mark.parametrize("held_out, selected", [(10, "best"), (0, "last")])

@@ -42,7 +42,7 @@ def test_two_views_of_each_image_go_through_the_model_at_once(monkeypatch):
     monkeypatch.setattr(simclr, "random_view", lambda *a, **k: seen.append(k["view"]) or real(*a, **k))
     goal.model.register_forward_pre_hook(lambda m, args: seen.append(tuple(args[0].shape)))
     positions = np.array([5, 1, 2])
-    goal.loss(goal.model, goal.fetch(positions), positions, 0)
+    goal.loss(goal.model, goal.views(goal.fetch(positions), positions, 0))
     assert seen == [0, 1, (6, 3, 32, 32)]
 
 
@@ -52,7 +52,9 @@ def test_loss_is_nt_xent_of_the_pairs():
     views = [random_view(images, goal.recipe, 3, 7, positions, view=v)[0] for v in (0, 1)]
     assert not torch.equal(*views)
     z = goal.model(torch.cat(views))
-    assert torch.equal(goal.loss(goal.model, goal.fetch(positions), positions, 7), nt_xent(z[:4], z[4:], 0.2))
+    assert torch.equal(
+        goal.loss(goal.model, goal.views(goal.fetch(positions), positions, 7)), nt_xent(z[:4], z[4:], 0.2)
+    )
 
 
 class Scans(Images):
@@ -76,7 +78,7 @@ def test_stores_of_another_kind_are_joined_image_by_image():
     positions = np.array([6, 0, 3, 2, 5])  # photographs 4 and 5, scans 7, 8 and 2, in this order: 7 4 8 5 2
     seen = []
     goal.model.register_forward_pre_hook(lambda m, args: seen.append(args[0]))
-    goal.loss(goal.model, goal.fetch(positions), positions, 2)
+    goal.loss(goal.model, goal.views(goal.fetch(positions), positions, 2))
     alone = [(1, 7), (0, 4), (1, 8), (0, 5), (1, 2)]
     for k, (part, row) in enumerate(alone * 2):
         at = positions[[k % 5]]
@@ -90,13 +92,13 @@ def test_a_batch_without_an_image_of_one_store():
     goal = Contrastive(SimCLRModel(Pixels(), published_head=False), parts, recipe("simclr"), seed=3)
     positions = np.array([7, 9, 6])
     batch = goal.fetch(positions)
-    assert batch[0] is None and goal.loss(goal.model, batch, positions, 0).isfinite()
+    assert batch[0] is None and goal.loss(goal.model, goal.views(batch, positions, 0)).isfinite()
 
 
 def test_negatives_of_a_group_only():
     goal, positions = objective(negatives=2), np.arange(4)
-    whole = objective().loss(goal.model, goal.fetch(positions), positions, 0)
-    grouped = goal.loss(goal.model, goal.fetch(positions), positions, 0)
+    whole = objective().loss(goal.model, objective().views(goal.fetch(positions), positions, 0))
+    grouped = goal.loss(goal.model, goal.views(goal.fetch(positions), positions, 0))
     assert grouped < whole  # two pairs give 2 negatives a view, four give 6
 
 

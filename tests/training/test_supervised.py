@@ -134,7 +134,7 @@ def test_loss_is_the_cross_entropy_of_the_view():
     goal = Supervised(Means(), task("multiclass", CLASSES), Samples(store, np.arange(12)), None, PLAIN, 0)
     positions = np.array([0, 4])
     expected = nn.functional.cross_entropy(goal.model(plain_view(store.images[positions], PLAIN)), torch.tensor([0, 1]))
-    assert torch.equal(goal.loss(goal.model, goal.fetch(positions), positions, 0), expected)
+    assert torch.equal(goal.loss(goal.model, goal.views(goal.fetch(positions), positions, 0)), expected)
 
 
 def test_validation_looks_at_validation_samples_only():
@@ -190,7 +190,7 @@ def test_frozen_encoder_keeps_its_bytes_and_adapt_moves_batchnorm():
         goal = Supervised(model, task("multiclass", CLASSES), Samples(store, np.arange(12)), None, PLAIN, 0)
         model.train()
         optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
-        goal.loss(model, goal.fetch(np.arange(12)), np.arange(12), 0).backward()
+        goal.loss(model, goal.views(goal.fetch(np.arange(12)), np.arange(12), 0)).backward()
         optimizer.step()
         moved = {k for k, v in model.encoder.state_dict().items() if not torch.equal(v, before[k])}
         norms = {k for k in before if "bn" in k or "downsample.1" in k}

@@ -66,7 +66,7 @@ def reestimate(objective: Supervised, epoch: int = 0) -> None:
     """
     from torch.optim.swa_utils import update_bn
 
-    from tlkit.training.loop import batches, epoch_order
+    from tlkit.training.steps import batches, epoch_order
 
     order = epoch_order(objective.size, objective.seed, epoch)
     steps = _Step(objective, epoch)
@@ -109,7 +109,7 @@ class _Step(nn.Module):
     def forward(self, positions: torch.Tensor) -> torch.Tensor:
         device, chosen = next(self.model.parameters()).device, positions.numpy()
         batch = tuple(None if t is None else t.to(device) for t in self.objective.fetch(chosen))
-        return self.objective.loss(self.model, batch, chosen, self.epoch)
+        return self.objective.loss(self.model, self.objective.views(batch, chosen, self.epoch))
 
 
 def draw(

@@ -100,6 +100,21 @@ def _timm(name: str, **options: Any) -> nn.Module:
     return _ones(model)
 
 
+def checkpoint_activations(encoder: nn.Module) -> nn.Module:
+    """Let a timm encoder compute its activations again for the gradient: less memory, about a third more time.
+
+    Raises ConfigError for an encoder that can't.
+    """
+    try:
+        encoder.set_grad_checkpointing(True)
+    except (AttributeError, AssertionError) as error:
+        raise ConfigError(
+            f"recipe.checkpointing is true, but {type(encoder).__name__} can't compute activations again. Say false, "
+            "or take a backbone of timm; recipe.group saves memory with any."
+        ) from error
+    return encoder
+
+
 def _ones(model: nn.Module) -> nn.Module:
     """Start every BatchNorm at 1 as torchvision does: timm's zeros would never move under published LARS."""
     for norm in batch_norms(model):

@@ -12,7 +12,7 @@ from tlkit.config import ConfigError, lookup
 from tlkit.random import keyed_uniform
 from tlkit.training import augment_opencv, augment_torch
 
-DRAWS = ("image", "batch", "process")
+DRAWS = ("image", "batch", "group")
 JITTER = ("brightness", "contrast", "saturation", "hue")
 ORDERS = np.array(list(permutations(range(len(JITTER)))))
 
@@ -27,7 +27,7 @@ class Augment:
     the share of the area, `rotate` the largest angle in degrees, `blur_sigma` is in pixels of the result and
     `blur_kernel` its width (0: out to 3 sigma), `p_sharpen` the chance of sharpness factor 2.
     `draw="batch"` gives all images of a step one set of parameters, whatever processes share it (RadiologyNET);
-    "process" one to each process's part, as the several GPUs of Jonske et al. had.
+    "group" one to each group of it (`Recipe.group`), as the several GPUs of Jonske et al. had.
     """
 
     crop_scale: tuple[float, float] = (1.0, 1.0)
@@ -64,7 +64,7 @@ AUGMENTS = {
     ),
     # Jonske et al. 2025, the code behind the paper: no blur, one set of parameters for the part of a GPU.
     "simclr_published": Augment(
-        crop_scale=(0.08, 1), p_crop=1, p_flip=0.5, p_colour=0.8, p_grey=0.2, draw="process",
+        crop_scale=(0.08, 1), p_crop=1, p_flip=0.5, p_colour=0.8, p_grey=0.2, draw="group",
         brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2,
     ),
     # Mild, one step for all domains: the body part stays in view and grey values keep their meaning.
@@ -75,7 +75,7 @@ AUGMENTS = {
     # Jonske et al. 2025, classification, one set for the part of a GPU (grey only for ImageNet; it leaves CT as it is).
     "finetune_published": Augment(
         crop_scale=(0.08, 1), p_crop=0.2, p_flip=0.2, p_colour=0.2, p_grey=0.2, p_blur=0.2, p_sharpen=0.2,
-        brightness=0.1, contrast=0.1, saturation=0.1, hue=0.2, blur_kernel=3, draw="process",
+        brightness=0.1, contrast=0.1, saturation=0.1, hue=0.2, blur_kernel=3, draw="group",
     ),
     "segmentation": Augment(
         crop_scale=(0.6, 1), p_crop=1, p_flip=0.5, rotate=10, p_rotate=0.5, p_colour=0.5,
@@ -147,7 +147,7 @@ def draw(
     view: int,
     height: int,
     width: int,
-    key: int | None = None,
+    keys: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Draw the parameters of one view of each image: numpy arrays [B, ...], the same for both engines.
 
@@ -157,10 +157,9 @@ def draw(
     """
     index = torch.as_tensor(index).cpu()
     count = len(index)
-    shared = spec.draw != "image"
-    used = torch.tensor([index[0] if key is None else key]) if shared else index
-    u = keyed_uniform(seed, epoch, used, 24, stream=view).numpy().astype(np.float64)
-    u = np.broadcast_to(u, (count, 24)) if shared else u
+    if spec.draw != "image":
+        index = torch.as_tensor(np.full(count, index[0]) if keys is None else keys)
+    u = keyed_uniform(seed, epoch, index, 24, stream=view).numpy().astype(np.float64)
     happens = {
         name: u[:, i] < getattr(spec, f"p_{name}")
         for i, name in enumerate(("crop", "flip", "rotate", "colour", "grey", "blur", "sharpen"))
@@ -215,7 +214,7 @@ def augment(
     epoch: int,
     index: torch.Tensor,
     view: int = 0,
-    key: int | None = None,
+    keys: np.ndarray | None = None,
     masks: torch.Tensor | None = None,
     size: int | None = None,
     window: tuple[float, float] | None = None,
@@ -226,8 +225,8 @@ def augment(
 
     `images`: what `to_float` takes (a store's batch, with `window`, `intensity`) or returns; `masks`: uint8
     [B, H, W], same geometry, nearest neighbour. `index` [B]: sample indices; a view depends on (seed, epoch,
-    index, view) alone, not on batch or threads; where `Augment.draw` shares a draw, on `key` instead of index (default:
-    the first one). Grey images stay one channel until
+    index, view) alone, not on batch or threads; where `Augment.draw` shares a draw, on `keys` [B] instead of index
+    (default: the first one, for all). Grey images stay one channel until
     the end. `engine`: "opencv" (image by image, the default on the CPU) or "torch" (the batch at once, the
     default elsewhere). They agree to about 1e-3 where a crop is not shrunk; where it is, opencv averages
     areas and torch a few taps. Source: SimCLR's view pipeline, Chen et al. 2020, appendix A.
@@ -239,7 +238,7 @@ def augment(
         engine = "opencv" if images.device.type == "cpu" else "torch"
     chosen = lookup(engine, {"opencv": augment_opencv, "torch": augment_torch}, "engine")
     height, width = images.shape[2:] if images.is_floating_point() else images.shape[1:3]
-    views = draw(spec, seed=seed, epoch=epoch, index=index, view=view, height=height, width=width, key=key)
+    views = draw(spec, seed=seed, epoch=epoch, index=index, view=view, height=height, width=width, keys=keys)
     size = size or height
     views["radius"] = views["radius"].clip(max=size - 1)  # a reflected border is at most that wide
     if engine == "torch":

@@ -14,8 +14,9 @@ from tlkit import runs
 from tlkit.models.parts import eval_mode
 from tlkit.training.contrastive import nt_xent_range
 from tlkit.training.data import chosen_rows, open_data
-from tlkit.training.loop import Fit, Objective
+from tlkit.training.loop import Fit
 from tlkit.training.recipe import Recipe
+from tlkit.training.steps import Objective
 from tlkit.training.supervised import plain_view, predict
 
 IMAGES = 256  # of each corpus, looked at

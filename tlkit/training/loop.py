@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import nn
@@ -32,6 +30,7 @@ from tlkit.training.processes import (
 )
 from tlkit.training.recipe import Recipe
 from tlkit.training.resume import Keeper, Progress, write_history
+from tlkit.training.steps import Objective, backward, batches, epoch_order, grouped, ready
 
 log = logging.getLogger(__name__)
 CHECK_EVERY = 100  # steps between two looks at the losses: each look waits for the device
@@ -39,18 +38,6 @@ CHECK_EVERY = 100  # steps between two looks at the losses: each look waits for 
 
 class DivergedError(TlkitError, RuntimeError):
     """The loss became NaN or infinite."""
-
-
-class Objective(Protocol):
-    """What the loop minimises: a model, its training samples and, if there is one, a validation value."""
-
-    model: nn.Module
-    size: int  # training samples
-    monitor: str | None  # the validation metric that selects (`tasks.sign`: which way); None without validation
-
-    def fetch(self, positions: np.ndarray) -> tuple[torch.Tensor | None, ...]: ...
-    def loss(self, model: nn.Module, batch: tuple, positions: np.ndarray, epoch: int) -> torch.Tensor: ...
-    def validate(self) -> dict[str, float]: ...
 
 
 @dataclass
@@ -62,35 +49,6 @@ class Fit:
     seconds: float
     cpu_seconds: float
     resumed: bool = False  # some epochs were trained before, perhaps on another machine
-
-
-def epoch_order(n: int, seed: int, epoch: int) -> np.ndarray:
-    """Return the order of the n training samples in one epoch; depends on seed and epoch alone."""
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-    return torch.randperm(n, generator=generator).numpy()
-
-
-def batches(order: np.ndarray, batch: int) -> list[np.ndarray]:
-    """Cut an epoch into this process's part of each full batch (the rest is dropped, as one batch if n < batch).
-
-    Raises: ConfigError for a batch, or fewer images than one, that do not divide evenly over the processes.
-    """
-    if batch % world_size():
-        raise ConfigError(
-            f"recipe.batch is {batch}, which {world_size()} processes cannot share evenly: take a multiple of "
-            f"{world_size()}, or other `gpus` in the study."
-        )
-    batch = min(batch, len(order))
-    share, left = divmod(batch, world_size())
-    if share == 0:
-        raise ConfigError(f"{len(order)} training images are too few for {world_size()} processes: start fewer.")
-    if left:
-        raise ConfigError(
-            f"{len(order)} training images are fewer than recipe.batch, and {world_size()} processes cannot share them "
-            f"evenly: {left} would never be trained on. Take a smaller batch, or other `gpus` in the study."
-        )
-    first = rank() * share
-    return [order[i + first : i + first + share] for i in range(0, len(order) - batch + 1, batch)]
 
 
 def fit(
@@ -119,7 +77,7 @@ def fit(
     if not 0 < per_epoch <= objective.size:
         raise ConfigError(f"images_per_epoch: expected 1 to {objective.size}, the images there, found {per_epoch}")
     parts = _Parts(model, recipe, device)
-    trained = distributed(model, device, recipe.sync_batchnorm)
+    trained = distributed(model, device, recipe.sync_batchnorm and not recipe.group)
     keeper = Keeper(folder, model, optimizer=parts.optimizer, scaler=parts.scaler)
     state = keeper.resume(device)
     resumed = bool(state.rows)
@@ -186,10 +144,12 @@ def _epoch(
     optimizer, scaler = parts.optimizer, parts.scaler
     start, cpu = time.perf_counter(), time.process_time()
     mine = batches(epoch_order(objective.size, seed, epoch)[:per_epoch], recipe.batch)
+    cut = grouped(mine, recipe)
+    groups = ready(objective, [group for step in cut for group in step], epoch, device)
     steps = len(mine)
     losses = torch.zeros(steps, device=device)
     lr = 0.0
-    for step, (positions, batch) in enumerate(_progress(_fetched(objective, mine, device), mine, epoch, recipe)):
+    for step in _progress(range(steps), len(mine[0]) * world_size(), epoch, recipe):
         lr = learning_rate(
             epoch * steps + step,
             recipe.epochs * steps,
@@ -201,17 +161,12 @@ def _epoch(
         )
         for group in optimizer.param_groups:
             group["lr"] = lr
-        with parts.autocast:
-            loss = objective.loss(model, batch, positions, epoch)
-        if scaler.is_enabled():
-            scaler.scale(loss).backward()
-            scaler.step(optimizer)
-            scaler.update()
-        else:
-            loss.backward()
-            optimizer.step()
+        losses[step] = backward(
+            objective, model, groups, len(cut[step]), parts.autocast, scaler.scale, recipe.checkpointing
+        )
+        scaler.step(optimizer)
+        scaler.update()
         optimizer.zero_grad(set_to_none=True)
-        losses[step] = loss.detach()
         if step % CHECK_EVERY == CHECK_EVERY - 1:
             _check(averaged(losses[: step + 1]), epoch, steps)
     losses = averaged(losses)
@@ -227,34 +182,14 @@ def _epoch(
     }
 
 
-def _fetched(objective: Objective, mine: list[np.ndarray], device: torch.device) -> Iterator[tuple[np.ndarray, tuple]]:
-    """Yield batches on the device; on a GPU the next one is read while the current one computes."""
-    if device.type == "cpu":
-        for positions in mine:
-            yield positions, objective.fetch(positions)
-        return
-    from concurrent.futures import ThreadPoolExecutor
-
-    def read(positions: np.ndarray) -> tuple:
-        return tuple(t if t is None else t.pin_memory() for t in objective.fetch(positions))
-
-    with ThreadPoolExecutor(1) as reader:
-        ahead = [reader.submit(read, p) for p in mine[:2]]
-        for i, positions in enumerate(mine):
-            batch = ahead.pop(0).result()
-            if i + 2 < len(mine):
-                ahead.append(reader.submit(read, mine[i + 2]))
-            yield positions, tuple(t if t is None else t.to(device, non_blocking=True) for t in batch)
-
-
-def _progress(items: Iterator, mine: list[np.ndarray], epoch: int, recipe: Recipe) -> Iterator:
+def _progress(steps: Iterable[int], images: int, epoch: int, recipe: Recipe) -> Iterable[int]:
+    """Return the steps, of so many images each, with a bar where somebody watches."""
     if not watched() or rank() != 0:
-        return items
+        return steps
     from tqdm.auto import tqdm
 
     label = f"epoch {epoch + 1}/{recipe.epochs}"
-    images = len(mine[0]) * world_size()  # of a step
-    return tqdm(items, total=len(mine), desc=label, unit="img", unit_scale=images, leave=False)
+    return tqdm(steps, desc=label, unit="img", unit_scale=images, leave=False)
 
 
 def _check(losses: torch.Tensor, epoch: int, steps: int) -> None:

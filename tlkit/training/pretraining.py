@@ -12,10 +12,10 @@ from tlkit.config import ConfigError, lookup
 from tlkit.datasets import card_of
 from tlkit.models.unet import reconstructor
 from tlkit.training.data import check_window, chosen_rows, class_names, open_data, sampled_rows, training_images
-from tlkit.training.loop import Objective
 from tlkit.training.recipe import Recipe
 from tlkit.training.reconstruction import Reconstruction
 from tlkit.training.simclr import Contrastive, SimCLRModel
+from tlkit.training.steps import Objective
 from tlkit.training.supervised import Samples, Supervised, plain_view
 from tlkit.training.tasks import task
 

@@ -77,13 +77,13 @@ def distributed(model: nn.Module, device: torch.device, sync_batchnorm: bool) ->
     return nn.parallel.DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
 
 
-def of_first(value: int) -> int:
-    """Return the value that the first process (rank 0) has; all must ask for it at the same point."""
+def of_first(values: list[int]) -> list[int]:
+    """Return the values that the first process (rank 0) has; all must ask for as many at the same point."""
     if world_size() == 1:
-        return value
-    box = torch.tensor(value, dtype=torch.int64, device=pick_device())
+        return values
+    box = torch.tensor(values, dtype=torch.int64, device=pick_device())
     torch.distributed.broadcast(box, 0)
-    return int(box)
+    return box.tolist()
 
 
 def share_buffers(model: nn.Module) -> None:

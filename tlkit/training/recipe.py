@@ -56,7 +56,7 @@ READ_BY = {  # methods of pretraining and kinds of task that read a field; what 
     "head_bias": (*ONE_CLASS, "multilabel"),
     "freeze": TASK_KINDS, "bn": TASK_KINDS, "loss": ("segmentation",), "decoder": ("segmentation",),
 }  # fmt: skip
-LATER = {"head_bias": True, "crop": 0}  # fields that came when there were runs, and what those did
+LATER = {"head_bias": True, "crop": 0, "group": 0, "checkpointing": False}  # of fields that came when there were runs
 VERSIONS = {  # of code that gave other numbers before: a part of the id of the runs that go through it, and of no other
     "colour": 2,  # jitter step by step in a drawn order, hue in HSV; before: one matrix, cut once
     "heads": 2,  # in float32 under mixed precision; before: in half
@@ -96,6 +96,8 @@ class Recipe:
     temperature: float = 0.5  # NT-Xent
     negatives: int = 0  # images that share negatives; 0 = the whole batch, 512 = one published GPU
     projection: str = "clean"  # projection head of SimCLR: clean | published
+    group: int = 0  # images of a step that share BatchNorm statistics, as on a GPU of its own; 0: a process's part
+    checkpointing: bool = False  # activations are computed again for the gradient: less memory, a third more time
     crop: int = 0  # px of the window of a stored image that is seen: random in training, else the middle; 0: all of it
 
     def __post_init__(self) -> None:
@@ -107,6 +109,8 @@ class Recipe:
             if getattr(self, name) < 1:
                 raise ConfigError(f"recipe.{name}: expected 1 or more, found {getattr(self, name)}")
 
+        if self.group < 0:
+            raise ConfigError(f"recipe.group: expected images, or 0 for all of a process, found {self.group}")
         if self.patience and self.select != "best":
             raise ConfigError("recipe.patience stops at the best epoch, so it needs recipe.select = 'best'")
 

@@ -9,8 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tlkit.training.feed import Batch
 from tlkit.training.processes import autocast
 from tlkit.training.recipe import Recipe
+from tlkit.training.steps import Views
 
 STEP = 256  # validation rows at a time
 
@@ -22,6 +24,8 @@ class Reconstruction:
     device, without augmentation, as published. The validation rows select the epoch; without any, the last counts.
     With skip connections the copy is nearly free, so a low error promises little.
     """
+
+    joint = False
 
     def __init__(
         self,
@@ -36,12 +40,14 @@ class Reconstruction:
         self.recipe, self.view = recipe, view
         self.size, self.monitor = len(train), "mse" if len(val) else None
 
-    def fetch(self, positions: np.ndarray) -> tuple[Tensor]:
+    def fetch(self, positions: np.ndarray) -> Batch:
         return (self.read(self.train[positions]),)
 
-    def loss(self, model: nn.Module, batch: tuple[Tensor], positions: np.ndarray, epoch: int) -> Tensor:
-        inputs = self.view(batch[0])
-        return F.mse_loss(model(inputs).float(), inputs)
+    def views(self, batch: Batch, positions: np.ndarray, epoch: int, keys: np.ndarray | None = None) -> Views:
+        return (self.view(batch[0]),)
+
+    def loss(self, model: nn.Module, views: Views) -> Tensor:
+        return F.mse_loss(model(views[0]).float(), views[0])
 
     def validate(self) -> dict[str, float]:
         """Return the mean squared error of the validation rows; every process looks at all of them."""

@@ -21,6 +21,7 @@ from tlkit.doubts import doubt
 from tlkit.files import replacing
 from tlkit.machine import environment
 from tlkit.models import backbone, initial_weights, weight_cards, weight_list
+from tlkit.models.backbones import checkpoint_activations
 from tlkit.models.heads import freeze
 from tlkit.models.weights import LoadReport, load_encoder, save_weights, weights_hash
 from tlkit.runfolder import read_status
@@ -171,7 +172,7 @@ def _agree(value: Any) -> Any:
 def _pretrain(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], Fit]:
     recipe, seed = Recipe.from_dict(config["recipe"]), config["seed"]
     with initial_weights(seed):
-        encoder = backbone(config["backbone"])
+        encoder = _encoder(config, recipe)
         objective = pretraining.objective(config, encoder, recipe)
     _start_from(config, encoder, folder)
     fitted = fit(objective, recipe, seed=seed, folder=folder, per_epoch=config.get("images_per_epoch"))
@@ -201,7 +202,7 @@ def _finetune(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], F
     job.fit(train.table)
     if job.masks and store.masks is None:
         raise ConfigError(f"a segmentation task needs masks; '{card.name}' has none ({card.task}).")
-    encoder = backbone(config["backbone"], seed=seed)
+    encoder = _encoder(config, recipe, seed)
     _start_from(config, encoder, folder)
     with initial_weights(seed):  # of the head: the same for all pretrainings
         model = job.model(encoder)
@@ -210,6 +211,11 @@ def _finetune(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], F
     fitted = fit(objective, recipe, seed=seed, folder=folder, per_epoch=per_epoch)
     found = _evaluate(config, folder, objective, store, table, fitted)
     return found | {"images": len(rows), **facts}, fitted
+
+
+def _encoder(config: dict[str, Any], recipe: Recipe, seed: int | None = None) -> torch.nn.Module:
+    encoder = backbone(config["backbone"], seed=seed)
+    return checkpoint_activations(encoder) if recipe.checkpointing else encoder
 
 
 def _start_from(config: dict[str, Any], encoder: torch.nn.Module, folder: Path) -> None:

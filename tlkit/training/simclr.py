@@ -10,8 +10,10 @@ from torch import nn
 
 from tlkit.models.parts import in_float32
 from tlkit.training.contrastive import ProjectionHead, nt_xent
+from tlkit.training.feed import Batch, sent
 from tlkit.training.recipe import Recipe
-from tlkit.training.supervised import Samples, draw_key, random_view
+from tlkit.training.steps import Views
+from tlkit.training.supervised import Samples, random_view
 
 
 class SimCLRModel(nn.Module):
@@ -42,34 +44,49 @@ class Contrastive:
         self.starts = np.cumsum([0, *map(len, train)])
         self.size = int(self.starts[-1])
 
-    def fetch(self, positions: np.ndarray) -> tuple[torch.Tensor | None, ...]:
+    def fetch(self, positions: np.ndarray) -> Batch:
         """Return one batch of images a store, in the order of `positions`; None for a store without any."""
         return tuple(
             samples.store.take(samples.rows[positions[at] - start])[0] if len(at) else None
             for samples, start, at in zip(self.train, self.starts, self._shares(positions), strict=False)
         )
 
-    def loss(self, model: nn.Module, batch: tuple, positions: np.ndarray, epoch: int) -> torch.Tensor:
-        key = draw_key(self.recipe, positions)
-        z1, z2 = model(torch.cat([self._view(batch, positions, epoch, key, v) for v in (0, 1)])).chunk(2)
-        return nt_xent(z1, z2, self.recipe.temperature, group=self.recipe.negatives)
+    @property
+    def joint(self) -> bool:
+        """Whether negatives come from all groups of a step."""
+        negatives, group = self.recipe.negatives, self.recipe.group
+        return not negatives or bool(group % negatives)
+
+    def views(self, batch: Batch, positions: np.ndarray, epoch: int, keys: np.ndarray | None = None) -> Views:
+        keys = np.full(len(positions), positions[0]) if keys is None else keys
+        return tuple(self._view(batch, positions, epoch, keys, v) for v in (0, 1))
+
+    def embed(self, model: nn.Module, views: Views) -> torch.Tensor:
+        """Return the embeddings [B,2,D] of both views of each image."""
+        return torch.stack(model(torch.cat(views)).chunk(2), dim=1)
+
+    def compare(self, embedded: torch.Tensor) -> torch.Tensor:
+        return nt_xent(*embedded.unbind(1), self.recipe.temperature, group=self.recipe.negatives)
+
+    def loss(self, model: nn.Module, views: Views) -> torch.Tensor:
+        return self.compare(self.embed(model, views))
 
     def _shares(self, positions: np.ndarray) -> list[np.ndarray]:
         """Return, for each store, where in `positions` its images stand."""
         owner = np.searchsorted(self.starts, positions, side="right") - 1
         return [np.flatnonzero(owner == k) for k in range(len(self.train))]
 
-    def _view(self, batch: tuple, positions: np.ndarray, epoch: int, key: int, view: int) -> torch.Tensor:
+    def _view(self, batch: Batch, positions: np.ndarray, epoch: int, keys: np.ndarray, view: int) -> torch.Tensor:
         """Return one view of each image, in the order of `positions`: neighbours share negatives, so it matters."""
         shares = self._shares(positions)
         parts = [
-            random_view(images, self.recipe, self.seed, epoch, positions[at], key, view=view)[0]
+            random_view(images, self.recipe, self.seed, epoch, positions[at], keys[at], view=view)[0]
             for images, at in zip(batch, shares, strict=True)
             if images is not None
         ]
         if len(parts) == 1:
             return parts[0]
-        return torch.cat(parts)[torch.from_numpy(np.concatenate(shares).argsort())]
+        return torch.cat(parts)[sent(np.concatenate(shares).argsort(), parts[0].device)]
 
     def validate(self) -> dict[str, float]:
         return {}

@@ -14,8 +14,11 @@ from tlkit.config import ConfigError
 from tlkit.datasets.store import Store
 from tlkit.training.augment import AUGMENTS, augment, to_float
 from tlkit.training.augment_opencv import LUMA
-from tlkit.training.processes import autocast, of_first, rank, world_size
+from tlkit.training.augment_torch import per_channel
+from tlkit.training.feed import Batch, fed
+from tlkit.training.processes import autocast, rank, world_size
 from tlkit.training.recipe import NORMALISE, Recipe
+from tlkit.training.steps import Views
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Samples:
 class Supervised:
     """The objective of a task for the training loop: augmented training images, a task loss, validation metrics."""
 
+    joint = False
+
     def __init__(self, model: nn.Module, task: Any, train: Samples, val: Samples | None, recipe: Recipe, seed: int):
         self.model, self.task, self.train, self.val = model, task, train, val
         self.recipe, self.seed, self.size = recipe, seed, len(train)
@@ -43,18 +48,22 @@ class Supervised:
         self.labels = None if task.masks else task.targets(train.table)
         self.inputs = covariates(train.table, task)
 
-    def fetch(self, positions: np.ndarray) -> tuple[torch.Tensor | None, ...]:
+    def fetch(self, positions: np.ndarray) -> Batch:
         """Return images, targets and, where the task has such, the columns that the model gets beside the image."""
         images, masks = self.train.store.take(self.train.rows[positions])
         at = torch.from_numpy(positions)
         target = masks if self.labels is None else self.labels[at]
         return images, target, *(columns[at] for columns in self.inputs)
 
-    def loss(self, model: nn.Module, batch: tuple, positions: np.ndarray, epoch: int) -> torch.Tensor:
+    def views(self, batch: Batch, positions: np.ndarray, epoch: int, keys: np.ndarray | None = None) -> Views:
         images, target, *inputs = batch
-        key, masks = draw_key(self.recipe, positions), target if self.task.masks else None
-        views, masks = random_view(images, self.recipe, self.seed, epoch, positions, key, masks=masks)
-        return self.task.loss(model(views, *inputs), masks if self.task.masks else target)
+        masks = target if self.task.masks else None
+        views, masks = random_view(images, self.recipe, self.seed, epoch, positions, keys, masks=masks)
+        return views, masks if self.task.masks else target, *inputs
+
+    def loss(self, model: nn.Module, views: Views) -> torch.Tensor:
+        images, target, *inputs = views
+        return self.task.loss(model(images, *inputs), target)
 
     def validate(self) -> dict[str, float]:
         if self.val is None:
@@ -67,25 +76,19 @@ def covariates(table: pd.DataFrame, task: Any) -> tuple[torch.Tensor, ...]:
     return (torch.tensor(table[list(task.inputs)].to_numpy(np.float32)),) if task.inputs else ()
 
 
-def draw_key(recipe: Recipe, positions: np.ndarray) -> int:
-    """Return what decides a draw that a step's images share: the first position of the step, or of the process."""
-    first = int(positions[0])
-    return of_first(first) if recipe.augment.draw == "batch" else first
-
-
 def random_view(
     images: torch.Tensor,
     recipe: Recipe,
     seed: int,
     epoch: int,
     positions: np.ndarray,
-    key: int | None = None,
+    keys: np.ndarray | None = None,
     view: int = 0,
     masks: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Return a store's batch as the network sees it in training, and its masks: augmented, else as `plain_view`.
 
-    Random: by (seed, epoch, position, view); where the recipe's images share a draw, by `key` (see `draw_key`).
+    Random: by (seed, epoch, position, view); where the recipe's images share a draw, by `keys` (see `augment`).
     With `recipe.crop` the boxes of the augmentation, which are shares of the stored image, become that many pixels.
     """
     if recipe.augment == AUGMENTS["none"]:
@@ -97,7 +100,7 @@ def random_view(
         epoch=epoch,
         index=torch.from_numpy(positions),
         view=view,
-        key=key,
+        keys=keys,
         masks=masks,
         size=recipe.crop or None,
         window=recipe.window,
@@ -128,13 +131,10 @@ def normalised(views: torch.Tensor, recipe: Recipe) -> torch.Tensor:
     """Return float32 [B,3,H,W] in [0,1] as `recipe.normalise` says."""
     how = recipe.normalisation
     if how.channels == "grey":
-        views = as_rgb(
-            (views * torch.tensor(LUMA[0], dtype=views.dtype, device=views.device).view(3, 1, 1)).sum(1, True)
-        )
+        views = as_rgb((views * per_channel(tuple(LUMA[0]), views.device)).sum(1, True))
     if (how.mean, how.std) == (NORMALISE["none"].mean, NORMALISE["none"].std):
         return views
-    mean, sd = (torch.tensor(m, device=views.device).view(3, 1, 1) for m in (how.mean, how.std))
-    return (views - mean) / sd
+    return (views - per_channel(how.mean, views.device)) / per_channel(how.std, views.device)
 
 
 def predict(model: nn.Module, task: Any, samples: Samples, recipe: Recipe) -> pd.DataFrame:
@@ -150,14 +150,17 @@ def predict(model: nn.Module, task: Any, samples: Samples, recipe: Recipe) -> pd
     inputs = covariates(table, task)
     model.eval()
     parts = []
+
+    def read(part: slice) -> Batch:
+        images, masks = samples.store.take(mine[part])
+        labels = middle(masks, recipe) if targets is None else targets[part]
+        return images, labels, *(columns[part] for columns in inputs)
+
+    slices = [slice(start, start + step) for start in range(0, len(mine), step)]
     with torch.inference_mode(), autocast(recipe.precision, device):
-        for start in range(0, len(mine), step):
-            rows = mine[start : start + step]
-            images, masks = samples.store.take(rows)
-            labels = middle(masks, recipe) if targets is None else targets[start : start + step]
-            beside = [columns[start : start + step].to(device) for columns in inputs]
-            kept = task.keep(model(plain_view(images.to(device), recipe), *beside), labels.to(device))
-            parts.append(pd.DataFrame({"row": rows, **kept}))
+        for part, (images, labels, *beside) in fed(read, slices, device):
+            kept = task.keep(model(plain_view(images, recipe), *beside), labels)
+            parts.append(pd.DataFrame({"row": mine[part], **kept}))
     frame = _gathered(parts).sort_values("row")
     named = samples.store.table.iloc[frame.pop("row").to_numpy()]
     frame.insert(0, "id", named["id"].to_numpy())
