@@ -28,7 +28,7 @@ SPECS_AND_RUNS = {
     ("boundaries", "smoke"): ("80728940", "307ba332"),
     ("boundaries", "quick"): ("116fec0a", "9508384c"),
     ("boundaries", "course"): ("f7a4ab6d", "9853b8fe"),
-    ("boundaries", "paper"): ("a6585c96", "f4066373"),
+    ("boundaries", "paper"): ("a6585c96", "324ef40f"),
     ("brain_tumor_real", "smoke"): ("ee262199", "e8d50e42"),
     ("brain_tumor_real", "course"): ("b352a154", "0063efa7"),
     ("copies", "smoke"): ("278ddc7f", "6ed9f86e"),

@@ -91,7 +91,7 @@ def test_one_group_is_the_step_to_the_bit():
     assert torch.equal(gradient(plain)[1], gradient(one)[1])
 
 
-def test_groups_cut_a_step_and_say_what_they_share():
+def test_groups_cut_a_step_and_say_what_they_share(monkeypatch):
     how = recipe("simclr_published", batch=8, group=2, negatives=2)
     parts = [np.array([7, 3, 1, 0]), np.array([6, 2, 5, 4])]
     own = [[(g.positions.tolist(), g.key) for g in step] for step in grouped(parts, how)]
@@ -99,8 +99,11 @@ def test_groups_cut_a_step_and_say_what_they_share():
     whole = grouped(parts, recipe("label_radiologynet", batch=8, group=2))  # one draw for the images of a step
     assert [g.key for step in whole for g in step] == [7, 7, 6, 6]
     assert [len(step) for step in grouped([np.arange(3)], recipe("simclr", batch=64, group=64))] == [1]  # fewer images
-    with pytest.raises(ConfigError, match=r"recipe.group is 3, which does not divide the 4 images of a step"):
+    with pytest.raises(ConfigError, match=r"recipe.group is 3, which does not divide the 4 images that a process has"):
         grouped(parts, recipe("simclr", group=3))
+    monkeypatch.setattr(steps, "world_size", lambda: 2)
+    with pytest.raises(ConfigError, match=r"recipe.group is 8, which does not divide the 4 images"):
+        grouped(parts, recipe("simclr", group=8))
     with pytest.raises(ConfigError, match=r"recipe.group: expected images, or 0"):
         Recipe(epochs=1, batch=8, group=-1)
 

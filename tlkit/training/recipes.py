@@ -9,6 +9,7 @@ from tlkit.config import lookup
 from tlkit.training.augment import AUGMENTS
 from tlkit.training.recipe import Recipe
 
+# `group` of the recipes of Jonske et al.: the images of one of their eight GPUs.
 CHEST_WEIGHTS = (1, 1, 1, 0.001, *11 * (1,))  # the fourth of the 15 published outputs is "No Finding"
 SOFT_TISSUE = (40.0, 400.0)  # HU centre and width of the usual abdominal window
 WIDE = (0.0, 2000.0)  # HU: lung, soft tissue and most bone at once, for mixed body regions, and nodules as published
@@ -23,11 +24,13 @@ _published = {
     "sync_batchnorm": False,  # asked for, but not at work (jonske2025 0.4)
 }
 _published_classes = {**_published, "head_bias": False}
-_published_seg = {**_published, "augment": AUGMENTS["segmentation_published"], "epochs": 50, "batch": 128}
+_published_seg = {**_published, "augment": AUGMENTS["segmentation_published"], "epochs": 50, "batch": 128, "group": 16}
 # The complexity ladder of ImageNet and RadNet, by the size of the training set: of 130,000 images, of at most 13,000.
-_large = Recipe(epochs=100, batch=1024, optimizer="lars", lr=2.4, weight_decay=1e-6, **_published_classes)
-_small = Recipe(epochs=100, batch=256, lr=1e-4, weight_decay=1e-6, **_published_classes)
-_chest = Recipe(epochs=50, batch=128, lr=5e-4, weight_decay=1e-6, class_weights=CHEST_WEIGHTS, **_published_classes)
+_large = Recipe(epochs=100, batch=1024, group=128, optimizer="lars", lr=2.4, weight_decay=1e-6, **_published_classes)
+_small = Recipe(epochs=100, batch=256, group=32, lr=1e-4, weight_decay=1e-6, **_published_classes)
+_chest = Recipe(
+    epochs=50, batch=128, group=16, lr=5e-4, weight_decay=1e-6, class_weights=CHEST_WEIGHTS, **_published_classes
+)
 _liver = Recipe(lr=2e-4, weight_decay=1e-6, class_weights=(1, 3, 10), **_published_seg)
 _brain = Recipe(
     lr=1e-3,
@@ -95,6 +98,7 @@ RECIPES: dict[str, Recipe] = {
     "simclr_published": Recipe(
         epochs=100,
         batch=4096,
+        group=512,
         optimizer="lars",
         lr=4.8,
         weight_decay=1e-6,
@@ -110,11 +114,11 @@ RECIPES: dict[str, Recipe] = {
         window=None,
     ),
     # jonske2025 2.2, 2.3: fine-tuning by task; the epochs are the same however few the images.
-    "I1k_published": replace(_large, batch=4096, lr=4.8),
+    "I1k_published": replace(_large, batch=4096, group=512, lr=4.8),
     **dict.fromkeys(("I1kS_published", "I100_published"), _large),
     **{f"{name}_published": _small for name in ("I1kXS", "I100S", "I100XS", "I10", "I10S", "RXS", "RXXS")},
-    "I10XS_published": replace(_small, batch=64),
-    "R_published": replace(_large, batch=4096, lr=0.01, weight_decay=1e-4),
+    "I10XS_published": replace(_small, batch=64, group=8),
+    "R_published": replace(_large, batch=4096, group=512, lr=0.01, weight_decay=1e-4),
     "RS_published": replace(_large, lr=0.005, weight_decay=1e-5),
     "CX8_published": _chest,  # the next three on parts of their data, too
     "LiTS_published": _liver,

@@ -23,7 +23,7 @@ from tlkit.training.feed import Batch, fed
 from tlkit.training.processes import of_first, rank, world_size
 from tlkit.training.recipe import Recipe
 
-TOGETHER = 2**21  # pixels that a GPU augments at once, of several steps where they are small: kernels are slow to start
+TOGETHER = 2**22  # pixels that a GPU augments at once, of several steps where they are small: kernels are slow to start
 Views = tuple[Tensor, ...]  # what the network and the loss get; one row an image
 
 
@@ -84,17 +84,17 @@ def batches(order: np.ndarray, batch: int) -> list[np.ndarray]:
 def grouped(mine: list[np.ndarray], recipe: Recipe) -> list[list[Group]]:
     """Cut this process's part of each step into groups of `recipe.group` images; 0, or fewer images: one group.
 
-    Raises: ConfigError where the part is no multiple of a group.
+    Raises: ConfigError where the part is no multiple of a group, or several processes have less than one each.
     """
     whole = recipe.augment.draw == "batch"
     firsts = of_first([int(part[0]) for part in mine]) if whole else [None] * len(mine)
     steps = []
     for part, first in zip(mine, firsts, strict=True):
         size = min(recipe.group or len(part), len(part))
-        if len(part) % size:
+        if len(part) % size or (size < recipe.group and world_size() > 1):
             raise ConfigError(
-                f"recipe.group is {size}, which does not divide the {len(part)} images of a step that one process has. "
-                "Take a divisor, or other `batch` or `gpus`."
+                f"recipe.group is {recipe.group}, which does not divide the {len(part)} images that a process has of a "
+                "step. Take a divisor, or other `batch` or `gpus`."
             )
         cut = np.split(part, len(part) // size)
         steps.append([Group(p, int(p[0]) if first is None else first) for p in cut])
