@@ -35,7 +35,7 @@ for job in config["jobs"]:
         params:
             command=lambda wildcards, command=job["command"]: command,
         resources:
-            gpu=1,
+            gpu=job["gpus"],
         threads: job["threads"]
         priority: job["priority"]
         shell:

@@ -47,3 +47,16 @@ def test_the_test_with_copies(part):
     row = found.set_index("images").loc[part]
     numbers = re.search(rf"(\d\.\d+) on the (\d+) {'that have a copy' if part == 'copies' else 'others'}", README)
     assert numbers.groups() == (f"{row['mean']:.2f}", f"{row['n']:.0f}")
+
+
+def test_the_results_of_real_mini():
+    """Each number of three digits is one of its tables."""
+    text = (paths.REPO / "paper" / "reference" / "README.md").read_text(encoding="utf-8")
+    said = set(re.findall(r"0\.\d{3}", text.split("On the clean splits of `real_mini`")[1].split("## ")[0]))
+    folder = TABLES / "real_mini"
+    cells, without = pd.read_csv(folder / "fig2_summary.csv"), pd.read_csv(folder / "fig2_baselines.csv")
+    there = {f"{v:.3f}" for v in (*cells["mean"], *cells["sd"], *without["value"])}
+    assert len(said) > 10 and said <= there
+    pairs = pd.read_csv(folder / "fig2.csv")
+    counts = len(pairs) // 2, (pairs["p_sound"] < 0.05).sum() // 2, (pairs["p_holm"] < 0.05).sum() // 2
+    assert f"Of {counts[0]} pairs {counts[1]} have p < 0.05, {counts[2]} after" in text

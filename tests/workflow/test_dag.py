@@ -144,6 +144,26 @@ def test_snakemake_gets_the_jobs_and_one_thread_a_process(study, snakemake, monk
     assert f"training steps {2 * len(study.configs())} s" in account  # what this call trained
 
 
+def test_training_jobs_take_gpus_where_there_are_some(study, snakemake, monkeypatch):
+    snakemake.then = lambda: finish(study)
+    for there, asked in ((0, 8), (2, 2)):
+        monkeypatch.setattr(dag.devices, "count", lambda n=there: n)
+        monkeypatch.setattr(type(study), "compute", lambda self, kind: {"threads": 1, "processes": 8})
+        make_figures(["boundaries"], "smoke", cores=3)
+        command, _ = snakemake.asked[-1]
+        assert f"gpu={there}" in command or (not there and "--resources" not in command)  # a login node sets no limit
+        gpus = {
+            node["output"].split("-")[0]: node["gpus"] for node in runs.read_json(study.folder / "dag.json")["jobs"]
+        }
+        assert gpus == {"data": 0, "pretrain": asked, "finetune": asked, "figure": 0}
+
+
+def test_what_ends_snakemake_itself_is_told(study, snakemake, capsys):
+    snakemake.waits = iter([3])
+    assert make_figures(["boundaries"], "smoke") == 1
+    assert last_lines(capsys)[0] == "Snakemake ended with exit status 3; what it says stands above."
+
+
 def test_runs_of_before_are_not_in_the_account(study, snakemake, capsys):
     all_done(study)
     old = 1e9

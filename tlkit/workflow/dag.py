@@ -19,7 +19,7 @@ import pandas as pd
 from tlkit import check, paths, runs
 from tlkit.config import TlkitError, file_name
 from tlkit.studies import Study, load
-from tlkit.workflow import forked, records
+from tlkit.workflow import devices, forked, records
 from tlkit.workflow.graph import Job, jobs
 
 Planned = tuple[Study, list[Job]]
@@ -33,21 +33,23 @@ def make_figures(names: Sequence[str], scale: str, data: str = "", cores: int = 
     The last lines name the figures, each failed job with its cause, and the command that tries again.
     Returns the exit status: 0 where every figure of every study is there and complete, else 1.
     """
-    cores, planned, errors = cores or check.cores(), {}, {}
+    cores, planned, errors, ends = cores or check.cores(), {}, {}, []
     for name in names:
         with _keeping(errors, name):
             planned[name] = _plan(name, scale, data)
     with forked.server(_environment()) as environment:
         for group in _groups(planned):
             with _keeping(errors, *group):
-                _do([planned[name] for name in group], cores, environment)
-    good, reports = True, []
+                ends.append(_do([planned[name] for name in group], cores, environment))
+    good = True
+    reports = [f"Snakemake ended with exit status {end}; what it says stands above." for end in ends if end]
     for name in names:
         with _keeping(errors, name):
             if name not in errors:
-                ends = [(job, records.read(planned[name][0].folder / job.output, job.name)) for job in planned[name][1]]
-                reports += _report(planned[name][0], ends)
-                good &= all(record["state"] in records.GOOD for _, record in ends)
+                study, found = planned[name]
+                done = [(job, records.read(study.folder / job.output, job.name)) for job in found]
+                reports += _report(study, done)
+                good &= all(record["state"] in records.GOOD for _, record in done)
         if name in errors:
             reports.append(f"{name} at {scale}: {errors[name]}")
     print("\n".join(["", *reports]), flush=True)
@@ -80,8 +82,8 @@ def _groups(names: Iterable[str]) -> list[list[str]]:
     return [group for group in (plain, *([name] for name in names if name not in plain)) if group]
 
 
-def _do(group: list[Planned], cores: int, environment: dict[str, str]) -> None:
-    """Let Snakemake do the jobs of some studies whose record is not there, and account for the time."""
+def _do(group: list[Planned], cores: int, environment: dict[str, str]) -> int:
+    """Let Snakemake do the jobs of some studies whose record is not there, account for the time, return its status."""
     studies = [study for study, _ in group]
     folder = studies[0].folder if len(studies) == 1 else paths.runs_root() / "studies"
     for study in studies:
@@ -92,21 +94,23 @@ def _do(group: list[Planned], cores: int, environment: dict[str, str]) -> None:
         runs.write_json(folder / "dag.json", dag)
     process = subprocess.Popen(_command(folder, cores), env=environment, start_new_session=True)
     try:
-        _watch(studies, process, cores)
+        status = _watch(studies, process, cores)
     except BaseException:  # Ctrl-C: Snakemake would only ask its jobs to end, and print how it was interrupted
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         raise
     _account(studies, began, _cpu(environment) - before)
+    return status
 
 
 def _command(folder: Path, cores: int) -> list[str]:
+    gpus = devices.count()  # without any here, they set no limit: the jobs may go to machines that have some
     return [
         sys.executable, "-m", "snakemake", "--snakefile", str(paths.REPO / "Snakefile"),
         "--directory", str(folder), "--configfile", str(folder / "dag.json"), "--cores", str(cores),
         "--rerun-triggers", "mtime", "--rerun-incomplete", "--nolock", "--keep-going",
-        "--quiet", "host", "progress", "reason", "rules", "--resources", f"gpu={_gpus() or cores}",
+        "--quiet", "host", "progress", "reason", "rules", *(["--resources", f"gpu={gpus}"] if gpus else []),
     ]  # fmt: skip
 
 
@@ -120,23 +124,17 @@ def _node(study: Study, job: Job, folder: Path) -> dict[str, Any]:
         "needs": [(study.folder / name).relative_to(folder).as_posix() for name in job.needs],
         "output": (study.folder / job.output).relative_to(folder).as_posix(),
         "command": f"cd {checkout} && exec {command}",
-        "threads": study.spec.get("threads", 1),
+        "threads": study.spec.get("threads", 1) * max(1, job.gpus),
+        "gpus": min(job.gpus, devices.count() or job.gpus),
         "priority": KINDS.index(job.name.split("-")[0]) * MOST + (0 if job.is_figure else len(job.makes)),
     }
 
 
-def _gpus() -> int:
-    import torch
-
-    return torch.cuda.device_count()
-
-
-def _watch(studies: list[Study], process: subprocess.Popen, cores: int, every: float = 30) -> None:
-    """Wait for the DAG and say now and then how far it is: what happens in a notebook is not seen outside."""
+def _watch(studies: list[Study], process: subprocess.Popen, cores: int, every: float = 30) -> int:
+    """Wait for the DAG's exit status and say now and then how far it is: what a notebook does is not seen outside."""
     while True:
         try:
-            process.wait(every)
-            return
+            return process.wait(every)
         except subprocess.TimeoutExpired:
             plan = pd.concat([study.plan() for study in studies]).drop_duplicates("run")
             states, left = plan["state"].value_counts(), plan.loc[plan["state"] != "done", "minutes"].sum()

@@ -9,7 +9,7 @@ from typing import Any
 from tlkit import paths, plugins, runs
 from tlkit.config import NotAvailableError, TlkitError, lookup, nearest
 from tlkit.studies import Study
-from tlkit.workflow import records
+from tlkit.workflow import devices, records
 from tlkit.workflow.graph import by_name, declared, notebooks
 
 
@@ -75,7 +75,8 @@ def make_job(study: Study, name: str) -> dict[str, Any]:
     try:
         if not job.notebook:
             return records.write(output, job.name, store=_prepare(study, job.parameters["dataset"]))
-        executed = execute(job.notebook, job.parameters, output.with_suffix(".ipynb"))
+        with devices.lent(job.gpus):
+            executed = execute(job.notebook, job.parameters, output.with_suffix(".ipynb"))
     except NotebookError as error:
         state = "not available" if error.kind == NotAvailableError.__name__ else "failed"
         record = records.write(output, job.name, state, error.cause, str(error.notebook))

@@ -31,6 +31,7 @@ class Job:
     parameters: dict[str, Any]
     needs: tuple[str, ...] = ()  # outputs of other jobs
     makes: tuple[str, ...] = field(default=())  # run ids; of a figure: the runs that it shows
+    gpus: int = 0  # that its runs take, where there are any
 
     @property
     def output(self) -> str:
@@ -57,6 +58,7 @@ def _jobs(study: Study) -> list[Job]:
     sets = {e["dataset"] for e in study.spec["tasks"].values()}
     sets |= {d for name in study.pretrainings for d in study.corpora(name)}
     data = {d: Job(f"data-{d}", "", {**where, "dataset": d}) for d in sorted(sets)}
+    gpus = study.compute("pretrain")["processes"]
     pre: dict[str, Job] = {}  # by run id: a job does all backbones of a pretraining that have one method
     for name, method in product(study.pretrainings, PRETRAINING):
         configs = [c for c in study.pretrain_configs(name, method) if study.has_data(c)]
@@ -66,7 +68,7 @@ def _jobs(study: Study) -> list[Job]:
             needs = sorted({data[d["name"]].output for c in configs for d in runs.corpora(c)} | before)
             title = f"pretrain-{name}" + ("" if method == "contrastive" else f"-{method}")
             parameters = {**where, "pretraining": name}
-            pre |= dict.fromkeys(makes, Job(title, PRETRAINING[method], parameters, tuple(needs), makes))
+            pre |= dict.fromkeys(makes, Job(title, PRETRAINING[method], parameters, tuple(needs), makes, gpus))
     down = [_down_job(study, where, data, pre, *cell) for cell in _cells(study, set(pre))]
     figures = [_figure_job(study, where, data, down, name) for name in study.spec["figures"]]
     return [*data.values(), *{job.name: job for job in pre.values()}.values(), *down, *figures]
@@ -104,7 +106,8 @@ def _down_job(
     needs |= {pre[start].output for c in configs if (start := _start(c))}
     makes = tuple(runs.run_id(c) for c in configs)
     there = {"tasks": list(dict.fromkeys(c["task"] for c in configs))} if study.absent else {}
-    return Job(name, "20_finetune", {**where, **cell, **there}, tuple(sorted(needs)), makes)
+    gpus = study.compute("finetune")["processes"]
+    return Job(name, "20_finetune", {**where, **cell, **there}, tuple(sorted(needs)), makes, gpus)
 
 
 def _figure_job(study: Study, where: dict, data: dict[str, Job], down: list[Job], name: str) -> Job:
