@@ -75,10 +75,12 @@ def _probe(kind: str, features: np.ndarray, target: np.ndarray, classes: int) ->
     from sklearn.linear_model import LogisticRegression, RidgeCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
 
     seen, unseen = features[: len(target)], features[len(target) :]
     if kind == "regression":
-        return make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 3, 6))).fit(seen, target).predict(unseen)
+        with threadpool_limits(1):
+            return make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 3, 6))).fit(seen, target).predict(unseen)
 
     def probabilities(labels: np.ndarray, count: int) -> np.ndarray:
         out = np.zeros((len(unseen), count))
@@ -86,8 +88,9 @@ def _probe(kind: str, features: np.ndarray, target: np.ndarray, classes: int) ->
         if len(known) == 1:
             out[:, known] = 1
             return out
-        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(seen, labels)
-        out[:, known] = model.predict_proba(unseen)
+        linear = LogisticRegression(max_iter=10_000, tol=1e-6)  # to the end: halfway, the rounding of threads is seen
+        with threadpool_limits(1):
+            out[:, known] = make_pipeline(StandardScaler(), linear).fit(seen, labels).predict_proba(unseen)
         return out
 
     if kind == "multilabel":
