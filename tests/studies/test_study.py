@@ -563,8 +563,13 @@ def test_a_figure_shows_what_the_study_file_says_of_it():
     assert study.shown("30_fig2_task_dependency").tasks() == ["BraTS", "CX8", "I1k", "LiTS", "R"]
     with pytest.raises(ConfigError, match=r"does not say what 40_tables_2_to_6 shows.*experiments: \[E1, E2, E4, E6"):
         study.shown("40_tables_2_to_6")
-    done(study.finetune("imagenet", ["I1k"], ["E1"], [42])[0], {"accuracy": 0.5})
+    nothing = r"of the \d+ runs that 34_fig6_who_knows_what shows none is done. `make plan` lists them"
+    with pytest.raises(ConfigError, match=nothing):
+        shown.rows(study.results())
     done(study.finetune("imagenet", ["CX8"], ["E1"], [42])[0], {"auc": 0.5})
+    with pytest.raises(ConfigError, match=nothing):
+        shown.rows(study.results())
+    done(study.finetune("imagenet", ["I1k"], ["E1"], [42])[0], {"accuracy": 0.5})
     assert set(shown.rows(study.results())["task"]) == {"I1k"}
 
 

@@ -51,12 +51,26 @@ class Shown:
         self.doubted = study.doubts_note(self.table["pretraining"].unique())
 
     def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the rows of a frame (of `results`, `headline` or `history`) that belong to the runs shown."""
-        return frame.merge(self.table[["experiment", "run"]].drop_duplicates(), on=["experiment", "run"])
+        """Return the rows of a frame (of `results`, `headline` or `history`) that belong to the runs shown.
+
+        Raises: ConfigError where none does.
+        """
+        shown = self.table[["experiment", "run"]].drop_duplicates()
+        found = frame if frame.empty else frame.merge(shown, on=["experiment", "run"])
+        return self._not_none(found, found.empty)
+
+    def _not_none(self, found: Any, none: bool) -> Any:
+        if none:
+            raise ConfigError(
+                f"{self.study.name} at {self.study.scale}: of the {self.table['run'].nunique()} runs that "
+                f"{self.notebook} shows none is done. `make plan` lists them, and `make figures` makes them."
+            )
+        return found
 
     def done(self) -> list[str]:
-        """Return the ids of the runs that are there, each once, in the order of the study file."""
-        return list(dict.fromkeys(self.table.loc[self.table["state"] == "done", "run"]))
+        """Return the ids of the runs that are there, each once, as in the study file. Raises: ConfigError for none."""
+        found = list(dict.fromkeys(self.table.loc[self.table["state"] == "done", "run"]))
+        return self._not_none(found, not found)
 
     def tasks(self) -> list[str]:
         """Return the tasks, in the order of the study file."""
