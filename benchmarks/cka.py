@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import as_rows
-from tlkit.stats import similarity
+from tlkit.figures import similarity
 
 IMAGES, FEATURES, SHARED = 10_000, 2_048, 64
 LIMIT = 1000  # MB

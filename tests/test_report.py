@@ -17,12 +17,13 @@ from looks import COLOURS, PAPER
 
 from tlkit import paths, report
 from tlkit.config import UnknownNameError
+from tlkit.figures import convergence
 from tlkit.figures import losses as figure_losses
 from tlkit.names import COLOURS as PALETTE
 from tlkit.names import GREY, Names
 from tlkit.published import evidence
 from tlkit.report.layout import HEADING
-from tlkit.stats import convergence, differences
+from tlkit.stats import differences
 
 ABOUT = {
     "runs": ["run-b", "run-a", "run-b"],

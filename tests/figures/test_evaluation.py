@@ -9,11 +9,10 @@ import pandas as pd
 import pytest
 
 from tlkit import paths
-from tlkit.figures import evaluation
+from tlkit.figures import convergence, evaluation
 from tlkit.phantoms.logs import write as write_logs
 from tlkit.published import authorlogs, claims
 from tlkit.published.jonske2025 import FIGURES
-from tlkit.stats import convergence
 
 SPEC = paths.REPO.parent / "shared" / "specs" / "jonske2025.md"
 

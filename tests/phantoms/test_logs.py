@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from tlkit.config import UnknownNameError
+from tlkit.figures import convergence
 from tlkit.phantoms import write
 from tlkit.phantoms.logs import ODD, expected_bytes
 from tlkit.phantoms.logs import write as write_logs
 from tlkit.published import authorlogs, discrepancies
 from tlkit.published import jonske2025 as study
-from tlkit.stats import convergence
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tlkit.config import TlkitError
+from tlkit.figures.leads import leaders
 from tlkit.stats import differences
-from tlkit.stats.leads import leaders
 from tlkit.stats.power import smallest_difference
 
 GROUPS = ([0.71, 0.74, 0.72, 0.75], [0.80, 0.86, 0.81], [0.90, 0.77, 0.83, 0.85, 0.88])

@@ -18,9 +18,10 @@ from torch import nn
 
 from tlkit import runs
 from tlkit.config import ConfigError
+from tlkit.figures import grids
 from tlkit.models import batch_norms
 from tlkit.names import NAMES
-from tlkit.report import grids, layout
+from tlkit.report import layout
 from tlkit.report.style import BETTER, style
 from tlkit.stats import differences
 from tlkit.training import finished

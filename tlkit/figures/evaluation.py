@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from tlkit.config import ConfigError
+from tlkit.figures import convergence
 from tlkit.names import Names, in_order
-from tlkit.stats import adjusted, convergence, differences
+from tlkit.stats import adjusted, differences
 
 if TYPE_CHECKING:
     from tlkit.published.authorlogs import Logs

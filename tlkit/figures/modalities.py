@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from tlkit.config import ConfigError
+from tlkit.figures import grids
 from tlkit.names import GREY, LOWER, NAMES
-from tlkit.report import grids, layout
+from tlkit.report import layout
 from tlkit.report.pairs import p_text
 from tlkit.report.style import BETTER, OTHER_COLOURS, colours, style
 from tlkit.stats import ranks

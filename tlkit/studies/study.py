@@ -3,142 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from tlkit import runs
 from tlkit.config import ConfigError, TlkitError
-from tlkit.datasets.copies import say_of_test
 from tlkit.doubts import MARK
 from tlkit.names import GREY, NAMES, Names, free_colours, sign
-from tlkit.stats import convergence, nested
+from tlkit.stats import nested
 from tlkit.stats.adjusted import SizeAdjustment
 from tlkit.studies import plans, studyfile
 from tlkit.studies.configs import StudyRuns, recipe_dict
 from tlkit.studies.schema import Figure
+from tlkit.studies.shown import Shown
 from tlkit.training.tasks import TASKS
 
 HISTORY = [
     "experiment", "run", "mode", "task", "pretraining", "fraction", "seed", "peak_lr", "epoch", "samples", "loss",
 ]  # fmt: skip
-
-
-class Shown:
-    """The runs that a figure shows, and what of them is not there. `.asked`: what the study file says of the figure.
-
-    `.table` has one row a run and experiment: experiment, run, task, pretraining, seed, state, cause. A run counts as
-    "not available" where the pretraining that it starts from is; its cause is then that of the pretraining.
-    """
-
-    def __init__(self, study: Study, configs: list[tuple[str, dict[str, Any]]], notebook: str = ""):
-        self.study, self.notebook, self.names = study, notebook, study.names()
-        self.asked = study.figure(notebook) if notebook else Figure()
-        lineage, look = cache(study.lineage), cache(runs.state_and_cause)  # many runs start from one pretraining
-        rows = []
-        with study.without_data():
-            chains = [lineage(config["pretraining"], config["backbone"]) for _, config in configs]
-        for (experiment, config), before in zip(configs, chains, strict=True):
-            needed = [*map(runs.run_id, before), runs.run_id(config)]
-            found = [look(rid) for rid in needed]
-            state, cause = next((f for f in found[:-1] if f[0] == "not available"), found[-1])
-            row = {"experiment": experiment, "run": needed[-1]}
-            row |= {k: config.get(k, "") for k in ("task", "pretraining", "seed")}
-            rows.append(row | {"state": state, "cause": cause.partition("\n")[0]})
-        columns = ["experiment", "run", "task", "pretraining", "seed", "state", "cause"]
-        self.table = pd.DataFrame(rows, columns=columns)
-        self.doubted = study.doubts_note(self.table["pretraining"].unique())
-
-    def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the rows of a frame (of `results`, `headline` or `history`) that belong to the runs shown.
-
-        Raises: ConfigError where none does.
-        """
-        shown = self.table[["experiment", "run"]].drop_duplicates()
-        found = frame if frame.empty else frame.merge(shown, on=["experiment", "run"])
-        return self._not_none(found, found.empty)
-
-    def _not_none(self, found: Any, none: bool) -> Any:
-        if none:
-            raise ConfigError(
-                f"{self.study.name} at {self.study.scale}: of the {self.table['run'].nunique()} runs that "
-                f"{self.notebook} shows none is done. `make plan` lists them, and `make figures` makes them."
-            )
-        return found
-
-    def done(self) -> list[str]:
-        """Return the ids of the runs that are there, each once, as in the study file. Raises: ConfigError for none."""
-        found = list(dict.fromkeys(self.table.loc[self.table["state"] == "done", "run"]))
-        return self._not_none(found, not found)
-
-    def tasks(self) -> list[str]:
-        """Return the tasks, in the order of the study file."""
-        return self.asked.tasks or list(self.table["task"].unique())
-
-    def arms(self) -> list[str]:
-        """Return the pretrainings with a finished run of every task, in the order of the experiments."""
-        done = self.table[self.table["state"] == "done"].groupby("pretraining")["task"].nunique()
-        every = self.table["task"].nunique()
-        return [name for name in self.table["pretraining"].unique() if done.get(name, 0) == every]
-
-    def missing(self) -> pd.DataFrame:
-        """Return the rows of the runs that are neither done nor impossible with these data, each run once."""
-        return self.table[~self.table["state"].isin(["done", "not available"])].drop_duplicates("run")
-
-    def missing_text(self) -> str:
-        """Return how many runs are missing, and of what; "" where none is."""
-        missing = self.missing()
-        if missing.empty:
-            return ""
-        counts = missing.groupby("pretraining", sort=False)["run"].nunique()
-        parts = ", ".join(f"{count} from {self.names[name]}" for name, count in counts.items())
-        return f"Missing: {len(missing)} of {self.table['run'].nunique()} runs ({parts})."
-
-    def unavailable(self) -> pd.DataFrame:
-        """Return the pretrainings that cannot be made from these data: one row a task; task, pretraining, cause."""
-        absent = self.table[self.table["state"] == "not available"].drop_duplicates(["task", "pretraining"])
-        return absent[["task", "pretraining", "cause"]].reset_index(drop=True)
-
-    def note(self) -> str:
-        """Return what a caption has to say: runs that are not in the figure, pretrainings in doubt, copies."""
-        absent = self.unavailable().drop_duplicates("pretraining")
-        told = [f"{self.names[row.pretraining]} is not available ({row.cause})." for row in absent.itertuples()]
-        return " ".join(filter(None, [self.missing_text(), *told, self.doubted, *self.copies_text()]))
-
-    def copies_text(self) -> list[str]:
-        """Return a sentence for each task whose test images have copies before them, or lost some that had."""
-        first = self.table[self.table["state"] == "done"].drop_duplicates("task").set_index("task")["run"]
-        facts = {task: runs.read_json(runs.folder(rid) / "metrics.json") for task, rid in first.items()}
-        told = {task: say_of_test(f) for task, f in facts.items() if "test_copies" in f}
-        return [f"{self.names[task]}: {text}." for task, text in told.items() if text]
-
-    def stand_ins(self, tasks: Iterable[str] = ()) -> str:
-        """Return a sentence on the tasks (all where none is named) whose backbone is not the published `architecture`.
-
-        "" where no task has one. resnet10 for DenseNet-121 is such a stand-in, timm's densenet121 is none.
-        """
-        spec, tasks = self.study.spec, list(dict.fromkeys(tasks)) or self.tasks()
-        backbones = {task: spec["tasks"][task].get("backbone", spec["backbone"]) for task in tasks}
-        wanted = {task: a for task in tasks if (a := spec["tasks"][task].get("architecture"))}
-        replaced: dict[str, list[str]] = {}
-        for task, architecture in wanted.items():
-            if _plain(architecture) not in _plain(backbones[task]):
-                replaced.setdefault(backbones[task], []).append(self.names[task])
-        if not replaced:
-            return "Every network is the one that its task is named after." if wanted else ""
-        every = len(replaced) == 1 and len(tasks) == len(*replaced.values())
-        who = [f"{backbone} for {'all of them' if every else ' / '.join(of)}" for backbone, of in replaced.items()]
-        return f"Small backbones stand in for the published architectures: {'; '.join(who)}."
-
-    def saved(self) -> dict[str, Any]:
-        """Return what the files of the figure say about it besides its runs: `report.save_figure`'s arguments.
-
-        The note ends every caption: which runs are missing, and what the number of pretraining runs leaves open.
-        """
-        about = {"study": self.study.name, "notebook": self.notebook, "scale": self.study.scale}
-        told = [self.note(), nested.sentence(self.table, self.study.arms(), self.names)]
-        return about | {"phantom": self.study.phantom, "note": " ".join(filter(None, told))}
 
 
 class Challenge(NamedTuple):
@@ -257,11 +140,6 @@ class Study(StudyRuns):
                 parts.append(epochs.assign(experiment=experiment, run=rid, **head))
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=HISTORY)
 
-    @property
-    def curves(self) -> pd.DataFrame:
-        """The mean training loss by images seen of each cell: `convergence.mean_curves` of the history."""
-        return convergence.mean_curves(self.history())
-
     def size_adjustment(self) -> SizeAdjustment | None:
         """Return how to make the study's `estimates`; None where it has none, or lacks either corpus.
 
@@ -332,10 +210,6 @@ class Study(StudyRuns):
         wanted, names = set(pretrainings) or set(self.pretrainings), self.names()
         told = [f"{names[name]} with {b}: {why}" for (name, b), why in self.doubts().items() if name in wanted]
         return f"Pretraining in doubt: {'; '.join(told)}." if told else ""
-
-
-def _plain(name: str) -> str:
-    return "".join(c for c in name.lower() if c.isalnum())
 
 
 def _images_an_epoch(rid: str, config: dict[str, Any]) -> float:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tlkit.config import ConfigError, UnknownNameError
-from tlkit.stats import similarity
+from tlkit.figures import similarity
 
 BOTH = pytest.mark.parametrize("kernel", similarity.KERNELS)
 EITHER = pytest.mark.parametrize("unbiased", [False, True])

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from scipy.stats import t
 
-from tlkit.stats import differences, leads
+from tlkit.figures import leads
+from tlkit.stats import differences
 
 
 def frame(metric: str = "accuracy", **groups: tuple[float, ...]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tlkit.stats import convergence
+from tlkit.figures import convergence
 
 RISING = [0.1, 0.3, 0.5, 0.7, 0.79, 0.799, *[0.8] * 10]
 
