@@ -2,10 +2,11 @@
 STUDY ?= boundaries radiologynet
 SCALE ?= quick
 DATA ?=
+PROFILE ?=
 PYTHON ?= python3
 TORCH_INDEX ?=
 BIN = .venv/bin
-export STUDY SCALE DATA
+export STUDY SCALE DATA PROFILE
 WHERE = --study "$$STUDY" --scale "$$SCALE" --data "$$DATA"
 
 .DEFAULT_GOAL = help
@@ -26,7 +27,7 @@ setup: .venv/installed
 
 ## make the figures and tables of the studies, and every run they need
 figures: setup
-	@$(BIN)/python -m tlkit figures $(WHERE)
+	@$(BIN)/python -m tlkit figures $(WHERE) --profile "$$PROFILE"
 
 ## run the tests on all cores, every notebook at smoke scale included
 test: setup

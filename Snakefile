@@ -35,7 +35,7 @@ for job in config["jobs"]:
         params:
             command=lambda wildcards, command=job["command"]: command,
         resources:
-            gpu=job["gpus"],
+            **job["resources"],
         threads: job["threads"]
         priority: job["priority"]
         shell:

@@ -70,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     study(job)
     figures = command("figures", do_figures, "make a study's figures and tables, and all that they need")
     figures.add_argument("--cores", type=int, default=0, help="processes at once (default: all cores)")
+    figures.add_argument("--profile", default="", help="slurm, or the folder of a Snakemake profile: jobs go there")
     study(figures, ", or several")
     command(
         "deviations", do_deviations, "write paper/deviations.md: what the paper scale does otherwise than the papers"
@@ -223,7 +224,7 @@ def do_job(args: argparse.Namespace) -> None:
 def do_figures(args: argparse.Namespace) -> int:
     from tlkit.workflow import dag
 
-    return dag.make_figures(_studies(args), args.scale, args.data, args.cores)
+    return dag.make_figures(_studies(args), args.scale, args.data, args.cores, args.profile)
 
 
 def do_deviations(args: argparse.Namespace) -> None:

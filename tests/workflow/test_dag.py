@@ -9,8 +9,9 @@ import pytest
 from finished_study import all_done, finish
 
 from tlkit import paths, runs
+from tlkit.config import ConfigError, UnknownNameError
 from tlkit.studies import load
-from tlkit.workflow import dag, forked, graph, records
+from tlkit.workflow import dag, forked, graph, placement, records
 from tlkit.workflow.dag import drop_stale, make_figures
 
 
@@ -153,7 +154,8 @@ def test_training_jobs_take_gpus_where_there_are_some(study, snakemake, monkeypa
         command, _ = snakemake.asked[-1]
         assert f"gpu={there}" in command or (not there and "--resources" not in command)  # a login node sets no limit
         gpus = {
-            node["output"].split("-")[0]: node["gpus"] for node in runs.read_json(study.folder / "dag.json")["jobs"]
+            node["output"].split("-")[0]: node["resources"]["gpu"]
+            for node in runs.read_json(study.folder / "dag.json")["jobs"]
         }
         assert gpus == {"data": 0, "pretrain": asked, "finetune": asked, "figure": 0}
 
@@ -242,3 +244,57 @@ def test_without_a_server_the_environment_comes_back():
     with forked.server({"TLKIT_FORK": "0", "A": "b"}) as environment:
         assert environment == {"TLKIT_FORK": "0", "A": "b"}
         assert forked.cpu_seconds(environment) == 0 and forked.run_command("tlkit.__main__:main", ["status"]) is None
+
+
+# --- elsewhere ---
+
+
+@pytest.fixture
+def profile(tmp_path):
+    """A profile of the site's own, of an executor that is always there."""
+    folder = tmp_path / "a b'ü"
+    folder.mkdir()
+    (folder / "config.yaml").write_text("executor: local\njobs: 7\n")
+    return folder
+
+
+def test_a_profile_gets_the_jobs_with_what_they_ask_for(study, snakemake, profile, monkeypatch):
+    snakemake.then = lambda: finish(study)
+    monkeypatch.setattr(dag.devices, "count", lambda: 1)  # the machine that hands them on sets no limit
+    monkeypatch.setattr(type(study), "compute", lambda self, kind: {"threads": 2, "processes": 8})
+    make_figures(["boundaries"], "smoke", cores=3, profile=str(profile))
+    ((command, env),) = snakemake.asked
+    assert command[command.index("--profile") + 1] == str(profile) and env["TLKIT_FORK"] == "0"
+    assert "--cores" not in command and "--resources" not in command
+    asked = {}
+    for node in runs.read_json(study.folder / "dag.json")["jobs"]:
+        asked[node["output"].split("-")[0]] = (node["threads"], node["resources"])
+    assert asked["data"] == (1, {"gpu": 0, "mem_mb": 8000, "runtime": 240})
+    assert asked["pretrain"] == (8, {"gpu": 8, "mem_mb": 16000, "runtime": 30})
+    assert asked["figure"] == (1, {"gpu": 0, "mem_mb": 8000, "runtime": 60})
+
+
+def test_what_a_study_says_of_resources_counts():
+    asked = placement.resources("pretrain", 1, minutes=100, said={"mem_mb": 64_000})
+    assert asked == {"gpu": 1, "runtime": 300, "mem_mb": 64_000}
+    assert placement.resources("data", 0, 0, {"runtime": 10})["runtime"] == 10
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("executor: [", "is no YAML"),
+        ("- 1", "expected Snakemake's options"),
+        ("executor: no-such", r"needs Snakemake's executor 'no-such'.*pip install snakemake-executor-plugin-no-such"),
+    ],
+)
+def test_a_profile_that_cannot_be_used_is_told(profile, text, told):
+    (profile / "config.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=told):
+        placement.find_profile(str(profile))
+
+
+def test_an_unknown_profile_is_told():
+    with pytest.raises(UnknownNameError, match=r"unknown profile.*'slum'\. Did you mean 'slurm'"):
+        placement.find_profile("slum")
+    assert set(placement.SHIPPED) == {"slurm"}

@@ -19,7 +19,7 @@ import pandas as pd
 from tlkit import check, paths, runs
 from tlkit.config import TlkitError, file_name
 from tlkit.studies import Study, load
-from tlkit.workflow import devices, forked, records
+from tlkit.workflow import devices, forked, placement, records
 from tlkit.workflow.graph import Job, jobs
 
 Planned = tuple[Study, list[Job]]
@@ -27,9 +27,10 @@ KINDS = ("figure", "finetune", "pretrain", "data")  # what others wait for goes 
 MOST = 100_000  # runs that a job can make
 
 
-def make_figures(names: Sequence[str], scale: str, data: str = "", cores: int = 0) -> int:
+def make_figures(names: Sequence[str], scale: str, data: str = "", cores: int = 0, profile: str = "") -> int:
     """Bring each study to its figures, whatever becomes of the others; only what is missing runs, on all cores.
 
+    With a `profile` (see `placement.find_profile`) Snakemake hands the jobs on, to a cluster.
     The last lines name the figures, each failed job with its cause, and the command that tries again.
     Returns the exit status: 0 where every figure of every study is there and complete, else 1.
     """
@@ -37,10 +38,11 @@ def make_figures(names: Sequence[str], scale: str, data: str = "", cores: int = 
     for name in names:
         with _keeping(errors, name):
             planned[name] = _plan(name, scale, data)
-    with forked.server(_environment()) as environment:
+    where = placement.find_profile(profile) if profile else None
+    with forked.server(_environment() | ({"TLKIT_FORK": "0"} if where else {})) as environment:
         for group in _groups(planned):
             with _keeping(errors, *group):
-                ends.append(_do([planned[name] for name in group], cores, environment))
+                ends.append(_do([planned[name] for name in group], cores, environment, where))
     good = True
     reports = [f"Snakemake ended with exit status {end}; what it says stands above." for end in ends if end]
     for name in names:
@@ -82,17 +84,17 @@ def _groups(names: Iterable[str]) -> list[list[str]]:
     return [group for group in (plain, *([name] for name in names if name not in plain)) if group]
 
 
-def _do(group: list[Planned], cores: int, environment: dict[str, str]) -> int:
+def _do(group: list[Planned], cores: int, environment: dict[str, str], profile: Path | None) -> int:
     """Let Snakemake do the jobs of some studies whose record is not there, account for the time, return its status."""
     studies = [study for study, _ in group]
     folder = studies[0].folder if len(studies) == 1 else paths.runs_root() / "studies"
     for study in studies:
         study.folder.mkdir(parents=True, exist_ok=True)
     began, before = time.time(), _cpu(environment)
-    dag = {"jobs": [_node(study, job, folder) for study, found in group for job in found]}
+    dag = {"jobs": [node for study, found in group for node in _nodes(study, found, folder, bool(profile))]}
     if dag != _json(folder / "dag.json"):
         runs.write_json(folder / "dag.json", dag)
-    process = subprocess.Popen(_command(folder, cores), env=environment, start_new_session=True)
+    process = subprocess.Popen(_command(folder, cores, profile), env=environment, start_new_session=True)
     try:
         status = _watch(studies, process, cores)
     except BaseException:  # Ctrl-C: Snakemake would only ask its jobs to end, and print how it was interrupted
@@ -104,14 +106,30 @@ def _do(group: list[Planned], cores: int, environment: dict[str, str]) -> int:
     return status
 
 
-def _command(folder: Path, cores: int) -> list[str]:
-    gpus = devices.count()  # without any here, they set no limit: the jobs may go to machines that have some
+def _command(folder: Path, cores: int, profile: Path | None) -> list[str]:
+    gpus = devices.count()
+    here = ["--cores", str(cores), *(["--resources", f"gpu={gpus}"] if gpus else [])]
     return [
         sys.executable, "-m", "snakemake", "--snakefile", str(paths.REPO / "Snakefile"),
-        "--directory", str(folder), "--configfile", str(folder / "dag.json"), "--cores", str(cores),
+        "--directory", str(folder), "--configfile", str(folder / "dag.json"),
         "--rerun-triggers", "mtime", "--rerun-incomplete", "--nolock", "--keep-going",
-        "--quiet", "host", "progress", "reason", "rules", *(["--resources", f"gpu={gpus}"] if gpus else []),
+        "--quiet", "host", "progress", "reason", "rules", *(["--profile", str(profile)] if profile else here),
     ]  # fmt: skip
+
+
+def _nodes(study: Study, found: list[Job], folder: Path, elsewhere: bool) -> Iterator[dict[str, Any]]:
+    """Yield the jobs of a study as the Snakefile reads them.
+
+    On this machine they ask for the GPUs that it has at most; elsewhere also for memory and minutes.
+    """
+    minutes = study.plan().drop_duplicates("run").set_index("run")["minutes"] if elsewhere else None
+    for job in found:
+        asked = {"gpu": min(job.gpus, devices.count() or job.gpus)}
+        if elsewhere:
+            kind = job.name.partition("-")[0]
+            needed = 0.0 if job.is_figure else minutes[list(job.makes)].sum()
+            asked = placement.resources(kind, job.gpus, needed, study.spec.get("resources", {}).get(kind, {}))
+        yield _node(study, job, folder) | {"resources": asked}
 
 
 def _node(study: Study, job: Job, folder: Path) -> dict[str, Any]:
@@ -125,7 +143,6 @@ def _node(study: Study, job: Job, folder: Path) -> dict[str, Any]:
         "output": (study.folder / job.output).relative_to(folder).as_posix(),
         "command": f"cd {checkout} && exec {command}",
         "threads": study.spec.get("threads", 1) * max(1, job.gpus),
-        "gpus": min(job.gpus, devices.count() or job.gpus),
         "priority": KINDS.index(job.name.split("-")[0]) * MOST + (0 if job.is_figure else len(job.makes)),
     }
 
