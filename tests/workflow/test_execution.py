@@ -102,10 +102,12 @@ def test_an_executed_notebook_appears_when_every_cell_has_run(small_notebook, tm
     ],
 )
 def test_a_failed_notebook_is_kept_beside_its_place(small_notebook, tmp_path, how, message):
-    output = tmp_path / "small.ipynb"
+    output = tmp_path / "made" / "small.ipynb"
     with pytest.raises(NotebookError, match=message):
         execute("small", {"how": how}, output)
-    assert not output.exists() and output.with_suffix(".failed.ipynb").exists()
+    assert [path.name for path in output.parent.iterdir()] == [output.with_suffix(".failed.ipynb").name]
+    execute("small", {"how": "work"}, output)
+    assert [path.name for path in output.parent.iterdir()] == [output.name]
 
 
 # --- jobs and their records ---

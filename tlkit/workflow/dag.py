@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,13 +97,23 @@ def _do(group: list[Planned], cores: int, environment: dict[str, str], profile: 
     process = subprocess.Popen(_command(folder, cores, profile), env=environment, start_new_session=True)
     try:
         status = _watch(studies, process, cores)
-    except BaseException:  # Ctrl-C: Snakemake would only ask its jobs to end, and print how it was interrupted
+    except BaseException:  # Ctrl-C: Snakemake would only ask its jobs here to end, and print how it was interrupted
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        os.killpg(process.pid, signal.SIGKILL)
+        if profile:
+            _cancel(process)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         raise
     _account(studies, began, _cpu(environment) - before)
     return status
+
+
+def _cancel(process: subprocess.Popen, seconds: float = 60) -> None:
+    """Let Snakemake take its jobs back from a cluster, which does not end them by itself."""
+    process.send_signal(signal.SIGINT)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
 
 
 def _command(folder: Path, cores: int, profile: Path | None) -> list[str]:

@@ -28,7 +28,8 @@ class NotebookError(TlkitError, RuntimeError):
 def execute(name: str, parameters: dict[str, Any], output: Path) -> Path:
     """Run a notebook of the project with these parameters and leave the executed copy at `output`.
 
-    The copy appears under its name only when every cell has run; a failed one is kept beside it as `*.failed.ipynb`.
+    The copy appears under its name only when every cell has run; until then it is `*.running.ipynb` beside it, and one
+    that failed stays there as `*.failed.ipynb`.
     Raises: UnknownParameterError before anything starts; NotebookError from a cell.
     """
     source, known = lookup(name, notebooks(), "notebook"), declared(name)
@@ -39,7 +40,7 @@ def execute(name: str, parameters: dict[str, Any], output: Path) -> Path:
     import papermill
 
     output.parent.mkdir(parents=True, exist_ok=True)
-    part = output.with_suffix(".failed.ipynb")
+    part, failed = output.with_suffix(".running.ipynb"), output.with_suffix(".failed.ipynb")
     first = os.environ.get("PYTHONPATH")  # kernels use the tlkit of this checkout, whatever is installed
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(paths.REPO), first]))
     try:
@@ -55,11 +56,12 @@ def execute(name: str, parameters: dict[str, Any], output: Path) -> Path:
         )
     except papermill.PapermillExecutionError as error:
         where = f"{name} stopped in cell [{error.exec_count}] with"
-        raise NotebookError(where, error.ename, error.evalue, part) from error
+        raise NotebookError(where, error.ename, error.evalue, part.replace(failed)) from error
     except RuntimeError as error:  # nbclient's DeadKernelError
         text = f"{str(error).strip()} Mostly for want of memory."
-        raise NotebookError(f"the kernel of {name} died:", type(error).__name__, text, part) from error
+        raise NotebookError(f"the kernel of {name} died:", type(error).__name__, text, part.replace(failed)) from error
     part.replace(output)
+    failed.unlink(missing_ok=True)  # of a try before
     return output
 
 
