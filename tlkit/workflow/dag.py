@@ -105,7 +105,7 @@ def _do(group: list[Planned], cores: int, environment: dict[str, str], profile: 
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         raise
-    _account(studies, began, _cpu(environment) - before)
+    _account(studies, began, 0 if profile else _cpu(environment) - before)
     return status
 
 
@@ -231,11 +231,9 @@ def _cpu(environment: dict[str, str]) -> float:
 def _account(studies: list[Study], began: float, cpu: float) -> None:
     spent = sum(s.get("train_cpu_seconds", 0.0) for study in studies for s in study.statuses(since=began))
     names = ", ".join(study.name for study in studies)
+    of = f"{cpu:.0f} s of CPU time, of which training steps" if cpu else "training steps"
     share = f" ({100 * spent / cpu:.0f} %)" if cpu else ""
-    print(
-        f"{names} at {studies[0].scale}: {(time.time() - began) / 60:.1f} minutes, {cpu:.0f} s of CPU time, "
-        f"of which training steps {spent:.0f} s{share}."
-    )
+    print(f"{names} at {studies[0].scale}: {(time.time() - began) / 60:.1f} minutes, {of} {spent:.0f} s{share}.")
 
 
 def _report(study: Study, found: list[tuple[Job, dict[str, Any]]]) -> list[str]:
