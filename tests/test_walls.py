@@ -12,8 +12,8 @@ from tlkit import paths
 PACKAGE = paths.REPO / "tlkit"
 # From the ground up: a room imports from floors below its own, and no two files import each other in a circle.
 FLOORS = (
-    ("config", "doubts", "names", "plugins", "progress", "random"),
-    ("files", "paths", "yamllines"),
+    ("config", "doubts", "names", "progress", "random"),
+    ("files", "paths", "plugins", "yamllines"),
     ("declared", "machine", "models", "runfolder"),
     ("datasets", "lineage"),
     ("layouts", "runs", "check"),

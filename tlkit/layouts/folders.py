@@ -15,7 +15,7 @@ import pandas as pd
 from tlkit.config import ConfigError
 from tlkit.datasets import bounds
 from tlkit.datasets.cards import DataCard, UnreadableFile, visible, visible_files
-from tlkit.datasets.layout import RANGE, Layout
+from tlkit.datasets.layout import RANGE, Layout, Option
 from tlkit.declared import one_of
 from tlkit.layouts.patients import PATIENT, name_patients, patients
 
@@ -28,7 +28,7 @@ SPLITS = {
     "val": "val", "valid": "val", "validation": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
-CHANNELS = (1, 3)
+CHANNEL: Option = (int, one_of((1, 3), "number of channels"))
 SIXTEEN = (0.0, 65535.0)  # range of unsigned 16 bits
 MAPPING, SOLUTION = "LOC_synset_mapping.txt", "LOC_val_solution.csv"
 KAGGLE = Path("ILSVRC/Data/CLS-LOC")
@@ -211,6 +211,6 @@ CLASS_FOLDERS = Layout(
     decode=decode,
     classes=classes,
     patients=patients,
-    options={"channels": (int, one_of(CHANNELS, "number of channels")), **_COMMON},
+    options={"channels": CHANNEL, "splits": (dict[str, str], {}), "beside": (tuple[str, ...], {}), **_COMMON},
 )
 IMAGENET = replace(CLASS_FOLDERS, options={"halve": (str, one_of(SPLITS.values(), "split")), **_COMMON})

@@ -9,18 +9,22 @@ import inspect
 from functools import cache
 from typing import Annotated, Any, Literal, get_origin, get_type_hints
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
 from tlkit import plugins
-from tlkit.config import ConfigError
+from tlkit.config import ConfigError, lookup
 from tlkit.datasets.cards import DATASETS
 from tlkit.datasets.copies import DISTANCE, FARTHEST
+from tlkit.datasets.layout import layout
 from tlkit.datasets.splits import COPIES
-from tlkit.declared import Keys, declare, expected, once, one_of, rising, wide
+from tlkit.declared import Keys, apart, declare, expected, once, one_of, rising, wide
+from tlkit.models.key_rules import RULES
+from tlkit.models.weights import STEMS
 from tlkit.training.augment import AUGMENTS, DRAWS, Augment
 from tlkit.training.pretraining import METHODS
 from tlkit.training.recipe import CHOICES, LIMITS, Recipe
 from tlkit.training.recipes import RECIPES
+from tlkit.training.tasks import find_kind
 from tlkit.yamllines import shown
 
 LONGEST = 80  # bytes of a name: run folders hold two of them, and file systems end at 255
@@ -38,6 +42,22 @@ def _line(value: str) -> str:
     return value
 
 
+def _dataset(value: str, info: ValidationInfo) -> str:
+    lookup(value, dict.fromkeys([*DATASETS, *(info.context or ())]), "data set")
+    return value
+
+
+def _layout(value: str) -> str:
+    layout(value)
+    return value
+
+
+def _kind(value: str) -> str:
+    if value != "none":
+        find_kind(value)
+    return value
+
+
 def _counts(value: Any) -> Any:
     if isinstance(value, dict) and set(value) != {"every"}:
         raise ConfigError("every")
@@ -51,10 +71,11 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Size = Annotated[int, Field(ge=8)]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, le=1)]
-Dataset = Annotated[str, one_of(DATASETS, "data set")]
+Dataset = Annotated[str, AfterValidator(_dataset)]  # one with a card, or of the study: the context of a check
 Entries = Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
 Changes = dict[str, Any]  # of a recipe
 Colour = Annotated[str, Field(pattern="^#[0-9a-f]{6}$"), expected("a colour such as '#e69f00'")]
+Three = Annotated[list[float], Field(min_length=3, max_length=3)]
 Two = Annotated[list[str], Field(min_length=2, max_length=2), AfterValidator(once)]
 Maybe = Annotated[dict[str, Any] | None, expected("keys and values")]
 Classes = Annotated[
@@ -95,7 +116,9 @@ class Study(Keys):
     phantoms: dict[Dataset, dict[str, Any]] = key("seed and parameters of each phantom data set", {})
     figures: dict[str, dict[str, Any]] = key("notebooks that draw the figures, with what each shows", {})
     colours: dict[Name, Colour] = key("of pretrainings, in the order of every figure; others follow", {})
-    datasets: dict[Dataset, Text] = key("names of data sets in figures, where not their own", {})
+    datasets: dict[
+        Name, Annotated[Text | dict[str, Any], expected("its name in figures, or the card of a data set of your own")]
+    ] = key("data sets by name: its name in figures, where not its own, or the card of one of yours", {})
     estimates: dict[Name, dict[str, Any]] = key("pretrainings that figures show and nobody made, by name", {})
     job: Annotated[
         list[Annotated[str, one_of(("tasks", "experiments", "seeds"), "part of a job")]], AfterValidator(once)
@@ -117,6 +140,39 @@ class Study(Keys):
         Annotated[float, Field(ge=0, le=1)] | dict[Dataset, Annotated[float, Field(ge=0, le=1)]],
         expected("a share from 0 to 1, or data sets with one each"),
     ] = key("share of a data set's files that may be damaged, for all or by data set; decides no number", 0.01)
+
+
+class OwnDataset(Keys):
+    """each of datasets that is one of yours, in place of a file in tlkit/datasets/cards"""
+
+    layout: Annotated[str, AfterValidator(_layout)] = key("how its files lie: class_folders ..., or MODULE:LAYOUT")
+    folder: Text = key("below TLKIT_DATA, or an absolute path")
+    task: Annotated[str, AfterValidator(_kind)] = key("multiclass, binary ..., none, or MODULE:CLASS")
+    title: Text = key("name in figures", "")
+    classes: many(Text) = key("names in the order of the labels; default: as found, sorted", [])
+    options: dict[str, Any] = key("of the layout, such as channels, patient, range", {})
+    domain: Text = key("natural, CT, MR, CR, XA or RF", "")
+    counts: dict[str, Count] = key("of images, for `plan` where the files are not there", {})
+    licence: Text = key("whose images these are, and who may use them", "")
+    source: Text = key("where they come from", "")
+
+
+class OwnWeights(Keys):
+    """weights of a pretraining that are a file of yours, in place of a file in tlkit/models/cards"""
+
+    file: Text = key("below TLKIT_WEIGHTS, or an absolute path; fills the whole encoder, or say `partial`")
+    rules: list[Annotated[str, one_of(RULES, "key rule")] | Two] = key(
+        "from the file's names to the encoder's: children ..., or [prefix in the file, prefix in the encoder]", []
+    )
+    stem: Annotated[str, one_of(STEMS, "stem")] = key("repeat or sum, for a first convolution of other channels", "")
+    mean: Three = key("of the input, for `normalise: card`", [])
+    std: Annotated[list[Positive], Field(min_length=3, max_length=3)] = key("of the input", [])
+    size: Size = key("pixels of the input, for `size: card`", 8)
+    input_range: Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(apart)] = key(
+        "values of black and white before mean and std, 0 and 1 where not said", []
+    )
+    intensity: Annotated[str, one_of(("range", "minmax"), "intensity")] = key("one scale for all images, or each", "")
+    channels: Annotated[str, one_of(("RGB", "grey"), "channels of weights")] = key("grey: one written thrice", "")
 
 
 class Split(Keys):
@@ -165,7 +221,9 @@ class Pretraining(Entry):
         "of its run, where not `pretraining_seed`; what differs by it alone is one arm, pretrained again", 42
     )
     method: Annotated[str, one_of(METHODS, "method of pretraining")] = key(", ".join(METHODS), "contrastive")
-    weights: Text = key("published weights, by source: imagenet, radiologynet, radnet, radimagenet", "")
+    weights: Annotated[
+        Text | dict[str, Any], expected("a source of published weights, or {file: PATH} of your own")
+    ] = key("published weights by source (imagenet, radiologynet, radnet, radimagenet), or {file: PATH}", "")
     partial: bool = key("true: these weights may fill only a part of the encoder; the rest starts at random", False)
     recipe: Changes = key("base, and what changes in it", {})
     by_backbone: dict[str, dict[str, Any]] = key("what changes for a backbone", {})
@@ -240,7 +298,7 @@ class Estimate(Keys):
     factor: Positive = key("by how much the first corpus would have to grow")
 
 
-DECLARED = (Study, Split, Pretraining, Task, Experiment, Figure, Estimate)
+DECLARED = (Study, OwnDataset, Split, Pretraining, OwnWeights, Task, Experiment, Figure, Estimate)
 PARTS: dict[str, type[Keys]] = {
     "pretrainings": Pretraining, "tasks": Task, "experiments": Experiment, "figures": Figure, "estimates": Estimate,
 }  # fmt: skip

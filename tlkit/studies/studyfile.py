@@ -16,7 +16,7 @@ from tlkit.studies.schema import PARTS, Study, describe
 from tlkit.yamllines import Path, YamlError, parse, shown
 
 __all__ = ["StudyError", "describe", "merge", "names", "read"]
-SHOWN = ("figures", "colours", "datasets", "estimates")  # what only figures read
+SHOWN = ("figures", "colours", "datasets", "estimates")  # empty where a study does not have them
 
 
 def names() -> list[str]:
@@ -63,7 +63,8 @@ def _every_name(text: dict[str, Any]) -> dict[str, list[str]]:
     scales = [text["common"], *text["scales"].values()]
     found = {part: [s[part] for s in scales if isinstance(s.get(part), dict)] for part in PARTS}
     every = {part: list(dict.fromkeys(name for s in found[part] for name in s)) for part in PARTS}
-    return every | {"files": [*every["experiments"], *every["tasks"], *DATASETS]}
+    own = (name for s in scales if isinstance(s.get("datasets"), dict) for name in s["datasets"])
+    return every | {"files": [*every["experiments"], *every["tasks"], *DATASETS, *own]}
 
 
 def _check_parts(text: Any, faults: Faults) -> None:
