@@ -20,14 +20,14 @@ FLOORS = (
     ("training",),
     ("archives", "stats"),
     ("report", "studies"),
-    ("published", "workflow"),
+    ("advice", "published", "workflow"),
     ("phantoms",),
     ("rating",),
     ("figures",),
     ("__main__",),
 )
 CORE = ("datasets", "models", "training", "studies", "runs", "stats", "report")
-BEYOND = ("archives", "figures", "layouts", "phantoms", "published", "rating", "workflow")  # behind the wall
+BEYOND = ("advice", "archives", "figures", "layouts", "phantoms", "published", "rating", "workflow")  # behind the wall
 FILES = {".".join(("tlkit", *f.relative_to(PACKAGE).with_suffix("").parts)): f for f in sorted(PACKAGE.rglob("*.py"))}
 MODULES = {name.removesuffix(".__init__"): file for name, file in FILES.items()}
 

@@ -24,6 +24,10 @@ LAYOUTS: dict[str, Any] = {
     "chestxray": "tlkit.layouts.chestxray:LAYOUT",
     "boneage": "tlkit.layouts.boneage:LAYOUT",
     "grazped": "tlkit.layouts.grazped:LAYOUT",
+    "table": "tlkit.layouts.table:LAYOUT",
+    "pairs": "tlkit.layouts.pairs:LAYOUT",
+    "npz": "tlkit.layouts.npz:LAYOUT",
+    "dicom_table": "tlkit.archives.dicom_table:LAYOUT",
 }
 
 
