@@ -22,12 +22,12 @@ FLOORS = (
     ("report", "studies"),
     ("published", "workflow"),
     ("phantoms",),
-    ("rating",),
+    ("advice", "rating"),
     ("figures",),
     ("__main__",),
 )
 CORE = ("datasets", "models", "training", "studies", "runs", "stats", "report")
-BEYOND = ("archives", "figures", "layouts", "phantoms", "published", "rating", "workflow")  # behind the wall
+BEYOND = ("advice", "archives", "figures", "layouts", "phantoms", "published", "rating", "workflow")  # behind the wall
 FILES = {".".join(("tlkit", *f.relative_to(PACKAGE).with_suffix("").parts)): f for f in sorted(PACKAGE.rglob("*.py"))}
 MODULES = {name.removesuffix(".__init__"): file for name, file in FILES.items()}
 
