@@ -22,7 +22,7 @@ FLOORS = (
     ("report", "studies"),
     ("advice", "published", "workflow"),
     ("phantoms",),
-    ("rating",),
+    ("advice", "rating"),
     ("figures",),
     ("__main__",),
 )

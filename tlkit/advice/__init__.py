@@ -1,1 +1,1 @@
-"""A reader's own images: what a folder holds, what stands against it, and which pretraining to start from."""
+"""Advice on a reader's own images: what a folder holds, what is wrong with it, and which pretraining to start from."""
