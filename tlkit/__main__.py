@@ -57,6 +57,9 @@ def parser() -> argparse.ArgumentParser:
     own.add_argument("--split", default="", metavar="COLUMN|none", help="the column that says train, val or test")
     own.add_argument("--name", default="", help="what the images are called in results (default: the folder's name)")
     own.add_argument("--look", action="store_true", help="count, draw and warn; train nothing")
+    own.add_argument("--weights", nargs="*", type=Path, default=[], metavar="FILE", help="weights of yours to try, too")
+    own.add_argument("--metric", default="", help="what decides, such as auc (default: the task's own)")
+    own.add_argument("--budget", default="30m", help="time for all of it, such as 10m or 2h (default: 30m)")
     command("check", check, "show whether this machine has what the project needs")
     data = command("data", show_data, "list the data sets, or make a study's phantoms and stores")
     data.add_argument("action", nargs="?", default="list", choices=["list", "make"])
@@ -120,6 +123,11 @@ def advise(args: argparse.Namespace) -> None:
     if args.look:
         print("\n".join(looking.lines(looking.look(found))))
         print(f"look.json and mosaic.png are in {reading.folder_of(found['name'])}")
+        return
+    from tlkit.advice import advise as whole
+
+    told = whole.advise(found, whole.seconds_of(args.budget), args.weights, args.metric)
+    print(f"\n{told['said']}\nThe page: {reading.folder_of(found['name']) / 'answer.html'}")
 
 
 def check(args: argparse.Namespace) -> int:

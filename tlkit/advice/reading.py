@@ -54,7 +54,7 @@ def default_name(folder: Path) -> str:
 def write(reading: dict[str, Any]) -> Path:
     """Write a reading to its data.yaml and return the file; one that is there becomes data.old.yaml."""
     file = folder_of(reading["name"]) / "data.yaml"
-    text = yaml.safe_dump(_plain(reading), sort_keys=False, allow_unicode=True, width=110)
+    text = yaml.safe_dump(plain(reading), sort_keys=False, allow_unicode=True, width=110)
     if file.is_file():
         file.replace(file.with_name("data.old.yaml"))
     write_text(file, HEAD + text)
@@ -109,8 +109,8 @@ def card_of(reading: dict[str, Any]) -> DataCard:
     )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a value as YAML writes it: lists in place of tuples."""
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+        return {k: plain(v) for k, v in value.items()}
+    return [plain(v) for v in value] if isinstance(value, list | tuple) else value

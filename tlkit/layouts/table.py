@@ -13,7 +13,7 @@ from pydantic import AfterValidator
 from tlkit.config import ConfigError, nearest
 from tlkit.datasets.cards import DataCard, visible_files
 from tlkit.datasets.layout import RANGE, Layout
-from tlkit.declared import one_of, some
+from tlkit.declared import some
 from tlkit.files import sha256
 from tlkit.layouts import folders
 from tlkit.layouts.entries import Reject, numbers, read_text, refuse, truth
@@ -185,6 +185,6 @@ LAYOUT = Layout(
     scan=scan,
     decode=folders.decode,
     patients=patients,
-    options={**OPTIONS, "channels": (int, one_of(folders.CHANNELS, "number of channels")), "patient": PATIENT,
+    options={**OPTIONS, "channels": folders.CHANNEL, "patient": PATIENT,
              "range": RANGE},
 )  # fmt: skip
