@@ -158,6 +158,21 @@ def test_content_decides_the_ids_and_places_and_titles_do_not(here):
     assert not set(ids(studies.load("mine", "quick")).values()) & set(before.values())
 
 
+def test_all_that_can_be_said_of_a_data_set_can_be_said_of_ones_own(here):
+    text = changed(
+        (
+            "  datasets:\n",
+            "  splits: {wrists: {val: 0.3}}\n  max_unreadable: {wrists: 0.5}\n  datasets:\n    lits: Liver\n",
+        ),
+        ("experiments: [main]}", "experiments: [main], domains: {scratch: [wrists]}, files: {wrists: [mine]}}"),
+    )
+    write_study(here, text)
+    study = studies.load("mine", "quick")
+    data = study.finetune("scratch")[0]["data"]
+    assert data["split"]["val"] == 0.3 and data["max_unreadable"] == 0.5
+    assert study.figure("70_my_figure").domains == {"scratch": ["wrists"]}
+
+
 def test_options_of_a_task_and_of_its_data_set_are_those_of_the_layout(here):
     text = changed(
         ("title: My wrists}", "options: {channels: 1, patient: {pattern: '[0-9]'}}}"),
@@ -188,7 +203,7 @@ def test_own_weights_may_be_renamed_and_say_what_they_saw(here, theirs):
 
 def test_own_weights_that_do_not_fit_are_an_error_that_names_their_backbone(here):
     save(backbone("torchvision/resnet18", seed=7).state_dict(), here / "weights" / "theirs.pth")
-    with pytest.raises(RunsFailedError, match="not filled: .*It fits 'torchvision/resnet18'"):
+    with pytest.raises(RunsFailedError, match=r"not filled: .*It fits 'torchvision/resnet18'"):
         done(studies.load("mine", "quick"), "theirs")
 
 
@@ -243,6 +258,7 @@ def test_weights_that_are_not_there_are_planned_without_and_named(here, file):
         ("task: multiclass", "task: multiclas", "task: unknown task kind 'multiclas'. Did you mean 'multiclass'?"),
         ("task: multiclass", 'task: "os:sep"', "'os:sep' is no kind of task: expected a class made from one of"),
         ("task: multiclass", "task: segmentation", "lacks `classes`: a segmentation task needs their names, the back"),
+        ("task: multiclass", "task: multilabel", "lacks `classes`: a multilabel task needs their names, columns of 0"),
         ("task: multiclass", "task: regression", "its card lacks options.target"),
         ("title: My wrists", "options: {chanels: 1}", "options, chanels: nothing reads this key. Did you mean 'channels'"),
         ("title: My wrists", "options: {channels: 2}", "options, channels: unknown number of channels 2"),
