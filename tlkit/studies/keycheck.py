@@ -7,24 +7,24 @@ from typing import Any
 
 from tlkit import plugins
 from tlkit.config import TlkitError, lookup, merge, nearest
-from tlkit.datasets.cards import DATASETS, DataCard, own_card
+from tlkit.datasets.cards import DATASETS
 from tlkit.datasets.options import declaration
 from tlkit.declared import Fault, Keys, check, known
 from tlkit.studies import schema
 from tlkit.studies.faults import Faults
-from tlkit.studies.schema import PARTS, OwnDataset, OwnWeights, Pretraining, Split, Study
+from tlkit.studies.own import OwnCards, OwnWeights, find_own
+from tlkit.studies.schema import PARTS, Pretraining, Split, Study
 from tlkit.training.augment import AUGMENTS
-from tlkit.training.tasks import base_kind
 from tlkit.yamllines import Path
 
 
 def check_keys(spec: dict[str, Any], faults: Faults) -> None:
     """Note unknown and missing keys, and values of another type or out of range, of the study and of every entry."""
-    own, found = _own_cards(spec)
+    own, found = find_own(spec["datasets"]) if _is(spec, "datasets") else ({}, [])
     found += check(Study, spec, (), own)
     found += check(Split, spec["split"], ("split",)) if _is(spec, "split") else []
-    for name, own in _each(spec, "splits"):
-        both = {"seed": 0, **own}
+    for name, changes in _each(spec, "splits"):
+        both = {"seed": 0, **changes}
         found += check(Split, both, ("splits", name))
     for name, parameters in _each(spec, "phantoms"):
         writer = DATASETS[name].phantom if name in DATASETS else None
@@ -45,30 +45,6 @@ def check_keys(spec: dict[str, Any], faults: Faults) -> None:
                     faults.add(place, text, ("pretrainings", name, *place[4:]))
 
 
-BACKGROUND = {"segmentation": ", the background first"}
-
-
-def _own_cards(spec: dict[str, Any]) -> tuple[dict[str, DataCard], list[Fault]]:
-    """Return the data sets that a study brings itself, by name, those in order alone; and what is wrong with others."""
-    own: dict[str, DataCard] = {}
-    found: list[Fault] = []
-    for name, said in spec["datasets"].items() if _is(spec, "datasets") else ():
-        where = ("datasets", name)
-        if not isinstance(said, dict):
-            found += _said(where, lambda name=name: lookup(name, DATASETS, "data set"))
-        elif name in DATASETS:
-            text = f"'{name}' has a card in tlkit/datasets/cards; take another name here, and where it is used."
-            found.append((where, text))
-        elif faults := check(OwnDataset, said, where):
-            found += faults
-        elif "classes" not in said and (kind := base_kind(said["task"])) in ("segmentation", "multilabel"):
-            found.append((where, f"lacks `classes`: a {kind} task needs their names{BACKGROUND.get(kind, '')}."))
-        else:
-            own[name] = own_card(name, said)
-            found += check(declaration(own[name]), said.get("options", {}), (*where, "options"))
-    return own, found
-
-
 def _is(values: Any, key: str) -> bool:
     return isinstance(values, dict) and isinstance(values.get(key), dict)
 
@@ -84,7 +60,7 @@ def at_backbone(entry: dict[str, Any], backbone: str) -> dict[str, Any]:
     return merge({k: v for k, v in entry.items() if k != "by_backbone"}, changes)
 
 
-def _entry(model: type[Keys], entry: dict[str, Any], where: Path, own: dict[str, DataCard]) -> list[Fault]:
+def _entry(model: type[Keys], entry: dict[str, Any], where: Path, own: OwnCards) -> list[Fault]:
     found = check(model, entry, where, own)
     found += check(OwnWeights, entry["weights"], (*where, "weights")) if _is(entry, "weights") else []
     recipes = [(("recipe",), entry.get("recipe"))]
@@ -97,7 +73,7 @@ def _entry(model: type[Keys], entry: dict[str, Any], where: Path, own: dict[str,
         found += more
     if _is(entry, "split"):
         found += check(Split, {"seed": 0, **entry["split"]}, (*where, "split"))
-    cards = DATASETS | own
+    cards = {name: card for name, card in (DATASETS | own).items() if card}
     if _is(entry, "options") and entry.get("dataset") in list(cards):
         found += check(declaration(cards[entry["dataset"]]), entry["options"], (*where, "options"))
     return found

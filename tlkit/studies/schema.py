@@ -9,92 +9,36 @@ import inspect
 from functools import cache
 from typing import Annotated, Any, Literal, get_origin, get_type_hints
 
-from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic import AfterValidator, Field
 
 from tlkit import plugins
-from tlkit.config import ConfigError, lookup
-from tlkit.datasets.cards import DATASETS
 from tlkit.datasets.copies import DISTANCE, FARTHEST
-from tlkit.datasets.layout import layout
 from tlkit.datasets.splits import COPIES
-from tlkit.declared import Keys, apart, declare, expected, once, one_of, rising, wide
-from tlkit.models.key_rules import RULES
-from tlkit.models.weights import STEMS
+from tlkit.declared import Keys, declare, expected, once, one_of, rising, wide
+from tlkit.studies.own import OwnDataset, OwnWeights
+from tlkit.studies.values import (
+    Changes,
+    Classes,
+    Colour,
+    Count,
+    Dataset,
+    Entries,
+    Maybe,
+    Name,
+    Positive,
+    Seed,
+    Share,
+    Size,
+    Text,
+    Two,
+    Where,
+    key,
+    many,
+)
 from tlkit.training.augment import AUGMENTS, DRAWS, Augment
 from tlkit.training.pretraining import METHODS
 from tlkit.training.recipe import CHOICES, LIMITS, Recipe
 from tlkit.training.recipes import RECIPES
-from tlkit.training.tasks import find_kind
-from tlkit.yamllines import shown
-
-LONGEST = 80  # bytes of a name: run folders hold two of them, and file systems end at 255
-
-
-def _name(value: str) -> str:
-    if not value.strip() or not value.isprintable() or len(value.encode()) > LONGEST:
-        raise ConfigError(f"expected a name: one line of text of at most {LONGEST} bytes, found {shown(value)}.")
-    return value
-
-
-def _line(value: str) -> str:
-    if not value.strip():
-        raise ConfigError("expected text, found none.")
-    return value
-
-
-def _dataset(value: str, info: ValidationInfo) -> str:
-    lookup(value, dict.fromkeys([*DATASETS, *(info.context or ())]), "data set")
-    return value
-
-
-def _layout(value: str) -> str:
-    layout(value)
-    return value
-
-
-def _kind(value: str) -> str:
-    if value != "none":
-        find_kind(value)
-    return value
-
-
-def _counts(value: Any) -> Any:
-    if isinstance(value, dict) and set(value) != {"every"}:
-        raise ConfigError("every")
-    return value
-
-
-Name = Annotated[str, AfterValidator(_name)]
-Text = Annotated[str, AfterValidator(_line)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Size = Annotated[int, Field(ge=8)]
-Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(gt=0, le=1)]
-Dataset = Annotated[str, AfterValidator(_dataset)]  # one with a card, or of the study: the context of a check
-Entries = Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
-Changes = dict[str, Any]  # of a recipe
-Colour = Annotated[str, Field(pattern="^#[0-9a-f]{6}$"), expected("a colour such as '#e69f00'")]
-Three = Annotated[list[float], Field(min_length=3, max_length=3)]
-Two = Annotated[list[str], Field(min_length=2, max_length=2), AfterValidator(once)]
-Maybe = Annotated[dict[str, Any] | None, expected("keys and values")]
-Classes = Annotated[
-    Count | Annotated[dict[str, Count], AfterValidator(_counts)] | Annotated[list[str], AfterValidator(once)] | None,
-    expected("a number of classes, {every: step}, or a list of labels"),
-]
-Where = Annotated[
-    dict[str, str | int | float | bool] | None, expected("columns of the data set's table, with one value each")
-]
-
-
-def many(kind: Any) -> Any:
-    """Return the type of a list of one or more, each once."""
-    return Annotated[list[kind], Field(min_length=1), AfterValidator(once)]
-
-
-def key(text: str, *default: Any, **limits: Any) -> Any:
-    """Return a field with its description; one without default has to be there."""
-    return Field(*default, description=text, **limits)
 
 
 class Study(Keys):
@@ -140,39 +84,6 @@ class Study(Keys):
         Annotated[float, Field(ge=0, le=1)] | dict[Dataset, Annotated[float, Field(ge=0, le=1)]],
         expected("a share from 0 to 1, or data sets with one each"),
     ] = key("share of a data set's files that may be damaged, for all or by data set; decides no number", 0.01)
-
-
-class OwnDataset(Keys):
-    """each of datasets that is one of yours, in place of a file in tlkit/datasets/cards"""
-
-    layout: Annotated[str, AfterValidator(_layout)] = key("how its files lie: class_folders ..., or MODULE:LAYOUT")
-    folder: Text = key("below TLKIT_DATA, or an absolute path")
-    task: Annotated[str, AfterValidator(_kind)] = key("multiclass, binary ..., none, or MODULE:CLASS")
-    title: Text = key("name in figures", "")
-    classes: many(Text) = key("names in the order of the labels; default: as found, sorted", [])
-    options: dict[str, Any] = key("of the layout, such as channels, patient, range", {})
-    domain: Text = key("natural, CT, MR, CR, XA or RF", "")
-    counts: dict[str, Count] = key("of images, for `plan` where the files are not there", {})
-    licence: Text = key("whose images these are, and who may use them", "")
-    source: Text = key("where they come from", "")
-
-
-class OwnWeights(Keys):
-    """weights of a pretraining that are a file of yours, in place of a file in tlkit/models/cards"""
-
-    file: Text = key("below TLKIT_WEIGHTS, or an absolute path; fills the whole encoder, or say `partial`")
-    rules: list[Annotated[str, one_of(RULES, "key rule")] | Two] = key(
-        "from the file's names to the encoder's: children ..., or [prefix in the file, prefix in the encoder]", []
-    )
-    stem: Annotated[str, one_of(STEMS, "stem")] = key("repeat or sum, for a first convolution of other channels", "")
-    mean: Three = key("of the input, for `normalise: card`", [])
-    std: Annotated[list[Positive], Field(min_length=3, max_length=3)] = key("of the input", [])
-    size: Size = key("pixels of the input, for `size: card`", 8)
-    input_range: Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(apart)] = key(
-        "values of black and white before mean and std, 0 and 1 where not said", []
-    )
-    intensity: Annotated[str, one_of(("range", "minmax"), "intensity")] = key("one scale for all images, or each", "")
-    channels: Annotated[str, one_of(("RGB", "grey"), "channels of weights")] = key("grey: one written thrice", "")
 
 
 class Split(Keys):
