@@ -11,8 +11,8 @@ from PIL import Image
 
 def scene(seed: int, side: int = 40) -> np.ndarray:
     """Return an image uint8 [side,side] of its own look: waves that weaken as they shorten."""
-    number = np.arange(12)
-    waves = np.random.default_rng(seed).normal(size=(12, 12)) / (1 + np.hypot(number[:, None], number))
+    number = np.arange(24)
+    waves = np.random.default_rng(seed).normal(size=(24, 24)) / (1 + np.hypot(number[:, None], number))
     at = np.pi * number[:, None] * (np.arange(side) + 0.5) / side
     image = np.cos(at).T @ waves @ np.cos(at)
     return np.uint8((image - image.min()) / np.ptp(image) * 255)

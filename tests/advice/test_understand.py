@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import folders_of_users as made
 import nibabel as nib
@@ -13,16 +14,14 @@ from PIL import Image
 
 from tlkit.advice import reading
 from tlkit.advice.choices import AmbiguousError
-from tlkit.advice.looking import look
 from tlkit.advice.understand import understand
 from tlkit.config import ConfigError
-from tlkit.datasets.store import open_store
-from tlkit.paths import store_root
+from tlkit.datasets.store import build_store, open_store
 
 
 def stored(found):
-    """Return the store that a look at a reading built."""
-    return open_store(store_root() / look(found)["store"])
+    """Return the store of a reading."""
+    return open_store(build_store(reading.card_of(found), Path(found["folder"]), 32))
 
 
 def test_class_folders(folder):
@@ -192,7 +191,7 @@ def test_patients_are_proposed_with_counts_and_accepted_or_refused(folder):
     accepted = error.value.choices[0][0].split(" ", 1)[1].strip("'")
     assert stored(understand(folder, patient=accepted)).table["patient"].nunique() == 10
     refused = understand(folder, patient="none")
-    assert "patient" not in refused["options"] and look(refused)["n_patients"] is None
+    assert "patient" not in refused["options"] and not stored(refused).patients_named
 
 
 def test_the_reading_can_be_edited_and_is_then_read(folder):

@@ -17,7 +17,6 @@ ENDINGS = (".dcm", ".dicom", ".ima")
 MAGIC = (128, b"DICM")
 BARE = DataCard(*[""] * 11)  # of an archive of which nothing is said
 FIRST = 20  # files without a known ending that are opened to see whether they are DICOM
-WINDOWLESS = [1.0, 99.0]  # percentiles of a frame without a window that are black and white
 
 
 def medmnist(seen: Seen, name: str) -> dict[str, Any] | None:
@@ -107,7 +106,7 @@ def dicom(seen: Seen, tables: list[Path]) -> dict[str, Any]:
     inside = path.is_relative_to(seen.root)
     file = path.relative_to(seen.root).as_posix() if inside else str(path)
     split = seen.asked.get("split") or columns.split_column(rows)
-    options = {"table": file, "file": column, **target.options, "percentiles": WINDOWLESS}
+    options = {"table": file, "file": column, **target.options, "percentiles": dicom_table.WINDOWLESS}
     options |= {"split": split} if split and split.lower() != "none" else {}
     told = [f"DICOM files, and table {path.name}: {len(rows)} rows, which name files in column '{column}'"]
     told += [f"answers: {few(target.columns)}, {target.meaning}"]

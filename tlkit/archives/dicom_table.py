@@ -22,6 +22,7 @@ from tlkit.declared import one_of
 from tlkit.layouts import table as tables
 from tlkit.layouts.patients import UNKNOWN, check_way
 
+WINDOWLESS = (1.0, 99.0)  # percentiles of a frame without a window that are black and white
 HEADER = {"header": "PatientID"}
 COLUMNS = ["id", "path", "frame", "window", "patient", "exam", "modality", "body_part"]
 
@@ -47,8 +48,8 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def archive_card(card: DataCard) -> DataCard:
-    """Return the card of the archive behind a table: all modalities are admitted."""
-    return replace(card, classes=multimodal.ADMITTED)
+    """Return the card of the archive behind a table: all modalities are admitted, and frames without a window."""
+    return replace(card, classes=multimodal.ADMITTED, options={"percentiles": WINDOWLESS, **card.options})
 
 
 def files_of(root: Path, card: DataCard, names: pd.Series) -> pd.Series:
