@@ -21,6 +21,7 @@ LABELS = {
     "finding labels", "diagnose", "klasse",
 }  # fmt: skip
 PATIENT = re.compile(r"(patient(en)?|subject|case|person|participant|proband)( ?(id|nr|no|number|name))?|pid|mrn")
+PERSONAL = re.compile(r".*(name|vorname|birth|geburt|accession|address|adresse).*")
 SPLIT = {"split", "set", "subset", "partition", "fold", "part", "phase", "usage", "dataset"}
 SEPARATORS = "|;,+"
 MOST_CLASSES, GRADES = 200, 10  # different texts, and whole numbers, up to which a column is taken for classes
@@ -170,6 +171,11 @@ def _called(found: list[Target]) -> list[Target]:
 
 def _choice(target: Target, with_task: bool) -> tuple[str, str]:
     return target.flag + (f" --task {target.task}" if with_task else ""), target.meaning
+
+
+def personal(table: pd.DataFrame) -> list[str]:
+    """Return the columns that are called like what tells who somebody is."""
+    return [c for c in table if PERSONAL.fullmatch(plain(c))]
 
 
 def named_splits(table: pd.DataFrame) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from tlkit.advice import columns, pictures
+from tlkit.advice import columns, masks, medical, pictures
 from tlkit.advice.choices import AmbiguousError, few, quoted
 from tlkit.advice.seen import Seen
 from tlkit.layouts import folders
@@ -22,13 +22,20 @@ EXPECTED = (
 )
 
 
-def find(seen: Seen) -> dict[str, Any]:
+def find(seen: Seen, name: str) -> dict[str, Any]:
     """Return the reading of a folder without its patients; raise AmbiguousError for none, or for more than one.
 
     Besides the keys of `reading.Reading`: `table`, (rows, file, column of files), and the number of `folders` above an
     image that say its split or class.
     """
+    for way in (masks.described, masks.paired, masks.beside) if not seen.root.is_file() else ():
+        if found := way(seen):
+            return found
+    if found := medical.medmnist(seen, name):
+        return found
     images = seen.ending(*folders.EXTENSIONS)
+    if medical.is_dicom(seen):
+        return medical.dicom(seen, _tables(seen))
     if not images:
         raise AmbiguousError(f"{seen.root} holds no images that can be read: {_contents(seen)}. {EXPECTED}")
     tables = [table_of(seen, path, images) for path in _tables(seen)]

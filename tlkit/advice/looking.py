@@ -167,8 +167,8 @@ def _shortcuts(store: Store, found: dict[str, Any]) -> list[tuple[str, str]]:
     for s in shortcuts.found(store, Path(found["folder"]), owner, found["task"], list(found["classes"])):
         what = f"the label '{s['label']}'" if s["label"] else "the label"
         told.append(
-            ("shortcut", f"the {s['family']} alone predicts {what}: {s['metric']} {s['score']:.2f}, cross-validated, and "
-             f"{s['chance']:.2f} by chance. A network may learn that in place of the patient.")
+            ("shortcut", f"the {s['family']} alone predicts {what}: {s['metric']} {s['score']:.2f}, cross-validated, "
+             f"and {s['chance']:.2f} by chance. A network may learn that in place of the patient.")
         )  # fmt: skip
     return told
 

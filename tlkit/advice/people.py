@@ -33,12 +33,13 @@ def proposals(
     depth = min((path.count("/") for path in paths), default=0)
     for level in range(folders, depth):
         pattern = rf"^(?:[^/]+/){{{level}}}([^/]+)/" if level else r"^([^/]+)/"
-        if _plausible(ids(paths, pattern), label):
+        if _plausible(ids(paths, pattern), len(paths), label):
             found.append((f"--patient {quoted(pattern)}", _counts(ids(paths, pattern), "folders")))
     seen: set[tuple] = set()
+    names = paths.str.rpartition("/")[2].nunique()  # files of one name in two folders are no sign of one patient
     for pattern in NAME_PATTERNS:
         named = ids(paths, pattern)
-        if _plausible(named, label) and tuple(named) not in seen:
+        if _plausible(named, names, label) and tuple(named) not in seen:
             seen.add(tuple(named))
             found.append((f"--patient {quoted(pattern)}", _counts(named, "names of files")))
     return found
@@ -55,10 +56,10 @@ def ids(paths: pd.Series, pattern: str) -> pd.Series:
     return paths.map(found)
 
 
-def _plausible(named: pd.Series, label: pd.Series | None) -> bool:
+def _plausible(named: pd.Series, names: int, label: pd.Series | None) -> bool:
     """Tell whether ids could be patients: of nearly all images, several for some, more than a few, no class alike."""
     counts = named[named != ""].value_counts()
-    if (named == "").mean() > 0.1 or len(counts) < FEWEST or len(counts) > MOST_ALIKE * len(named):
+    if (named == "").mean() > 0.1 or len(counts) < FEWEST or len(counts) > MOST_ALIKE * names:
         return False
     classes = label.nunique() if label is not None else 0
     return counts.iloc[0] <= max(2, LARGEST * len(named)) and len(counts) > 2 * classes

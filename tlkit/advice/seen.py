@@ -17,7 +17,8 @@ class Seen:
     files: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.files = self.files or [f.relative_to(self.root).as_posix() for f in visible_files(self.root)]
+        there = [] if self.root.is_file() else visible_files(self.root)
+        self.files = self.files or [f.relative_to(self.root).as_posix() for f in there]
 
     def ending(self, *endings: str) -> list[str]:
         """Return the files with one of these endings."""

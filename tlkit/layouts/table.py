@@ -38,7 +38,7 @@ OPTIONS = {
 }
 
 
-TABLES = {".csv", ".tsv", ".txt", ".xlsx", ".parquet"}
+PATH = "\0path"  # no column of a table is called so
 
 
 def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -116,15 +116,17 @@ def labelled(rows: pd.DataFrame, path: pd.Series, card: DataCard) -> tuple[pd.Da
     kept = [*_columns(card), *filter(None, [said.get("split")])]
     column = (said.get("patient") or {}).get("patient")
     kept += [column] if column in rows else []
-    table = rows[list(dict.fromkeys(kept))].assign(path=path)[path != ""].drop_duplicates()
-    table, twice = table.drop_duplicates("path"), set(table.loc[table["path"].duplicated(), "path"])
-    values, faults = _targets(table, card)
+    both = pd.concat([path.rename(PATH), rows[list(dict.fromkeys(kept))]], axis=1)[path != ""].drop_duplicates()
+    twice = set(both.loc[both[PATH].duplicated(), PATH])
+    both = both.drop_duplicates(PATH)
+    table, text = both[[PATH]].set_axis(["path"], axis=1), both.drop(columns=PATH)
+    values, faults = _targets(text, card)
     table, more = refuse(table, [(table["path"].isin(twice), "rows of the table that differ", "unreadable"), *faults])
     samples = pd.DataFrame({"id": table["path"], "path": table["path"], "frame": 0})
-    samples["split"] = _splits(table, said)
+    samples["split"] = _splits(table["path"], text.loc[table.index], said)
+    if column in text:
+        samples["patient"] = text[column]
     samples = pd.concat([samples, values.loc[table.index]], axis=1)
-    if column in table:
-        samples["patient"] = table[column]
     return samples.reset_index(drop=True), rejects + more
 
 
@@ -159,18 +161,16 @@ def _targets(table: pd.DataFrame, card: DataCard) -> tuple[pd.DataFrame, list]:
     return found, [(text == "", "no label in the table", "rule"), (label.isna(), "no class: '" + text + "'", "rule")]
 
 
-def _splits(table: pd.DataFrame, said: dict) -> pd.Series | str:
+def _splits(path: pd.Series, text: pd.DataFrame, said: dict) -> pd.Series | str:
     if said.get("split_folders"):
-        parts = table["path"].map(lambda path: PurePosixPath(path).parts[:-1])
+        parts = path.map(lambda file: PurePosixPath(file).parts[:-1])
         return parts.map(lambda names: next(filter(None, (folders.SPLITS.get(n.lower()) for n in names)), ""))
     if not said.get("split"):
         return ""
-    split = table[said["split"]].str.lower().map(folders.SPLITS)
+    split = text[said["split"]].str.lower().map(folders.SPLITS)
     if split.isna().any():
-        odd = sorted(set(table.loc[split.isna(), said["split"]]))
-        raise ConfigError(
-            f"column '{said['split']}': expected train, val or test, found {', '.join(odd[:10]) or 'none'}."
-        )
+        odd = ", ".join(sorted(set(text.loc[split.isna(), said["split"]]))[:10])
+        raise ConfigError(f"column '{said['split']}': expected train, val or test, found '{odd}'.")
     return split
 
 
