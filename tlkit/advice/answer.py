@@ -41,11 +41,12 @@ def markdown(answer: Answer) -> str:
         f"# {_plain(f'Which pretraining should {name} start from?')}",
         _plain(page.what(answer)),
         "**Phantom data: not results on patients.**" if answer.get("phantom") else "",
-        f"**{answer['confidence'].upper()}. {_plain(prose.headline(answer))}**",
+        f"{answer['confidence'].upper()}: **{_plain(prose.headline(answer))}**",
         "\n".join(_plain(line) for line in prose.reasons(answer)),
         *_section("Warnings", _list(warnings)),
-        *_section("The arms", _table(answer)),
+        *_section("The arms", "\n\n".join(map(_table, table.arms(answer)))),
         _plain(prose.baseline(answer)),
+        _list(map(_plain, table.dropped(answer))),
         *_section("What more hours would decide", _list(map(_plain, prose.more(answer)))),
         *_section("Did the cheap scores foretell it?", _list(map(_plain, agreement))),
         _plain(prose.hint_note()) if agreement else "",
@@ -57,11 +58,12 @@ def markdown(answer: Answer) -> str:
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _table(answer: Answer) -> str:
-    columns, rows = table.arms(answer)
-    lines = [columns, ["---", *["---:"] * (len(columns) - 1)]]
-    lines += [[f"**{_plain(c)}**" if leads and i == 0 else _plain(c) for i, c in enumerate(row)] for leads, row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{_plain(table.note(answer))}"
+def _table(found: table.Table) -> str:
+    lines = [found.columns, ["---", *["---:"] * (len(found.columns) - 1)]]
+    for leads, row in zip(found.leads, found.rows, strict=True):
+        first, *others = map(_plain, row)
+        lines.append([f"**{first}**" if leads else first, *others])
+    return f"{_plain(found.caption)}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _plain(text: str) -> str:

@@ -86,7 +86,9 @@ def dropped(
             lead = difference(found, leader, arm, metric)
             low, high = lead.interval(DROPPED)
             if lead.runs >= LEAST_RUNS and low > 0:
-                out[arm] = f"{low:.3g} to {high:.3g} ({DROPPED:.0%} interval) behind {leader} over {lead.runs} runs"
+                out[arm] = (
+                    f"{low:.3g} to {high:.3g} ({100 * DROPPED:.0f} % interval) behind {leader} over {lead.runs} runs"
+                )
     return out
 
 
@@ -185,13 +187,13 @@ def _confidence(leads: dict[str, Spread], patients: int) -> tuple[str, str]:
         return "open", f"{', '.join(alone)}: fewer than {LEAST_RUNS} runs shared with the leader"
     near = {level: [a for a, lead in leads.items() if not lead.interval(level)[0] > 0] for level in (CLEAR, LIKELY)}
     if near[LIKELY]:
-        return "open", f"the {LIKELY:.0%} interval of the lead over {', '.join(near[LIKELY])} reaches 0"
+        return "open", f"the {100 * LIKELY:.0f} % interval of the lead over {', '.join(near[LIKELY])} reaches 0"
     if near[CLEAR]:
-        held = f"the {CLEAR:.0%} interval of the lead over {', '.join(near[CLEAR])} reaches 0"
-        return "likely", f"{held}, the {LIKELY:.0%} interval of none does"
+        held = f"the {100 * CLEAR:.0f} % interval of the lead over {', '.join(near[CLEAR])} reaches 0"
+        return "likely", f"{held}, the {100 * LIKELY:.0f} % interval of none does"
     if patients < LEAST_PATIENTS:
         return "likely", f"{patients} test patients are fewer than {LEAST_PATIENTS}"
-    return "clear", f"the {CLEAR:.0%} interval of the lead over every other arm lies above 0"
+    return "clear", f"the {100 * CLEAR:.0f} % interval of the lead over every other arm lies above 0"
 
 
 def _means(found: Resampled) -> tuple[np.ndarray, np.ndarray]:

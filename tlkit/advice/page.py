@@ -23,9 +23,11 @@ h2 { font-size: 1.05rem; margin: 2.2rem 0 .5rem; border-bottom: 1px solid #ccc; 
 .word { font-size: .8rem; letter-spacing: .06em; text-transform: uppercase; }
 .warnings { color: #b00020; border: 1px solid #b00020; padding: .5rem 1rem .5rem 2rem; }
 .phantom { color: #b00020; font-weight: 600; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; overflow-wrap: normal; }
+.wide { overflow-x: auto; margin-bottom: 1rem; }
+table { border-collapse: collapse; font-size: .85rem; overflow-wrap: normal; }
 th, td { padding: .25rem .55rem; text-align: right; border-bottom: 1px solid #e3e3e3; vertical-align: top; }
 th:first-child, td:first-child { text-align: left; min-width: 9rem; } th { border-bottom: 1px solid #888; }
+td { white-space: nowrap; } td:first-child { white-space: normal; }
 tr.leader td { font-weight: 600; background: #eef5fa; } caption { text-align: left; color: #555; padding: .3rem 0; }
 img { max-width: 100%; height: auto; display: block; margin: .8rem 0; }
 pre { background: #f5f5f5; padding: .7rem 1rem; overflow-x: auto; font-size: .82rem; line-height: 1.4; }
@@ -45,7 +47,15 @@ def html(answer: Answer) -> str:
         *(['<p class="phantom">Phantom data: not results on patients.</p>'] if answer.get("phantom") else []),
         _verdict(answer),
         _warnings(answer),
-        *_section("The arms", [_figure(pictures.arms(answer)), _table(answer), *_paragraphs([prose.baseline(answer)])]),
+        *_section(
+            "The arms",
+            [
+                _figure(pictures.arms(answer)),
+                *map(_table, table.arms(answer)),
+                *_paragraphs([prose.baseline(answer)]),
+                _list(table.dropped(answer)),
+            ],
+        ),
         *_section("Learning curve", [_figure(pictures.curve(answer))]),
         *_section("What more hours would decide", [_list(prose.more(answer))]),
         *_section("Did the cheap scores foretell it?", _agreement(answer)),
@@ -85,16 +95,14 @@ def _warnings(answer: Answer) -> str:
     return f'<h2>Warnings</h2>\n<ul class="warnings">{items}</ul>' if items else ""
 
 
-def _table(answer: Answer) -> str:
-    columns, rows = table.arms(answer)
-    head = "".join(f'<th scope="col">{escape(c)}</th>' for c in columns)
+def _table(found: table.Table) -> str:
+    head = "".join(f'<th scope="col">{escape(c)}</th>' for c in found.columns)
     lines = [
         f"<tr{' class=leader' if leads else ''}>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>"
-        for leads, row in rows
+        for leads, row in zip(found.leads, found.rows, strict=True)
     ]
-    note = escape(table.note(answer))
     return (
-        f'<div class="wide"><table><caption>{note}</caption><thead><tr>{head}</tr></thead>'
+        f'<div class="wide"><table><caption>{escape(found.caption)}</caption><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
 

@@ -16,7 +16,7 @@ def number(value: float | None, digits: int = 3) -> str:
     """Return a number to read: `digits` behind the point, fewer from 10 on; "–" for None."""
     if value is None:
         return "–"
-    return f"{value:,.{digits if abs(value) < 10 else 1 if abs(value) < 1000 else 0}f}"
+    return f"{value:,.{digits if abs(value) < 10 else 1 if abs(value) < 1000 else 0}f}".replace("-", "−")
 
 
 def between(low: float | None, high: float | None) -> str:
@@ -53,7 +53,7 @@ def headline(answer: Answer) -> str:
     at = "" if arm["rate"] is None else f" at a learning rate of {arm['rate']:g}"
     name = title(answer, arm["arm"])
     if answer["confidence"] == "open":
-        return f"Open: nothing tried here is surely the best. The best so far is {name}{at}."
+        return f"Nothing tried here is surely the best. The best so far is {name}{at}."
     return f"Start from {name}{at}."
 
 
@@ -64,8 +64,8 @@ def reasons(answer: Answer) -> list[str]:
         arm = _arm(answer, answer["start_from"])
         if arm["value"] is not None:
             out.append(
-                f"Fine-tuned, {title(answer, arm['arm'])} reaches a {metric(answer)} of {number(arm['value'])} (95 % "
-                f"interval {between(arm['low'], arm['high'])}) over {count(arm['runs'] or 0, 'run')}."
+                f"{title(answer, arm['arm'])}, fine-tuned: {metric(answer)} {number(arm['value'])} (95 % interval "
+                f"{between(arm['low'], arm['high'])}) over {count(arm['runs'] or 0, 'run')}."
             )
         if nearest := next((a for a in answer["arms"] if a["difference"] is not None), None):
             held = between(nearest["difference_low"], nearest["difference_high"])
@@ -114,7 +114,8 @@ def agreement(answer: Answer) -> list[str]:
             continue
         out.append(
             f"{name}: weighted Kendall τ {number(row['tau'], 2)} (95 % interval {number(row['low'], 2)} to "
-            f"{number(row['high'], 2)}) over {count(row['arms'], 'arm')}; {row['chance']:.0%} of all orders do as well."
+            f"{number(row['high'], 2)}) over {count(row['arms'], 'arm')}; {100 * row['chance']:.0f} % of all orders do "
+            "as well."
         )
     return out
 
