@@ -9,7 +9,8 @@ seeds (`resampling`), the lead is
 - `open` otherwise, and always where an arm shares fewer than two runs with the leader, or stands alone.
 
 The arm that was best by luck is compared as if it had been named before; but it has to beat the best of the others, and
-the intervals are rather too wide: among simulated arms without a difference `clear` is said in fewer than 5 of 100.
+the intervals are rather too wide: among 700 simulated repetitions of two or three arms without a difference `clear` was
+said of 0 to 4 in 100 for each layout of seeds and splits; of 8 where two splits differed by more than seeds do.
 An arm is dropped early where its 99 % interval lies wholly below the leader's, over two or more shared runs: there is a
 look after each round, so the level is stricter. Looks before the end are at validation predictions.
 """
@@ -120,22 +121,23 @@ def more_runs(lead: Spread, patients: int) -> dict[str, Any]:
     {"what": "nothing"} where it does already; "runs" with `runs` more of each of the two arms; "patients" with
     `patients` more that test, where no number of runs is enough; "neither" beyond MOST_RUNS, or a tenfold test set,
     and where the arm is as good as the leader.
-    More runs shrink all of the variance but that of the patients.
+    More runs shrink their part of the variance alone, more patients theirs.
     """
     if lead.runs < LEAST_RUNS:
         return {"what": "runs", "runs": LEAST_RUNS + 1 - lead.runs}
-    low, high = lead.interval(CLEAR)
-    if low > 0 and patients >= LEAST_PATIENTS:
-        return {"what": "nothing"}
-    allowed = (lead.mean / ((high - lead.mean) / lead.variance**0.5)) ** 2 if lead.variance > 0 else np.inf
-    rest = max(lead.variance - lead.of_patients, 0) * lead.runs
-    if low <= 0 < lead.mean and lead.of_patients < allowed < np.inf:
-        needed = int(np.ceil(rest / (allowed - lead.of_patients)))
-        if lead.runs < needed <= MOST_RUNS:
-            return {"what": "runs", "runs": needed - lead.runs}
-    wanted = lead.of_patients / allowed * patients if allowed > 0 and low <= 0 else LEAST_PATIENTS
-    if lead.mean > 0 and patients < wanted <= 10 * patients:
-        return {"what": "patients", "patients": int(np.ceil(wanted - patients))}
+    if lead.interval(CLEAR)[0] > 0:
+        few = patients < LEAST_PATIENTS
+        return {"what": "patients", "patients": LEAST_PATIENTS - patients} if few else {"what": "nothing"}
+    by_patients, by_runs = (factor**2 for factor in lead.factors(CLEAR))
+    room = lead.mean**2 - by_patients * lead.of_patients
+    if lead.mean > 0 and room > 0:
+        needed = int(np.ceil(by_runs * lead.of_runs * lead.runs / room))
+        if needed <= MOST_RUNS:
+            return {"what": "runs", "runs": max(1, needed - lead.runs)}
+    elif lead.mean > 0:
+        wanted = by_patients * lead.of_patients / lead.mean**2 * patients
+        if wanted <= 10 * patients:
+            return {"what": "patients", "patients": max(1, int(np.ceil(wanted - patients)))}
     return {"what": "neither"}
 
 
