@@ -9,7 +9,8 @@ seeds (`resampling`), the lead is
 - `open` otherwise, and always where an arm shares fewer than two runs with the leader, or stands alone.
 
 The arm that was best by luck is compared as if it had been named before; but it has to beat the best of the others, and
-the intervals are rather too wide: among simulated arms without a difference `clear` is said in fewer than 5 of 100.
+the intervals are rather too wide: among 700 simulated repetitions of two or three arms without a difference `clear` was
+said of 0 to 4 in 100 for each layout of seeds and splits; of 8 where two splits differed by more than seeds do.
 An arm is dropped early where its 99 % interval lies wholly below the leader's, over two or more shared runs: there is a
 look after each round, so the level is stricter. Looks before the end are at validation predictions.
 """
@@ -86,7 +87,9 @@ def dropped(
             lead = difference(found, leader, arm, metric)
             low, high = lead.interval(DROPPED)
             if lead.runs >= LEAST_RUNS and low > 0:
-                out[arm] = f"{low:.3g} to {high:.3g} ({DROPPED:.0%} interval) behind {leader} over {lead.runs} runs"
+                out[arm] = (
+                    f"{low:.3g} to {high:.3g} ({100 * DROPPED:.0f} % interval) behind {leader} over {lead.runs} runs"
+                )
     return out
 
 
@@ -118,22 +121,23 @@ def more_runs(lead: Spread, patients: int) -> dict[str, Any]:
     {"what": "nothing"} where it does already; "runs" with `runs` more of each of the two arms; "patients" with
     `patients` more that test, where no number of runs is enough; "neither" beyond MOST_RUNS, or a tenfold test set,
     and where the arm is as good as the leader.
-    More runs shrink all of the variance but that of the patients.
+    More runs shrink their part of the variance alone, more patients theirs.
     """
     if lead.runs < LEAST_RUNS:
         return {"what": "runs", "runs": LEAST_RUNS + 1 - lead.runs}
-    low, high = lead.interval(CLEAR)
-    if low > 0 and patients >= LEAST_PATIENTS:
-        return {"what": "nothing"}
-    allowed = (lead.mean / ((high - lead.mean) / lead.variance**0.5)) ** 2 if lead.variance > 0 else np.inf
-    rest = max(lead.variance - lead.of_patients, 0) * lead.runs
-    if low <= 0 < lead.mean and lead.of_patients < allowed < np.inf:
-        needed = int(np.ceil(rest / (allowed - lead.of_patients)))
-        if lead.runs < needed <= MOST_RUNS:
-            return {"what": "runs", "runs": needed - lead.runs}
-    wanted = lead.of_patients / allowed * patients if allowed > 0 and low <= 0 else LEAST_PATIENTS
-    if lead.mean > 0 and patients < wanted <= 10 * patients:
-        return {"what": "patients", "patients": int(np.ceil(wanted - patients))}
+    if lead.interval(CLEAR)[0] > 0:
+        few = patients < LEAST_PATIENTS
+        return {"what": "patients", "patients": LEAST_PATIENTS - patients} if few else {"what": "nothing"}
+    by_patients, by_runs = (factor**2 for factor in lead.factors(CLEAR))
+    room = lead.mean**2 - by_patients * lead.of_patients
+    if lead.mean > 0 and room > 0:
+        needed = int(np.ceil(by_runs * lead.of_runs * lead.runs / room))
+        if needed <= MOST_RUNS:
+            return {"what": "runs", "runs": max(1, needed - lead.runs)}
+    elif lead.mean > 0:
+        wanted = by_patients * lead.of_patients / lead.mean**2 * patients
+        if wanted <= 10 * patients:
+            return {"what": "patients", "patients": max(1, int(np.ceil(wanted - patients)))}
     return {"what": "neither"}
 
 
@@ -185,13 +189,13 @@ def _confidence(leads: dict[str, Spread], patients: int) -> tuple[str, str]:
         return "open", f"{', '.join(alone)}: fewer than {LEAST_RUNS} runs shared with the leader"
     near = {level: [a for a, lead in leads.items() if not lead.interval(level)[0] > 0] for level in (CLEAR, LIKELY)}
     if near[LIKELY]:
-        return "open", f"the {LIKELY:.0%} interval of the lead over {', '.join(near[LIKELY])} reaches 0"
+        return "open", f"the {100 * LIKELY:.0f} % interval of the lead over {', '.join(near[LIKELY])} reaches 0"
     if near[CLEAR]:
-        held = f"the {CLEAR:.0%} interval of the lead over {', '.join(near[CLEAR])} reaches 0"
-        return "likely", f"{held}, the {LIKELY:.0%} interval of none does"
+        held = f"the {100 * CLEAR:.0f} % interval of the lead over {', '.join(near[CLEAR])} reaches 0"
+        return "likely", f"{held}, the {100 * LIKELY:.0f} % interval of none does"
     if patients < LEAST_PATIENTS:
         return "likely", f"{patients} test patients are fewer than {LEAST_PATIENTS}"
-    return "clear", f"the {CLEAR:.0%} interval of the lead over every other arm lies above 0"
+    return "clear", f"the {100 * CLEAR:.0f} % interval of the lead over every other arm lies above 0"
 
 
 def _means(found: Resampled) -> tuple[np.ndarray, np.ndarray]:

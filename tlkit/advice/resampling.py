@@ -36,21 +36,34 @@ class Resampled(NamedTuple):
 
 
 class Spread(NamedTuple):
-    """A mean over runs, its variance, and which part of it comes from where; `free` are its degrees of freedom."""
+    """A mean over runs, and its variance over other patients and over other runs."""
 
     mean: float
-    variance: float
     of_patients: float
-    free: float
+    of_runs: float
+    patients: int  # that test
+    units: int  # that the runs' part is found from: runs, or splits
     runs: int
 
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Return low and high of Student's t around the mean; NaN for a single run, whose luck is unknown."""
+    @property
+    def variance(self) -> float:
+        return self.of_patients + self.of_runs
+
+    def factors(self, level: float = 0.95) -> tuple[float, float]:
+        """Return Student's t of the patients and of the runs."""
         from scipy.stats import t
 
-        if self.runs < 2 or not self.free > 0:
-            return float("nan"), float("nan")
-        half = float(t.ppf((1 + level) / 2, self.free)) * self.variance**0.5
+        return tuple(
+            float(t.ppf((1 + level) / 2, n - 1)) if n > 1 else float("nan") for n in (self.patients, self.units)
+        )
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Return low and high: the half widths of both parts, each by its own Student's t, add in quadrature.
+
+        NaN for a single run, whose luck is unknown, and for one patient.
+        """
+        by_patients, by_runs = self.factors(level)
+        half = (by_patients**2 * self.of_patients + by_runs**2 * self.of_runs) ** 0.5
         return self.mean - half, self.mean + half
 
 
@@ -78,8 +91,7 @@ def resample(runs: pd.DataFrame, metric: Metric = mean_score, draws: int = DRAWS
 
     A draw takes as many patients as there are, with replacement and once for all splits; then one split less than
     there are and of each one seed less, or the only one: drawing all of few levels would make them vary too little
-    (Rao and Wu, JASA 1988). A drawn split brings its own patients' luck along, which is then counted twice: intervals
-    are rather too wide. `metric` of rows without `score`. Deterministic by `seed`. Raises as `check`.
+    (Rao and Wu, JASA 1988). `metric` of rows without `score`. Deterministic by `seed`. Raises as `check`.
     """
     check(runs)
     rng = np.random.default_rng(seed)
@@ -122,32 +134,22 @@ def check(runs: pd.DataFrame) -> None:
 def spread(found: Resampled, values: np.ndarray, draws: np.ndarray) -> Spread:
     """Return the mean over cells of `values` [cells] and its spread, by their `draws` [draws, cells]; NaN: no run.
 
-    The degrees of freedom are those of the patients, the splits and the seeds, each by what it adds (Satterthwaite).
+    The patients' part is the variance over the draws. Two seeds or splits are too few to be drawn from, so the runs'
+    part is the variance of their mean: over all runs or over the splits' means, whichever is larger. Its units are the
+    splits, where there are three or more, else the runs. Splits vary by their patients, too, which counts these twice
+    where each split tests others: intervals are rather too wide.
     """
-    there = ~np.isnan(values)
+    there, nan = ~np.isnan(values), float("nan")
     runs = int(there.sum())
     if not runs:
-        return Spread(float("nan"), float("nan"), float("nan"), float("nan"), 0)
-    mean, weights = float(values[there].mean()), found.counts[:, there].astype(float)
-    sums, total = np.where(weights > 0, weights * draws[:, there], 0).sum(axis=1), weights.sum(axis=1)
-    whole = np.divide(sums, total, out=np.full(len(total), np.nan), where=total > 0)
-    variance, patients = (float(np.nanvar(x, ddof=1)) for x in (whole, draws[:, there].mean(axis=1)))
-    splits = pd.Series(values[there]).groupby([found.cells[i][0] for i in np.flatnonzero(there)])
-    return Spread(mean, variance, patients, _free(variance, patients, found.patients, splits), runs)
-
-
-def _free(variance: float, patients: float, count: int, splits: Any) -> float:
-    """Return degrees of freedom of a variance: of patients, of splits beyond their seeds, and of seeds."""
-    means, sizes = splits.mean(), splits.size()
-    inside = int((sizes - 1).sum())
-    seeds = float(((sizes - 1) * splits.var(ddof=1).fillna(0)).sum() / inside) if inside else 0.0
-    between = max(0.0, float(means.var(ddof=1)) - seeds * float((1 / sizes).mean())) if len(means) > 1 else 0.0
-    rest = max(0.0, variance - patients)
-    parts = np.array([between / len(means), seeds / float(sizes.sum())])
-    shares = rest * (parts / parts.sum() if parts.sum() > 0 else np.array([0.0, 1.0]))
-    each = [(patients, count - 1), (shares[0], len(means) - 1), (shares[1], inside or len(means) - 1)]
-    lost = sum(part**2 / free for part, free in each if part > 0 and free > 0)
-    return variance**2 / lost if lost > 0 else float(max(1, int(sizes.sum()) - 1))
+        return Spread(nan, nan, nan, found.patients, 0, 0)
+    names = [str(found.cells[i][0]) for i in np.flatnonzero(there)]
+    splits = pd.Series(values[there]).groupby(names).mean()
+    parts = [x.var(ddof=1) / len(x) for x in (values[there], splits.to_numpy()) if len(x) > 1]
+    means = draws[:, there].mean(axis=1)
+    of_patients = float(np.nanvar(means, ddof=1)) if np.isfinite(means).sum() > 1 else nan
+    units = len(splits) if len(splits) > 2 else runs
+    return Spread(float(values[there].mean()), of_patients, float(max(parts, default=nan)), found.patients, units, runs)
 
 
 def _drawn(kept: pd.DataFrame, repeats: np.ndarray, metric: Metric) -> np.ndarray:
