@@ -60,7 +60,7 @@ def look(found: dict[str, Any], size: int = SIZE) -> dict[str, Any]:
 
 
 def _with_splits(store: Store, found: dict[str, Any]) -> pd.DataFrame:
-    return store.table if found.get("official", True) and "split" in store.table else store.table.assign(split="")
+    return store.table if found["official"] and "split" in store.table else store.table.assign(split="")
 
 
 def members(table: pd.DataFrame, found: dict[str, Any]) -> dict[str, np.ndarray]:

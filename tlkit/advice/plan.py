@@ -82,7 +82,7 @@ def write(
         "backbone": backbone,
         "size": size,
         "seeds": list(SEEDS),
-        "split": {"val": 0.2, "test": 0.25, "seed": "run", "official": found.get("official", True)},
+        "split": {"val": 0.2, "test": 0.25, "seed": "run", "official": found["official"]},
         "datasets": {OWN: {k: v for k, v in own.items() if v}},
         "pretrainings": tried,
         "tasks": {"answer": {"title": found["name"], "dataset": OWN, "recipe": how}},

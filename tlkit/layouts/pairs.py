@@ -11,7 +11,6 @@ import pandas as pd
 from tlkit.datasets import bounds
 from tlkit.datasets.cards import DataCard, UnreadableFile, visible_files
 from tlkit.datasets.layout import FLAG, PERCENTILES, RANGE, SCANS, WINDOW, Layout
-from tlkit.declared import one_of
 from tlkit.layouts import folders, lits
 from tlkit.layouts.patients import PATIENT, name_patients, patients
 
@@ -178,7 +177,7 @@ LAYOUT = Layout(
         "only_labelled": FLAG,
         "window": WINDOW,
         "percentiles": PERCENTILES,
-        "channels": (int, one_of(folders.CHANNELS, "number of channels")),
+        "channels": folders.CHANNEL,
         "patient": PATIENT,
         "range": RANGE,
     },
