@@ -235,6 +235,7 @@ def test_images_that_are_not_there_are_planned_without_and_named(here, folder):
 
 @pytest.mark.parametrize("file", ["other.pth", "/no such folder/theirs.pth"])
 def test_weights_that_are_not_there_are_planned_without_and_named(here, file):
+    shutil.copy(here / "weights" / "theirs.pth", here / "weights" / "other.pt")  # which is another file
     write_study(here, changed(("file: theirs.pth", f"file: {file}")))
     study = studies.load("mine", "quick")
     assert study.plan()["state"].tolist() == ["missing"] * 4 and study.absent == {file}
@@ -243,7 +244,7 @@ def test_weights_that_are_not_there_are_planned_without_and_named(here, file):
     text = str(error.value)
     assert f"Expected: {file}" in text and "{file: ...}` in the study file" in text and " 0 MB" not in text
     assert ("TLKIT_WEIGHTS/other.pth" in text) == (file == "other.pth")
-    assert ("holds theirs.pth" if file == "other.pth" else "no folder /no such folder") in text
+    assert ("holds other.pt, theirs.pth" if file == "other.pth" else "no folder /no such folder") in text
 
 
 @pytest.mark.parametrize(

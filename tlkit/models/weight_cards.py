@@ -111,7 +111,8 @@ def present(card: WeightsCard) -> Path | None:
     if file.is_absolute():
         return file if file.is_file() else None
     stem = card.file.removesuffix(".tar.gz").removesuffix(".pth").removesuffix(".pt")
-    names = dict.fromkeys((card.file, f"{stem}.pth", f"{stem}.pt", f"{stem}.safetensors"))
+    others = (f"{stem}.pth", f"{stem}.pt", f"{stem}.safetensors") if card.bytes else ()  # a study names the file itself
+    names = dict.fromkeys((card.file, *others))
     places = [root / name for name in names] if root else []
     spec = importlib.util.find_spec(card.package) if card.package else None  # found, not imported: runs no code
     for folder in (spec.submodule_search_locations or ()) if spec else ():
