@@ -304,7 +304,7 @@ def test_volumes_beside_their_masks(folder):
     with pytest.raises(AmbiguousError, match="several volumes") as error:
         understand(folder)
     assert [flag for flag, _ in error.value.choices] == ["--file FLAIR", "--file T1"]
-    found = understand(folder, file="FLAIR", patient="^([^/]+)/")
+    found = understand(folder, file="fl", patient="^([^/]+)/")
     assert len(stored(found)) == 15 and found["classes"] == ["background", "value 1", "value 2"]
 
 
