@@ -113,7 +113,7 @@ def _copies(store: Store, table: pd.DataFrame, found: dict[str, Any]) -> list[tu
             end = "a test would reward memory" if across[rows].all() else "they must stay on one side of a split"
             n, such = len(set(a[rows]) | set(b[rows])), _example(table, a, b, rows)
             told.append((kind, f"{n} of {len(table)} images have {same} as {where}{such}: {end}."))
-    if rows := [i for i in range(len(pairs)) if _differ(table, a[i], b[i], found)]:
+    if len(rows := np.flatnonzero(_differ(table, a, b, found))):
         n, such = len(set(a[rows]) | set(b[rows])), _example(table, a, b, rows)
         text = f"{n} images have a copy with another label{such}: one is wrong."
         told.append(("conflicting_labels", text))
@@ -128,11 +128,12 @@ def _equal(store: Store) -> pd.DataFrame:
     return pd.DataFrame({"a": first[b], "b": b, "distance": -1})
 
 
-def _differ(table: pd.DataFrame, a: int, b: int, found: dict[str, Any]) -> bool:
+def _differ(table: pd.DataFrame, a: np.ndarray, b: np.ndarray, found: dict[str, Any]) -> np.ndarray:
+    """Return which pairs of rows have other answers; of masks none."""
     if found["task"] == "segmentation":
-        return False
-    names = found["classes"] if found["task"] in ("multilabel", "regression") else ["label"]
-    return bool((table[names].iloc[a].to_numpy() != table[names].iloc[b].to_numpy()).any())
+        return np.zeros(len(a), bool)
+    answers = table[found["classes"] if found["task"] in ("multilabel", "regression") else ["label"]].to_numpy()
+    return (answers[a] != answers[b]).any(axis=1)
 
 
 def _example(table: pd.DataFrame, a: np.ndarray, b: np.ndarray, rows) -> str:
