@@ -121,7 +121,9 @@ def advise(args: argparse.Namespace) -> None:
     print("\n".join([f"{found['folder']}: {found['task']}", *(f"  {line}" for line in found["said"])]))
     print(f"  this reading can be edited: {reading.folder_of(found['name']) / 'data.yaml'}")
     if args.look:
-        print("\n".join(looking.lines(looking.look(found))))
+        red, plain = ("\033[31m", "\033[0m") if sys.stdout.isatty() else ("", "")
+        for line in looking.lines(looking.look(found)):
+            print(f"{red}{line}{plain}" if line.startswith("warning") else line)
         print(f"look.json and mosaic.png are in {reading.folder_of(found['name'])}")
         return
     from tlkit.advice import advise as whole

@@ -169,6 +169,32 @@ def test_one_class_is_an_error(folder, where):
         understand(folder)
 
 
+def test_a_folder_that_an_archive_has_packed_all_in(folder):
+    made.class_folders(folder / "data", parts=("train", "test"))
+    found = understand(folder)
+    assert found["folder"].endswith("data") and found["classes"] == ["gesund ü", "krank"]
+    assert understand(folder) == found
+
+
+def test_folders_below_a_single_one_are_offered(folder):
+    made.class_folders(folder / "all")
+    with pytest.raises(AmbiguousError, match="one class") as error:
+        understand(folder)
+    assert [flag for flag, _ in error.value.choices] == ["--label folder:2"]
+    assert stored(understand(folder, label="folder:2")).table["class"].nunique() == 2
+
+
+def test_a_table_of_patients_beside_class_folders(folder):
+    made.class_folders(folder)
+    names = [f"{f.parent.name}/{f.name}" for f in sorted(folder.rglob("*.png"))]
+    shown = pd.DataFrame({"image": names, "PatientID": [f"p{i // 3}" for i in range(24)]})
+    shown.to_csv(folder / "who.csv", index=False, sep=";")
+    with pytest.raises(AmbiguousError, match="8 ids for 24 images"):
+        understand(folder)
+    found = understand(folder, patient="PatientID")
+    assert found["layout"] == "class_folders" and stored(found).table["patient"].nunique() == 8
+
+
 def test_nothing_to_read_is_an_error(folder, tmp_path):
     with pytest.raises(AmbiguousError, match="it is empty"):
         understand(folder)
@@ -304,7 +330,7 @@ def test_volumes_beside_their_masks(folder):
     with pytest.raises(AmbiguousError, match="several volumes") as error:
         understand(folder)
     assert [flag for flag, _ in error.value.choices] == ["--file FLAIR", "--file T1"]
-    found = understand(folder, file="FLAIR", patient="^([^/]+)/")
+    found = understand(folder, file="fl", patient="^([^/]+)/")
     assert len(stored(found)) == 15 and found["classes"] == ["background", "value 1", "value 2"]
 
 

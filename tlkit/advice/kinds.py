@@ -11,6 +11,7 @@ import pandas as pd
 from tlkit.advice import columns, masks, medical, pictures
 from tlkit.advice.choices import AmbiguousError, few, quoted
 from tlkit.advice.seen import Seen
+from tlkit.datasets.cards import visible
 from tlkit.layouts import folders
 from tlkit.layouts.entries import read_text
 
@@ -59,6 +60,24 @@ def find(seen: Seen, name: str) -> dict[str, Any]:
     if named:
         return by_table(seen, named[0], images)
     return classes_or_error(seen, None, images)
+
+
+def innermost(place: Path) -> Path:
+    """Return the folder in which an archive has packed all it holds: the only one, with splits, masks or tables.
+
+    Folders of classes, or of patients, are no such sign: what lies alone above them may be the one class.
+    """
+    while place.is_dir():
+        there = [p for p in visible(place) if p.name != "__MACOSX"]
+        inner = [p for p in there if p.is_dir()]
+        if len(inner) != 1 or any(p.suffix.lower() in (*folders.EXTENSIONS, *TABLES, ".json") for p in there):
+            return place
+        names = {p.name.lower() for p in visible(inner[0])}
+        signs = names & {*folders.SPLITS, *masks.IMAGES, "dataset.json"}
+        if not signs and not any(name.endswith(TABLES) for name in names):
+            return place
+        place = inner[0]
+    return place
 
 
 def _contents(seen: Seen) -> str:
@@ -207,7 +226,10 @@ def classes_or_error(seen: Seen, classes: dict[str, Any] | None, images: list[st
     if classes:
         return classes
     above = Counter(PurePosixPath(f).parent.name or "." for f in images)
+    deep = sorted({PurePosixPath(f).parts[1] for f in images if len(PurePosixPath(f).parts) > 2})
+    ways = [("--label folder:2", f"the folders below are {len(deep)} classes: {few(deep)}")] if len(deep) > 1 else []
     raise AmbiguousError(
         f"Nothing says what the {len(images)} images in {seen.root} show: they lie in {few(sorted(above))}, and one "
-        f"class leaves nothing to learn. {EXPECTED}"
+        f"class leaves nothing to learn. {EXPECTED}",
+        ways,
     )

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tlkit.advice import reading, shortcuts
+from tlkit.advice import mosaic, reading, shortcuts
 from tlkit.datasets import copies
+from tlkit.datasets.layout import SCANS
 from tlkit.datasets.store import Store, build_store, open_store
 from tlkit.files import write_text
 
@@ -21,7 +22,6 @@ MOST_UNREADABLE = 0.5  # share of the files: looking goes on where training woul
 TEST = 0.2  # share of the patients that a test gets where the images come without one
 FEW = 10  # patients of a class, below which no split of it is worth much
 ACCURACY, WIDEST = 0.8, 0.1  # a 95 % interval of such an accuracy is not wider than 10 points
-MOSAIC = 32
 KINDS = (
     "exact_copies", "near_copies", "conflicting_labels", "patients_in_splits", "patients_unknown", "small_class",
     "shortcut", "small_test", "unreadable",
@@ -53,7 +53,7 @@ def look(found: dict[str, Any], size: int = SIZE) -> dict[str, Any]:
         "mosaic": "mosaic.png",
         "seconds": 0.0,
     }
-    draw(store, table, found, out / "mosaic.png")
+    mosaic.draw(store, members(table, found), found, out / "mosaic.png")
     facts["seconds"] = round(time.perf_counter() - start, 1)
     write_text(out / "look.json", json.dumps(facts, indent=1, ensure_ascii=False))
     return facts
@@ -113,7 +113,7 @@ def _copies(store: Store, table: pd.DataFrame, found: dict[str, Any]) -> list[tu
             end = "a test would reward memory" if across[rows].all() else "they must stay on one side of a split"
             n, such = len(set(a[rows]) | set(b[rows])), _example(table, a, b, rows)
             told.append((kind, f"{n} of {len(table)} images have {same} as {where}{such}: {end}."))
-    if rows := [i for i in range(len(pairs)) if _differ(table, a[i], b[i], found)]:
+    if len(rows := np.flatnonzero(_differ(table, a, b, found))):
         n, such = len(set(a[rows]) | set(b[rows])), _example(table, a, b, rows)
         text = f"{n} images have a copy with another label{such}: one is wrong."
         told.append(("conflicting_labels", text))
@@ -128,11 +128,12 @@ def _equal(store: Store) -> pd.DataFrame:
     return pd.DataFrame({"a": first[b], "b": b, "distance": -1})
 
 
-def _differ(table: pd.DataFrame, a: int, b: int, found: dict[str, Any]) -> bool:
+def _differ(table: pd.DataFrame, a: np.ndarray, b: np.ndarray, found: dict[str, Any]) -> np.ndarray:
+    """Return which pairs of rows have other answers; of masks none."""
     if found["task"] == "segmentation":
-        return False
-    names = found["classes"] if found["task"] in ("multilabel", "regression") else ["label"]
-    return bool((table[names].iloc[a].to_numpy() != table[names].iloc[b].to_numpy()).any())
+        return np.zeros(len(a), bool)
+    answers = table[found["classes"] if found["task"] in ("multilabel", "regression") else ["label"]].to_numpy()
+    return (answers[a] != answers[b]).any(axis=1)
 
 
 def _example(table: pd.DataFrame, a: np.ndarray, b: np.ndarray, rows) -> str:
@@ -153,12 +154,18 @@ def _patients(store: Store, table: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def _classes(store: Store, table: pd.DataFrame, found: dict[str, Any]) -> list[tuple[str, str]]:
-    unit = "patients" if store.patients_named else "images"
+    unit = _unit(store)
     return [
         ("small_class", f"class '{name}' has {n['patients']} {unit}; below {FEW} a test says "
          "nothing of it.")
         for name, n in classes(table, found).items() if n["patients"] < FEW
     ]  # fmt: skip
+
+
+def _unit(store: Store) -> str:
+    if store.patients_named:
+        return "patients"
+    return "scans" if store.meta["patients"] == SCANS else "images"
 
 
 def _shortcuts(store: Store, found: dict[str, Any]) -> list[tuple[str, str]]:
@@ -175,14 +182,15 @@ def _shortcuts(store: Store, found: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _test(store: Store, table: pd.DataFrame) -> list[tuple[str, str]]:
     """Warn of a test of so few patients that a 95 % interval of an accuracy of ACCURACY is wider than WIDEST."""
-    owner = store.owners(copies.DISTANCE)["owner"]
+    owner = store.owners(copies.DISTANCE)["owner"].to_numpy()
     official = (table["split"] == "test").to_numpy()
-    n = owner[official].nunique() if official.any() else math.ceil(TEST * owner.nunique())
+    seen = owner[table["split"].isin(["train", "val"])]  # who stands there as well tests nothing
+    n = len(set(owner[official]) - set(seen)) if official.any() else math.ceil(TEST * len(set(owner)))
     width = 2 * 1.96 * math.sqrt(ACCURACY * (1 - ACCURACY) / max(n, 1))
     if width <= WIDEST:
         return []
-    what = "the test part has" if official.any() else f"a test part of {TEST:.0%} would have"
-    unit = "patients" if store.patients_named else "images"
+    what = "the test part has, besides what training has," if official.any() else f"a test part of {TEST:.0%} has"
+    unit = _unit(store)
     points = f"{100 * min(width, 1):.0f} points wide"
     return [("small_test", f"{what} {n} {unit}: the 95 % interval of an accuracy of {ACCURACY:.0%} is {points}.")]
 
@@ -193,27 +201,6 @@ def _unreadable(store: Store, rejects: pd.DataFrame) -> list[tuple[str, str]]:
         return []
     first = "; ".join(f"{path}: {reason}" for path, reason in bad[["path", "reason"]].head(3).itertuples(index=False))
     return [("unreadable", f"{len(bad)} of {store.meta['files']} files cannot be read ({first}).")]
-
-
-def draw(store: Store, table: pd.DataFrame, found: dict[str, Any], file: Path) -> None:
-    """Write a picture of up to 32 images, as many of each class as there is room for, each with its label."""
-    from tlkit.report.views import image_grid
-
-    groups = [np.flatnonzero(has) for has in members(table, found).values() if has.any()] or [np.arange(len(table))]
-    each = max(1, MOSAIC // len(groups))
-    rows = [int(i) for g in groups[:MOSAIC] for i in g[np.linspace(0, len(g) - 1, min(each, len(g))).astype(int)]]
-    masks = None if store.masks is None else [store.masks[i] for i in rows]
-    image_grid([store.images[i] for i in rows], [_title(table, i, found) for i in rows], masks).savefig(file, dpi=150)
-
-
-def _title(table: pd.DataFrame, i: int, found: dict[str, Any], most: int = 18) -> str:
-    if found["task"] == "segmentation":
-        return ""
-    if found["task"] == "regression":
-        return f"{table[found['classes'][0]].iat[i]:g}"
-    text = ", ".join(name for name, has in members(table.iloc[i : i + 1], found).items() if has[0])
-    text = text.replace("$", r"\$")
-    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def lines(facts: dict[str, Any]) -> list[str]:

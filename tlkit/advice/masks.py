@@ -142,8 +142,9 @@ def beside(seen: Seen) -> dict[str, Any] | None:
     images = [name for name in common if name not in masks]
     if len(masks) != 1 or not images or seen.ending(*EXTENSIONS):
         return None
-    asked = [name for name in images if seen.asked.get("file", "").lower() == name.lower()]
-    if len(images) > 1 and not asked:
+    said = seen.asked.get("file", "").lower()
+    asked = [n for n in images if n.lower() == said] or [n for n in images if said and n.lower().startswith(said)]
+    if len(images) > 1 and len(asked) != 1:
         raise AmbiguousError(
             f"Each folder has several volumes beside its mask {masks[0]}. Say which is the image:",
             [(f"--file {quoted(name)}", f"in {names[name]} folders") for name in images],

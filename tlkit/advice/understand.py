@@ -52,7 +52,8 @@ def understand(folder: Path | str, name: str = "", **asked: str) -> dict[str, An
 def guess(place: Path, name: str, asked: dict[str, str]) -> dict[str, Any]:
     """Return what a folder holds: layout, task, classes, options and `said`, words for each; see `understand`."""
     found = {"name": name, "folder": str(place), "options": {}, "said": [], "official": True}
-    found |= kinds.find(Seen(place, asked), name)
+    seen = Seen(kinds.innermost(place), asked)
+    found |= {"folder": str(seen.root), **kinds.find(seen, name)}
     if asked.get("split", "").lower() == "none":
         found["official"] = False
     check_flags(found, asked)

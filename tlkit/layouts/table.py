@@ -157,7 +157,10 @@ def _targets(table: pd.DataFrame, card: DataCard) -> tuple[pd.DataFrame, list]:
     else:
         text = table[said["label"]]
     label = text.map({name: i for i, name in enumerate(names)})
-    found = pd.DataFrame({"label": label.fillna(-1).astype(int), "class": pd.Categorical(text, names)}, table.index)
+    found = pd.DataFrame(
+        {"label": label.fillna(-1).astype(int), "class": pd.Categorical(text.where(text.isin(names)), names)},
+        table.index,
+    )
     return found, [(text == "", "no label in the table", "rule"), (label.isna(), "no class: '" + text + "'", "rule")]
 
 
