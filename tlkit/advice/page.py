@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from tlkit import __version__
-from tlkit.advice import pictures, prose, table
+from tlkit.advice import drawings, prose, table
 
 Answer = Mapping[str, Any]
 STYLE = """
@@ -50,13 +50,13 @@ def html(answer: Answer) -> str:
         *_section(
             "The arms",
             [
-                _figure(pictures.arms(answer)),
+                _figure(drawings.arms(answer)),
                 *map(_table, table.arms(answer)),
                 *_paragraphs([prose.baseline(answer)]),
                 _list(table.dropped(answer)),
             ],
         ),
-        *_section("Learning curve", [_figure(pictures.curve(answer))]),
+        *_section("Learning curve", [_figure(drawings.curve(answer))]),
         *_section("What more hours would decide", [_list(prose.more(answer))]),
         *_section("Did the cheap scores foretell it?", _agreement(answer)),
         *_section("Not tried", [_list(table.missing(answer))]),
