@@ -203,6 +203,18 @@ def test_the_agreement_of_the_scores_is_told_with_its_chance(tmp_path):
     assert "NLEEP: no rank correlation (1 arm with both)." in told and "hints" in told
 
 
+def test_the_agreement_is_made_of_the_evidence_of_the_arms(tmp_path):
+    rng, target = np.random.default_rng(0), np.arange(60) % 2
+    told = {"scratch": 0.0, "imagenet": 2.0, NASTY: 1.0}
+    shifted = {arm: rng.normal(size=(60, 3)) + shift * target[:, None] for arm, shift in told.items()}
+    cheap = {arm: scores.evidence(f, target, "binary", metric="auc", shots=(5,)) for arm, f in shifted.items()}
+    rows = deciding.agreement(contract.score_table(cheap), made(EFFECTS), "auc")
+    assert rows["score"].tolist() == ["probe", "knn", "few_shot_5", "logme", "h_score", "nleep"]
+    assert rows["tau"].iloc[0] == pytest.approx(1) and rows["arms"].eq(3).all()
+    answer.write(tmp_path, decided(agreement=rows.to_dict("records")))
+    assert "5 images a class: weighted Kendall τ" in read(tmp_path).text
+
+
 @pytest.mark.parametrize(
     "change, says",
     [

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from tlkit.advice.hints import HINTS
 from tlkit.config import TlkitError
 
 KEYS = (
@@ -76,6 +78,16 @@ def arms(
         row = {name: cheap.get(name) for name in kept} | {"few_shot": few or None}
         out.append({"arm": arm} | row | tuned.get(arm, {}) | facts.get(arm, {}))
     return out
+
+
+def score_table(evidence: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the cheap scores as `deciding.agreement` reads them: a row an arm, few images as few_shot_N."""
+    rows = {}
+    for arm, cheap in evidence.items():
+        few = {f"few_shot_{n}": shot["mean"] for n, shot in cheap.get("few_shot", {}).items()}
+        rows[arm] = {name: cheap.get(name, np.nan) for name in ("probe", "knn")} | few
+        rows[arm] |= {name: cheap.get(name, np.nan) for name in HINTS}
+    return pd.DataFrame.from_dict(rows, orient="index", dtype=float)
 
 
 def plain(value: Any) -> Any:

@@ -108,7 +108,8 @@ def agreement(answer: Answer) -> list[str]:
     """Return for each cheap score how well it ranked the arms as fine-tuning did."""
     out = []
     for row in answer.get("agreement") or ():
-        name = SCORES.get(row["score"], row["score"].replace("few_shot_", "images a class: "))
+        few = row["score"].removeprefix("few_shot_")
+        name = SCORES.get(row["score"], f"{few} images a class")
         if row["tau"] is None:
             out.append(f"{name}: no rank correlation ({count(row['arms'], 'arm')} with both).")
             continue

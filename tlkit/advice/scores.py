@@ -140,25 +140,34 @@ def probe(
     Logistic (of several labels one each), of a number ridge. Chosen by the likelihood (squared error), from strong to
     weak until it gets worse; the strongest where all rows are of one patient.
     """
-    strength = STRENGTHS[0]
+    strength, fitted = STRENGTHS[0], {}
     if len(np.unique(groups)) > 1:
         fit, check = folds(target, kind, groups, 4, seed)[0]
-        least, path = np.inf, linear(seen[fit], target[fit], seen[check], kind, width, STRENGTHS)
+        least, path = np.inf, linear(seen[fit], target[fit], seen[check], kind, width, STRENGTHS, fitted)
         for tried, output in zip(STRENGTHS, path, strict=True):
             loss = _loss(output, target[check], kind)
             if loss >= least:
                 break
             strength, least = tried, loss
-    return next(linear(seen, target, unseen, kind, width, [strength]))
+    return next(linear(seen, target, unseen, kind, width, [strength], fitted))
 
 
 MODELS: dict[str, Model] = {"knn": knn, "probe": probe}
 
 
 def linear(
-    seen: np.ndarray, target: np.ndarray, unseen: np.ndarray, kind: str, width: int, strengths: Sequence[float]
+    seen: np.ndarray,
+    target: np.ndarray,
+    unseen: np.ndarray,
+    kind: str,
+    width: int,
+    strengths: Sequence[float],
+    fitted: dict[int, Any] | None = None,
 ) -> Iterator[np.ndarray]:
-    """Yield for each inverse penalty, from strong to weak, the outputs of a linear model for the unseen rows."""
+    """Yield for each inverse penalty, from strong to weak, the outputs of a linear model for the unseen rows.
+
+    `fitted` keeps the logistic models by label; a later call with them starts where the last one ended.
+    """
     from sklearn.linear_model import Ridge
 
     if kind == "regression":  # one solution a target: the same number, once for each penalty
@@ -166,15 +175,22 @@ def linear(
         tiled = np.tile(target[:, None], len(strengths))
         yield from ridge.fit(seen, tiled).predict(unseen).reshape(len(unseen), -1).T
     elif kind == "multilabel":
-        each = zip(*[_logistic(seen, label, unseen, 2, strengths) for label in target.T], strict=True)
+        fits = [_logistic(seen, y, unseen, 2, strengths, fitted, i) for i, y in enumerate(target.T)]
+        each = zip(*fits, strict=True)
         yield from (np.stack([p[:, 1] for p in labels], axis=1) for labels in each)
     else:
-        each = _logistic(seen, target, unseen, width, strengths)
+        each = _logistic(seen, target, unseen, width, strengths, fitted, 0)
         yield from (p[:, 1] if kind == "binary" else p for p in each)
 
 
 def _logistic(
-    seen: np.ndarray, target: np.ndarray, unseen: np.ndarray, width: int, strengths: Sequence[float]
+    seen: np.ndarray,
+    target: np.ndarray,
+    unseen: np.ndarray,
+    width: int,
+    strengths: Sequence[float],
+    fitted: dict[int, Any] | None,
+    label: int,
 ) -> Iterator[np.ndarray]:
     """Yield the probabilities [M,width] at each penalty; each fit starts where the one before it ended."""
     from sklearn.linear_model import LogisticRegression
@@ -183,7 +199,11 @@ def _logistic(
     if len(known) == 1:
         yield from [np.eye(width)[np.full(len(unseen), known[0])]] * len(strengths)
         return
-    model = LogisticRegression(max_iter=1000, warm_start=True)
+    model = (fitted or {}).get(label)
+    if model is None or not np.array_equal(model.classes_, known):
+        model = LogisticRegression(max_iter=1000, warm_start=True)
+    if fitted is not None:
+        fitted[label] = model
     for strength in strengths:
         p = np.zeros((len(unseen), width))
         p[:, known] = model.set_params(C=strength).fit(seen, target).predict_proba(unseen)
