@@ -12,22 +12,22 @@ from tlkit import paths
 PACKAGE = paths.REPO / "tlkit"
 # From the ground up: a room imports from floors below its own, and no two files import each other in a circle.
 FLOORS = (
-    ("config", "doubts", "names", "plugins", "progress", "random"),
-    ("files", "paths", "yamllines"),
+    ("config", "doubts", "names", "progress", "random"),
+    ("files", "paths", "plugins", "yamllines"),
     ("declared", "machine", "models", "runfolder"),
     ("datasets", "lineage"),
     ("layouts", "runs", "check"),
     ("training",),
     ("archives", "stats"),
     ("report", "studies"),
-    ("published", "workflow"),
+    ("advice", "published", "workflow"),
     ("phantoms",),
-    ("rating",),
+    ("advice", "rating"),
     ("figures",),
     ("__main__",),
 )
 CORE = ("datasets", "models", "training", "studies", "runs", "stats", "report")
-BEYOND = ("archives", "figures", "layouts", "phantoms", "published", "rating", "workflow")  # behind the wall
+BEYOND = ("advice", "archives", "figures", "layouts", "phantoms", "published", "rating", "workflow")  # behind the wall
 FILES = {".".join(("tlkit", *f.relative_to(PACKAGE).with_suffix("").parts)): f for f in sorted(PACKAGE.rglob("*.py"))}
 MODULES = {name.removesuffix(".__init__"): file for name, file in FILES.items()}
 

@@ -47,6 +47,19 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--scale", default="quick", help="smoke, quick, course or paper (default: quick)")
         sub.add_argument("--data", default="", help="phantom or real (default: what the scale says)")
 
+    own = command("advise", advise, "understand a folder of your own images, and look at them")
+    own.add_argument("folder", metavar="FOLDER", help="a folder of images, or a MedMNIST .npz file")
+    own.add_argument("--labels", default="", metavar="FILE", help="the table that names the images; none: no table")
+    own.add_argument("--label", default="", metavar="COLUMN", help="the column of answers, or several with commas")
+    own.add_argument("--file", default="", metavar="COLUMN", help="the column that names the images")
+    own.add_argument("--task", default="", help="multiclass, multilabel, regression or segmentation")
+    own.add_argument("--patient", default="", metavar="PATTERN|COLUMN|none", help="who is shown")
+    own.add_argument("--split", default="", metavar="COLUMN|none", help="the column that says train, val or test")
+    own.add_argument("--name", default="", help="what the images are called in results (default: the folder's name)")
+    own.add_argument("--look", action="store_true", help="count, draw and warn; train nothing")
+    own.add_argument("--weights", nargs="*", type=Path, default=[], metavar="FILE", help="weights of yours to try, too")
+    own.add_argument("--metric", default="", help="what decides, such as auc (default: the task's own)")
+    own.add_argument("--budget", default="30m", help="time for all of it, such as 10m or 2h (default: 30m)")
     command("check", check, "show whether this machine has what the project needs")
     data = command("data", show_data, "list the data sets, or make a study's phantoms and stores")
     data.add_argument("action", nargs="?", default="list", choices=["list", "make"])
@@ -98,6 +111,25 @@ def _studies(args: argparse.Namespace) -> list[str]:
     from tlkit.studies import studyfile
 
     return [args.study] if args.study in studyfile.names() else args.study.split()
+
+
+def advise(args: argparse.Namespace) -> None:
+    from tlkit.advice import looking, reading, understand
+
+    asked = {flag: getattr(args, flag) for flag in understand.FLAGS}
+    found = understand.understand(args.folder, args.name, **asked)
+    print("\n".join([f"{found['folder']}: {found['task']}", *(f"  {line}" for line in found["said"])]))
+    print(f"  this reading can be edited: {reading.folder_of(found['name']) / 'data.yaml'}")
+    if args.look:
+        red, plain = ("\033[31m", "\033[0m") if sys.stdout.isatty() else ("", "")
+        for line in looking.lines(looking.look(found)):
+            print(f"{red}{line}{plain}" if line.startswith("warning") else line)
+        print(f"look.json and mosaic.png are in {reading.folder_of(found['name'])}")
+        return
+    from tlkit.advice import advise as whole
+
+    told = whole.advise(found, whole.seconds_of(args.budget), args.weights, args.metric)
+    print(f"\n{told['said']}\nThe page: {reading.folder_of(found['name']) / 'answer.html'}")
 
 
 def check(args: argparse.Namespace) -> int:

@@ -111,10 +111,13 @@ EXPECTED = {  # pydantic's kind of fault: how a message says what was expected
 }  # fmt: skip
 
 
-def check(model: type[Keys], values: Any, path: Path) -> list[Fault]:
-    """Return the faults of a mapping: unknown and missing keys, and values of another type or out of range."""
+def check(model: type[Keys], values: Any, path: Path, context: Any = None) -> list[Fault]:
+    """Return the faults of a mapping: unknown and missing keys, and values of another type or out of range.
+
+    `context` is for checks that need to know more than the value (pydantic's `ValidationInfo.context`).
+    """
     try:
-        model.model_validate(values)
+        model.model_validate(values, context=context)
     except ValidationError as error:
         return [_told(model, path, e) for e in error.errors(include_url=False)]
     return []

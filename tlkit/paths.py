@@ -8,7 +8,7 @@ from pathlib import Path
 from tlkit.config import TlkitError
 
 REPO = Path(__file__).resolve().parent.parent
-NOTEBOOKS = REPO / "notebooks"
+NOTEBOOKS = Path(os.environ.get("TLKIT_NOTEBOOKS") or REPO / "notebooks").expanduser().resolve()
 STUDIES = Path(os.environ.get("TLKIT_STUDIES") or REPO / "paper" / "studies").expanduser().resolve()
 CLAIMS = REPO / "paper" / "claims"
 DEVIATIONS = REPO / "paper" / "deviations"

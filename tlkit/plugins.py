@@ -1,13 +1,16 @@
 """What the core loads by its name, and only when a study asks for it: it stands behind a wall, and the core without it.
 
-A layout of one's own is one entry of LAYOUTS: "module:object", or the object.
+What somebody adds, a layout or a kind of task, is named "module:object" in a study file, and needs no line here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pkgutil import resolve_name
 from types import ModuleType
 from typing import Any
+
+from tlkit.config import ConfigError, lookup
 
 LAYOUTS: dict[str, Any] = {
     "class_folders": "tlkit.layouts.folders:CLASS_FOLDERS",
@@ -21,7 +24,28 @@ LAYOUTS: dict[str, Any] = {
     "chestxray": "tlkit.layouts.chestxray:LAYOUT",
     "boneage": "tlkit.layouts.boneage:LAYOUT",
     "grazped": "tlkit.layouts.grazped:LAYOUT",
+    "table": "tlkit.layouts.table:LAYOUT",
+    "pairs": "tlkit.layouts.pairs:LAYOUT",
+    "npz": "tlkit.layouts.npz:LAYOUT",
+    "dicom_table": "tlkit.archives.dicom_table:LAYOUT",
 }
+
+
+def find(name: str, table: Mapping[str, Any], what: str) -> Any:
+    """Return the entry of a table, or the object that "module:object" names, in the table or in place of a name.
+
+    Raises: UnknownNameError for a name that is in no table, ConfigError for what cannot be imported.
+    """
+    if ":" not in name:
+        found = lookup(name, table, what)
+        return resolve_name(found) if isinstance(found, str) else found
+    try:
+        return resolve_name(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"{what} '{name}': expected MODULE:OBJECT that Python can import ({error}). Add the folder of the "
+            "module to PYTHONPATH."
+        ) from error
 
 
 def phantoms() -> ModuleType:

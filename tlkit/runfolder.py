@@ -20,6 +20,8 @@ NAMED = re.compile(r".+-s-?\d+-[0-9a-f]{8}(\.partial)?")  # what `runs.run_id` m
 REMOVE = (
     "`python -m tlkit remove {0}` takes {0} away, with all that started from it; started again, they are made anew."
 )
+CARD = ("layout", "task", "classes", "options")  # what a study's own card of a data set says that decides numbers
+FILE = ("sha256", "rules", "stem", "partial")  # and of its own weights
 SMALL = 100_000  # bytes; smaller files are hashed at every look, larger ones where they are read
 
 
@@ -40,13 +42,23 @@ def damaged(path: Path, reason: str) -> RunDamagedError:
 
 
 def deciding_hash(config: dict[str, Any]) -> str:
-    """Return the hash of a config without what decides no number: how many damaged files a data set may have."""
+    """Return the hash of a config without what decides no number.
+
+    That is how many damaged files a data set may have, and of data sets and weights that a study brings itself where
+    they lie and what they are called: their content is hashed.
+    """
 
     def kept(data: Any) -> Any:
-        return {k: v for k, v in data.items() if k != "max_unreadable"} if isinstance(data, dict) else data
+        found = {k: v for k, v in data.items() if k != "max_unreadable"} if isinstance(data, dict) else data
+        return {**found, "card": _only(found["card"], CARD)} if isinstance(found, dict) and "card" in found else found
 
-    data = config.get("data")
-    return short_hash({**config, "data": [*map(kept, data)] if isinstance(data, list) else kept(data)})
+    data, weights = config.get("data"), config.get("weights")
+    told = {**config, "data": [*map(kept, data)] if isinstance(data, list) else kept(data)}
+    return short_hash(told | ({"weights": _only(weights, FILE)} if weights and "file" in weights else {}))
+
+
+def _only(said: dict[str, Any], deciding: tuple[str, ...]) -> dict[str, Any]:
+    return {k: v for k, v in said.items() if k in deciding}
 
 
 def _owner(path: Path) -> str:

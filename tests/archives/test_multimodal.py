@@ -289,7 +289,7 @@ def test_nothing_that_is_written_holds_an_identifier_or_a_word_of_a_report(root)
 def test_the_indexes_of_two_layouts_of_one_folder_stay_apart(root):
     trees.multimodal(root)
     key = deidentify.load_key(root)
-    assert set(archive.index(root, key).columns) != set(multimodal._index(root, CARD).columns)
+    assert set(archive.index(root, key).columns) != set(multimodal.listing(root, CARD).columns)
     assert len(multimodal.scan(root, CARD)[0]) == 14 and archive.index(root, key)["reason"].eq("").sum() == 2
 
 

@@ -77,7 +77,7 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
     `bodyparts.PARTS` or "" where the header does not say. Rejects of kind "note" tell which images get their window
     from `options["percentiles"]`.
     """
-    table = _index(root, card)
+    table = listing(root, card)
     second = (table["reason"] == "") & table["sop"].ne("") & table.duplicated("sop")
     table.loc[second, ["reason", "kind"]] = ["second copy of an image (same SOPInstanceUID)", "rule"]
     mixed = (table["reason"] == "") & (table.groupby("exam")["patient"].transform("nunique") > 1)
@@ -148,11 +148,11 @@ def reports(root: Path, card: DataCard) -> pd.Series:
 
     From `<root>/reports.csv`; see `reports.read_reports`, also for what `attrs` of the result tells. Never written.
     """
-    table = _index(root, card)
+    table = listing(root, card)
     return read_reports(Path(root) / REPORTS, table[table["reason"] == ""], deidentify.load_key(root))
 
 
-def _index(root: Path, card: DataCard) -> pd.DataFrame:
+def listing(root: Path, card: DataCard) -> pd.DataFrame:
     """Return the archive's index without the file of the reports, which is a part of the layout."""
     key = deidentify.load_key(root)
     table = archive.index(root, key, reading=_reading(card))

@@ -6,34 +6,34 @@ from pathlib import Path
 from typing import Any
 
 from tlkit import paths, plugins
-from tlkit.config import ConfigError, lookup
+from tlkit.config import ConfigError
 from tlkit.datasets.cards import DATASETS, DataCard, MissingDataError, UnreadableFile, present, where
 from tlkit.datasets.content import content_hash
 from tlkit.datasets.layout import layout_of, reader
-from tlkit.datasets.options import card_of
+from tlkit.datasets.options import Dataset, card_in, card_of, dataset_in, find_card
 
 __all__ = [
-    "DATASETS", "DataCard", "MissingDataError", "UnreadableFile", "card_of", "identity", "layout_of", "prepare",
-    "present", "where",
+    "DATASETS", "DataCard", "MissingDataError", "UnreadableFile", "card_in", "card_of", "dataset_in", "identity",
+    "layout_of", "prepare", "present", "where",
 ]  # fmt: skip
 
 
 def prepare(
-    name: str,
+    dataset: Dataset,
     size: int,
     phantom: dict[str, Any] | None = None,
     options: dict[str, Any] | None = None,
     max_unreadable: float | None = None,
 ) -> Path:
-    """Return the store of data set `name` at `size` px, built from the real files or from a phantom.
+    """Return the store of a data set (its name, or a card) at `size` px, built from the real files or from a phantom.
 
-    `phantom` is None for the files under TLKIT_DATA, or {"seed": ..., parameters of its writer}. `options` go over
+    `phantom` is None for the real files, or {"seed": ..., parameters of its writer}. `options` go over
     those of the card, `max_unreadable` goes to `build_store`. Raises MissingDataError where the real files are not
     there, ConfigError for options that the data set does not have.
     """
     from tlkit.datasets.store import build_store
 
-    card = card_of(name, options)
+    card = card_of(dataset, options)
     return build_store(card, files(card, phantom), size, max_unreadable=max_unreadable)
 
 
@@ -47,14 +47,14 @@ def files(card: DataCard, phantom: dict[str, Any] | None = None) -> Path:
     return plugins.phantoms().make(_twin(card), paths.phantom_root(), **phantom)
 
 
-def identity(name: str, phantom: dict[str, Any] | None = None) -> dict[str, Any]:
+def identity(dataset: Dataset, phantom: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return what decides a run's data: the phantom's parameters and version, or the hash of the files."""
-    card = lookup(name, DATASETS, "data set")
+    card = find_card(dataset)
     if phantom is None:
         more = (f"{k} {v}" for k, v in reader(card, where(card)).items())
-        return {"name": name, "content": " ".join([content_hash(where(card)), *more])}
+        return {"name": card.name, "content": " ".join([content_hash(where(card)), *more])}
     facts = {"writer": _twin(card), "seed": 0, **phantom, "version": plugins.phantoms().PHANTOM_VERSION}
-    return {"name": name, "phantom": facts}
+    return {"name": card.name, "phantom": facts}
 
 
 def phantom_parameters(data: dict[str, Any]) -> dict[str, Any] | None:

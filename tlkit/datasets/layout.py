@@ -1,7 +1,7 @@
 """What a layout is: how the files of a data set lie, and how they are read.
 
-Its module ends with `LAYOUT = Layout(...)`, and `tlkit.plugins.LAYOUTS` names it. Options of several layouts stand
-here, as (type, limits or check).
+Its module ends with `LAYOUT = Layout(...)`; `tlkit.plugins.LAYOUTS` names it, or a study file ("module:LAYOUT").
+Options of several layouts stand here, as (type, limits or check).
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Annotated, Any
 
 import numpy as np
@@ -17,7 +16,7 @@ import pandas as pd
 from pydantic import AfterValidator, Field
 
 from tlkit import plugins
-from tlkit.config import lookup
+from tlkit.config import ConfigError
 from tlkit.datasets import bounds
 from tlkit.datasets.cards import NAMED, DataCard
 from tlkit.declared import apart, rising, wide
@@ -63,9 +62,14 @@ class Layout:
 
 
 def layout(name: str) -> Layout:
-    """Return the layout of that name; raise UnknownNameError where there is none."""
-    found = lookup(name, plugins.LAYOUTS, "layout")
-    return resolve_name(found) if isinstance(found, str) else found
+    """Return the layout of that name, or of "module:object".
+
+    Raises: UnknownNameError where there is none, ConfigError for an object that is none.
+    """
+    found = plugins.find(name, plugins.LAYOUTS, "layout")
+    if not isinstance(found, Layout):
+        raise ConfigError(f"'{name}' is no layout: expected tlkit.datasets.layout.Layout(...), found {found!r}.")
+    return found
 
 
 def layout_of(card: DataCard) -> Layout:

@@ -28,7 +28,7 @@ import pandas as pd
 import torch
 
 from tlkit import paths
-from tlkit.config import TlkitError, short_hash
+from tlkit.config import TlkitError, file_name, short_hash
 from tlkit.datasets import bounds, copies, notes
 from tlkit.datasets.arrays import NpyWriter, read_rows, resize
 from tlkit.datasets.cards import NAMED, PHANTOM_FACTS, DataCard, UnreadableFile
@@ -151,7 +151,7 @@ def build_store(
     }
     facts = root / PHANTOM_FACTS
     phantom = json.loads(facts.read_text()) if facts.is_file() else None
-    name = f"{card.name}{'-phantom' if phantom else ''}-{size}px-{short_hash(key)}"
+    name = f"{file_name(card.name)}{'-phantom' if phantom else ''}-{size}px-{short_hash(key)}"
     final = out_root / name
     with building(final) as part:
         if part:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.config import ConfigError
-from tlkit.datasets import DATASETS
+from tlkit.datasets import card_in
 from tlkit.figures.gradcam import said_of
 from tlkit.names import NAMES
 from tlkit.report.layout import finish
@@ -73,7 +73,7 @@ def _numbers(ids: Mapping[str, str]) -> tuple[pd.DataFrame, str]:
     kept = {p: finished.predictions(rid) for p, rid in ids.items()}
     errors = {p: (k["output"] - k["target"]).abs() for p, k in kept.items()}
     limit = float(np.median(np.concatenate(list(errors.values()))))
-    options = DATASETS[finished.config_of(next(iter(ids.values())))["data"]["name"]].options
+    options = card_in(finished.config_of(next(iter(ids.values())))["data"]).options
     unit = f" {options['unit']}" if "unit" in options else ""
     parts = []
     for pretraining, rid in ids.items():

@@ -154,6 +154,7 @@ LAYOUT = Layout(
     decode=folders.decode,  # its card says one channel, so luminance; a cut file is unreadable
     patients=patients,
     options={
+        "channels": folders.CHANNEL,
         "patient": PATIENT,
         "ages": (tuple[float, float], AfterValidator(rising)),
         "inputs": (tuple[Annotated[str, one_of(INPUTS, "input")], ...], {}),

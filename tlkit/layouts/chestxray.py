@@ -143,4 +143,4 @@ def _coloured(root: Path, samples: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 # its card says one channel, so luminance; a cut file is unreadable
-LAYOUT = Layout(scan=scan, decode=folders.decode, options={"range": RANGE})
+LAYOUT = Layout(scan=scan, decode=folders.decode, options={"channels": folders.CHANNEL, "range": RANGE})

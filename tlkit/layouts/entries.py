@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import re
 import warnings
 from pathlib import Path
@@ -15,23 +17,13 @@ TRUE, FALSE = {"true", "t", "yes", "y", "1", "1.0"}, {"false", "f", "no", "n", "
 Reject = tuple[str, str, str]  # path, reason, kind
 
 
-def read_table(file: Path, names: dict[str, tuple[str, ...]]) -> pd.DataFrame:
-    """Return the columns of a CSV or the first sheet of an .xlsx that `names` knows, as stripped text, renamed.
+def read_table(file: Path, names: dict[str, tuple[str, ...]], separators: str = ",") -> pd.DataFrame:
+    """Return the columns of a table (see `read_text`) that `names` knows, as stripped text, renamed.
 
     `names` gives the headers that stand for each column; case, spaces and signs do not count. A column that is not
     there is left out. Raises ConfigError for a file that is no table or has two columns for one name.
     """
-    try:
-        if file.suffix.lower() == ".xlsx":
-            table = pd.read_excel(file, dtype=str, keep_default_na=False)
-        else:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
-                table = pd.read_csv(file, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig")
-    except ImportError as error:
-        raise ConfigError(f"{file} is an Excel sheet: save it as CSV beside it, or `pip install openpyxl`.") from error
-    except Exception as error:  # broken files fail in every way, in pandas and in the parsers below it
-        raise ConfigError(f"{file} is no table that can be read: {type(error).__name__}: {error}") from error
+    table = read_text(file, separators)
     wanted = {_plain(header): name for name, headers in names.items() for header in headers}
     found = [wanted.get(_plain(column), "") for column in table]
     if twice := {name for name in found if name and found.count(name) > 1}:
@@ -39,6 +31,45 @@ def read_table(file: Path, names: dict[str, tuple[str, ...]]) -> pd.DataFrame:
         raise ConfigError(f"{file} has more than one column for {', '.join(sorted(twice))}: {', '.join(headers)}.")
     table.columns = found
     return table[[name for name in found if name]].apply(lambda column: column.fillna("").astype(str).str.strip())
+
+
+def read_text(file: Path, separators: str = ",;\t") -> pd.DataFrame:
+    """Return a CSV, TSV or parquet file, or the first sheet of an .xlsx, as stripped text: "" where nothing stands.
+
+    A CSV has that one of the `separators` which its header has most of, and is in UTF-8, UTF-16 with its mark, or
+    else Windows-1252. Raises ConfigError for a file that is no table.
+    """
+    try:
+        if file.suffix.lower() == ".xlsx":
+            table = pd.read_excel(file, dtype=str, keep_default_na=False)
+        elif file.suffix.lower() == ".parquet":
+            table = pd.read_parquet(file)
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
+                how = {"dtype": str, "keep_default_na": False, "index_col": False}
+                table = pd.read_csv(io.StringIO(text := _decoded(file)), sep=_separator(text, separators), **how)
+    except ImportError as error:
+        raise ConfigError(f"{file} is an Excel sheet: save it as CSV beside it, or `pip install openpyxl`.") from error
+    except Exception as error:  # broken files fail in every way, in pandas and in the parsers below it
+        raise ConfigError(f"{file} is no table that can be read: {type(error).__name__}: {error}") from error
+    table.columns = [str(c).strip() for c in table]
+    return table.astype(object).where(table.notna(), "").apply(lambda column: column.astype(str).str.strip())
+
+
+def _decoded(file: Path) -> str:
+    data = file.read_bytes()
+    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return data.decode("utf-16")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252")
+
+
+def _separator(text: str, known: str) -> str:
+    header = re.sub(r'"[^"]*"', "", next(iter(text.splitlines()), ""))
+    return max(known, key=header.count)
 
 
 def _plain(header: object) -> str:

@@ -15,7 +15,7 @@ import pandas as pd
 from tlkit.config import ConfigError
 from tlkit.datasets import bounds
 from tlkit.datasets.cards import DataCard, UnreadableFile, visible, visible_files
-from tlkit.datasets.layout import RANGE, Layout
+from tlkit.datasets.layout import RANGE, Layout, Option
 from tlkit.declared import one_of
 from tlkit.layouts.patients import PATIENT, name_patients, patients
 
@@ -28,7 +28,7 @@ SPLITS = {
     "val": "val", "valid": "val", "validation": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
-CHANNELS = (1, 3)
+CHANNEL: Option = (int, one_of((1, 3), "number of channels"))
 SIXTEEN = (0.0, 65535.0)  # range of unsigned 16 bits
 MAPPING, SOLUTION = "LOC_synset_mapping.txt", "LOC_val_solution.csv"
 KAGGLE = Path("ILSVRC/Data/CLS-LOC")
@@ -43,10 +43,11 @@ def classes(root: Path, card: DataCard) -> tuple[str, ...]:
     mapping = root / MAPPING
     if mapping.is_file():
         return tuple(line.split()[0] for line in mapping.read_text().splitlines() if line.strip())
+    above = "*/" * (card.options.get("level", 1) - 1)
     found = {
         c.name
         for _, folder in _parts(root, card)
-        for c in visible(folder)
+        for c in (folder.glob(f"{above}*") if above else visible(folder))
         if c.is_dir() and not _beside(f"{c.relative_to(root).as_posix()}/", card)
     }
     if card.classes and found != set(card.classes):
@@ -64,18 +65,19 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
     Split folders may be called train, training, val, valid, validation, test, testing in any case;
     `options["splits"]` renames them, `options["halve"]` names the split that is cut into val and test,
     half of each class each, and `options["beside"]` the patterns of paths that come with the data and are not read.
+    `options["level"]` counts the folders below the split down to the one whose name is the class (default: 1).
     `options["patient"]` says who is shown (`name_patients`); without it every image is a patient (`patient` = `id`).
     """
     index = {name: label for label, name in enumerate(classes(root, card))}
     solution = _solution(root)
     rows, rejects = [], []
-    parts = _parts(root, card)
+    parts, level = _parts(root, card), card.options.get("level", 1)
     for split, folder in parts:
         for file in visible_files(folder):
             path, inside = file.relative_to(root).as_posix(), file.relative_to(folder)
             if _beside(path, card):
                 continue
-            name = inside.parts[0] if len(inside.parts) > 1 else solution.get(file.stem)
+            name = inside.parts[level - 1] if len(inside.parts) > level else solution.get(file.stem)
             if file.suffix.lower() not in EXTENSIONS:
                 rejects.append((path, f"'{file.suffix}' is no image extension", "rule"))
             elif name not in index:
@@ -211,6 +213,12 @@ CLASS_FOLDERS = Layout(
     decode=decode,
     classes=classes,
     patients=patients,
-    options={"channels": (int, one_of(CHANNELS, "number of channels")), **_COMMON},
+    options={
+        "channels": CHANNEL,
+        "splits": (dict[str, str], {}),
+        "level": (int, {"ge": 1}),
+        "beside": (tuple[str, ...], {}),
+        **_COMMON,
+    },
 )
 IMAGENET = replace(CLASS_FOLDERS, options={"halve": (str, one_of(SPLITS.values(), "split")), **_COMMON})

@@ -84,9 +84,12 @@ def slices(root: Path, rows: pd.DataFrame, card: DataCard) -> Iterator[tuple[np.
 
 
 class Axial:
-    """The axial slices of a NIfTI file, scaled one at a time: no second copy of the volume is made."""
+    """The axial slices of a NIfTI file, scaled one at a time: no second copy of the volume is made.
 
-    def __init__(self, path: Path):
+    Of a file with a fourth dimension, `channel` of it.
+    """
+
+    def __init__(self, path: Path, channel: int = 0):
         from nibabel.orientations import apply_orientation
 
         with bounds.reading(partial(_reason, path)):
@@ -95,7 +98,9 @@ class Axial:
             if path.suffix == ".nii" and size < wanted:  # else nibabel makes room for all of it, and then reads
                 raise OSError(f"{size:,} bytes; its header says {wanted:,}")
             raw = image.get_unscaled()  # a memory map, or an array where the file is compressed
-            self.raw = apply_orientation(raw.reshape(solid(image.shape)), _to_lps(head.get_best_affine()))
+            raw = raw.reshape(solid(image.shape))
+            raw = raw[..., channel] if raw.ndim == 4 else raw
+            self.raw = apply_orientation(raw, to_lps(head.get_best_affine()))
         self.slope, self.inter = float(image.slope), float(image.inter)
 
     def __getitem__(self, k: int) -> np.ndarray:
@@ -147,7 +152,7 @@ def _reason(path: Path, error: BaseException) -> str:
     return f"{path.name}: {bounds.quote_error(error)}".replace(f"{path.parent}/", "")
 
 
-def _to_lps(affine: np.ndarray) -> np.ndarray:
+def to_lps(affine: np.ndarray) -> np.ndarray:
     """Return the orientation change to axes that run to the patient's left, back and head."""
     from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
@@ -161,7 +166,7 @@ def count_slices(volume: Path, mask: Path) -> int:
         with bounds.reading(partial(_reason, file)):
             head = open_nifti(file)[1]
             heads.append((solid(head.get_data_shape()), head.get_best_affine()))
-            turn = _to_lps(heads[0][1])
+            turn = to_lps(heads[0][1])
     (shape, affine), (other, its_affine) = heads
     if len(shape) != 3 or shape != other:
         raise UnreadableFile(f"shapes of volume {shape} and mask {other}; expected equal 3D shapes")

@@ -85,7 +85,7 @@ def _by_table(root: Path, how: dict[str, Any]):
     file = root / how["table"]
     if not file.is_file():
         raise ConfigError(f"{root} lacks the table {how['table']} that `patient` names.")
-    table = read_table(file, {"file": (how["file"],), "patient": (how["patient"],)})
+    table = read_table(file, {"file": (how["file"],), "patient": (how["patient"],)}, ",;\t")
     if missing := {"file", "patient"} - set(table):
         named = ", ".join(how[name] for name in sorted(missing))
         raise ConfigError(f"{file} lacks {named}, which `patient` names.")

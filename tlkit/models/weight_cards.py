@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,12 @@ CHECK_TOLERANCE = 0.01  # of the length of the means
 class WeightsCard:
     """One published file of weights: licence, source, how to get it, and what it needs of encoder and input.
 
-    `file` lies under TLKIT_WEIGHTS, or is shipped by the Python package `package`; `bytes` is its size about,
-    `sha256` its first digits ("" where unknown). Input: grey or colour values brought to `input_range` (intensity:
-    "range" = one scale for all images, "minmax" = of each image), then `mean` taken off and divided by `std`.
-    channels="grey": one channel written three times. `size` are the pixels it was trained on. `recipe_input` gives
-    all that to a run. `partial` and `stem` are told to `load_encoder`; `check` are features of `check_image`, which
-    `check_features` holds a loaded encoder against ("" and () where the card says nothing of it).
+    `file` lies under TLKIT_WEIGHTS, or is an absolute path, or is shipped by the Python package `package`; `bytes` is
+    its size about, `sha256` its first digits ("" where unknown). Input: grey or colour values brought to `input_range`
+    (intensity: "range" = one scale for all images, "minmax" = of each image), then `mean` taken off and divided by
+    `std`. channels="grey": one channel written three times. `size` are the pixels it was trained on. `recipe_input`
+    gives all that to a run. `partial` and `stem` are told to `load_encoder`; `check` are features of `check_image`,
+    which `check_features` holds a loaded encoder against ("" and () where the card says nothing of it).
     """
 
     name: str  # "source/architecture"
@@ -65,16 +65,33 @@ class MissingWeightsError(TlkitError, FileNotFoundError):
     def __init__(self, card: WeightsCard):
         self.card = card
         root = weights_root()
-        steps = (*card.access, f"Put it at TLKIT_WEIGHTS/{card.file} (TLKIT_WEIGHTS unset: TLKIT_DATA/weights).")
-        numbered = "\n".join(f"  {i}. {step}" for i, step in enumerate(steps, 1))
+        put = f"Put it at TLKIT_WEIGHTS/{card.file} (TLKIT_WEIGHTS unset: TLKIT_DATA/weights)."
+        below = not Path(card.file).expanduser().is_absolute()
+        numbered = "\n".join(f"  {i}. {step}" for i, step in enumerate([*card.access, *([put] if below else [])], 1))
+        size = f", about {megabytes(card)} MB" if card.bytes else ""
+        licence = f"Licence: {card.licence}\n" if card.licence else ""
         super().__init__(
             f"weights '{card.name}' ({card.title}) are missing.\n"
-            f"Expected: {card.file}, about {megabytes(card)} MB, under TLKIT_WEIGHTS\n"
+            f"Expected: {card.file}{size}{', under TLKIT_WEIGHTS' if below else ''}\n"
             f"Found: {_found(card, root)}\n"
-            f"Licence: {card.licence}\n"
+            f"{licence}"
             f"To get it (nothing is ever downloaded by itself):\n{numbered}\n"
-            f"`python -m tlkit data` lists data sets and weights, and whether they are present."
+            f"`python -m tlkit data` lists data sets and weights with a card, and whether they are present."
         )
+
+
+def own_weights(said: dict[str, Any], backbone: str = "") -> WeightsCard:
+    """Return the card of weights that a study names as `{file: PATH, ...}`; what it does not say stays empty."""
+    known = {f.name for f in fields(WeightsCard)}
+    told = {k: _frozen(v) for k, v in said.items() if k in known - {"sha256", "partial"}}
+    access = ("See `weights: {file: ...}` in the study file: below TLKIT_WEIGHTS, or an absolute path.",)
+    empty = {"licence": "", "source": "", "citation": "", "bytes": 0}
+    title = "named in the study file"
+    return WeightsCard(name=said["file"], title=title, backbone=backbone, access=access, **empty, **told)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def weights_root() -> Path | None:
@@ -86,10 +103,16 @@ def weights_root() -> Path | None:
 
 
 def present(card: WeightsCard) -> Path | None:
-    """Return the card's file, or None: under `weights_root`, also unpacked or as safetensors, or in its package."""
-    root = weights_root()
+    """Return the card's file, or None: under `weights_root`, also unpacked or as safetensors, or in its package.
+
+    One whose path is absolute lies there and nowhere else.
+    """
+    root, file = weights_root(), Path(card.file).expanduser()
+    if file.is_absolute():
+        return file if file.is_file() else None
     stem = card.file.removesuffix(".tar.gz").removesuffix(".pth").removesuffix(".pt")
-    names = dict.fromkeys((card.file, f"{stem}.pth", f"{stem}.pt", f"{stem}.safetensors"))
+    others = (f"{stem}.pth", f"{stem}.pt", f"{stem}.safetensors") if card.bytes else ()  # a study names the file itself
+    names = dict.fromkeys((card.file, *others))
     places = [root / name for name in names] if root else []
     spec = importlib.util.find_spec(card.package) if card.package else None  # found, not imported: runs no code
     for folder in (spec.submodule_search_locations or ()) if spec else ():
@@ -191,12 +214,15 @@ def megabytes(card: WeightsCard) -> int:
 
 
 def _found(card: WeightsCard, root: Path | None, most: int = 8) -> str:
+    above = Path(card.file).expanduser().parent
+    root = above if above.is_absolute() else root
     if root is None:
         found = "neither TLKIT_WEIGHTS nor TLKIT_DATA is set"
     elif not root.is_dir():
         found = f"no folder {root}"
     else:
-        names = sorted(p.relative_to(root).as_posix() for p in islice(root.rglob("*"), 1000) if p.is_file())
+        inside = root.iterdir() if root == above else root.rglob("*")
+        names = sorted(p.relative_to(root).as_posix() for p in islice(inside, 1000) if p.is_file())
         more = f" ... ({len(names)} files)" if len(names) > most else ""
         found = f"{root} holds {', '.join(names[:most]) or 'nothing'}{more}"
     return found + (f"; the Python package '{card.package}' is not installed" if card.package else "")

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from tlkit.config import ConfigError, lookup, nearest
-from tlkit.models.weight_cards import WeightsCard, megabytes, present
+from tlkit.models.weight_cards import WeightsCard, megabytes, own_weights, present
 from tlkit.yamllines import parse
 
 MiB = 2**20
@@ -43,8 +43,13 @@ WEIGHTS: dict[str, WeightsCard] = {
 }
 
 
-def find(source: str, backbone: str) -> WeightsCard:
-    """Return the first card of a source ("imagenet", "radiologynet" ...) whose encoder is `backbone`, else raise."""
+def find(source: str | dict[str, Any], backbone: str) -> WeightsCard:
+    """Return the first card of a source ("imagenet", "radiologynet" ...) whose encoder is `backbone`, else raise.
+
+    Of a file that a study names ({file: PATH, ...}) the card says what the study does.
+    """
+    if isinstance(source, dict):
+        return own_weights(source, backbone)
     cards = {card.backbone: card for card in reversed(WEIGHTS.values()) if card.name.startswith(f"{source}/")}
     if not cards:
         lookup(source, dict.fromkeys(name.split("/")[0] for name in WEIGHTS), "source of weights")

@@ -15,8 +15,7 @@ import yaml
 
 from tlkit import paths, studies
 from tlkit.config import ConfigError, canonical
-from tlkit.datasets import card_of
-from tlkit.studies.configs import recipe_dict
+from tlkit.studies.configs import StudyRuns, recipe_dict
 from tlkit.studies.keycheck import at_backbone
 from tlkit.yamllines import parse
 
@@ -48,9 +47,9 @@ def published(name: str) -> dict[str, Any]:
 
 def places(spec: dict[str, Any]) -> dict[str, Any]:
     """Return what a study says at one scale, by place ("tasks/R/recipe/lr"): recipes, options and splits in full."""
-    made, names = dict(spec), set()
+    made, names, study = dict(spec), set(), StudyRuns("", "", spec)
     for part in ("pretrainings", "tasks"):
-        made[part] = {name: _entry(entry) for name, entry in spec[part].items()}
+        made[part] = {name: _entry(entry, study) for name, entry in spec[part].items()}
         every = [*spec[part].values()]
         every += [at_backbone(e, b) for e in spec[part].values() for b in e.get("by_backbone", {})]
         names |= {entry["dataset"] for entry in every if "dataset" in entry}
@@ -61,13 +60,13 @@ def places(spec: dict[str, Any]) -> dict[str, Any]:
     return dict(_flat(made))
 
 
-def _entry(entry: dict[str, Any]) -> dict[str, Any]:
+def _entry(entry: dict[str, Any], study: StudyRuns) -> dict[str, Any]:
     made = {k: v for k, v in entry.items() if k != "by_backbone"}
     if "base" in entry.get("recipe", {}):
         made["recipe"] = recipe_dict(entry["recipe"])
     if "dataset" in entry:
-        made["options"] = {"fit": "squash", **card_of(entry["dataset"], entry.get("options")).options}
-    each = {name: _entry(at_backbone(entry, name)) for name in entry.get("by_backbone", {})}
+        made["options"] = {"fit": "squash", **study.card(entry).options}
+    each = {name: _entry(at_backbone(entry, name), study) for name in entry.get("by_backbone", {})}
     return made | ({"by_backbone": each} if each else {})
 
 

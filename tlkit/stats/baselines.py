@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.training.data import chosen_rows, open_data, task_of, training_rows
-from tlkit.training.tasks import TASKS
+from tlkit.training.tasks import base_kind
 
 CONSTANT, PIXELS = "no image", "pixel statistics"
 QUANTILES = (0, 5, 25, 50, 75, 95, 100)
@@ -45,7 +45,8 @@ def baselines(configs: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """
     rows = []
     for name, config in {c["task"]: c for c in reversed(list(configs))}.items():
-        if TASKS[config["task_kind"]].masks:
+        kind = base_kind(config["task_kind"])
+        if kind == "segmentation":
             continue
         store, table = open_data(config["data"])
         job = task_of(config, table)
@@ -53,8 +54,8 @@ def baselines(configs: Iterable[dict[str, Any]]) -> pd.DataFrame:
         target = job.targets(store.table).numpy()
         features = pixel_statistics(np.asarray(store.images[np.concatenate([train, test])]))
         for baseline, output in (
-            (CONSTANT, _constant(config["task_kind"], target[train], len(job.classes), len(test))),
-            (PIXELS, _probe(config["task_kind"], features, target[train], len(job.classes))),
+            (CONSTANT, _constant(kind, target[train], len(job.classes), len(test))),
+            (PIXELS, _probe(kind, features, target[train], len(job.classes))),
         ):
             found = job.metrics(pd.DataFrame({"target": list(target[test]), "output": list(output)}), full=False)
             rows += [(name, metric, baseline, value, len(test)) for metric, value in found.items()]

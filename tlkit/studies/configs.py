@@ -12,9 +12,9 @@ from typing import Any
 
 from tlkit import paths, runs
 from tlkit.config import canonical, lookup, merge
-from tlkit.datasets import card_of, cards, identity
+from tlkit.datasets import DataCard, card_of, cards, identity
 from tlkit.datasets.copies import DISTANCE
-from tlkit.datasets.options import changed
+from tlkit.datasets.options import Dataset, changed
 from tlkit.datasets.splits import COPIES
 from tlkit.models import weight_cards, weight_list
 from tlkit.models.weights import weights_hash
@@ -31,6 +31,8 @@ class StudyRuns:
     def __init__(self, name: str, scale: str, spec: dict[str, Any]):
         self.name, self.scale, self.spec = name, scale, spec
         self.folder = paths.runs_root() / "studies" / name / scale
+        said = {n: card for n, card in spec.get("datasets", {}).items() if isinstance(card, dict)}
+        self.own = {n: cards.own_card(n, card) for n, card in said.items()}  # data sets that have no card elsewhere
         self._identities: dict[str, dict[str, Any]] = {}  # hashing a real data set once is enough
         self._planning = False  # a plan can be made without the data
         self.absent: set[str] = set()  # real data sets that a plan did without
@@ -103,7 +105,8 @@ class StudyRuns:
         chosen = {k: entry[k] for k in CHOSEN if entry.get(k) is not None}
         if "groups" in chosen:  # one grouping for all image sizes
             chosen["groups"] = {**chosen["groups"], "size": self.spec["size"]}
-        if options := changed(dataset, entry.get("options")):
+        chosen |= self.own_card(dataset)
+        if options := changed(self.dataset(dataset), entry.get("options")):
             chosen["options"] = options
         if (most := self.max_unreadable(dataset)) is not None:
             chosen["max_unreadable"] = most
@@ -114,6 +117,21 @@ class StudyRuns:
         if split["seed"] == "run":
             split = {**split, "seed": self.spec.get("pretraining_seed", 42) if seed is None else seed}
         return {**self._identities[dataset], "size": entry.get("size", self.spec["size"]), "split": split, **chosen}
+
+    def dataset(self, name: str) -> Dataset:
+        """Return a data set for `datasets.prepare` and its kin: the card of one of the study's own, else the name."""
+        return self.own.get(name, name)
+
+    def own_card(self, dataset: str) -> dict[str, Any]:
+        """Return what a `data` entry holds of a data set of the study's own, so that any process finds it, else {}."""
+        return {"card": self.spec["datasets"][dataset]} if dataset in self.own else {}
+
+    def card(self, entry: dict[str, Any]) -> DataCard:
+        """Return the card of an entry's data set with the entry's options."""
+        return card_of(self.dataset(entry["dataset"]), entry.get("options"))
+
+    def task_card(self, task: str) -> DataCard:
+        return self.card(self.spec["tasks"][task])
 
     def max_unreadable(self, dataset: str) -> float | None:
         """Return the share of a data set's files that may be damaged; None where the study does not say it."""
@@ -128,7 +146,7 @@ class StudyRuns:
 
     def _identity(self, dataset: str) -> dict[str, Any]:
         try:
-            return identity(dataset, self.phantom_parameters(dataset))
+            return identity(self.dataset(dataset), self.phantom_parameters(dataset))
         except cards.MissingDataError:
             if not self._planning:
                 raise
@@ -190,9 +208,10 @@ class StudyRuns:
             return None
         return self._checkpoint(entry["weights"], backbone) | ({"partial": True} if entry.get("partial") else {})
 
-    def _checkpoint(self, source: str, backbone: str) -> dict[str, Any]:
-        """Return the published weights of a source (a key of WEIGHTS begins with it) for a backbone."""
+    def _checkpoint(self, source: str | dict[str, Any], backbone: str) -> dict[str, Any]:
+        """Return the weights of a source (a key of WEIGHTS begins with it) for a backbone, or those of a file."""
         card = weight_list.find(source, backbone)
+        which = source if isinstance(source, dict) else {"card": card.name}
         if card.name not in self._identities:
             try:
                 self._identities[card.name] = {"sha256": weights_hash(weight_cards.where(card))}
@@ -200,8 +219,8 @@ class StudyRuns:
                 if not self._planning:
                     raise
                 self.absent.add(card.name)
-                return {"card": card.name, "sha256": None}
-        return {"card": card.name, **self._identities[card.name]}
+                return {**which, "sha256": None}
+        return {**which, **self._identities[card.name]}
 
     def pretrain_configs(
         self, pretraining: str = "", method: str = "", backbones: Iterable[str] = ()
@@ -275,7 +294,7 @@ class StudyRuns:
             "kind": "finetune",
             "mode": experiment["mode"],
             "task": task,
-            "task_kind": self._card(task).task,
+            "task_kind": self.task_card(task).task,
             "pretraining": source,
             "fraction": float(share),
             "data": self.data(entry, seed),
@@ -307,10 +326,6 @@ class StudyRuns:
     def configs(self) -> list[dict[str, Any]]:
         """Return the configs of all runs, pretrainings first."""
         return self.pretrain_configs() + self.finetune()
-
-    def _card(self, task: str) -> cards.DataCard:
-        entry = self.spec["tasks"][task]
-        return card_of(entry["dataset"], entry.get("options"))
 
 
 def recipe_dict(entry: dict[str, Any]) -> dict[str, Any]:

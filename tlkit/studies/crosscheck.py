@@ -6,8 +6,8 @@ from typing import Any
 
 from tlkit import paths
 from tlkit.config import ConfigError, canonical, lookup
-from tlkit.datasets import card_of, layout_of, splits
-from tlkit.datasets.cards import DATASETS, DataCard
+from tlkit.datasets import layout_of, splits
+from tlkit.datasets.cards import DATASETS
 from tlkit.models import weight_list
 from tlkit.models.backbones import check_name, smallest
 from tlkit.models.heads import check_frozen
@@ -18,7 +18,7 @@ from tlkit.studies.keycheck import at_backbone
 from tlkit.training.data import check_window, class_names
 from tlkit.training.recipe import CARD, Recipe
 from tlkit.training.recipes import RECIPES, recipe
-from tlkit.training.tasks import check_classes, check_monitor
+from tlkit.training.tasks import base_kind, check_classes, check_monitor
 from tlkit.yamllines import Path
 
 MADE = ("dataset", "corpora")  # a pretraining with one of these is trained here
@@ -32,7 +32,8 @@ def check_study(spec: dict[str, Any], faults: Faults) -> None:
     """Note names that lead nowhere, and what does not go together; the values' types have been looked at."""
     _check_split(spec, faults)
     _check_same_split(spec, faults)
-    _check_phantoms(spec, faults)
+    study = StudyRuns(spec["name"], "", spec)
+    _check_phantoms(study, faults)
     _check_backbones(spec, faults)
     _check_pretrainings(spec["pretrainings"], faults)
     for name, experiment in spec["experiments"].items():
@@ -44,13 +45,12 @@ def check_study(spec: dict[str, Any], faults: Faults) -> None:
     _check_estimates(spec["estimates"], faults)
     faults.stop()
     _check_repeats(spec, faults)
-    study = StudyRuns(spec["name"], "", spec)
     for name, entry in spec["pretrainings"].items():
         for backbone in study.backbones(name) or [spec["backbone"]]:
-            _check_pretraining(name, at_backbone(entry, backbone), backbone, spec, faults)
+            _check_pretraining(name, at_backbone(entry, backbone), backbone, study, faults)
     for name, entry in spec["tasks"].items():
         with faults.at("tasks", name, "classes"):
-            _check_classes(entry)
+            _check_classes(entry, study)
     faults.stop()
     for name, entry in spec["tasks"].items():
         backbone = entry.get("backbone", spec["backbone"])
@@ -58,7 +58,7 @@ def check_study(spec: dict[str, Any], faults: Faults) -> None:
             if entry.get("size") != CARD:  # which differs by pretraining
                 _check_size(backbone, entry.get("size", spec["size"]))
         with faults.at("tasks", name, "recipe"):
-            _check_task_recipe(entry, entry["recipe"])
+            _check_task_recipe(entry, entry["recipe"], study)
     faults.stop()
     for name, experiment in spec["experiments"].items():
         _check_recipes(name, experiment, study, faults)
@@ -84,11 +84,12 @@ def _check_same_split(spec: dict[str, Any], faults: Faults) -> None:
                     )
 
 
-def _check_phantoms(spec: dict[str, Any], faults: Faults) -> None:
+def _check_phantoms(study: StudyRuns, faults: Faults) -> None:
+    spec = study.spec
     phantoms = spec.get("phantoms", {})
     for dataset in phantoms:
         with faults.at("phantoms", dataset):
-            if DATASETS[dataset].phantom is None:
+            if study.card({"dataset": dataset}).phantom is None:
                 having = ", ".join(c.name for c in DATASETS.values() if c.phantom)
                 raise ConfigError(f"this data set has no phantom. These have one: {having}.")
     used: dict[str, Path] = {}
@@ -98,6 +99,8 @@ def _check_phantoms(spec: dict[str, Any], faults: Faults) -> None:
             used |= {e["dataset"]: (part, name, "dataset") for e in entries if "dataset" in e}
     for dataset, where in used.items() if spec["data"] == "phantom" else ():
         with faults.at(*where):
+            if dataset in study.own:
+                raise ConfigError(f"'{dataset}' has files of its own, and the data are phantoms. Say `data: real`.")
             if dataset not in phantoms:
                 raise ConfigError(
                     f"`phantoms` lacks '{dataset}', and the data are phantoms. Say `{dataset}: {{seed: 1}}` there, or "
@@ -177,9 +180,9 @@ def _check_experiment(name: str, experiment: dict[str, Any], spec: dict[str, Any
                 raise ConfigError(f"{why}; take this out.")
 
 
-def _check_pretraining(name: str, entry: dict[str, Any], backbone: str, spec: dict[str, Any], faults: Faults) -> None:
+def _check_pretraining(name: str, entry: dict[str, Any], backbone: str, study: StudyRuns, faults: Faults) -> None:
     """Note what is wrong with a pretraining as it is with one backbone."""
-    where, of = ("pretrainings", name), ("pretrainings", name, "by_backbone", backbone)
+    spec, where, of = study.spec, ("pretrainings", name), ("pretrainings", name, "by_backbone", backbone)
 
     def at(*key: str):
         return faults.at(*where, *key, also=[(*of, *key)])
@@ -209,16 +212,16 @@ def _check_pretraining(name: str, entry: dict[str, Any], backbone: str, spec: di
     with at("recipe"):
         made = _made(entry.get("recipe", {}))
         for corpus in corpora:
-            check_window(card_of(corpus["dataset"], corpus.get("options")), made)
+            check_window(study.card(corpus), made)
         made.check_read(method)
         if method == "classification":
             check_monitor("multiclass", made.monitor)
         if made.normalise == CARD:
             raise ConfigError("normalise: card is for tasks, which start from weights; a pretraining says its own.")
     for key, work in (
-        ("classes", lambda: _check_classes(entry)),
-        ("method", lambda: _check_method(entry, method)),
-        ("groups", lambda: _check_groups(entry)),
+        ("classes", lambda: _check_classes(entry, study)),
+        ("method", lambda: _check_method(entry, method, study)),
+        ("groups", lambda: _check_groups(entry, study)),
         ("images_per_epoch", lambda: _check_epoch(entry, corpora)),
     ):
         with at(key):
@@ -239,35 +242,37 @@ def _check_size(backbone: str, size: int) -> None:
         raise ConfigError(f"{backbone} needs images of at least {smallest(backbone)} pixels, found {size}.")
 
 
-def _check_classes(entry: dict[str, Any]) -> int | None:
+def _check_classes(entry: dict[str, Any], study: StudyRuns) -> int | None:
     """Return how many classes an entry with a data set has, where that is known; raise for a choice of no use."""
     if "dataset" not in entry or entry.get("groups"):
         return None
-    card, chosen = card_of(entry["dataset"], entry.get("options")), entry.get("classes")
-    if chosen is not None and card.task in ("segmentation", "regression"):
+    card, chosen = study.card(entry), entry.get("classes")
+    kind = base_kind(card.task)
+    if chosen is not None and kind in ("segmentation", "regression"):
         raise ConfigError(f"'{card.name}' is a task of {card.task} and has no classes to choose; take this out.")
-    if isinstance(chosen, list) and card.task != "multilabel":
+    if isinstance(chosen, list) and kind != "multilabel":
         raise ConfigError(f"'{card.name}' takes a number of classes, or {{every: step}}; found a list.")
-    if isinstance(chosen, int) and card.classes and card.task != "multilabel" and chosen > len(card.classes):
+    if isinstance(chosen, int) and card.classes and kind != "multilabel" and chosen > len(card.classes):
         raise ConfigError(f"expected at most {len(card.classes)}, the classes of '{card.name}', found {chosen}.")
-    if not (card.classes or card.task == "regression"):
+    if not (card.classes or kind == "regression"):
         return chosen if isinstance(chosen, int) else None
-    return len(class_names({"name": card.name, "classes": chosen, "options": entry.get("options")}, None))
+    data = {"name": card.name, "classes": chosen, "options": entry.get("options"), **study.own_card(card.name)}
+    return len(class_names(data, None))
 
 
-def _check_method(entry: dict[str, Any], method: str) -> None:
+def _check_method(entry: dict[str, Any], method: str, study: StudyRuns) -> None:
     if method == "classification" and "dataset" in entry and not entry.get("groups"):
-        card = card_of(entry["dataset"], entry.get("options"))
-        if card.task not in ("multiclass", "binary"):
+        card = study.card(entry)
+        if base_kind(card.task) not in ("multiclass", "binary"):
             raise ConfigError(f"'{card.name}' is a task of {card.task}: an image has no one class to learn.")
-        if (count := _check_classes(entry)) is not None:
+        if (count := _check_classes(entry, study)) is not None:
             check_classes("multiclass", count)
 
 
-def _check_groups(entry: dict[str, Any]) -> None:
+def _check_groups(entry: dict[str, Any], study: StudyRuns) -> None:
     if entry.get("groups") is None:
         return
-    having = [c.name for c in DATASETS.values() if layout_of(c).reports]
+    having = [c.name for c in (*DATASETS.values(), *study.own.values()) if layout_of(c).reports]
     if entry.get("dataset") not in having:
         raise ConfigError(f"pseudo-labels need headers and reports. These archives have them: {', '.join(having)}.")
 
@@ -287,7 +292,11 @@ def _check_recipes(name: str, experiment: dict[str, Any], study: StudyRuns, faul
         changes |= experiment.get("pretraining_recipes", {}).get(source, {})
         changes |= {"freeze": "encoder", "bn": experiment.get("bn", "frozen")} if lineval else {}
         backbone = entry.get("backbone", study.spec["backbone"])
-        entry, whole = study.resolve(entry, {**entry["recipe"], **changes}, source, backbone)
+        whole = {**entry["recipe"], **changes}
+        with faults.at("pretrainings", source, "weights"):
+            entry, whole = study.resolve(entry, whole, source, backbone)
+        if CARD in (entry.get("size"), whole.get("normalise")):  # nothing says what the weights saw
+            continue
         if (key := (task, entry.get("size"), canonical(whole))) in seen:
             continue
         seen.add(key)
@@ -295,19 +304,19 @@ def _check_recipes(name: str, experiment: dict[str, Any], study: StudyRuns, faul
         own = ("experiments", name, "recipes", task)
         with faults.at(*own, also=places):
             _check_size(backbone, entry.get("size", study.spec["size"]))
-            made = _check_task_recipe(entry, whole)
+            made = _check_task_recipe(entry, whole, study)
             if not lineval and made.freeze == "encoder":
                 raise ConfigError("recipe.freeze is 'encoder', which is what mode lineval does; take it out.")
 
 
-def _check_task_recipe(entry: dict[str, Any], changes: dict[str, Any]) -> Recipe:
-    card: DataCard = card_of(entry["dataset"], entry.get("options"))
-    made, count = _made(changes), _check_classes(entry)
+def _check_task_recipe(entry: dict[str, Any], changes: dict[str, Any], study: StudyRuns) -> Recipe:
+    card = study.card(entry)
+    made, count = _made(changes), _check_classes(entry, study)
     check_frozen(made.freeze, made.bn)
     check_window(card, made)
     if count is not None:
         check_classes(card.task, count)
-    made.check_read(card.task)
+    made.check_read(base_kind(card.task))
     check_monitor(card.task, made.monitor)
     if made.class_weights is not None and count not in (None, len(made.class_weights)):
         raise ConfigError(f"class_weights: expected {count}, one a class, found {len(made.class_weights)}.")

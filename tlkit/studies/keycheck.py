@@ -12,6 +12,7 @@ from tlkit.datasets.options import declaration
 from tlkit.declared import Fault, Keys, check, known
 from tlkit.studies import schema
 from tlkit.studies.faults import Faults
+from tlkit.studies.own import OwnCards, OwnWeights, find_own
 from tlkit.studies.schema import PARTS, Pretraining, Split, Study
 from tlkit.training.augment import AUGMENTS
 from tlkit.yamllines import Path
@@ -19,17 +20,18 @@ from tlkit.yamllines import Path
 
 def check_keys(spec: dict[str, Any], faults: Faults) -> None:
     """Note unknown and missing keys, and values of another type or out of range, of the study and of every entry."""
-    found = check(Study, spec, ())
+    own, found = find_own(spec["datasets"]) if _is(spec, "datasets") else ({}, [])
+    found += check(Study, spec, (), own)
     found += check(Split, spec["split"], ("split",)) if _is(spec, "split") else []
-    for name, own in _each(spec, "splits"):
-        both = {"seed": 0, **own}
+    for name, changes in _each(spec, "splits"):
+        both = {"seed": 0, **changes}
         found += check(Split, both, ("splits", name))
     for name, parameters in _each(spec, "phantoms"):
         writer = DATASETS[name].phantom if name in DATASETS else None
         found += check(schema.phantom(writer), parameters, ("phantoms", name)) if writer else []
     for part, model in PARTS.items():
         for name, entry in _each(spec, part):
-            found += _entry(model, entry, (part, name))
+            found += _entry(model, entry, (part, name), own)
     for where, text in found:
         faults.add(where, text)
     for name, entry in _each(spec, "pretrainings"):
@@ -38,7 +40,7 @@ def check_keys(spec: dict[str, Any], faults: Faults) -> None:
             for key in changes.keys() - Pretraining.model_fields.keys():
                 text = f"nothing reads this key.{nearest(key, Pretraining.model_fields)} {known(Pretraining)}"
                 faults.add((*where, key), text)
-            for place, text in _entry(Pretraining, at_backbone(entry, backbone), where):
+            for place, text in _entry(Pretraining, at_backbone(entry, backbone), where, own):
                 if place[4:5] and place[4] in changes:
                     faults.add(place, text, ("pretrainings", name, *place[4:]))
 
@@ -58,8 +60,9 @@ def at_backbone(entry: dict[str, Any], backbone: str) -> dict[str, Any]:
     return merge({k: v for k, v in entry.items() if k != "by_backbone"}, changes)
 
 
-def _entry(model: type[Keys], entry: dict[str, Any], where: Path) -> list[Fault]:
-    found = check(model, entry, where)
+def _entry(model: type[Keys], entry: dict[str, Any], where: Path, own: OwnCards) -> list[Fault]:
+    found = check(model, entry, where, own)
+    found += check(OwnWeights, entry["weights"], (*where, "weights")) if _is(entry, "weights") else []
     recipes = [(("recipe",), entry.get("recipe"))]
     recipes += [((key, n), r) for key in ("recipes", "pretraining_recipes") for n, r in _each(entry, key)]
     for place, changes in recipes:
@@ -70,8 +73,9 @@ def _entry(model: type[Keys], entry: dict[str, Any], where: Path) -> list[Fault]
         found += more
     if _is(entry, "split"):
         found += check(Split, {"seed": 0, **entry["split"]}, (*where, "split"))
-    if _is(entry, "options") and entry.get("dataset") in list(DATASETS):
-        found += check(declaration(entry["dataset"]), entry["options"], (*where, "options"))
+    cards = {name: card for name, card in (DATASETS | own).items() if card}
+    if _is(entry, "options") and entry.get("dataset") in list(cards):
+        found += check(declaration(cards[entry["dataset"]]), entry["options"], (*where, "options"))
     return found
 
 

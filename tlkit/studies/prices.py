@@ -13,8 +13,9 @@ import pandas as pd
 
 from tlkit import paths
 from tlkit.config import TlkitError, canonical
-from tlkit.datasets import DataCard, card_of, files, layout_of, phantom_parameters, present, splits
+from tlkit.datasets import DataCard, card_in, files, layout_of, phantom_parameters, present, splits
 from tlkit.runs import corpora
+from tlkit.training.tasks import base_kind
 
 RUN_SECONDS = 2.0  # of every run, besides its steps: start, evaluation, files (as in the smoke studies, two cores)
 FASTEST = 4  # small networks wait for memory and data: at most so many times the images a second of the reference
@@ -50,7 +51,7 @@ def work(backbone: str, size: int, decoder: str = "") -> int:
 def relative_work(config: dict[str, Any], backbone: str, size: int) -> float:
     """Return the work of a run on one image over that of the reference, `backbone` on `size` px; 1/FASTEST or more."""
     recipe, own = config["recipe"], corpora(config)[0]["size"]
-    masks = config.get("task_kind") == "segmentation" or config.get("method") == "reconstruction"
+    masks = base_kind(config.get("task_kind", "none")) == "segmentation" or config.get("method") == "reconstruction"
     found = work(config["backbone"], recipe.get("crop") or own, recipe["decoder"] if masks else "")
     return max(found / work(backbone, size), 1 / FASTEST)
 
@@ -70,20 +71,21 @@ class Counter:
         """
         if data.get("images"):
             return data["images"]
-        card = card_of(data["name"], data.get("options"))
+        card = card_in(data)
         phantom = phantom_parameters(data)
         archive = layout_of(card).read is not None
         if archive and phantom:
             raise UnpricedError(f"nothing says how many images the phantom of {card.name} has; `images` would")
         if archive or not (phantom or present(card, paths.data_root())):
             return _said(card, data)
-        return _there(self._scan(card.name, canonical([data.get("options", {}), phantom])), data)
+        which = {k: data[k] for k in ("name", "card", "options", "phantom") if k in data}
+        return _there(self._scan(canonical(which)), data)
 
 
-def _scan(name: str, how: str) -> pd.DataFrame:
-    options, phantom = json.loads(how)
-    card = card_of(name, options)
-    return layout_of(card).scan(files(card, phantom), card)[0]
+def _scan(which: str) -> pd.DataFrame:
+    data = json.loads(which)
+    card = card_in(data)
+    return layout_of(card).scan(files(card, phantom_parameters(data)), card)[0]
 
 
 def _there(table: pd.DataFrame, data: dict[str, Any]) -> int:

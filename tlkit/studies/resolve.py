@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tlkit.config import ConfigError
 from tlkit.models import weight_cards, weight_list
 from tlkit.training.recipe import CARD, NORMALISE, Normalise
 from tlkit.training.recipes import recipe
@@ -14,10 +15,16 @@ def own_input(entry: dict[str, Any], corpora: list[dict[str, Any]], size: int, b
     """Return normalise, intensity and size of what the weights of a pretraining saw.
 
     Of published weights their card says it, of a pretraining of the study (`entry`, its `corpora`) its own config.
-    Training from scratch takes values in [0,1] at the study's `size`, and the intensity of its recipe.
+    Training from scratch takes values in [0,1] at the study's `size`, and the intensity of its recipe. Raises
+    ConfigError for a file of weights of which the study does not say what they saw.
     """
     if "weights" in entry:
-        card = weight_list.find(entry["weights"], backbone)
+        said, card = entry["weights"], weight_list.find(entry["weights"], backbone)
+        if isinstance(said, dict) and (lacking := [k for k in ("mean", "std", "size") if k not in said]):
+            raise ConfigError(
+                f"a task asks for the input of these weights (`normalise: card` or `size: card`), and `weights` lacks "
+                f"{', '.join(lacking)}."
+            )
         own = weight_cards.recipe_input(card)
         named = (name for name, how in NORMALISE.items() if how == Normalise(**own["normalise"]))
         return {**own, "normalise": next(named, own["normalise"]), "size": card.size}

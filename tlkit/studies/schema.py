@@ -12,68 +12,33 @@ from typing import Annotated, Any, Literal, get_origin, get_type_hints
 from pydantic import AfterValidator, Field
 
 from tlkit import plugins
-from tlkit.config import ConfigError
-from tlkit.datasets.cards import DATASETS
 from tlkit.datasets.copies import DISTANCE, FARTHEST
 from tlkit.datasets.splits import COPIES
 from tlkit.declared import Keys, declare, expected, once, one_of, rising, wide
+from tlkit.studies.own import OwnDataset, OwnWeights
+from tlkit.studies.values import (
+    Changes,
+    Classes,
+    Colour,
+    Count,
+    Dataset,
+    Entries,
+    Maybe,
+    Name,
+    Positive,
+    Seed,
+    Share,
+    Size,
+    Text,
+    Two,
+    Where,
+    key,
+    many,
+)
 from tlkit.training.augment import AUGMENTS, DRAWS, Augment
 from tlkit.training.pretraining import METHODS
 from tlkit.training.recipe import CHOICES, LIMITS, Recipe
 from tlkit.training.recipes import RECIPES
-from tlkit.yamllines import shown
-
-LONGEST = 80  # bytes of a name: run folders hold two of them, and file systems end at 255
-
-
-def _name(value: str) -> str:
-    if not value.strip() or not value.isprintable() or len(value.encode()) > LONGEST:
-        raise ConfigError(f"expected a name: one line of text of at most {LONGEST} bytes, found {shown(value)}.")
-    return value
-
-
-def _line(value: str) -> str:
-    if not value.strip():
-        raise ConfigError("expected text, found none.")
-    return value
-
-
-def _counts(value: Any) -> Any:
-    if isinstance(value, dict) and set(value) != {"every"}:
-        raise ConfigError("every")
-    return value
-
-
-Name = Annotated[str, AfterValidator(_name)]
-Text = Annotated[str, AfterValidator(_line)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Size = Annotated[int, Field(ge=8)]
-Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(gt=0, le=1)]
-Dataset = Annotated[str, one_of(DATASETS, "data set")]
-Entries = Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
-Changes = dict[str, Any]  # of a recipe
-Colour = Annotated[str, Field(pattern="^#[0-9a-f]{6}$"), expected("a colour such as '#e69f00'")]
-Two = Annotated[list[str], Field(min_length=2, max_length=2), AfterValidator(once)]
-Maybe = Annotated[dict[str, Any] | None, expected("keys and values")]
-Classes = Annotated[
-    Count | Annotated[dict[str, Count], AfterValidator(_counts)] | Annotated[list[str], AfterValidator(once)] | None,
-    expected("a number of classes, {every: step}, or a list of labels"),
-]
-Where = Annotated[
-    dict[str, str | int | float | bool] | None, expected("columns of the data set's table, with one value each")
-]
-
-
-def many(kind: Any) -> Any:
-    """Return the type of a list of one or more, each once."""
-    return Annotated[list[kind], Field(min_length=1), AfterValidator(once)]
-
-
-def key(text: str, *default: Any, **limits: Any) -> Any:
-    """Return a field with its description; one without default has to be there."""
-    return Field(*default, description=text, **limits)
 
 
 class Study(Keys):
@@ -95,7 +60,9 @@ class Study(Keys):
     phantoms: dict[Dataset, dict[str, Any]] = key("seed and parameters of each phantom data set", {})
     figures: dict[str, dict[str, Any]] = key("notebooks that draw the figures, with what each shows", {})
     colours: dict[Name, Colour] = key("of pretrainings, in the order of every figure; others follow", {})
-    datasets: dict[Dataset, Text] = key("names of data sets in figures, where not their own", {})
+    datasets: dict[
+        Name, Annotated[Text | dict[str, Any], expected("its name in figures, or the card of a data set of your own")]
+    ] = key("data sets by name: its name in figures, where not its own, or the card of one of yours", {})
     estimates: dict[Name, dict[str, Any]] = key("pretrainings that figures show and nobody made, by name", {})
     job: Annotated[
         list[Annotated[str, one_of(("tasks", "experiments", "seeds"), "part of a job")]], AfterValidator(once)
@@ -165,7 +132,9 @@ class Pretraining(Entry):
         "of its run, where not `pretraining_seed`; what differs by it alone is one arm, pretrained again", 42
     )
     method: Annotated[str, one_of(METHODS, "method of pretraining")] = key(", ".join(METHODS), "contrastive")
-    weights: Text = key("published weights, by source: imagenet, radiologynet, radnet, radimagenet", "")
+    weights: Annotated[
+        Text | dict[str, Any], expected("a source of published weights, or {file: PATH} of your own")
+    ] = key("published weights by source (imagenet, radiologynet, radnet, radimagenet), or {file: PATH}", "")
     partial: bool = key("true: these weights may fill only a part of the encoder; the rest starts at random", False)
     recipe: Changes = key("base, and what changes in it", {})
     by_backbone: dict[str, dict[str, Any]] = key("what changes for a backbone", {})
@@ -240,7 +209,7 @@ class Estimate(Keys):
     factor: Positive = key("by how much the first corpus would have to grow")
 
 
-DECLARED = (Study, Split, Pretraining, Task, Experiment, Figure, Estimate)
+DECLARED = (Study, OwnDataset, Split, Pretraining, OwnWeights, Task, Experiment, Figure, Estimate)
 PARTS: dict[str, type[Keys]] = {
     "pretrainings": Pretraining, "tasks": Task, "experiments": Experiment, "figures": Figure, "estimates": Estimate,
 }  # fmt: skip

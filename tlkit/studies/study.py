@@ -17,7 +17,7 @@ from tlkit.studies import plans, studyfile
 from tlkit.studies.configs import StudyRuns, recipe_dict
 from tlkit.studies.schema import Figure
 from tlkit.studies.shown import Shown
-from tlkit.training.tasks import TASKS
+from tlkit.training.tasks import find_kind
 
 HISTORY = [
     "experiment", "run", "mode", "task", "pretraining", "fraction", "seed", "peak_lr", "epoch", "samples", "loss",
@@ -56,7 +56,7 @@ class Study(StudyRuns):
         """Return what the study file says of a figure. Raises: ConfigError where it does not name its notebook."""
         if notebook not in self.spec["figures"]:
             raise self._unsaid(notebook)
-        return Figure.model_validate(self.spec["figures"][notebook])
+        return Figure.model_validate(self.spec["figures"][notebook], context=self.own)
 
     def shown_configs(self, notebook: str, beside: bool = False) -> list[tuple[str, dict[str, Any]]]:
         """Return (experiment, config) of the runs that a figure shows; none where it names no experiment.
@@ -101,7 +101,7 @@ class Study(StudyRuns):
         """Return, for each task, the validation metric that selects, and 1 or -1 where less of it is better."""
         found = {}
         for task, entry in self.spec["tasks"].items():
-            metric = recipe_dict(entry["recipe"])["monitor"] or TASKS[self._card(task).task].monitor
+            metric = recipe_dict(entry["recipe"])["monitor"] or find_kind(self.task_card(task).task).monitor
             found[task] = (metric, sign(metric))
         return found
 
@@ -118,7 +118,7 @@ class Study(StudyRuns):
     def headline(self) -> pd.DataFrame:
         """Return the rows of `results()` that the papers' figures show: the `reported` metrics of each task kind."""
         results = self.results()
-        shown = [(t, m) for t in self.tasks for m in TASKS[self._card(t).task].reported]
+        shown = [(t, m) for t in self.tasks for m in find_kind(self.task_card(t).task).reported]
         return results[pd.MultiIndex.from_frame(results[["task", "metric"]]).isin(shown)].reset_index(drop=True)
 
     def history(self) -> pd.DataFrame:
@@ -168,7 +168,8 @@ class Study(StudyRuns):
         tasks: dict[str, list[str]] = {}
         for task, entry in self.spec["tasks"].items():
             tasks.setdefault(entry["dataset"], []).append(task)
-        return [Challenge(d, self.spec["datasets"].get(d, d), of) for d, of in tasks.items()]
+        titles = self.spec["datasets"] | {name: card.title for name, card in self.own.items()}
+        return [Challenge(d, titles.get(d, d), of) for d, of in tasks.items()]
 
     def arms(self) -> dict[str, str]:
         """Return the arm of each pretraining but random weights: `nested.arms`."""
@@ -184,7 +185,7 @@ class Study(StudyRuns):
         for part in ("pretrainings", "estimates", "tasks", "experiments"):
             titled |= {k: v["title"] for k, v in self.spec[part].items() if "title" in v}
         for task in self.tasks:
-            card = self._card(task)
+            card = self.task_card(task)
             parts = card.options.get("regions", card.classes[1:])
             titled |= {f"{task}/dice_{i}": f"Dice, {part}" for i, part in enumerate(parts, 1)}
         unsure = {name for name, _ in self.doubts()}.difference(self.spec["tasks"], self.spec["experiments"])

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path as FilePath
 from typing import Any
 
 from tlkit import paths
@@ -16,11 +17,17 @@ from tlkit.studies.schema import PARTS, Study, describe
 from tlkit.yamllines import Path, YamlError, parse, shown
 
 __all__ = ["StudyError", "describe", "merge", "names", "read"]
-SHOWN = ("figures", "colours", "datasets", "estimates")  # what only figures read
+SHOWN = ("figures", "colours", "datasets", "estimates")  # empty where a study does not have them
+
+
+def files() -> dict[str, FilePath]:
+    """Return the study files by name: those of paper/studies, and what `advise` has written below the runs."""
+    own = {file.parent.name: file for file in (paths.runs_root() / "advice").glob("*/study.yaml")}
+    return own | {file.stem: file for file in paths.STUDIES.glob("*.yaml")}
 
 
 def names() -> list[str]:
-    return sorted(p.stem for p in paths.STUDIES.glob("*.yaml"))
+    return sorted(files())
 
 
 def read(name: str, scale: str, data: str = "") -> dict[str, Any]:
@@ -29,7 +36,7 @@ def read(name: str, scale: str, data: str = "") -> dict[str, Any]:
     Raises: UnknownNameError for a study, scale or kind of data that does not exist; StudyError, which names file, line
     and entry of all that is wrong, with what was expected and the nearest allowed name.
     """
-    file = lookup(name, {n: paths.STUDIES / f"{n}.yaml" for n in names()}, "study")
+    file = lookup(name, files(), "study")
     faults = Faults(file)
     try:
         text, faults.lines = parse(file.read_bytes())
@@ -63,7 +70,8 @@ def _every_name(text: dict[str, Any]) -> dict[str, list[str]]:
     scales = [text["common"], *text["scales"].values()]
     found = {part: [s[part] for s in scales if isinstance(s.get(part), dict)] for part in PARTS}
     every = {part: list(dict.fromkeys(name for s in found[part] for name in s)) for part in PARTS}
-    return every | {"files": [*every["experiments"], *every["tasks"], *DATASETS]}
+    own = (name for s in scales if isinstance(s.get("datasets"), dict) for name in s["datasets"])
+    return every | {"files": [*every["experiments"], *every["tasks"], *DATASETS, *own]}
 
 
 def _check_parts(text: Any, faults: Faults) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tlkit.datasets import card_of
+from tlkit.datasets import card_in
 from tlkit.models.weight_cards import WeightsCard, moments
 from tlkit.training.recipe import Recipe
 
@@ -30,7 +30,7 @@ def differences(config: dict[str, Any], card: WeightsCard) -> list[str]:
         found.append(f"intensity {recipe.intensity} (card: {card.intensity})")
     if data["size"] != card.size:
         found.append(f"{data['size']} px (card: {card.size})")
-    in_colour = card_of(data["name"], data.get("options")).domain == "natural"
+    in_colour = card_in(data).domain == "natural"
     if in_colour and how.channels != card.channels:
         found.append(f"channels {how.channels} (card: {card.channels})")
     return found

@@ -12,16 +12,16 @@ import pandas as pd
 
 from tlkit import paths, plugins, runs
 from tlkit.config import ConfigError, NotAvailableError, TlkitError, lookup
-from tlkit.datasets import card_of, cards, copies, identity, phantom_parameters, prepare, splits
+from tlkit.datasets import card_in, cards, copies, dataset_in, identity, phantom_parameters, prepare, splits
 from tlkit.datasets.store import Store, open_store
 from tlkit.training.recipe import Recipe
 from tlkit.training.supervised import Samples
-from tlkit.training.tasks import Task, task
+from tlkit.training.tasks import Task, base_kind, task
 
 log = logging.getLogger(__name__)
 DATA_KEYS = (
     "name", "phantom", "content", "size", "split", "classes", "images", "fraction_by", "where", "groups", "balance",
-    "options", "max_unreadable",
+    "options", "max_unreadable", "card",
 )  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def open_data(data: dict[str, Any]) -> tuple[Store, pd.DataFrame]:
     """
     phantom = _same_phantom(data)
     how = {k: data.get(k) for k in ("options", "max_unreadable")}
-    store = open_store(prepare(data["name"], data["size"], phantom=phantom, **how))
+    store = open_store(prepare(dataset_in(data), data["size"], phantom=phantom, **how))
     split = {k: v for k, v in data["split"].items() if k != "near"}
     table = store.table.assign(row=np.arange(len(store.table)))
     if split.get("copies", "drop") == "drop":
@@ -56,9 +56,10 @@ def open_data(data: dict[str, Any]) -> tuple[Store, pd.DataFrame]:
     if split.get("by") != "image":
         table["patient"] = table.get("owner", table["patient"])
         splits.check_disjoint(table["split"], table["patient"])
-    if data.get("classes") is not None and store.meta["task"] != "multilabel":
+    one_label = base_kind(store.meta["task"]) != "multilabel"
+    if data.get("classes") is not None and one_label:
         table["label"] = splits.of_classes(table["label"], data["classes"])
-    if {"classes", "groups"} & set(data) and store.meta["task"] != "multilabel":
+    if {"classes", "groups"} & set(data) and one_label:
         whole = pd.Series(-1, index=store.table.index)
         whole.iloc[table["row"]] = table["label"]
         store.table = store.table.assign(label=whole)
@@ -68,7 +69,7 @@ def open_data(data: dict[str, Any]) -> tuple[Store, pd.DataFrame]:
 def _same_phantom(data: dict[str, Any]) -> dict[str, Any] | None:
     """Return the parameters of a `data` entry's phantom, None for real data; raise where it is not what is there."""
     phantom = phantom_parameters(data)
-    found = identity(data["name"], phantom)
+    found = identity(dataset_in(data), phantom)
     if found != {k: data[k] for k in ("name", "phantom", "content") if k in data}:
         raise DataChangedError(
             f"data set '{data['name']}' is not the one of this config: expected "
@@ -85,7 +86,7 @@ def groups_folder(data: dict[str, Any]) -> Path:
     """
     settings = {k: v for k, v in data["groups"].items() if k != "size"}
     size, most = data["groups"].get("size", data["size"]), data.get("max_unreadable")
-    return plugins.pseudolabels().make(data["name"], size, _same_phantom(data), most, **settings)
+    return plugins.pseudolabels().make(dataset_in(data), size, _same_phantom(data), most, **settings)
 
 
 def _kept(table: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
@@ -205,21 +206,21 @@ def sampled_rows(rows: np.ndarray, store: Store, recipe: Recipe, seed: int) -> n
     """
     if recipe.sampling != "oversample":
         return rows
-    if store.meta["task"] not in ("multiclass", "binary"):  # `label` of others is for stratified draws
+    if base_kind(store.meta["task"]) not in ("multiclass", "binary"):  # `label` of others is for stratified draws
         raise ConfigError(f"recipe.sampling is 'oversample', but '{store.meta['name']}' has no classes. Say `all`.")
     return rows[splits.oversampled(store.table["label"].to_numpy()[rows], seed=seed)]
 
 
 def class_names(data: dict[str, Any], table: pd.DataFrame) -> tuple[str, ...]:
     """Return the class names of a task, the chosen `classes` alone: the card's, or those that the store found."""
-    card, chosen = card_of(data["name"], data.get("options")), data.get("classes")
+    card, chosen = card_in(data), data.get("classes")
     names = card.classes
     if "groups" in data:
         numbers = table[["label", "group"]].drop_duplicates().sort_values("label")["group"]
         return tuple(f"group {n}" for n in numbers)
-    if card.task == "multilabel":
+    if base_kind(card.task) == "multilabel":
         return _outputs(card, chosen)
-    if card.task == "regression":
+    if base_kind(card.task) == "regression":
         if "target" not in card.options:
             raise ConfigError(
                 f"'{card.name}' is a task of regression; its card lacks options.target, a column of numbers."
@@ -249,7 +250,7 @@ def _outputs(card: cards.DataCard, chosen: list[str] | None) -> tuple[str, ...]:
 def task_options(card: cards.DataCard, recipe: Recipe) -> dict[str, Any]:
     """Return what a task is told besides its classes: by the card (regions, target, inputs) and by the recipe."""
     told = {k: card.options[k] for k in ("regions", "target", "inputs") if k in card.options}
-    if card.task == "segmentation":
+    if base_kind(card.task) == "segmentation":
         return told | {"loss": recipe.loss, "decoder": recipe.decoder}
     return told if recipe.head_bias else told | {"head_bias": False}
 
@@ -257,7 +258,7 @@ def task_options(card: cards.DataCard, recipe: Recipe) -> dict[str, Any]:
 def task_of(config: dict[str, Any], table: pd.DataFrame) -> Task:
     """Return the task of a downstream config, on the `table` of `open_data`."""
     data, recipe = config["data"], Recipe.from_dict(config["recipe"])
-    options = task_options(card_of(data["name"], data.get("options")), recipe)
+    options = task_options(card_in(data), recipe)
     return task(config["task_kind"], class_names(data, table), recipe.class_weights, **options)
 
 
@@ -266,7 +267,7 @@ def training_images(config: dict[str, Any]) -> list[Samples]:
     found = []
     for data in runs.corpora(config):
         store, table = open_data(data)
-        check_window(card_of(data["name"], data.get("options")), Recipe.from_dict(config["recipe"]))
+        check_window(card_in(data), Recipe.from_dict(config["recipe"]))
         found.append(Samples(store, chosen_rows(data, table, "train")))
     return found
 

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from tlkit.config import ConfigError, lookup
-from tlkit.datasets import card_of
+from tlkit.datasets import card_in
 from tlkit.models.unet import reconstructor
 from tlkit.training.data import check_window, chosen_rows, class_names, open_data, sampled_rows, training_images
 from tlkit.training.recipe import Recipe
@@ -63,7 +63,7 @@ def _one_corpus(config: dict[str, Any]):
         raise ConfigError(
             f"pretraining '{config['pretraining']}': {config['method']} takes one corpus, not {len(data)}."
         )
-    check_window(card_of(data["name"], data.get("options")), Recipe.from_dict(config["recipe"]))
+    check_window(card_in(data), Recipe.from_dict(config["recipe"]))
     return data, *open_data(data)
 
 

@@ -14,7 +14,7 @@ import torch
 
 from tlkit import lineage, runs
 from tlkit.config import ConfigError, NotAvailableError, TlkitError, lookup
-from tlkit.datasets import card_of
+from tlkit.datasets import card_in
 from tlkit.datasets.copies import say_of_test
 from tlkit.datasets.store import Store
 from tlkit.doubts import doubt
@@ -41,6 +41,7 @@ from tlkit.training.loop import Fit, fit
 from tlkit.training.processes import pick_device, process_group, rank
 from tlkit.training.recipe import Recipe
 from tlkit.training.supervised import Samples, Supervised, predict
+from tlkit.training.tasks import base_kind
 
 log = logging.getLogger(__name__)
 CONFIG_KEYS = {
@@ -188,7 +189,7 @@ def _pretrain(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], F
 def _finetune(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], Fit]:
     recipe, seed, data = Recipe.from_dict(config["recipe"]), config["seed"], config["data"]
     store, table = open_data(data)
-    card = card_of(data["name"], data.get("options"))
+    card = card_in(data)
     check_window(card, recipe)
     facts = facts_of_test(data, store, table)
     if told := say_of_test(facts):
@@ -198,7 +199,7 @@ def _finetune(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], F
     seen = np.resize(seen, max(len(seen), per_epoch or 0))  # repeated in turn, each time with another augmentation
     train, val = Samples(store, seen), Samples(store, chosen_rows(data, table, "val"))
     job = task_of(config, table)
-    recipe.check_read(config["task_kind"])
+    recipe.check_read(base_kind(config["task_kind"]))
     job.fit(train.table)
     if job.masks and store.masks is None:
         raise ConfigError(f"a segmentation task needs masks; '{card.name}' has none ({card.task}).")
@@ -226,27 +227,33 @@ def _start_from(config: dict[str, Any], encoder: torch.nn.Module, folder: Path) 
     report = load_pretrained(encoder, config.get("weights"))
     if rank() == 0 and report is not None:
         found = {"report": str(report), "random": report.random}
-        if "card" in config["weights"]:
-            found["other_input"] = cardinput.tell(config, weight_list.WEIGHTS[config["weights"]["card"]])
+        if "card" in config["weights"] or {"mean", "std", "size"} <= config["weights"].keys():
+            found["other_input"] = cardinput.tell(config, _card_of(config["weights"]))
         runs.write_json(folder / "weights.json", found)
 
 
 def load_pretrained(encoder: torch.nn.Module, weights: dict[str, Any] | None) -> LoadReport | None:
     """Load the encoder of the run, or the published checkpoint, that `weights` names; None starts from scratch.
 
-    {"run": id} or {"card": a key of WEIGHTS, "sha256": of the file}, with "partial": true where the file may fill only
-    a part. Raises FileNotFoundError, MissingWeightsError,
-    WeightsMismatchError; DataChangedError or RunDamagedError where the file is another one.
+    {"run": id}, {"card": a key of WEIGHTS, "sha256": of the file} or {"file": path, "sha256": ..., and what a study
+    says of it}, with "partial": true where the file may fill only a part. Raises FileNotFoundError,
+    MissingWeightsError, WeightsMismatchError; DataChangedError or RunDamagedError where the file is another one.
     """
     if weights is None:
         return None
-    if "card" in weights:
-        return _load_published(encoder, weights)
-    return load_encoder(encoder, inputs.finished_weights(weights["run"]))
+    if "run" in weights:
+        return load_encoder(encoder, inputs.finished_weights(weights["run"]))
+    return _load_published(encoder, weights)
+
+
+def _card_of(weights: dict[str, Any]) -> weight_cards.WeightsCard:
+    if "file" in weights:
+        return weight_cards.own_weights(weights)
+    return lookup(weights["card"], weight_list.WEIGHTS, "published weights")
 
 
 def _load_published(encoder: torch.nn.Module, weights: dict[str, Any]) -> LoadReport:
-    card = lookup(weights["card"], weight_list.WEIGHTS, "published weights")
+    card = _card_of(weights)
     found = weights_hash(weight_cards.where(card))
     if found != weights["sha256"]:
         raise DataChangedError(

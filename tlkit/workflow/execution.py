@@ -102,7 +102,7 @@ def _prepare(study: Study, dataset: str) -> str:
 
     phantom, most = study.phantom_parameters(dataset), study.max_unreadable(dataset)
     for size, options in study.stores(dataset):
-        store = prepare(dataset, size, phantom, options, most)
+        store = prepare(study.dataset(dataset), size, phantom, options, most)
     for settings in study.groupings(dataset):
-        plugins.pseudolabels().make(dataset, phantom=phantom, max_unreadable=most, **settings)
+        plugins.pseudolabels().make(study.dataset(dataset), phantom=phantom, max_unreadable=most, **settings)
     return str(store)

@@ -18,8 +18,9 @@ import pandas as pd
 
 from tlkit import paths, runs
 from tlkit.archives.pseudolabels import clustering, images, tags, text
-from tlkit.config import ConfigError, NotAvailableError, lookup, short_hash
+from tlkit.config import ConfigError, NotAvailableError, file_name, lookup, short_hash
 from tlkit.datasets import DATASETS, DataCard, files, layout_of, prepare, splits
+from tlkit.datasets.options import Dataset, find_card
 from tlkit.datasets.store import Store, open_store
 from tlkit.declared import Keys, declare, one_of
 from tlkit.files import building, sha256
@@ -90,13 +91,13 @@ def declaration() -> type[Keys]:
 
 
 def make(
-    name: str,
+    dataset: Dataset,
     size: int,
     phantom: dict[str, Any] | None = None,
     max_unreadable: float | None = None,
     **parameters: Any,
 ) -> Path:
-    """Return the folder with the groups of the archive `name`, whose images are stored at `size` px.
+    """Return the folder with the groups of an archive (its name, or a card), whose images are stored at `size` px.
 
     `phantom`, `max_unreadable` as in `tlkit.datasets.prepare`, `parameters` are those of `Settings`. Groups that are
     there are returned at once; a second process waits for the one that makes them. Files, not images, are grouped: all
@@ -104,15 +105,15 @@ def make(
     Raises UnknownNameError, ConfigError (no such archive, more groups than distinct samples), MissingDataError, and
     NotAvailableError where no group is kept.
     """
-    chosen, card = settings(**parameters), _archive(name)
-    store = open_store(prepare(name, size, phantom, max_unreadable=max_unreadable))
+    chosen, card = settings(**parameters), _archive(dataset)
+    store = open_store(prepare(card, size, phantom, max_unreadable=max_unreadable))
     key = {"store": store.path.name, "settings": asdict(chosen), "version": GROUPS_VERSION}
-    final = paths.groups_root() / f"{name}{'' if phantom is None else '-phantom'}-{short_hash(key)}"
+    final = paths.groups_root() / f"{file_name(card.name)}{'' if phantom is None else '-phantom'}-{short_hash(key)}"
     with building(final) as part:
         if part:
-            log.info("%s: grouping the files of %d images", name, len(store))
+            log.info("%s: grouping the files of %d images", card.name, len(store))
             with limited(chosen.threads):
-                _write(part, store, files_of(name, phantom), card, chosen, key)
+                _write(part, store, files(card, phantom), card, chosen, key)
     return final
 
 
@@ -132,17 +133,17 @@ def labels(table: pd.DataFrame, folder: Path) -> pd.Series:
     return found.astype("int64").rename("label")
 
 
-def files_of(name: str, phantom: dict[str, Any] | None) -> Path:
+def files_of(dataset: Dataset, phantom: dict[str, Any] | None) -> Path:
     """Return the folder of an archive's files: the real one, or its phantom."""
-    return files(_archive(name), phantom)
+    return files(_archive(dataset), phantom)
 
 
-def _archive(name: str) -> DataCard:
-    card = lookup(name, DATASETS, "data set")
+def _archive(dataset: Dataset) -> DataCard:
+    card = find_card(dataset)
     if not (layout_of(card).tags and layout_of(card).reports):
         having = [c.name for c in DATASETS.values() if layout_of(c).reports]
         raise ConfigError(
-            f"'{name}' has neither headers nor reports to group by. These archives have: {', '.join(having)}."
+            f"'{card.name}' has neither headers nor reports to group by. These archives have: {', '.join(having)}."
         )
     return card
 

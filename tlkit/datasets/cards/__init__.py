@@ -23,8 +23,8 @@ PHANTOM_FACTS = "phantom.json"  # lies in a phantom data set and says how it was
 class DataCard:
     """One data set: its licence, its source, how to get it, and the tree that the reader expects.
 
-    `folder` lies under TLKIT_DATA, `layout` is a key of `tlkit.datasets.LAYOUTS`, `options` goes to that
-    layout's functions, `phantom` names the writer of its phantom twin (None: it has none).
+    `folder` lies under TLKIT_DATA, or is an absolute path. `layout` is a key of `plugins.LAYOUTS`, or "module:object";
+    `options` goes to its functions. `phantom` names the writer of its phantom twin (None: it has none).
     """
 
     name: str
@@ -49,14 +49,15 @@ class MissingDataError(TlkitError, FileNotFoundError):
 
     def __init__(self, card: DataCard, root: Path | None):
         self.card, self.root = card, root
-        steps = "\n".join(f"  {i}. {step}" for i, step in enumerate(card.access, 1))
+        below = not Path(card.folder).expanduser().is_absolute()
+        steps = [*card.access, *([f"Set TLKIT_DATA to the folder that holds '{card.folder}/'."] if below else [])]
+        numbered = "\n".join(f"  {i}. {step}" for i, step in enumerate(steps, 1))
         super().__init__(
             f"{card.title} ('{card.name}') is missing.\n"
-            f"Expected, under TLKIT_DATA:\n{_indent(card.tree)}\n"
+            f"Expected{', under TLKIT_DATA' if below else ''}:\n{_indent(card.tree)}\n"
             f"Found: {_found(card, root)}\n"
-            f"To get it:\n{steps}\n"
-            f"  {len(card.access) + 1}. Set TLKIT_DATA to the folder that holds '{card.folder}/'.\n"
-            f"`python -m tlkit data` lists every data set and whether it is present."
+            f"To get it:\n{numbered}\n"
+            f"`python -m tlkit data` lists every data set with a card and whether it is present."
         )
 
 
@@ -64,18 +65,25 @@ class UnreadableFile(TlkitError):
     """One file that cannot be decoded; the text is the reason that goes to the rejects table."""
 
 
+def place(card: DataCard, root: Path | None) -> Path | None:
+    """Return where the card's folder is, or should be: below `root`, unless its path is absolute; None without both."""
+    folder = Path(card.folder).expanduser()
+    return folder if folder.is_absolute() else root and root / folder
+
+
 def present(card: DataCard, root: Path | None) -> bool:
-    """Tell whether `root/<folder of the card>` exists and holds anything but hidden files."""
-    folder = root / card.folder if root else None
+    """Tell whether the card's folder is there (see `place`) and holds anything but hidden files."""
+    folder = place(card, root)
     return bool(folder and folder.is_dir() and next(visible(folder), None))
 
 
 def where(card: DataCard) -> Path:
-    """Return the folder of the real data set under TLKIT_DATA; raise MissingDataError if it is not there."""
+    """Return the folder of the real data set (see `place`); raise MissingDataError if it is not there."""
     root = paths.data_root()
-    if root is None or not present(card, root):
+    folder = place(card, root)
+    if folder is None or not present(card, root):
         raise MissingDataError(card, root)
-    return root / card.folder
+    return folder
 
 
 def visible(folder: Path) -> Iterator[Path]:
@@ -97,16 +105,17 @@ def _indent(text: str) -> str:
 
 
 def _found(card: DataCard, root: Path | None, most: int = 8) -> str:
-    if root is None:
+    folder = place(card, root)
+    if folder is None:
         return "TLKIT_DATA is not set."
-    if not root.is_dir():
-        return f"TLKIT_DATA is {root}, which is no folder."
-    folder = root / card.folder
-    place = folder if folder.is_dir() else root
-    names = sorted(p.name + ("/" if p.is_dir() else "") for p in islice(visible(place), 1000))
+    above = root if root and folder.is_relative_to(root) else folder.parent
+    if not above.is_dir():
+        return f"TLKIT_DATA is {root}, which is no folder." if above == root else f"{above} is no folder."
+    there = folder if folder.is_dir() else above
+    names = sorted(p.name + ("/" if p.is_dir() else "") for p in islice(visible(there), 1000))
     more = f" ... ({len(names)} entries)" if len(names) > most else ""
-    missing = "" if place is folder else f"no '{card.folder}/'; "
-    return f"{missing}{place} holds {', '.join(names[:most]) or 'nothing'}{more}"
+    missing = "" if there is folder else f"no '{folder.relative_to(above)}/'; "
+    return f"{missing}{there} holds {', '.join(names[:most]) or 'nothing'}{more}"
 
 
 def read_card(file: Path) -> DataCard:
@@ -118,6 +127,14 @@ def read_card(file: Path) -> DataCard:
         return DataCard(**{key: frozen(value) for key, value in said.items()})
     except TypeError as error:
         raise ConfigError(f"{file}: {str(error).partition(' ')[2]}") from error
+
+
+def own_card(name: str, said: dict[str, Any]) -> DataCard:
+    """Return the card of a data set that a study file describes under `datasets`; what it does not say stays empty."""
+    empty = {"title": name, "domain": "", "licence": "", "source": "", "citation": ""}
+    access = (f"See `folder` of '{name}' under `datasets` in the study file: below TLKIT_DATA, or an absolute path.",)
+    told = {**empty, "access": access, "tree": f"{said['folder']}/ in the layout {said['layout']}", **said}
+    return DataCard(name=name, **{key: frozen(value) for key, value in told.items()})
 
 
 def frozen(value: Any) -> Any:

@@ -1,0 +1,76 @@
+"""DICOM files of several modalities with a table: labels by name and by UID, and nobody's name in what is written."""
+
+from __future__ import annotations
+
+import folders_of_users as made
+import numpy as np
+import pandas as pd
+import pydicom
+import pytest
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+from tlkit import paths
+from tlkit.__main__ import main
+from tlkit.advice import reading
+from tlkit.advice.choices import AmbiguousError
+from tlkit.advice.understand import understand
+from tlkit.datasets.store import build_store, open_store
+
+SECRET = "Mustermann"
+IMAGES = {"DX": "1.2.840.10008.5.1.4.1.1.1.1", "MR": "1.2.840.10008.5.1.4.1.1.4"}
+
+
+def write(path, seed: int, modality: str = "DX") -> str:
+    """Write one file of a patient (two files a patient) and return its SOPInstanceUID."""
+    d = pydicom.Dataset()
+    d.file_meta = pydicom.dataset.FileMetaDataset()
+    d.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    d.file_meta.MediaStorageSOPClassUID = d.SOPClassUID = IMAGES[modality]
+    d.file_meta.MediaStorageSOPInstanceUID = d.SOPInstanceUID = generate_uid(entropy_srcs=[str(seed)])
+    d.SeriesInstanceUID = d.StudyInstanceUID = generate_uid(entropy_srcs=[f"study {seed}"])
+    d.Modality, d.PatientName, d.PatientID = modality, f"{SECRET}^{seed // 2}", f"{SECRET}-{seed // 2}"
+    d.Rows = d.Columns = 40
+    d.SamplesPerPixel, d.PhotometricInterpretation, d.PixelRepresentation = 1, "MONOCHROME2", 0
+    d.BitsAllocated, d.BitsStored, d.HighBit = 16, 12, 11
+    d.PixelData = (made.scene(seed).astype(np.uint16) * 16).tobytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    d.save_as(path, enforce_file_format=True)
+    return d.SOPInstanceUID
+
+
+@pytest.mark.parametrize(("by", "modality"), [("name", "DX"), ("uid", "DX"), ("path", "MR")])
+def test_dicom_with_a_table(folder, by, modality, capsys, caplog):
+    rows = []
+    for i in range(16):
+        path = folder / f"{SECRET}{i // 2}" / (f"IM{i:04d}" if by == "path" else f"{SECRET}_{i}.dcm")
+        uid = write(path, i, modality)
+        named = {"name": path.stem, "uid": uid, "path": path.relative_to(folder).as_posix()}[by]
+        rows.append({"image": named, "patient_name": f"{SECRET}{i // 2}", "finding": ["none", "nodule"][i % 2]})
+    pd.DataFrame(rows).to_csv(folder / "labels.csv", index=False)
+    assert main(["advise", str(folder), "--look"]) == 1
+    assert "8 ids for 16 files" in capsys.readouterr().err
+    for patient, n in (("PatientID", 8), ("patient_name", 8), ("none", 16)):
+        found = understand(folder, patient=patient)
+        store = open_store(build_store(reading.card_of(found), folder, 64))
+        assert len(store) == 16 and store.table["patient"].nunique() == n
+        assert store.table["class"].value_counts().to_dict() == {"none": 8, "nodule": 8}
+        assert store.images.max() > 200 and store.patients_named == (patient != "none")
+    assert main(["advise", str(folder), "--look", "--patient", "PatientID"]) == 0
+    shown = capsys.readouterr()
+    assert SECRET not in shown.out + shown.err + caplog.text
+    for file in paths.runs_root().rglob("*"):
+        assert SECRET not in str(file.relative_to(paths.runs_root()))
+        assert not file.is_file() or SECRET.encode() not in file.read_bytes(), file
+
+
+def test_dicom_without_a_table_or_with_another_is_an_error_without_names(folder, tmp_path):
+    for i in range(4):
+        write(folder / f"{SECRET}{i}.dcm", i)
+    with pytest.raises(AmbiguousError, match="--labels FILE") as error:
+        understand(folder)
+    pd.DataFrame({"name": [f"{SECRET}{i}x" for i in range(4)], "dx": list("abab")}).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    with pytest.raises(AmbiguousError, match=r"No column of t\.csv") as other:
+        understand(folder, labels=str(tmp_path / "t.csv"))
+    assert SECRET not in str(error.value) + str(other.value)

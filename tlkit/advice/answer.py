@@ -1,0 +1,89 @@
+"""The answer on disk: answer.json for programs, answer.md for a terminal, answer.html to read and to send on."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tlkit.advice import contract, page, prose, table
+from tlkit.files import write_text
+
+Answer = Mapping[str, Any]
+
+
+def write(folder: Path, answer: Answer) -> list[Path]:
+    """Write answer.json, answer.md and answer.html into `folder`, each aside and renamed, and return their paths.
+
+    `answer` has contract.KEYS and what of the others there is. The same answer gives the same bytes. Raises
+    contract.AnswerError.
+    """
+    found = contract.checked(answer)
+    texts = {
+        "json": json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+        "md": markdown(found),
+        "html": page.html(found),
+    }
+    files = [folder / f"answer.{kind}" for kind in texts]
+    for file, text in zip(files, texts.values(), strict=True):
+        write_text(file, text)
+    return files
+
+
+def markdown(answer: Answer) -> str:
+    """Return the page as Markdown, without its figures; names of the user cannot mark anything up."""
+    name = answer.get("name") or "your images"
+    warnings = [f"**{w['kind'].replace('_', ' ')}**: {_plain(w['text'])}" for w in answer["warnings"]]
+    agreement = prose.agreement(answer)
+    parts = [
+        f"# {_plain(f'Which pretraining should {name} start from?')}",
+        _plain(page.what(answer)),
+        "**Phantom data: not results on patients.**" if answer.get("phantom") else "",
+        f"{answer['confidence'].upper()}: **{_plain(prose.headline(answer))}**",
+        "\n".join(_plain(line) for line in prose.reasons(answer)),
+        *_section("Warnings", _list(warnings)),
+        *_section("The arms", "\n\n".join(map(_table, table.arms(answer)))),
+        _plain(prose.baseline(answer)),
+        _list(map(_plain, table.dropped(answer))),
+        *_section("What more hours would decide", _list(map(_plain, prose.more(answer)))),
+        *_section("Did the cheap scores foretell it?", _list(map(_plain, agreement))),
+        _plain(prose.hint_note()) if agreement else "",
+        *_section("Not tried", _list(map(_plain, table.missing(answer)))),
+        *_section("How to load the winner's weights", _fenced(answer.get("loading"), "python")),
+        *_section("The study behind it", _fenced(answer.get("study"), "yaml")),
+        *_section("How the images were read", _fenced(answer.get("reading"), "yaml")),
+    ]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _table(found: table.Table) -> str:
+    lines = [found.columns, ["---", *["---:"] * (len(found.columns) - 1)]]
+    for leads, row in zip(found.leads, found.rows, strict=True):
+        first, *others = map(_plain, row)
+        lines.append([f"**{first}**" if leads else first, *others])
+    return f"{_plain(found.caption)}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _plain(text: str) -> str:
+    """Return text in one line that Markdown shows as it is."""
+    line = " ".join(text.split())
+    line = re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", line)
+    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _list(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _section(heading: str, body: str) -> list[str]:
+    return [f"## {heading}", body] if body else []
+
+
+def _fenced(text: str | None, language: str) -> str:
+    """Return text as code, in a fence that is longer than any in it."""
+    if not text:
+        return ""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"

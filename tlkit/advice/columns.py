@@ -1,0 +1,183 @@
+"""What the columns of a table of images may be: files, labels, patients, splits."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tlkit.advice.choices import AmbiguousError, few, quoted
+from tlkit.layouts.entries import numbers, truth
+from tlkit.layouts.folders import SPLITS
+from tlkit.layouts.table import RESERVED, listed
+
+LABELS = {
+    "label", "labels", "class", "classes", "target", "diagnosis", "dx", "category", "y", "findings", "finding",
+    "finding labels", "diagnose", "klasse",
+}  # fmt: skip
+PATIENT = re.compile(r"(patient(en)?|subject|case|person|participant|proband)( ?(id|nr|no|number|name))?|pid|mrn")
+PERSONAL = re.compile(r".*(name|vorname|birth|geburt|accession|address|adresse).*")
+SPLIT = {"split", "set", "subset", "partition", "fold", "part", "phase", "usage", "dataset"}
+SEPARATORS = "|;,+"
+MOST_CLASSES, GRADES = 200, 10  # different texts, and whole numbers, up to which a column is taken for classes
+SURE = 30  # different whole numbers from which on a column is taken for a number
+HALF = 0.5  # of a table's rows that name a file, at least
+
+
+@dataclass(frozen=True)
+class Target:
+    """One way to read an answer from a table: a task, its class names, and the options of the layout."""
+
+    columns: tuple[str, ...]
+    task: str
+    classes: tuple[str, ...]
+    options: dict[str, Any]
+
+    @property
+    def flag(self) -> str:
+        return f"--label {quoted(','.join(self.columns))}"
+
+    @property
+    def meaning(self) -> str:
+        if self.task == "regression":
+            return "a number"
+        kind = {"multiclass": "one of {} classes", "multilabel": "any of {} labels"}[self.task]
+        return f"{kind.format(len(self.classes))}: {few(self.classes)}"
+
+
+def plain(name: str) -> str:
+    """Return a column's name in lower case, words apart."""
+    return re.sub(r"[\W_]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)).strip().lower()
+
+
+def file_column(table: pd.DataFrame, paths: Sequence[str], asked: str = "") -> str:
+    """Return the column that names the files, "" for none; raise AmbiguousError where several name other ones."""
+    found = {c: listed(table[c], paths) for c in ([asked] if asked else table.columns)}
+    good = {
+        c: f for c, f in found.items() if f[f != ""].nunique() >= max(1, HALF * table[c].nunique(), HALF * len(f) / 4)
+    }
+    if len({tuple(f) for f in good.values()}) > 1:
+        raise AmbiguousError(
+            "More than one column of the table names files. Say which are the images:",
+            [(f"--file {quoted(c)}", f"such as {few(list(table[c]), 3)}") for c in good],
+        )
+    return max(good, key=lambda c: table[c].str.len().mean(), default="")
+
+
+def split_column(table: pd.DataFrame) -> str:
+    """Return the column that is called like a split and says nothing but train, val and test, "" where none does."""
+    fits = [c for c in table if plain(c) in SPLIT and set(table[c].str.lower()) <= set(SPLITS)]
+    return next((c for c in fits if table[c].nunique() > 1), "")
+
+
+def patient_columns(table: pd.DataFrame) -> list[str]:
+    """Return the columns that are called like a patient."""
+    return [c for c in table if PATIENT.fullmatch(plain(c))]
+
+
+def targets(table: pd.DataFrame, beside: Sequence[str], task: str = "") -> list[Target]:
+    """Return each way to read an answer from the columns that are not `beside` it; a column of one value is none."""
+    left = [c for c in table if c not in beside and table[c].replace("", np.nan).nunique() > 1]
+    yes_no = [c for c in left if truth(table[c][table[c] != ""]).notna().all()]
+    found = several(table, yes_no, task) if len(yes_no) > 1 else []
+    for column in [c for c in left if c not in yes_no or len(yes_no) == 1]:
+        found += one(table, column, task)
+    return found
+
+
+def several(table: pd.DataFrame, columns: Sequence[str], task: str = "") -> list[Target]:
+    """Return the reading of columns of yes and no: classes where each row has exactly one, else labels."""
+    values = table[list(columns)].apply(truth)
+    alone = bool((values.sum(axis=1) == 1).all()) and len(columns) > 2
+    task = task or ("multiclass" if alone else "multilabel")
+    if task == "regression" or (task == "multiclass" and not alone) or values.isna().all(axis=None):
+        return []
+    names = tuple(f"{c} (label)" if c in RESERVED else c for c in columns)
+    return [Target(tuple(columns), task, names, {"columns": list(columns)})]
+
+
+def one(table: pd.DataFrame, column: str, task: str = "") -> list[Target]:
+    """Return the ways to read the answers of one column: none, one, or two where it may be grades or numbers.
+
+    Of a `task` that is named, what the column can be at all.
+    """
+    text = table[column][table[column] != ""]
+    distinct, ways = text.nunique(), {}
+    many = min(MOST_CLASSES, len(text) / 2)
+    if distinct <= max(2, many):
+        names = tuple(sorted(text.unique(), key=_by_number))
+        ways["multiclass"] = Target((column,), "multiclass", names, {"label": column})
+    value = numbers(text)
+    if np.isfinite(value).all() and len(text):
+        target = f"{column} (number)" if column in RESERVED else column
+        ways["regression"] = Target((column,), "regression", (target,), {"number": column, "target": target})
+        whole = bool((value % 1 == 0).all())
+        few_whole = distinct <= (GRADES if whole else 2)
+        likely = ["multiclass"] if few_whole else ["regression"] if not whole or distinct > SURE else list(ways)
+    else:
+        for sign in SEPARATORS:
+            parts = Counter(part.strip() for cell in text for part in set(cell.split(sign)))
+            if text.str.contains(sign, regex=False).any() and len(parts) <= min(many, distinct + 1):
+                said = {"label": column, "separator": sign}
+                ways["multilabel"] = Target((column,), "multilabel", tuple(sorted(parts)), said)
+                break
+        likely = ["multilabel"] if "multilabel" in ways else list(ways)
+    return [ways[kind] for kind in ([task] if task else likely) if kind in ways]
+
+
+def _by_number(text: str) -> tuple:
+    value = pd.to_numeric(text, errors="coerce")
+    return (bool(np.isnan(value)), 0 if np.isnan(value) else value, text)
+
+
+def choose(table: pd.DataFrame, beside: Sequence[str], label: str = "", task: str = "") -> Target | None:
+    """Return the one way to read the answers, None where no column holds any.
+
+    `label` names columns (with commas between), `task` how they are read; both are for where there is more than one
+    way. A column that is called like a label goes before others. Raises AmbiguousError where more ways than one are
+    left, or where the columns do not fit the task.
+    """
+    if label:
+        wanted = [label] if label in table else [part.strip() for part in label.split(",")]
+        if missing := [c for c in wanted if c not in table]:
+            raise AmbiguousError(f"The table has no column {few(missing)} for --label. It has {few(list(table), 30)}.")
+        ways = [several(table, wanted, t) if len(wanted) > 1 else one(table, wanted[0], t) for t in (task, "")]
+    else:
+        ways = [_called(targets(table, beside, t)) for t in (task, "")]
+    found = ways[0]
+    if not found and (task or label):
+        given = " ".join(filter(None, [f"--task {task}" if task else "", f"--label {quoted(label)}" if label else ""]))
+        seen = "What they can be:" if ways[1] else "Expected classes, yes and no, or numbers, of which not all differ."
+        raise AmbiguousError(
+            f"The answers in the table do not fit {given}. {seen}", [_choice(t, True) for t in ways[1]]
+        )
+    if len(found) > 1:
+        twice = len({t.columns for t in found}) < len(found)
+        raise AmbiguousError(
+            "More than one way to read the answers from the table. Say which:", [_choice(t, twice) for t in found]
+        )
+    return found[0] if found else None
+
+
+def _called(found: list[Target]) -> list[Target]:
+    """Return the ways whose column is called like a label; all where none is."""
+    return [t for t in found if len(t.columns) == 1 and plain(t.columns[0]) in LABELS] or found
+
+
+def _choice(target: Target, with_task: bool) -> tuple[str, str]:
+    return target.flag + (f" --task {target.task}" if with_task else ""), target.meaning
+
+
+def personal(table: pd.DataFrame) -> list[str]:
+    """Return the columns that are called like what tells who somebody is."""
+    return [c for c in table if PERSONAL.fullmatch(plain(c))]
+
+
+def named_splits(table: pd.DataFrame) -> list[str]:
+    """Return the columns that are called like a split, whatever they say."""
+    return [c for c in table if plain(c) in SPLIT]

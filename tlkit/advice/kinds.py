@@ -1,0 +1,235 @@
+"""The ways in which images of one's own lie in a folder, each a function from what is `Seen` to a reading or None."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+
+from tlkit.advice import columns, masks, medical, pictures
+from tlkit.advice.choices import AmbiguousError, few, quoted
+from tlkit.advice.seen import Seen
+from tlkit.datasets.cards import visible
+from tlkit.layouts import folders
+from tlkit.layouts.entries import read_text
+
+TABLES = (".csv", ".tsv", ".xlsx", ".parquet")
+EXPECTED = (
+    "Expected folders of images named by their class; a table (CSV, TSV, XLSX, parquet) whose column names images: "
+    "--labels FILE; images/ and masks/; dataset.json of nnU-Net or the Medical Segmentation Decathlon; a MedMNIST .npz "
+    "file; or DICOM files with a table."
+)
+
+
+def find(seen: Seen, name: str) -> dict[str, Any]:
+    """Return the reading of a folder without its patients; raise AmbiguousError for none, or for more than one.
+
+    Besides the keys of `reading.Reading`: `table`, (rows, file, column of files), and the number of `folders` above an
+    image that say its split or class.
+    """
+    for way in (masks.described, masks.paired, masks.beside) if not seen.root.is_file() else ():
+        if found := way(seen):
+            return found
+    if found := medical.medmnist(seen, name):
+        return found
+    images = seen.ending(*folders.EXTENSIONS)
+    if medical.is_dicom(seen):
+        return medical.dicom(seen, _tables(seen))
+    if not images:
+        raise AmbiguousError(f"{seen.root} holds no images that can be read: {_contents(seen)}. {EXPECTED}")
+    tables = [table_of(seen, path, images) for path in _tables(seen)]
+    named = [t for t in tables if t["column"]]
+    if seen.asked.get("labels", "none").lower() != "none":
+        return by_table(seen, named[0] if named else _unread(tables[0], images), images)
+    classes = class_folders(seen, images)
+    if "labels" in seen.asked:
+        return classes_or_error(seen, classes, images) | _for_patients(seen, named)
+    ways = [("--labels none", f"the folders are classes: {few(classes['classes'])}")] if classes else []
+    ways += [
+        (f"--labels {quoted(str(t['path']))}", _meaning(seen, t)) for t in named if _answers(seen, t, bool(classes))
+    ]
+    if len(ways) > 1:
+        raise AmbiguousError("More than one way to know what the images show. Say which:", ways)
+    for t in tables:
+        if not t["column"]:
+            _unread(t, images, ways)
+    if classes:
+        return classes | _for_patients(seen, named)
+    if named:
+        return by_table(seen, named[0], images)
+    return classes_or_error(seen, None, images)
+
+
+def innermost(place: Path) -> Path:
+    """Return the folder in which an archive has packed all it holds: the only one, with splits, masks or tables.
+
+    Folders of classes, or of patients, are no such sign: what lies alone above them may be the one class.
+    """
+    while place.is_dir():
+        there = [p for p in visible(place) if p.name != "__MACOSX"]
+        inner = [p for p in there if p.is_dir()]
+        if len(inner) != 1 or any(p.suffix.lower() in (*folders.EXTENSIONS, *TABLES, ".json") for p in there):
+            return place
+        names = {p.name.lower() for p in visible(inner[0])}
+        signs = names & {*folders.SPLITS, *masks.IMAGES, "dataset.json"}
+        if not signs and not any(name.endswith(TABLES) for name in names):
+            return place
+        place = inner[0]
+    return place
+
+
+def _contents(seen: Seen) -> str:
+    endings = Counter(PurePosixPath(f).suffix.lower() or "no ending" for f in seen.files)
+    return ", ".join(f"{n} x {ending}" for ending, n in endings.most_common(6)) or "it is empty"
+
+
+def _tables(seen: Seen) -> list[Path]:
+    """Return the tables that may say what the images show: the one asked for, else all in the folder."""
+    asked = seen.asked.get("labels", "")
+    if asked.lower() in ("", "none"):
+        return [seen.root / f for f in seen.ending(*TABLES)]
+    for path in (Path(asked).expanduser(), seen.root / asked):
+        if path.is_file():
+            return [path.resolve()]
+    raise AmbiguousError(f"--labels: there is no file {asked}, neither here nor in {seen.root}.")
+
+
+def table_of(seen: Seen, path: Path, images: list[str]) -> dict[str, Any]:
+    """Return path, rows, and the column that names the files ("": none does) of a table."""
+    rows = read_text(path)
+    if (file := seen.asked.get("file", "")) and file not in rows:
+        raise AmbiguousError(f"--file: {path} has no column '{file}'. It has {few(list(rows), 20)}.")
+    return {"path": path, "rows": rows, "column": columns.file_column(rows, images, file)}
+
+
+def _unread(table: dict[str, Any], images: list[str], ways: list = ()) -> Any:
+    """Raise AmbiguousError for a table that names no files."""
+    rows = table["rows"]
+    first = "; ".join(f"{c}: {few(list(rows[c].unique()), 3)}" for c in list(rows)[:6])
+    raise AmbiguousError(
+        f"The table {table['path']} is not understood: no column names the images, which are called {few(images, 3)}. "
+        f"Its columns begin with {first}.",
+        ways or [("--labels none", "leave tables unread")],
+    )
+
+
+def _beside(seen: Seen, rows: pd.DataFrame, column: str) -> list[str]:
+    """Return the columns that say something else than an answer."""
+    said = [seen.asked.get(k, "") for k in ("patient", "split")]
+    return [column, *columns.patient_columns(rows), *columns.named_splits(rows), *(c for c in said if c in rows)]
+
+
+def _answers(seen: Seen, table: dict[str, Any], other: bool) -> bool:
+    """Tell whether a table holds answers, be they to be chosen; without another reading the error for none stands."""
+    beside = _beside(seen, table["rows"], table["column"])
+    return not other or bool(seen.asked.get("label") or columns.targets(table["rows"], beside))
+
+
+def _meaning(seen: Seen, table: dict[str, Any]) -> str:
+    found = columns.targets(table["rows"], _beside(seen, table["rows"], table["column"]))
+    return f"table with {'; '.join(f'{few(t.columns)} ({t.meaning})' for t in found[:4]) or 'no answers'}"
+
+
+def by_table(seen: Seen, table: dict[str, Any], images: list[str]) -> dict[str, Any]:
+    """Return the reading of a table's rows."""
+    rows, column = table["rows"], table["column"]
+    target = columns.choose(rows, _beside(seen, rows, column), seen.asked.get("label", ""), seen.asked.get("task", ""))
+    if target is None:
+        raise AmbiguousError(
+            f"{table['path']} names the images (column '{column}'), and no other column holds classes, yes and no, or "
+            f"numbers that differ. It has {few(list(rows), 20)}. Name the column: --label COLUMN."
+        )
+    inside = table["path"].is_relative_to(seen.root)
+    file = table["path"].relative_to(seen.root).as_posix() if inside else str(table["path"])
+    looks, said = pictures.options(seen.root, images)
+    options = {"table": file, "file": column, **target.options, **_split(seen, rows, images), **looks}
+    told = [f"table {table['path'].name}: {len(rows)} rows for {len(images)} images, named by column '{column}'"]
+    told += [f"answers: {few(target.columns)}, {target.meaning}", _said_of_split(options), *said]
+    found = {"layout": "table", "task": target.task, "classes": list(target.classes), "options": options, "said": told}
+    return found | {"table": (rows, file, column)}
+
+
+def _split(seen: Seen, rows: pd.DataFrame, images: list[str]) -> dict[str, Any]:
+    """Return the option that says where the splits are: a column, folders, or none."""
+    asked = seen.asked.get("split", "")
+    if asked.lower() == "none":
+        return {}
+    if asked and asked not in rows:
+        raise AmbiguousError(f"--split: the table has no column '{asked}'. It has {few(list(rows), 20)}, or say none.")
+    if asked and (odd := sorted(set(rows[asked].str.lower()) - set(folders.SPLITS))):
+        raise AmbiguousError(f"--split: column '{asked}' holds {few(odd)}; expected train, val and test.")
+    if column := asked or columns.split_column(rows):
+        return {"split": column}
+    above = [{folders.SPLITS.get(p.lower()) for p in PurePosixPath(f).parts[:-1]} - {None} for f in images]
+    return {"split_folders": True} if all(len(a) == 1 for a in above) and len(set.union(*above)) > 1 else {}
+
+
+def _said_of_split(options: dict[str, Any]) -> str:
+    if options.get("split_folders"):
+        return "splits: by the folders train, val, test (--split none draws them anew)"
+    return f"splits: by column '{options['split']}'" if "split" in options else "splits: none, they are drawn"
+
+
+def _for_patients(seen: Seen, named: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the table that can say who is shown in class folders."""
+    if not named:
+        return {}
+    t = next((t for t in named if seen.asked.get("patient") in t["rows"]), named[0])
+    return {"table": (t["rows"], t["path"].relative_to(seen.root).as_posix(), t["column"])}
+
+
+def class_folders(seen: Seen, images: list[str]) -> dict[str, Any] | None:
+    """Return the reading of folders as classes, None where there are not two of them.
+
+    Raises AmbiguousError where the folders below them may as well be the classes.
+    """
+    parts = [PurePosixPath(f).parts for f in images]
+    split = [p for p in parts if len(p) > 1 and p[0].lower() in folders.SPLITS]
+    inside = [p[1:] for p in split] if split else parts
+    first, second = (Counter(p[at] for p in inside if len(p) > at + 1) for at in (0, 1))
+    deep = sum(second.values()) == len(inside)
+    shared = {p[1]: 0 for p in inside if len(p) > 2}
+    shared = {name for name in shared if len({p[0] for p in inside if len(p) > 2 and p[1] == name}) > 1}
+    turned = deep and 2 <= len(second) < len(first) and shared == set(second)
+    asked = seen.asked.get("label", "")
+    if turned and asked not in ("folder:1", "folder:2"):
+        raise AmbiguousError(
+            "Folders lie in folders, and either may be the classes. Say which:",
+            [("--label folder:1", f"{len(first)} classes: {few(sorted(first))}"),
+             ("--label folder:2", f"{len(second)} classes: {few(sorted(second))}")],
+        )  # fmt: skip
+    level = 2 if asked == "folder:2" else 1
+    names = sorted(second if level == 2 else first)
+    if len(names) < 2:
+        return None
+    options: dict[str, Any] = {} if level == 1 else {"level": 2}
+    if empty := _without_images(seen, images, bool(split), level):
+        options["beside"] = empty
+    looks, said = pictures.options(seen.root, images)
+    told = [f"folders are classes: {len(names)} of them, {few(names)}; {len(images)} images"]
+    told.append("splits: by the folders train, val, test" if split else "splits: none, they are drawn")
+    found = {"layout": "class_folders", "task": "multiclass", "classes": names, "options": options | looks}
+    return found | {"said": told + said, "folders": bool(split) + (level == 1)}
+
+
+def _without_images(seen: Seen, images: list[str], split: bool, level: int) -> list[str]:
+    """Return patterns of the folders where a class would lie and no image does."""
+    depth = split + level
+    has = {PurePosixPath(*PurePosixPath(f).parts[:depth]) for f in images if len(PurePosixPath(f).parts) > depth}
+    there = {PurePosixPath(p.relative_to(seen.root)) for p in seen.root.glob("/".join(["*"] * depth)) if p.is_dir()}
+    return sorted(f"{p}/*" for p in there - has if not any(n.startswith(".") for n in p.parts))
+
+
+def classes_or_error(seen: Seen, classes: dict[str, Any] | None, images: list[str]) -> dict[str, Any]:
+    if classes:
+        return classes
+    above = Counter(PurePosixPath(f).parent.name or "." for f in images)
+    deep = sorted({PurePosixPath(f).parts[1] for f in images if len(PurePosixPath(f).parts) > 2})
+    ways = [("--label folder:2", f"the folders below are {len(deep)} classes: {few(deep)}")] if len(deep) > 1 else []
+    raise AmbiguousError(
+        f"Nothing says what the {len(images)} images in {seen.root} show: they lie in {few(sorted(above))}, and one "
+        f"class leaves nothing to learn. {EXPECTED}",
+        ways,
+    )

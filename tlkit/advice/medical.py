@@ -1,0 +1,144 @@
+"""A MedMNIST .npz file, and DICOM files with a table that says what they show."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from tlkit.advice import columns, people, reading
+from tlkit.advice.choices import AmbiguousError, few, quoted
+from tlkit.advice.seen import Seen
+from tlkit.archives import dicom_table, multimodal
+from tlkit.datasets.cards import DataCard
+from tlkit.layouts import npz
+from tlkit.layouts.entries import read_text
+
+ENDINGS = (".dcm", ".dicom", ".ima")
+MAGIC = (128, b"DICM")
+BARE = DataCard(*[""] * 11)  # of an archive of which nothing is said
+FIRST = 20  # files without a known ending that are opened to see whether they are DICOM
+
+
+def medmnist(seen: Seen, name: str) -> dict[str, Any] | None:
+    """Return the reading of the one .npz file that was named, or lies in the folder; None where there is none.
+
+    A file that was named alone is linked into the folder of the advice, so that only it counts as the data.
+    Raises AmbiguousError where there are several.
+    """
+    root = seen.root
+    if root.is_file():
+        if root.suffix.lower() != ".npz":
+            raise AmbiguousError(f"{root} is a file. Expected a folder of images, or a MedMNIST .npz file.")
+        link = reading.folder_of(name) / "files" / root.name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(root.resolve())
+        root = link.parent
+    elif len(files := seen.ending(".npz")) > 1:
+        raise AmbiguousError(
+            f"{root} holds {len(files)} .npz files. Name one of them in place of the folder:",
+            [(quoted(str(root / f)), "") for f in files],
+        )
+    elif not files:
+        return None
+    file = npz.the_file(root)
+    shapes, answers = npz.headers(file), npz.labels(file, "train")
+    task = "multilabel" if answers.shape[1] > 1 else "multiclass"
+    count = answers.shape[1] if task == "multilabel" else 1 + max(npz.labels(file, p).max() for p in _parts(shapes))
+    (_, *size), _ = shapes["train_images"]
+    told = [
+        f"MedMNIST: images of {' x '.join(map(str, size))}, {count} {'labels' if task == 'multilabel' else 'classes'}"
+    ]
+    told.append("splits: " + ", ".join(f"{p} {shapes[f'{p}_images'][0][0]}" for p in _parts(shapes)))
+    classes = [f"class {i}" for i in range(count)]
+    return {"folder": str(root), "layout": "npz", "task": task, "classes": classes, "options": {}, "said": told}
+
+
+def _parts(shapes: dict) -> list[str]:
+    return [p for p in npz.PARTS if f"{p}_images" in shapes]
+
+
+def is_dicom(seen: Seen) -> bool:
+    """Tell whether a folder holds DICOM files, by their endings or, of some without a known one, their first bytes."""
+    if seen.ending(*ENDINGS):
+        return True
+    bare = [f for f in seen.files if not PurePosixPath(f).suffix or PurePosixPath(f).suffix[1:].isdigit()]
+    return any(_magic(seen.root / f) for f in bare[:FIRST])
+
+
+def _magic(file: Path) -> bool:
+    if not file.is_file():
+        return False
+    with file.open("rb") as stream:
+        stream.seek(MAGIC[0])
+        return stream.read(4) == MAGIC[1]
+
+
+def dicom(seen: Seen, tables: list[Path]) -> dict[str, Any]:
+    """Return the reading of DICOM files and the table that names them; nothing in it, or said, identifies anybody.
+
+    Raises AmbiguousError where there is no such table, or more than one.
+    """
+    if not tables:
+        raise AmbiguousError(
+            f"{seen.root} holds DICOM files, and nothing says what they show. Name the table that does, with a column "
+            "of file names or SOPInstanceUIDs: --labels FILE"
+        )
+    found = [
+        (path, rows, column) for path in tables for rows in [read_text(path)] if (column := _names(seen, rows, path))
+    ]
+    if not found:
+        raise AmbiguousError(
+            f"No column of {few([p.name for p in tables])} names the DICOM files, by path, name or SOPInstanceUID. "
+            f"Columns: {few(list(read_text(tables[0])), 20)}. Name another table: --labels FILE"
+        )
+    if len(found) > 1:
+        raise AmbiguousError(
+            "More than one table names the DICOM files. Say which:",
+            [(f"--labels {quoted(str(p))}", "") for p, *_ in found],
+        )
+    (path, rows, column) = found[0]
+    out = [column, *columns.patient_columns(rows), *columns.personal(rows), *columns.named_splits(rows)]
+    out += [c for c in (seen.asked.get(k, "") for k in ("patient", "split")) if c in rows]
+    target = columns.choose(rows, out, seen.asked.get("label", ""), seen.asked.get("task", ""))
+    if target is None:
+        raise AmbiguousError(f"{path} names the DICOM files, and no other column holds answers. Say --label COLUMN.")
+    inside = path.is_relative_to(seen.root)
+    file = path.relative_to(seen.root).as_posix() if inside else str(path)
+    split = seen.asked.get("split") or columns.split_column(rows)
+    options = {"table": file, "file": column, **target.options, "percentiles": dicom_table.WINDOWLESS}
+    options |= {"split": split} if split and split.lower() != "none" else {}
+    told = [f"DICOM files, and table {path.name}: {len(rows)} rows, which name files in column '{column}'"]
+    told += [f"answers: {few(target.columns)}, {target.meaning}"]
+    told.append(f"splits: by column '{options['split']}'" if "split" in options else "splits: none, they are drawn")
+    told.append("a frame without a window is shown from its 1st to its 99th percentile (`percentiles`)")
+    found = {"layout": "dicom_table", "task": target.task, "classes": list(target.classes), "options": options}
+    return found | {"said": told, "table": (rows, file, column)}
+
+
+def _names(seen: Seen, rows, path: Path) -> str:
+    """Return the column that names at least half of its rows' DICOM files, "" where none does."""
+    asked = seen.asked.get("file", "")
+    for column in [asked] if asked in rows else list(rows):
+        named = dicom_table.files_of(seen.root, BARE, rows[column])
+        if (named != "").mean() >= columns.HALF and named.nunique() > 1:
+            return column
+    return ""
+
+
+def patient_way(found: dict[str, Any], samples, says: str, rows, file: str, column: str) -> dict[str, Any] | None:
+    """Return the option `patient` of DICOM files; raise AmbiguousError where it is to be chosen, without any name."""
+    root, heads = Path(found["folder"]), dicom_table.archive_card(BARE)
+    shown = multimodal.listing(root, heads)
+    shown = shown[shown["path"].isin(samples["path"])]
+    offers = [("--patient PatientID", f"{shown['patient'].nunique()} ids for {len(shown)} files, by the headers")]
+    for name in columns.patient_columns(rows):
+        offers.append((f"--patient {quoted(name)}", f"{rows[name].nunique()} ids for {len(rows)} rows of the table"))
+    people.settle(says, offers)
+    if says == "PatientID" and says not in rows:
+        return dicom_table.HEADER
+    if says.lower() == "none":
+        return None
+    if says not in rows:
+        raise AmbiguousError(f"--patient: the table has no column '{says}'. Say which:", offers)
+    return {"table": file, "file": column, "patient": says}

@@ -1,0 +1,165 @@
+"""The sentences of an answer, each computed from its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tlkit.advice.hints import HINTS
+from tlkit.names import NAMES, sign
+
+Answer = Mapping[str, Any]
+SCORES = {"probe": "linear probe", "knn": "k-NN", "logme": "LogME", "h_score": "H-score", "nleep": "NLEEP"}
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Return a number to read: `digits` behind the point, fewer from 10 on; "–" for None."""
+    if value is None:
+        return "–"
+    return f"{value:,.{digits if abs(value) < 10 else 1 if abs(value) < 1000 else 0}f}".replace("-", "−")
+
+
+def between(low: float | None, high: float | None) -> str:
+    return "no interval" if low is None or high is None else f"{number(low)} to {number(high)}"
+
+
+def duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def count(n: int | None, what: str) -> str:
+    """Return "3 patients", "1 patient", "an unknown number of patients"."""
+    return f"an unknown number of {what}s" if n is None else f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
+def title(answer: Answer, arm: str) -> str:
+    """Return how an arm is shown."""
+    return next((a.get("title") or a["arm"] for a in answer["arms"] if a["arm"] == arm), arm)
+
+
+def metric(answer: Answer) -> str:
+    return NAMES[answer["metric"]]
+
+
+def headline(answer: Answer) -> str:
+    """Return the answer in one sentence."""
+    if answer["start_from"] is None:
+        return "No arm is proposed: none was fine-tuned."
+    arm = _arm(answer, answer["start_from"])
+    at = "" if arm["rate"] is None else f" at a learning rate of {arm['rate']:g}"
+    name = title(answer, arm["arm"])
+    if answer["confidence"] == "open":
+        return f"Nothing tried here is surely the best. The best so far is {name}{at}."
+    return f"Start from {name}{at}."
+
+
+def reasons(answer: Answer) -> list[str]:
+    """Return what stands behind the answer: the leader's value, its lead over the next, the rule, the data."""
+    out = []
+    if answer["start_from"] is not None:
+        arm = _arm(answer, answer["start_from"])
+        if arm["value"] is not None:
+            out.append(
+                f"{title(answer, arm['arm'])}, fine-tuned: {metric(answer)} {number(arm['value'])} (95 % interval "
+                f"{between(arm['low'], arm['high'])}) over {count(arm['runs'] or 0, 'run')}."
+            )
+        if nearest := next((a for a in answer["arms"] if a["difference"] is not None), None):
+            held = between(nearest["difference_low"], nearest["difference_high"])
+            out.append(
+                f"The nearest other arm is {title(answer, nearest['arm'])}: the lead over it is "
+                f"{number(nearest['difference'])} (95 % interval {held}), "
+                "paired over the same test patients, splits and seeds."
+            )
+    if answer.get("why"):
+        out.append(f"The answer is {answer['confidence']}, as {answer['why']}.")
+    tested = answer.get("n_test_patients")
+    out.append(
+        f"From {count(answer['n_images'], 'image')} of {count(answer['n_patients'], 'patient')}"
+        + (f", {tested:,} of them tested" if tested is not None else "")
+        + f", in {duration(answer['seconds'])}."
+    )
+    return out
+
+
+def baseline(answer: Answer) -> str:
+    """Return how far fine-tuning is from what frozen features give; "" where one of them is missing.
+
+    A probe as good as fine-tuning says that the runs are undertrained, not that a pretraining is needed.
+    """
+    better = sign(answer["metric"])
+    tuned = [a for a in answer["arms"] if a["value"] is not None]
+    probed = [a for a in answer["arms"] if a["probe"] is not None]
+    if not tuned or not probed:
+        return ""
+    best, probe = (max(part, key=lambda a, k=k: better * a[k]) for part, k in ((tuned, "value"), (probed, "probe")))
+    ahead = better * (best["value"] - probe["probe"]) > 0
+    told = (
+        f"The best linear probe, on frozen features of {title(answer, probe['arm'])}, reaches "
+        f"{number(probe['probe'])} in cross-validation; the best fine-tuning {number(best['value'])}."
+    )
+    return told if ahead else f"{told} Fine-tuning gains nothing over it, so its runs are likely undertrained."
+
+
+def agreement(answer: Answer) -> list[str]:
+    """Return for each cheap score how well it ranked the arms as fine-tuning did."""
+    out = []
+    for row in answer.get("agreement") or ():
+        few = row["score"].removeprefix("few_shot_")
+        name = SCORES.get(row["score"], f"{few} images a class")
+        if row["tau"] is None:
+            out.append(f"{name}: no rank correlation ({count(row['arms'], 'arm')} with both).")
+            continue
+        out.append(
+            f"{name}: weighted Kendall τ {number(row['tau'], 2)} (95 % interval {number(row['low'], 2)} to "
+            f"{number(row['high'], 2)}) over {count(row['arms'], 'arm')}; {100 * row['chance']:.0f} % of all orders do "
+            "as well."
+        )
+    return out
+
+
+def more(answer: Answer) -> list[str]:
+    """Return what more hours would decide, an arm a line."""
+    out, leader = [], answer["start_from"]
+    if leader is None:
+        return ["Any fine-tuning: two runs an arm are the least that shows a spread. Raise --budget."]
+    for arm in answer["arms"]:
+        told = arm["decided_by"]
+        if not told:
+            continue
+        name, lead = title(answer, arm["arm"]), _arm(answer, leader)
+        minutes = [a["minutes"] / a["runs"] for a in (arm, lead) if a["minutes"] and a["runs"]]
+        if told["what"] == "nothing":
+            out.append(f"{name}: decided; the lead over it stands.")
+        elif told["what"] == "runs":
+            cost = f", about {duration(60 * told['runs'] * sum(minutes))}" if len(minutes) == 2 else ""
+            out.append(
+                f"{name}: {count(told['runs'], 'more run')} of it and of {title(answer, leader)}{cost}, if the "
+                "difference is what it seems."
+            )
+        elif told["what"] == "patients":
+            out.append(
+                f"{name}: no number of hours, but {count(told['patients'], 'more test patient')}, if the difference is "
+                "what it seems."
+            )
+        else:
+            out.append(f"{name}: neither hours nor ten times the test patients; take the one that is easier to use.")
+    if not out:
+        out.append(
+            "Nothing: there is no second arm to tell from the first. Name --weights, or get those that are missing."
+        )
+    return out
+
+
+def hint_note() -> str:
+    names = ", ".join(SCORES[name] for name in HINTS)
+    return (
+        f"{names} are computed without a held-out image. Published work finds them unreliable on medical images: hints."
+    )
+
+
+def _arm(answer: Answer, name: str) -> Mapping[str, Any]:
+    return next(arm for arm in answer["arms"] if arm["arm"] == name)

@@ -1,0 +1,72 @@
+"""The tables of an answer's arms, and what was not tried: cells of text, for HTML and Markdown alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from tlkit.advice.hints import HINTS
+from tlkit.advice.prose import SCORES, between, metric, number, title
+
+Answer = Mapping[str, Any]
+
+
+class Table(NamedTuple):
+    """A table of text; `leads` tells for each row whether it is the leading arm's."""
+
+    caption: str
+    columns: list[str]
+    rows: list[list[str]]
+    leads: list[bool]
+
+
+def arms(answer: Answer) -> list[Table]:
+    """Return what fine-tuning gave and what frozen features did, a row an arm; columns without a value are left out."""
+    shots = sorted({n for arm in answer["arms"] for n in arm["few_shot"] or ()}, key=int)
+    tuned = {
+        "fine-tuned": lambda a: number(a["value"]),
+        "95 % interval": lambda a: _held(a, ""),
+        "behind the leader": lambda a: number(a["difference"]),
+        "95 % interval of that": lambda a: _held(a, "difference_"),
+        "runs": lambda a: "–" if a["runs"] is None else str(a["runs"]),
+        "rate": lambda a: "–" if a["rate"] is None else f"{a['rate']:g}",
+        "minutes": lambda a: number(a["minutes"], 1),
+        "MB": lambda a: number(a["mb"], 1),
+        "weights loaded": lambda a: a["load"] or "–",
+    }
+    frozen = {SCORES[name]: lambda a, name=name: number(a[name]) for name in ("probe", "knn")}
+    frozen |= {f"{n} a class": lambda a, n=n: number((a["few_shot"] or {}).get(n)) for n in shots}
+    frozen |= {SCORES[name]: lambda a, name=name: number(a[name]) for name in HINTS}
+    name = metric(answer)
+    captions = (
+        f"Fine-tuned: {name} of the test patients.",
+        f"Frozen features: {name} of the linear probe, k-NN and few images a class; hints have scales of their own.",
+    )
+    found = [_filled(answer, caption, cells) for caption, cells in zip(captions, (tuned, frozen), strict=True)]
+    return [table for table in found if len(table.columns) > 1]
+
+
+def _filled(answer: Answer, caption: str, cells: Mapping[str, Callable[[Mapping[str, Any]], str]]) -> Table:
+    full = [[title(answer, arm["arm"]), *(cell(arm) for cell in cells.values())] for arm in answer["arms"]]
+    used = [i for i in range(len(cells) + 1) if i == 0 or any(row[i] != "–" for row in full)]
+    columns = ["arm", *cells]
+    leads = [arm["arm"] == answer["start_from"] for arm in answer["arms"]]
+    return Table(caption, [columns[i] for i in used], [[row[i] for i in used] for row in full], leads)
+
+
+def missing(answer: Answer) -> list[str]:
+    """Return a line for each arm whose weights are not there: name, size, licence, source."""
+    return [
+        ", ".join(str(part) for part in (row["name"], *(row.get(k) for k in ("size", "licence", "source"))) if part)
+        for row in answer.get("missing") or ()
+    ]
+
+
+def dropped(answer: Answer) -> list[str]:
+    """Return a line for each arm that got no more runs, with the reason."""
+    return [f"{title(answer, a['arm'])} got no more runs: {a['dropped']}." for a in answer["arms"] if a["dropped"]]
+
+
+def _held(arm: Mapping[str, Any], what: str) -> str:
+    low, high = arm[f"{what}low"], arm[f"{what}high"]
+    return "–" if low is None else between(low, high)

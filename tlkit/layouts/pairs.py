@@ -1,0 +1,184 @@
+"""Layout "pairs": images with a mask each, by lists of files: pictures (PNG, TIFF ...) or volumes (NIfTI)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pandas as pd
+
+from tlkit.datasets import bounds
+from tlkit.datasets.cards import DataCard, UnreadableFile, visible_files
+from tlkit.datasets.layout import FLAG, PERCENTILES, RANGE, SCANS, WINDOW, Layout
+from tlkit.layouts import folders, lits
+from tlkit.layouts.patients import PATIENT, name_patients, patients
+
+VOLUMES = (".nii", ".nii.gz")
+COLUMNS = ["id", "path", "mask_path", "frame", "patient", "split"]
+TOP = (0.5, 99.5)  # percentiles of a volume that are black and white where no window is said
+
+
+def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return (samples, rejects), one row a picture or a slice of a volume; of volumes the headers are read.
+
+    `options["pairs"]` lists [folder of images, folder of masks, split] below `root`. An image and its mask have one
+    stem, of the image without `options["image_end"]` (such as "_0000"), of the mask without `options["mask_end"]`.
+    Rejected with a reason: images without mask, masks without image, pairs of volumes that do not fit, other channels.
+    """
+    rows, rejects, read = [], [], set()
+    for images, masks, split in card.options["pairs"]:
+        known = stems(root, masks, card.options.get("mask_end", ""))
+        for stem, path in stems(root, images, card.options.get("image_end", "")).items():
+            read.add(path)
+            mask = known.pop(stem, None)
+            if mask is None:
+                rejects.append((path, f"no mask of its name in {masks}", "rule"))
+                continue
+            read.add(mask)
+            try:
+                count = _slices(root / path, root / mask) if is_volume(path) else 1
+            except UnreadableFile as error:
+                rejects.append((path, str(error), "unreadable"))
+                continue
+            name = f"{PurePosixPath(path).parent}/{stem}"
+            ids = [f"{name}_{k:04d}" for k in range(count)] if is_volume(path) else [name]
+            rows += [(i, path, mask, k, name, split) for k, i in enumerate(ids)]
+        rejects += [(mask, f"no image of its name in {images}", "rule") for mask in known.values()]
+    told = read | {path for path, *_ in rejects}
+    others = [f.relative_to(root).as_posix() for f in visible_files(root)]
+    rejects += [(f, "neither an image nor a mask of a pair", "rule") for f in others if f not in told]
+    samples = pd.DataFrame(rows, columns=COLUMNS).sort_values("id", ignore_index=True)
+    if card.options.get("patient"):
+        samples, unnamed = name_patients(root, samples, card)
+        rejects += unnamed
+    return samples, pd.DataFrame(sorted(rejects), columns=["path", "reason", "kind"])
+
+
+def is_volume(path: str) -> bool:
+    return path.lower().endswith(VOLUMES)
+
+
+def stem_of(path: str) -> str:
+    """Return a file's name without its ending, .nii.gz being one."""
+    return PurePosixPath(path).name[: -len(".nii.gz")] if path.lower().endswith(".nii.gz") else PurePosixPath(path).stem
+
+
+def stems(root: Path, folder: str, end: str = "") -> dict[str, str]:
+    """Return {path below the folder without the `end` of its stem: path below `root`} of its images, sorted.
+
+    Files without that end are left out.
+    """
+    found = {}
+    for file in visible_files(root / folder):
+        path = file.relative_to(root).as_posix()
+        stem = stem_of(path)
+        if (is_volume(path) or file.suffix.lower() in folders.EXTENSIONS) and stem.endswith(end):
+            inside = file.relative_to(root / folder).parent / stem.removesuffix(end)
+            found[inside.as_posix()] = path
+    return found
+
+
+def _slices(image: Path, mask: Path) -> int:
+    """Return the number of axial slices of two volumes; the image may have channels behind its three dimensions."""
+    with bounds.reading(bounds.quote_error):
+        proxy, head = lits.open_nifti(image)
+        if len(lits.solid(proxy.shape)) != 4:
+            return lits.count_slices(image, mask)
+        other = lits.solid(lits.open_nifti(mask)[0].shape)
+        if proxy.shape[:3] != other:
+            raise UnreadableFile(f"shapes of volume {proxy.shape} and mask {other}; expected equal 3D shapes")
+        turn = lits.to_lps(head.get_best_affine())
+        return proxy.shape[int(np.flatnonzero(turn[:, 0] == 2)[0])]
+
+
+def slices(root: Path, rows: pd.DataFrame, card: DataCard) -> Iterator[tuple[np.ndarray | str, np.ndarray | None]]:
+    """Yield (image uint8 [H,W] or [H,W,3], mask uint8 [H,W]) of the rows of one file.
+
+    The grey values of a volume pass `options["window"]` (centre, width), else its `options["percentiles"]`; slices are
+    axial, front up, right side left. A mask's value is the number of its class, or its place in `options["values"]`.
+    With `options["only_labelled"]`, a reason (str) stands in place of an image whose mask is empty.
+    Raises UnreadableFile for damaged files, sizes that differ, and values that are no class.
+    """
+    path, mask_path = rows["path"].iloc[0], rows["mask_path"].iloc[0]
+    if is_volume(path):
+        volume, labels = lits.Axial(root / path, card.options.get("channel", 0)), lits.Axial(root / mask_path)
+        ends = _ends(volume, card)
+        pairs = ((folders.to_bytes(volume[k], ends), labels.whole(k)) for k in rows["frame"])
+    else:
+        pairs = iter([(folders.decode(root, rows, card)[0][0], mask_values(root / mask_path))])
+    for image, values in pairs:
+        if image.shape[:2] != values.shape:
+            raise UnreadableFile(f"sizes of image {image.shape[:2]} and mask {values.shape} differ")
+        mask = _coded(values, card)
+        if card.options.get("only_labelled") and not mask.any():
+            yield "an empty mask", None
+        else:
+            yield image, mask
+
+
+def _ends(volume: lits.Axial, card: DataCard) -> tuple[float, float]:
+    """Return the values of a volume that become black and white."""
+    if window := card.options.get("window"):
+        return window[0] - window[1] / 2, window[0] + window[1] / 2
+    step = max(1, volume.raw.size // 1_000_000)
+    values = volume.raw.reshape(-1)[::step].astype(np.float32) * volume.slope + volume.inter
+    if not np.isfinite(values).all():
+        raise UnreadableFile("values that are no finite numbers")
+    low, high = np.percentile(values, card.options.get("percentiles") or TOP)
+    if low == high:
+        low, high = values.min(), values.max()
+    return float(low), float(high if high > low else low + 1)
+
+
+def mask_values(file: Path) -> np.ndarray:
+    """Return the values of a picture that is a mask, whole numbers [H,W]: of a palette its indices.
+
+    Raises UnreadableFile for colours and damaged files.
+    """
+    with bounds.reading(bounds.quote_error), folders.open_picture(file) as image:
+        if image.mode == "1":
+            return np.asarray(image).astype(np.int64)
+        values = np.asarray(image)
+        if image.mode == "F":
+            if not (np.isfinite(values).all() and (values == np.rint(values)).all()):
+                raise UnreadableFile("a mask with values that are no whole numbers")
+        elif values.ndim == 3:
+            if image.mode in ("LA", "La"):
+                return values[..., 0].astype(np.int64)
+            if (values[..., :3] != values[..., :1]).any():
+                raise UnreadableFile("a mask in colours; expected one whole number a pixel")
+            values = values[..., 0]
+        return values.astype(np.int64)
+
+
+def _coded(values: np.ndarray, card: DataCard) -> np.ndarray:
+    """Return a mask as numbers of classes, uint8."""
+    known = np.asarray(card.options.get("values") or range(len(card.classes)))
+    order = np.argsort(known)
+    at = np.searchsorted(known[order], values).clip(max=len(known) - 1)
+    if (known[order][at] != values).any():
+        odd = sorted(set(np.unique(values)) - set(known))
+        raise UnreadableFile(f"mask values {[float(v) for v in odd[:5]]}; expected {', '.join(map(str, known))}")
+    return order[at].astype(np.uint8)
+
+
+LAYOUT = Layout(
+    scan=scan,
+    slices=slices,
+    patients=lambda card: patients(card) if card.options.get("patient") else SCANS,
+    options={
+        "pairs": (list[list[str]], {}),
+        "image_end": (str, {}),
+        "mask_end": (str, {}),
+        "channel": (int, {"ge": 0}),
+        "values": (tuple[int, ...], {}),
+        "mask_columns": (dict[str, int], {}),
+        "only_labelled": FLAG,
+        "window": WINDOW,
+        "percentiles": PERCENTILES,
+        "channels": folders.CHANNEL,
+        "patient": PATIENT,
+        "range": RANGE,
+    },
+)

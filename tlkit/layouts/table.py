@@ -1,0 +1,193 @@
+"""Layout "table": images anywhere below a folder, and a table whose column names their files and says the answers."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pandas as pd
+from pydantic import AfterValidator
+
+from tlkit.config import ConfigError, nearest
+from tlkit.datasets.cards import DataCard, visible_files
+from tlkit.datasets.layout import RANGE, Layout
+from tlkit.declared import some
+from tlkit.files import sha256
+from tlkit.layouts import folders
+from tlkit.layouts.entries import Reject, numbers, read_text, refuse, truth
+from tlkit.layouts.patients import PATIENT, name_patients, patients
+
+RESERVED = (
+    "id", "path", "frame", "patient", "split", "label", "class", "row", "owner", "copy", "pixels", "official", "odd",
+    "window", "exam", "modality", "body_part",
+)  # fmt: skip
+OPTIONS = {
+    "table": (str, {}),  # below the folder of the images, or anywhere
+    "table_sha256": (str, {}),  # of one that lies elsewhere, which the hash of the folder does not hold
+    "file": (str, {}),  # the column that names the files
+    "label": (str, {}),  # a column of classes, or of labels with `separator` between them
+    "separator": (str, {}),
+    "none": (tuple[str, ...], {}),  # words that say that there is no label
+    "columns": (tuple[str, ...], AfterValidator(some)),  # of yes and no, one a class
+    "number": (str, {}),  # a column of numbers, `target` in the store
+    "target": (str, {}),
+    "split": (str, {}),  # a column that says train, val or test
+    "split_folders": (bool, {}),  # a folder says it
+}
+
+
+PATH = "\0path"  # no column of a table is called so
+
+
+def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return (samples, rejects), one row an image that a row of the table names; no image is opened.
+
+    Targets are `label` and `class`; a column of 0.0 and 1.0 for each class; or `options["target"]`. Of the last two
+    `label` serves for stratified draws alone. Rejected with a reason: files without row, rows without file, rows of one
+    file that differ, rows that lack an answer or have one that is no class. Raises ConfigError for a table that is
+    missing, was changed, or lacks a column.
+    """
+    own = table_path(root, card)
+    rows, files = open_table(root, card), [f.relative_to(root).as_posix() for f in visible_files(root)]
+    images = [f for f in files if PurePosixPath(f).suffix.lower() in folders.EXTENSIONS]
+    found = listed(rows[card.options["file"]], images)
+    samples, rejects = labelled(rows, found, card)
+    rejects += [(f, "no row of the table names the image", "rule") for f in set(images) - set(found)]
+    rejects += [(f, "no image", "rule") for f in set(files) - set(images) if (root / f).resolve() != own.resolve()]
+    samples, unnamed = _with_patients(root, samples, card)
+    rejects = pd.DataFrame(sorted(rejects + unnamed), columns=["path", "reason", "kind"])
+    return samples.sort_values("id", ignore_index=True), rejects
+
+
+def table_path(root: Path, card: DataCard) -> Path:
+    return root / card.options["table"]  # an absolute path stays one
+
+
+def open_table(root: Path, card: DataCard) -> pd.DataFrame:
+    """Return the rows of the card's table as text; raise ConfigError where it is not the one that the card means."""
+    file = table_path(root, card)
+    if not file.is_file():
+        raise ConfigError(f"the table {file} is missing, which says what the images in {root} show.")
+    if card.options.get("table_sha256", digest := sha256(file)) != digest:
+        raise ConfigError(f"{file} was changed since it was read first: remove `table_sha256`, or bring it back.")
+    table = read_text(file)
+    for column in (*_columns(card), card.options["file"], *filter(None, [card.options.get("split")])):
+        if column not in table:
+            raise ConfigError(f"{file} has no column '{column}'.{nearest(column, table)} It has: {', '.join(table)}.")
+    return table
+
+
+def _columns(card: DataCard) -> tuple[str, ...]:
+    said = card.options
+    return tuple(said.get("columns", ())) or (said.get("number") or said["label"],)
+
+
+def listed(names: pd.Series, paths: Iterable[str]) -> pd.Series:
+    """Return the path that each name means, "" for none: its end of whole parts, with or without the ending.
+
+    Case, Unicode's two ways to write an umlaut, and \\ for / do not count. A name that several files have means none.
+    """
+    known: dict[str, str] = {}
+    for path in paths:
+        parts = PurePosixPath(_plain(path)).parts
+        for start in range(len(parts)):
+            for end in {"/".join(parts[start:]), "/".join([*parts[start:-1], PurePosixPath(parts[-1]).stem])}:
+                known[end] = path if start == 0 or known.get(end, path) == path else ""
+    return names.map(lambda name: _meant(_plain(name), known))
+
+
+def _meant(name: str, known: dict[str, str]) -> str:
+    """Return the path of a name; of a longer one, such as a path of another machine, that of its end."""
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    ends = ("/".join(parts[start:]) for start in range(len(parts)))
+    return next((known[end] for end in ends if end in known), "")
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name).replace("\\", "/").casefold()
+
+
+def labelled(rows: pd.DataFrame, path: pd.Series, card: DataCard) -> tuple[pd.DataFrame, list[Reject]]:
+    """Return (samples without patients, rejects) of the rows of a table whose files lie at `path` ("": nowhere)."""
+    said, file = card.options, rows[card.options["file"]]
+    rejects = [(name, "the table names it, and there is no such file, or several", "rule") for name in file[path == ""]]
+    kept = [*_columns(card), *filter(None, [said.get("split")])]
+    column = (said.get("patient") or {}).get("patient")
+    kept += [column] if column in rows else []
+    both = pd.concat([path.rename(PATH), rows[list(dict.fromkeys(kept))]], axis=1)[path != ""].drop_duplicates()
+    twice = set(both.loc[both[PATH].duplicated(), PATH])
+    both = both.drop_duplicates(PATH)
+    table, text = both[[PATH]].set_axis(["path"], axis=1), both.drop(columns=PATH)
+    values, faults = _targets(text, card)
+    table, more = refuse(table, [(table["path"].isin(twice), "rows of the table that differ", "unreadable"), *faults])
+    samples = pd.DataFrame({"id": table["path"], "path": table["path"], "frame": 0})
+    samples["split"] = _splits(table["path"], text.loc[table.index], said)
+    if column in text:
+        samples["patient"] = text[column]
+    samples = pd.concat([samples, values.loc[table.index]], axis=1)
+    return samples.reset_index(drop=True), rejects + more
+
+
+def _targets(table: pd.DataFrame, card: DataCard) -> tuple[pd.DataFrame, list]:
+    """Return the targets of a table's rows, and checks (see `refuse`) for those that have none."""
+    said, names = card.options, list(card.classes)
+    if card.task == "regression":
+        value = numbers(table[said["number"]])
+        rank = value.rank(pct=True).fillna(0)  # in tenths: for stratified draws
+        found = pd.DataFrame({"label": np.ceil(rank * 10).astype(int), said["target"]: value})
+        return found, [(~np.isfinite(value), "no number: '" + table[said["number"]] + "'", "rule")]
+    if card.task == "multilabel":
+        if "columns" in said:
+            found = table[list(said["columns"])].apply(truth).set_axis(names, axis=1)
+            faults = [(found.isna().any(axis=1), "neither yes nor no in a column of labels", "rule")]
+        else:
+            parts = table[said["label"]].map(lambda text: [p.strip() for p in text.split(said["separator"])])
+            found = pd.DataFrame({n: parts.map(lambda had, n=n: float(n in had)) for n in names}, index=table.index)
+            odd = parts.map(lambda had: bool(set(had) - {*names, *said.get("none", ())}))
+            faults = [(odd, "a label that is no class: '" + table[said["label"]] + "'", "rule")]
+        frequency = found.sum().to_numpy()
+        rarest = np.where(found == 1, frequency, len(found) + 1).argmin(axis=1) if len(found) else 0
+        return found.assign(label=np.where((found == 1).any(axis=1), rarest, len(names))), faults
+    if "columns" in said:  # one a class, of which each row has one
+        found = table[list(said["columns"])].apply(truth)
+        one = found.notna().all(axis=1) & (found.sum(axis=1) == 1)
+        text = found.fillna(0).set_axis(names, axis=1).idxmax(axis=1).where(one, "")
+    else:
+        text = table[said["label"]]
+    label = text.map({name: i for i, name in enumerate(names)})
+    found = pd.DataFrame(
+        {"label": label.fillna(-1).astype(int), "class": pd.Categorical(text.where(text.isin(names)), names)},
+        table.index,
+    )
+    return found, [(text == "", "no label in the table", "rule"), (label.isna(), "no class: '" + text + "'", "rule")]
+
+
+def _splits(path: pd.Series, text: pd.DataFrame, said: dict) -> pd.Series | str:
+    if said.get("split_folders"):
+        parts = path.map(lambda file: PurePosixPath(file).parts[:-1])
+        return parts.map(lambda names: next(filter(None, (folders.SPLITS.get(n.lower()) for n in names)), ""))
+    if not said.get("split"):
+        return ""
+    split = text[said["split"]].str.lower().map(folders.SPLITS)
+    if split.isna().any():
+        odd = ", ".join(sorted(set(text.loc[split.isna(), said["split"]]))[:10])
+        raise ConfigError(f"column '{said['split']}': expected train, val or test, found '{odd}'.")
+    return split
+
+
+def _with_patients(root: Path, samples: pd.DataFrame, card: DataCard) -> tuple[pd.DataFrame, list[Reject]]:
+    how = card.options.get("patient") or {}
+    if how.get("table") != card.options["table"] or "patient" not in samples:
+        return name_patients(root, samples, card)
+    return refuse(samples, [(samples["patient"] == "", "no patient in the table", "rule")])
+
+
+LAYOUT = Layout(
+    scan=scan,
+    decode=folders.decode,
+    patients=patients,
+    options={**OPTIONS, "channels": folders.CHANNEL, "patient": PATIENT,
+             "range": RANGE},
+)  # fmt: skip
