@@ -3,14 +3,17 @@ STUDY ?= boundaries radiologynet
 SCALE ?= quick
 DATA ?=
 PROFILE ?=
+FOLDER ?=
+BUDGET ?= 30m
+PATIENT ?=
 PYTHON ?= python3
 TORCH_INDEX ?=
 BIN = .venv/bin
-export STUDY SCALE DATA PROFILE
+export STUDY SCALE DATA PROFILE FOLDER BUDGET PATIENT
 WHERE = --study "$$STUDY" --scale "$$SCALE" --data "$$DATA"
 
 .DEFAULT_GOAL = help
-.PHONY: help setup figures test lab plan status check bench clean clean-runs
+.PHONY: help setup figures advise test lab plan status check bench clean clean-runs
 
 help:
 	@awk '/^## /{text=substr($$0,4)} /^[a-z-]+:/{if(text){sub(":.*","");printf "make %-11s %s\n",$$0,text;text=""}}' Makefile
@@ -28,6 +31,10 @@ setup: .venv/installed
 ## make the figures and tables of the studies, and every run they need
 figures: setup
 	@$(BIN)/python -m tlkit figures $(WHERE) --profile "$$PROFILE"
+
+## say which pretraining to start from for FOLDER of your own images, in BUDGET
+advise: setup
+	@$(BIN)/python -m tlkit advise "$$FOLDER" --budget "$$BUDGET" --patient "$$PATIENT"
 
 ## run the tests on all cores, every notebook at smoke scale included
 test: setup
