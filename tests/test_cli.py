@@ -184,11 +184,11 @@ def test_job_and_figures_get_the_study(monkeypatch, capsys):
     monkeypatch.setattr(dag, "make_figures", lambda *args: asked.append(args) or 0)
     assert main(["job", "data-lits", "--scale", "smoke"]) == 0
     assert capsys.readouterr().out.startswith("done          data-lits:")
-    assert main(["figures", "--scale", "course", "--cores", "5"]) == 0
+    assert main(["figures", "--scale", "course", "--cores", "5", "--profile", "slurm"]) == 0
     assert main(["figures", "--study", " boundaries  real_mini ", "--data", "phantom"]) == 0
     assert asked[1:] == [
-        (["boundaries"], "course", "", 5),
-        (["boundaries", "real_mini"], "quick", "phantom", 0),
+        (["boundaries"], "course", "", 5, "slurm"),
+        (["boundaries", "real_mini"], "quick", "phantom", 0, ""),
     ]
 
 
@@ -355,6 +355,9 @@ def test_make_figures_installs_first_and_hands_its_variables_on(tmp_path):
     python.chmod(0o755)
     (tmp_path / ".venv" / "installed").touch()
     name = "a b'ü & touch pwned; `touch pwned`"
-    said = make("figures", f"STUDY={name}", "SCALE=smoke", "DATA=real", cwd=tmp_path).splitlines()
-    assert said == ["-m", "tlkit", "figures", "--study", name, "--scale", "smoke", "--data", "real"]
+    said = make("figures", f"STUDY={name}", "SCALE=smoke", "DATA=real", f"PROFILE={name}", cwd=tmp_path).splitlines()
+    asked = ["--study", name, "--scale", "smoke", "--data", "real", "--profile", name]
+    assert said == ["-m", "tlkit", "figures", *asked]
+    said = make("advise", f"FOLDER={name}", f"PATIENT={name}", cwd=tmp_path).splitlines()
+    assert said == ["-m", "tlkit", "advise", name, "--budget", "30m", "--patient", name]
     assert not (tmp_path / "pwned").exists()

@@ -114,8 +114,13 @@ def _studies(args: argparse.Namespace) -> list[str]:
 
 
 def advise(args: argparse.Namespace) -> None:
+    from tlkit.advice import advise as whole
     from tlkit.advice import looking, reading, understand
+    from tlkit.config import ConfigError
 
+    if not args.folder:
+        raise ConfigError("which images? Say `make advise FOLDER=...`, or `python -m tlkit advise FOLDER`.")
+    budget = whole.seconds_of(args.budget)
     asked = {flag: getattr(args, flag) for flag in understand.FLAGS}
     found = understand.understand(args.folder, args.name, **asked)
     print("\n".join([f"{found['folder']}: {found['task']}", *(f"  {line}" for line in found["said"])]))
@@ -126,9 +131,7 @@ def advise(args: argparse.Namespace) -> None:
             print(f"{red}{line}{plain}" if line.startswith("warning") else line)
         print(f"look.json and mosaic.png are in {reading.folder_of(found['name'])}")
         return
-    from tlkit.advice import advise as whole
-
-    told = whole.advise(found, whole.seconds_of(args.budget), args.weights, args.metric)
+    told = whole.advise(found, budget, args.weights, args.metric)
     print(f"\n{told['said']}\nThe page: {reading.folder_of(found['name']) / 'answer.html'}")
 
 
