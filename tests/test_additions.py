@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from tlkit import paths, runs, studies
@@ -22,6 +24,7 @@ from tlkit.datasets import DATASETS
 from tlkit.datasets.cards import MissingDataError, read_card
 from tlkit.datasets.store import open_store
 from tlkit.models import WEIGHTS, MissingWeightsError, backbone, weight_list, weights
+from tlkit.studies.own import OwnDataset, OwnWeights
 from tlkit.studies.running import RunsFailedError
 from tlkit.studies.studyfile import StudyError
 from tlkit.training.data import DataChangedError
@@ -251,7 +254,7 @@ def test_weights_that_are_not_there_are_planned_without_and_named(here, file):
     ("old", "new", "words"),
     [
         ("layout: class_folders", "layout: class_folder", "datasets, wrists, layout: unknown layout 'class_folder'. Did"),
-        ("layout: class_folders", '"layout": "no_module:LAYOUT"', "MODULE:OBJECT that Python can import (No module"),
+        ("layout: class_folders", '"layout": "no_module:LAYOUT"', "MODULE:OBJECT that Python can import (ModuleNotFoundError: No module"),
         ("layout: class_folders", '"layout": "os:sep"', "'os:sep' is no layout: expected"),
         ("layout: class_folders, ", "", "datasets, wrists: lacks `layout` (how its files lie"),
         ("folder: my wrists, ", "", "datasets, wrists: lacks `folder`"),
@@ -286,6 +289,21 @@ def test_what_cannot_be_is_told_with_its_line(empty, old, new, words):
     with pytest.raises(StudyError) as error:
         studies.load("mine", "quick")
     assert words in str(error.value) and re.match(r".*mine\.yaml:\d+: ", str(error.value))
+
+
+@pytest.mark.parametrize("odd", [[3], {"a": 1}, "x:y", None], ids=str)
+def test_any_value_of_what_a_study_brings_is_read_or_told(empty, odd):
+    text = yaml.safe_load(STUDY)
+    wrists, theirs = text["common"]["datasets"]["wrists"], text["common"]["pretrainings"]["theirs"]["weights"]
+    for said, model in ((wrists, OwnDataset), (theirs, OwnWeights)):
+        for name in model.model_fields:
+            before = dict(said)
+            said[name] = odd
+            write_study(empty, yaml.safe_dump(text))
+            with contextlib.suppress(StudyError):
+                studies.load("mine", "quick").plan()
+            said.clear()
+            said.update(before)
 
 
 # --- cards ---

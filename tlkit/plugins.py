@@ -41,10 +41,10 @@ def find(name: str, table: Mapping[str, Any], what: str) -> Any:
         return resolve_name(found) if isinstance(found, str) else found
     try:
         return resolve_name(name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # whatever the module does
         raise ConfigError(
-            f"{what} '{name}': expected MODULE:OBJECT that Python can import ({error}). Add the folder of the "
-            "module to PYTHONPATH."
+            f"{what} '{name}': expected MODULE:OBJECT that Python can import ({type(error).__name__}: {error}). Add "
+            "the folder of the module to PYTHONPATH."
         ) from error
 
 
