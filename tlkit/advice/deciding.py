@@ -11,7 +11,7 @@ seeds (`resampling`), the lead is
 The arm that was best by luck is compared as if it had been named before; but it has to beat the best of the others, and
 the intervals are rather too wide. Of 400 simulated repetitions of two arms without a difference, `clear` was said of 1
 to 4 in 100 for each of five layouts of seeds and splits, and of 7 where two splits differed by more than seeds do (of 2
-where three did): take three splits or one. Among three arms it was said of none of 300.
+where three did): take three splits or one. Among three arms it was said of 3 of 300 at most.
 An arm is dropped early where its 99 % interval lies wholly below the leader's, over two or more shared runs: there is a
 look after each round, so the level is stricter. Looks before the end are at validation predictions.
 """
