@@ -22,7 +22,7 @@ FLOORS = (
     ("report", "studies"),
     ("advice", "published", "workflow"),
     ("phantoms",),
-    ("advice", "rating"),
+    ("rating",),
     ("figures",),
     ("__main__",),
 )

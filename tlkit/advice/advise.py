@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tlkit import runs
+from tlkit import paths, runs
 from tlkit.advice import answer, contract, deciding, evidence, loading, looking, plan, prose, reading
 from tlkit.config import ConfigError, NotAvailableError
 from tlkit.models import WEIGHTS
@@ -60,7 +61,9 @@ def _answer(study, found, facts, cheap, made, best, out) -> dict[str, Any]:
     if not best.empty:
         config = best["config"].iloc[0]
         job = task_of(config, open_data(config["data"])[1])
-        decision = deciding.decide(best, metric, lambda kept: job.metrics(kept, full=False)[metric])
+        measure = partial(_value, job, metric)
+        decision = deciding.decide(best, metric, measure)
+        agreement = deciding.agreement(contract.score_table(cheap), best, metric, measure)
     titles, file = study.names(), reading.folder_of(found["name"]) / "study.yaml"
     more = {}
     for arm in [*cheap, *study.pretrainings]:
@@ -86,12 +89,17 @@ def _answer(study, found, facts, cheap, made, best, out) -> dict[str, Any]:
         "missing": _missing(study),
         "reading": (file.parent / "data.yaml").read_text(encoding="utf-8"),
         "study": file.read_text(encoding="utf-8"),
-        "study_file": str(file),
+        "study_file": file.name,
     }
     if decision:
         told |= {k: decision[k] for k in ("why", "splits", "seeds")} | {"n_test_patients": decision["patients"]}
+        told |= {"agreement": agreement.to_dict("records")}
         told |= _weights(study, best[best["arm"] == decision["leader"]])
     return told
+
+
+def _value(job: Any, metric: str, kept: Any) -> float:
+    return job.metrics(kept, full=False)[metric]
 
 
 def _weights(study: Study, runs_: Any) -> dict[str, Any]:
@@ -102,7 +110,7 @@ def _weights(study: Study, runs_: Any) -> dict[str, Any]:
         text = loading.loading(file, study.spec["backbone"])
     except NotAvailableError as error:
         text = f"# {error}\n"
-    return {"weights_file": str(file), "loading": text}
+    return {"weights_file": file.relative_to(paths.runs_root()).as_posix(), "loading": text}
 
 
 def _missing(study: Study) -> list[dict[str, Any]]:
