@@ -12,7 +12,7 @@ from tlkit.datasets.cards import DATASETS, DataCard, frozen
 from tlkit.datasets.layout import layout_of
 from tlkit.declared import Keys, check, declare, one_of
 
-OPEN = ("patient", "range")  # options that any card of the layout can be told, whatever it says itself
+OPEN = ("patient", "range", "level")  # options that any card of the layout can be told, whatever it says itself
 FIT = (str, one_of(FITS, "fit"))  # what becomes of images that are not square: `arrays.resize`
 
 
