@@ -143,6 +143,40 @@ def test_two_columns_of_answers_are_two_readings(folder):
         understand(folder, label="place", task="regression")
 
 
+def test_a_label_that_never_changes_is_one_class_whatever_else_the_table_says(folder):
+    made.listed(folder, label=lambda i: "krank", age=lambda i: 20.5 + i)
+    with pytest.raises(AmbiguousError, match="'krank' of every image: one class") as error:
+        understand(folder)
+    assert [flag for flag, _ in error.value.choices] == ["--label age"]
+    assert understand(folder, label="age")["task"] == "regression"
+
+
+@pytest.mark.parametrize("content", [b"", b"\x90\x00\x8f" * 99, b'file,dx\n"a,b\n'])
+def test_a_table_that_cannot_be_read_is_an_error_with_the_way_round_it(folder, content):
+    made.class_folders(folder, n=3)
+    (folder / "t.csv").write_bytes(content)
+    with pytest.raises(AmbiguousError, match="--labels none"):
+        understand(folder)
+    assert understand(folder, labels="none")["layout"] == "class_folders"
+
+
+@pytest.mark.parametrize("mode", ["colour", "L"])
+def test_masks_that_are_none_are_an_error(folder, mode):
+    for i in range(3):
+        made.save(folder / "images" / f"{i}.png", i)
+        made.save(folder / "masks" / f"{i}.png", i, mode=mode)
+    with pytest.raises(AmbiguousError, match="The masks hold"):
+        understand(folder)
+
+
+@pytest.mark.parametrize("said", ["{", "{}", '{"labels": {"background": 0, "a": 1}, "channel_names": {"0": "CT"}}'])
+def test_a_dataset_json_that_does_not_fit_is_an_error(folder, said):
+    (folder / "imagesTr").mkdir()
+    (folder / "dataset.json").write_text(said)
+    with pytest.raises(AmbiguousError):
+        understand(folder)
+
+
 def test_a_table_and_class_folders_are_two_readings(folder):
     made.class_folders(folder)
     names = [f"{f.parent.name}/{f.name}" for f in sorted(folder.rglob("*.png"))]

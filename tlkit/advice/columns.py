@@ -149,6 +149,16 @@ def choose(table: pd.DataFrame, beside: Sequence[str], label: str = "", task: st
         ways = [several(table, wanted, t) if len(wanted) > 1 else one(table, wanted[0], t) for t in (task, "")]
     else:
         ways = [_called(targets(table, beside, t)) for t in (task, "")]
+        only = [
+            c for c in table if plain(c) in LABELS and c not in beside and table[c].replace("", np.nan).nunique() == 1
+        ]
+        if only and not any(plain(c) in LABELS for t in ways[0] for c in t.columns):
+            value = next(iter(table[only[0]].replace("", np.nan).dropna()))
+            raise AmbiguousError(
+                f"Column '{only[0]}' says '{value}' of every image: one class leaves nothing to learn."
+                + (" What else the table says:" if ways[1] else ""),
+                [_choice(t, False) for t in ways[1]],
+            )
     found = ways[0]
     if not found and (task or label):
         given = " ".join(filter(None, [f"--task {task}" if task else "", f"--label {quoted(label)}" if label else ""]))

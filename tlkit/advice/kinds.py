@@ -11,6 +11,7 @@ import pandas as pd
 from tlkit.advice import columns, masks, medical, pictures
 from tlkit.advice.choices import AmbiguousError, few, quoted
 from tlkit.advice.seen import Seen
+from tlkit.config import ConfigError
 from tlkit.datasets.cards import visible
 from tlkit.layouts import folders
 from tlkit.layouts.entries import read_text
@@ -98,7 +99,12 @@ def _tables(seen: Seen) -> list[Path]:
 
 def table_of(seen: Seen, path: Path, images: list[str]) -> dict[str, Any]:
     """Return path, rows, and the column that names the files ("": none does) of a table."""
-    rows = read_text(path)
+    try:
+        rows = read_text(path)
+    except ConfigError as error:
+        if seen.asked.get("labels", "").lower() == "none":
+            return {"path": path, "rows": pd.DataFrame(), "column": ""}
+        raise AmbiguousError(str(error), [("--labels none", "leave tables unread")]) from error
     if (file := seen.asked.get("file", "")) and file not in rows:
         raise AmbiguousError(f"--file: {path} has no column '{file}'. It has {few(list(rows), 20)}.")
     return {"path": path, "rows": rows, "column": columns.file_column(rows, images, file)}
@@ -135,6 +141,7 @@ def _meaning(seen: Seen, table: dict[str, Any]) -> str:
 def by_table(seen: Seen, table: dict[str, Any], images: list[str]) -> dict[str, Any]:
     """Return the reading of a table's rows."""
     rows, column = table["rows"], table["column"]
+    split = _split(seen, rows, images)
     target = columns.choose(rows, _beside(seen, rows, column), seen.asked.get("label", ""), seen.asked.get("task", ""))
     if target is None:
         raise AmbiguousError(
@@ -144,7 +151,7 @@ def by_table(seen: Seen, table: dict[str, Any], images: list[str]) -> dict[str, 
     inside = table["path"].is_relative_to(seen.root)
     file = table["path"].relative_to(seen.root).as_posix() if inside else str(table["path"])
     looks, said = pictures.options(seen.root, images)
-    options = {"table": file, "file": column, **target.options, **_split(seen, rows, images), **looks}
+    options = {"table": file, "file": column, **target.options, **split, **looks}
     told = [f"table {table['path'].name}: {len(rows)} rows for {len(images)} images, named by column '{column}'"]
     told += [f"answers: {few(target.columns)}, {target.meaning}", _said_of_split(options), *said]
     found = {"layout": "table", "task": target.task, "classes": list(target.classes), "options": options, "said": told}

@@ -18,6 +18,7 @@ from tlkit.datasets.cards import DataCard, frozen
 from tlkit.datasets.layout import layout
 from tlkit.declared import Keys, check, declare, one_of
 from tlkit.files import sha256, write_text
+from tlkit.plugins import LAYOUTS
 from tlkit.training.tasks import TASKS, check_classes
 from tlkit.yamllines import parse
 
@@ -32,7 +33,7 @@ class Reading(Keys):
 
     name: str = Field(description="what the images are called in results")
     folder: str = Field(description="where the images lie")
-    layout: str = Field(description="how they lie there")
+    layout: Annotated[str, one_of(LAYOUTS, "layout")] = Field(description="how they lie there")
     task: Annotated[str, one_of(TASKS, "task")] = Field(description="what is asked of an image")
     classes: list[str] = Field(description="names of the classes, by which labels are numbered")
     options: dict[str, Any] = Field(description="options of the layout")
