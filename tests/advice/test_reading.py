@@ -17,6 +17,7 @@ SAID = {
     "image_end": "_0000", "mask_end": "_mask", "channel": 0, "values": [0, 255], "mask_columns": {"px_1": 1},
     "only_labelled": True,
     "window": [40.0, 400.0], "percentiles": [1.0, 99.0], "polarity": "photometric", "level": 2, "beside": ["x/*"],
+    "splits": {"early": "train"},
 }  # fmt: skip
 READING = {"name": "own", "folder": "/x", "task": "multiclass", "classes": ["a", "b"]}
 

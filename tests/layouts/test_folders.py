@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import trees
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -178,6 +178,7 @@ def test_floats_that_are_no_numbers_are_unreadable(tmp_path):
         folders.decode(tmp_path, pd.DataFrame({"path": ["x.tif"]}), replace(CARD, options={"range": (0, 1)}))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 65535), st.integers(0, 65534), st.integers(1, 65535))
 def test_a_range_keeps_the_order_and_its_ends(value, low, width):
     image = folders.to_bytes(np.array([[low, value, low + width]]), (low, low + width))

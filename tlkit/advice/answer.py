@@ -70,6 +70,7 @@ def _plain(text: str) -> str:
     """Return text in one line that Markdown shows as it is."""
     line = " ".join(text.split())
     line = re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", line)
+    line = re.sub(r"^([-+=]|\d+(?=[.)]))", lambda m: m[0] + "\\" if m[0].isdigit() else "\\" + m[0], line)
     return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

@@ -87,15 +87,18 @@ def _columns(card: DataCard) -> tuple[str, ...]:
 def listed(names: pd.Series, paths: Iterable[str]) -> pd.Series:
     """Return the path that each name means, "" for none: its end of whole parts, with or without the ending.
 
-    Case, Unicode's two ways to write an umlaut, and \\ for / do not count. A name that several files have means none.
+    Case, Unicode's two ways to write an umlaut, and \\ for / do not count. A name that several files have means none;
+    the whole path of one counts more than the end of another.
     """
-    known: dict[str, str] = {}
+    whole: dict[str, str] = {}
+    ends: dict[str, str] = {}
     for path in paths:
         parts = PurePosixPath(_plain(path)).parts
         for start in range(len(parts)):
             for end in {"/".join(parts[start:]), "/".join([*parts[start:-1], PurePosixPath(parts[-1]).stem])}:
-                known[end] = path if start == 0 or known.get(end, path) == path else ""
-    return names.map(lambda name: _meant(_plain(name), known))
+                known = ends if start else whole
+                known[end] = path if known.get(end, path) == path else ""
+    return names.map(lambda name: _meant(_plain(name), ends | whole))
 
 
 def _meant(name: str, known: dict[str, str]) -> str:
