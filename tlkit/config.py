@@ -65,6 +65,13 @@ def short_hash(obj: Any) -> str:
     return hashlib.sha256(canonical(obj).encode()).hexdigest()[:8]
 
 
+def frozen(value: Any) -> Any:
+    """Return a value of a file as a card holds it: tuples in place of lists."""
+    if isinstance(value, dict):
+        return {k: frozen(v) for k, v in value.items()}
+    return tuple(map(frozen, value)) if isinstance(value, list) else value
+
+
 def merge(base: Any, over: Any) -> Any:
     """Return `base` with `over` laid on it: dicts key by key, everything else replaced; None removes a key."""
     if not (isinstance(base, dict) and isinstance(over, dict)):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tlkit import runs
+from tlkit import paths, runs
 from tlkit.advice import advise, evidence, plan, reading
 from tlkit.advice.understand import understand
 from tlkit.config import ConfigError
@@ -58,6 +58,7 @@ def test_a_folder_gets_an_answer_with_the_study_behind_it(folder, tiny, tmp_path
     assert {"small_test", "shortcut"} <= {w["kind"] for w in said["warnings"]}
     page = (reading.folder_of("mine") / "answer.html").read_text(encoding="utf-8")
     assert "theirs.safetensors" in page and "Which pretraining" in page
+    assert len(list(paths.store_root().glob("mine-*"))) == 1, "decoded once"
     study = load("mine", plan.SCALE)
     assert len(study.plan().query("state == 'done'")) == 6, "two rates and a second seed of each arm"
     before = {p: p.stat().st_mtime_ns for p in folder.rglob("*")}

@@ -57,7 +57,7 @@ def seconds_of(budget: str) -> float:
 
 
 def _answer(study, found, facts, cheap, made, best, out) -> dict[str, Any]:
-    metric, decision = study.monitors()["answer"][0], None
+    metric, decision = evidence.metric_of(study), None
     if not best.empty:
         config = best["config"].iloc[0]
         job = task_of(config, open_data(config["data"])[1])

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from tlkit import runs
-from tlkit.advice import resampling, scores
+from tlkit.advice import deciding, resampling, scores
 from tlkit.models import backbone
 from tlkit.models.parts import eval_mode
 from tlkit.names import sign
@@ -34,20 +34,18 @@ def cheap(study: Study, tell: Callable[[str], None] = print) -> dict[str, dict[s
 
     Cross-validated over patients on all images but those of an official test part, so the test is not touched.
     """
-    found: dict[str, dict[str, Any]] = {}
-    for config in study.finetune(seeds=study.seeds[:1]):
-        arm = config["pretraining"]
-        if arm in found or config["task_kind"] == "segmentation":
-            continue
-        store, table = open_data(config["data"])
-        job = task_of(config, table)
-        kept = table[(table["split"] != "") & (table["official"] != "test")]
-        rows, patients = kept["row"].to_numpy(), kept["patient"].to_numpy()
-        target, kind = job.targets(store.table).numpy()[rows], config["task_kind"]
-        how = {"patients": patients, "metric": _metric(study), "classes": job.classes}
-        if PIXELS not in found:
-            values = pixel_statistics(np.asarray(store.images[rows]))
-            found[PIXELS] = scores.evidence(values, target, kind, **how)
+    arms = {config["pretraining"]: config for config in study.finetune(seeds=study.seeds[:1])}
+    first = next(iter(arms.values()))
+    if first["task_kind"] == "segmentation":
+        return {}
+    store, table = open_data(first["data"])  # of all arms
+    job = task_of(first, table)
+    kept = table[(table["split"] != "") & (table["official"] != "test")]
+    rows, patients = kept["row"].to_numpy(), kept["patient"].to_numpy()
+    target, kind = job.targets(store.table).numpy()[rows], first["task_kind"]
+    how = {"patients": patients, "metric": metric_of(study), "classes": job.classes}
+    found = {PIXELS: scores.evidence(pixel_statistics(np.asarray(store.images[rows])), target, kind, **how)}
+    for arm, config in arms.items():
         start = time.perf_counter()
         found[arm] = scores.evidence(features(config, store, rows), target, kind, **how)
         tell(f"  {study.names()[arm]}, frozen: probe {found[arm]['probe']:.3f} ({time.perf_counter() - start:.0f} s)")
@@ -91,8 +89,6 @@ def fine_tuned(study: Study, until: float, tell: Callable[[str], None] = print) 
 
 def _rounds(study: Study, made: list[dict[str, Any]], out: dict[str, str]) -> Iterator[Config]:
     """Yield the configs in the order in which they are worth most, looking at what was `made` until then."""
-    from tlkit.advice import deciding
-
     first, *others = study.seeds
     by_rate: dict[float, list[Config]] = {}
     for config in study.finetune(seeds=[first]):
@@ -102,7 +98,7 @@ def _rounds(study: Study, made: list[dict[str, Any]], out: dict[str, str]) -> It
     for seed in others:
         best = chosen(pd.DataFrame(made), study)
         if len({row["seed"] for row in made}) > 1:
-            out |= deciding.dropped(_validated(study, best), _metric(study), keep=["scratch"])
+            out |= deciding.dropped(_validated(study, best), metric_of(study), keep=["scratch"])
         for config in study.finetune(seeds=[seed]):
             arm = config["pretraining"]
             if arm not in out and config["recipe"]["lr"] == rate_of(best, arm):
@@ -119,38 +115,39 @@ def chosen(made: pd.DataFrame, study: Study) -> pd.DataFrame:
     if made.empty:
         return made
     tried = made[made["seed"] == made["seed"].iloc[0]]
-    order = tried.assign(good=sign(_metric(study)) * tried["value"]).sort_values("good", ascending=False, kind="stable")
+    order = tried.assign(good=sign(metric_of(study)) * tried["value"]).sort_values(
+        "good", ascending=False, kind="stable"
+    )
     best = order.drop_duplicates("arm")[["arm", "rate"]]
     return made.merge(best, on=["arm", "rate"])
 
 
 def _validated(study: Study, made: pd.DataFrame) -> pd.DataFrame:
     """Return runs with their validation predictions: a look before the end must not be at the test."""
-    kept = [_predictions(study, rid, "val") for rid in made["run"]]
+    kept = [_predictions(study, config, "val") for config in made["config"]]
     return made.assign(predictions=kept)[resampling.COLUMNS]
 
 
 def _row(study: Study, config: Config, folder: Any) -> dict[str, Any]:
     metrics = runs.read_json(folder / "metrics.json")
-    rid = runs.run_id(config)
     row = {
         "arm": config["pretraining"],
         "rate": config["recipe"]["lr"],
         "seed": config["seed"],
         "split": config["seed"],
     }
-    row |= {"predictions": _predictions(study, rid, "test"), "run": rid, "config": config}
+    row |= {"predictions": _predictions(study, config, "test"), "run": runs.run_id(config), "config": config}
     return row | {
-        "value": metrics[f"val_{_metric(study)}"],
+        "value": metrics[f"val_{metric_of(study)}"],
         "seconds": runs.read_json(folder / "status.json")["seconds"],
     }
 
 
-def _predictions(study: Study, rid: str, split: str) -> pd.DataFrame:
-    kept = pd.read_parquet(runs.folder(rid) / f"predictions_{split}.parquet")
-    kind = runs.read_json(runs.folder(rid) / "config.json")["task_kind"]
-    return resampling.row_scores(kept, kind, _metric(study))
+def _predictions(study: Study, config: Config, split: str) -> pd.DataFrame:
+    kept = pd.read_parquet(runs.folder(runs.run_id(config)) / f"predictions_{split}.parquet")
+    return resampling.row_scores(kept, config["task_kind"], metric_of(study))
 
 
-def _metric(study: Study) -> str:
+def metric_of(study: Study) -> str:
+    """Return the metric that decides."""
     return study.monitors()["answer"][0]

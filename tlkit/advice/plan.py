@@ -19,7 +19,6 @@ from tlkit.training.recipe import NORMALISE
 from tlkit.training.tasks import check_monitor
 
 SCALE = "quick"
-OWN = "yours"  # the data set in the study; what it is called stands in its title
 SMALL = "resnet10"  # the backbone where no weights are there
 RATES = (0.0003, 0.001, 0.003)
 SEEDS = (1, 2, 3, 4, 5)  # each with a split of its own, unless the images came with one
@@ -31,7 +30,7 @@ HEAD = """# The study behind the advice on {name}. `make figures` knows it by th
 """
 
 
-def backbone_of(weights: Iterable[Path]) -> str:
+def choose_backbone() -> str:
     """Return the backbone that is tried: the first with published weights on this machine, else SMALL."""
     found = [card.backbone for card in WEIGHTS.values() if present(card)]
     return found[0] if found else SMALL
@@ -61,8 +60,7 @@ def write(
     does not have.
     """
     check_monitor(found["task"], metric)
-    weights = list(weights)
-    backbone, base = backbone_of(weights), BASE.get(found["task"], "label")
+    backbone, base = choose_backbone(), BASE.get(found["task"], "label")
     tried = arms(backbone, size, weights)
     card = reading.card_of(found)
     own = {"layout": card.layout, "folder": card.folder, "task": card.task, "title": found["name"]}
@@ -83,9 +81,9 @@ def write(
         "size": size,
         "seeds": list(SEEDS),
         "split": {"val": 0.2, "test": 0.25, "seed": "run", "official": found["official"]},
-        "datasets": {OWN: {k: v for k, v in own.items() if v}},
+        "datasets": {card.name: {k: v for k, v in own.items() if v}},
         "pretrainings": tried,
-        "tasks": {"answer": {"title": found["name"], "dataset": OWN, "recipe": how}},
+        "tasks": {"answer": {"title": found["name"], "dataset": card.name, "recipe": how}},
         "experiments": {"fine_tuning": {"title": "fine-tuning", "mode": "finetune", "lrs": list(RATES)}},
     }
     text = yaml.safe_dump({"common": common, "scales": {SCALE: {}}}, sort_keys=False, allow_unicode=True, width=110)

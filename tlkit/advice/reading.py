@@ -12,9 +12,9 @@ import yaml
 from pydantic import Field
 
 from tlkit import paths
-from tlkit.config import ConfigError, file_name
+from tlkit.config import ConfigError, file_name, frozen
 from tlkit.datasets.arrays import FITS
-from tlkit.datasets.cards import DataCard, frozen
+from tlkit.datasets.cards import DATASETS, DataCard
 from tlkit.datasets.layout import layout
 from tlkit.declared import Keys, check, declare, one_of
 from tlkit.files import sha256, write_text
@@ -87,6 +87,8 @@ def read(name: str) -> dict[str, Any] | None:
 def card_of(reading: dict[str, Any]) -> DataCard:
     """Return the data card of a reading; a table outside of the folder is held by its hash.
 
+    It has the reading's name, unless that belongs to a data set with a card.
+
     Raises ConfigError for classes that do not fit the task.
     """
     options, table = dict(reading["options"]), reading["options"].get("table", "")
@@ -94,7 +96,7 @@ def card_of(reading: dict[str, Any]) -> DataCard:
         options.setdefault("table_sha256", sha256(Path(table)))
     check_classes(reading["task"], len(reading["classes"]))
     return DataCard(
-        name=reading["name"],
+        name=f"own {reading['name']}" if reading["name"] in DATASETS else reading["name"],
         title=reading["name"],
         domain="own images",
         task=reading["task"],

@@ -9,9 +9,9 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from tlkit.config import ConfigError, lookup
+from tlkit.config import ConfigError, frozen, lookup
 from tlkit.datasets.arrays import FITS
-from tlkit.datasets.cards import DATASETS, DataCard, frozen, own_card
+from tlkit.datasets.cards import DATASETS, DataCard, own_card
 from tlkit.datasets.layout import WINDOW, Option, layout, layout_of
 from tlkit.declared import Keys, check, declare, one_of
 

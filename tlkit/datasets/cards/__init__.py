@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from tlkit import paths
-from tlkit.config import ConfigError, TlkitError, nearest
+from tlkit.config import ConfigError, TlkitError, frozen, nearest
 from tlkit.yamllines import parse
 
 NAMED = "named"  # patients are known; else what counts as one
@@ -135,13 +135,6 @@ def own_card(name: str, said: dict[str, Any]) -> DataCard:
     access = (f"See `folder` of '{name}' under `datasets` in the study file: below TLKIT_DATA, or an absolute path.",)
     told = {**empty, "access": access, "tree": f"{said['folder']}/ in the layout {said['layout']}", **said}
     return DataCard(name=name, **{key: frozen(value) for key, value in told.items()})
-
-
-def frozen(value: Any) -> Any:
-    """Return a value of a file as a card holds it: tuples in place of lists."""
-    if isinstance(value, dict):
-        return {k: frozen(v) for k, v in value.items()}
-    return tuple(map(frozen, value)) if isinstance(value, list) else value
 
 
 DATASETS: dict[str, DataCard] = {
