@@ -34,7 +34,6 @@ def folder(tmp_path):
 def tiny(monkeypatch):
     """No published weights; one epoch, two rates, two seeds."""
     monkeypatch.setattr(plan, "present", lambda card: False)
-    monkeypatch.setattr(advise, "present", lambda card: False)
     for name, value in {"RATES": (0.001, 0.003), "SEEDS": (1, 2), "EPOCHS": (1, 1)}.items():
         monkeypatch.setattr(plan, name, value)
 

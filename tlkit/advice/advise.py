@@ -12,8 +12,6 @@ from typing import Any
 from tlkit import paths, runs
 from tlkit.advice import answer, contract, deciding, evidence, loading, looking, plan, prose, reading
 from tlkit.config import ConfigError, NotAvailableError
-from tlkit.models import WEIGHTS
-from tlkit.models.weight_cards import present
 from tlkit.studies import Study
 from tlkit.training.data import open_data, task_of
 
@@ -28,17 +26,19 @@ def advise(
     metric: str = "",
     size: int = SIZE,
     tell: Tell = print,
+    **files: Any,
 ) -> dict[str, Any]:
     """Return the answer for a reading (`understand`), also written as answer.json, .md and .html to its folder.
 
-    `budget` in seconds, for all of it; a run that was begun is ended. `metric` decides ("": the task's own). What was
-    done before is not done again. Random: by the seeds of the study. Raises: as `looking.look`, `plan.write` and `run`.
+    `budget` in seconds, for all of it; a run that was begun is ended. `metric` decides ("": the task's own). `files`
+    are what `plan.write` is told of the weights files: network, prefix, partial. What was done before is not done
+    again. Random: by the seeds of the study. Raises: as `looking.look`, `plan.write` and `run`.
     """
     start, until = time.monotonic(), time.monotonic() + budget
     facts = looking.look(found, size)
     tell("\n".join(looking.lines(facts)))
-    study = plan.write(found, facts["n_images"], size, weights, metric)
-    tell(f"{len(study.pretrainings)} arms of {study.spec['backbone']}, {budget / 60:.0f} minutes at most:")
+    study = plan.write(found, facts["n_images"], size, weights, metric, tell=tell, **files)
+    tell(f"{len(study.pretrainings)} arms of {', '.join(plan.networks(study))}, {budget / 60:.0f} minutes at most:")
     cheap = evidence.cheap(study, tell)
     made, out = evidence.fine_tuned(study, until, tell)
     best = evidence.chosen(made, study)
@@ -86,7 +86,7 @@ def _answer(study, found, facts, cheap, made, best, out) -> dict[str, Any]:
         "arms": contract.arms(decision, cheap, more),
         "warnings": facts["warnings"] + _undertrained(study, best),
         "dropped": out,
-        "missing": _missing(study),
+        "missing": plan.missing(study),
         "reading": (file.parent / "data.yaml").read_text(encoding="utf-8"),
         "study": file.read_text(encoding="utf-8"),
         "study_file": file.name,
@@ -104,21 +104,13 @@ def _value(job: Any, metric: str, kept: Any) -> float:
 
 def _weights(study: Study, runs_: Any) -> dict[str, Any]:
     """Return where the winner's weights are (of its best run in validation), and how to load them."""
-    rid = runs_.iloc[0]["run"]
+    rid, config = runs_.iloc[0][["run", "config"]]
     file = runs.folder(rid) / "model.safetensors"
     try:
-        text = loading.loading(file, study.spec["backbone"])
+        text = loading.loading(file, config["backbone"], config=config)
     except NotAvailableError as error:
         text = f"# {error}\n"
     return {"weights_file": file.relative_to(paths.runs_root()).as_posix(), "loading": text}
-
-
-def _missing(study: Study) -> list[dict[str, Any]]:
-    """Return published weights of the same backbone that are not on this machine."""
-    wanted = [c for c in WEIGHTS.values() if c.backbone == study.spec["backbone"] and not present(c)]
-    return [
-        {"name": c.name, "size": f"{c.bytes / 1e6:.0f} MB", "licence": c.licence, "source": c.source} for c in wanted
-    ]
 
 
 def _undertrained(study: Study, best: Any) -> list[dict[str, str]]:

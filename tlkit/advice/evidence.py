@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from tlkit import runs
-from tlkit.advice import deciding, resampling, scores
+from tlkit.advice import deciding, plan, resampling, scores
 from tlkit.models import backbone
 from tlkit.models.parts import eval_mode
 from tlkit.names import sign
@@ -98,7 +98,7 @@ def _rounds(study: Study, made: list[dict[str, Any]], out: dict[str, str]) -> It
     for seed in others:
         best = chosen(pd.DataFrame(made), study)
         if len({row["seed"] for row in made}) > 1:
-            out |= deciding.dropped(_validated(study, best), metric_of(study), keep=["scratch"])
+            out |= deciding.dropped(_validated(study, best), metric_of(study), keep=plan.random_arms(study))
         for config in study.finetune(seeds=[seed]):
             arm = config["pretraining"]
             if arm not in out and config["recipe"]["lr"] == rate_of(best, arm):

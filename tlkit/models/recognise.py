@@ -6,12 +6,16 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from tlkit.config import TlkitError
+from tlkit.models.backbones import backbone
 from tlkit.models.key_rules import renamer
+from tlkit.models.parts import first_convolution, suiting_stem
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -71,6 +75,9 @@ COUNTER = "num_batches_tracked"
 MOST_EXCESS = 0.1  # of the tensors that fit, see weights.LoadReport.deeper
 GUESSED = 0.5  # share of an encoder's tensors below which a file is not thought to be of it
 
+SETTLED = ("teacher",)  # which DINO evaluates
+BESIDE = ("student", "encoder_k", "momentum", "target", "ema", "key")  # copies that MoCo and BYOL do not evaluate
+
 
 @dataclass(frozen=True)
 class Found:
@@ -99,13 +106,30 @@ class Found:
         return ", ".join(told + ([f"rules: [{', '.join(self.rules)}]"] if self.rules else []))
 
 
+class TwoEncodersError(TlkitError, ValueError):
+    """A file holds several encoders, and nothing says which one is meant; `.found` are they."""
+
+    def __init__(self, found: Sequence[Found]):
+        which = ", ".join(f"'{f.prefix}' ({f.backbone})" for f in found)
+        super().__init__(f"holds {len(found)} encoders and nothing says which one is meant: {which}.")
+        self.found = found
+
+
+class _Still(TorchFunctionMode):
+    """Leaves the values of tensors alone: weights without memory need no draw, which takes most of a network's time."""
+
+    DRAWS = ("add_", "clamp_", "div_", "erfinv_", "fill_", "mul_", "normal_", "uniform_", "zero_")
+
+    def __torch_function__(self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        if getattr(function, "__name__", "") in self.DRAWS:
+            return args[0] if args else kwargs["tensor"]
+        return function(*args, **(kwargs or {}))
+
+
 @cache
 def fingerprint(name: str) -> tuple[nn.Module, dict[str, tuple[int, ...]], str]:
     """Return a backbone without memory, the shapes of its tensors by name, and the name of its first convolution."""
-    from tlkit.models.backbones import backbone
-    from tlkit.models.weights import first_convolution
-
-    with torch.device("meta"):
+    with torch.device("meta"), _Still():
         model = backbone(name)
     shapes = {k: tuple(v.shape) for k, v in model.state_dict().items() if not k.endswith(COUNTER)}
     return model, shapes, first_convolution(model)
@@ -135,15 +159,15 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower())
 
 
-def search(tensors: Mapping[str, Tensor], hint: str = "", backbone: str = "", prefix: str | None = None) -> list[Found]:
+def search(tensors: Mapping[str, Tensor], hint: str = "", only: str = "", prefix: str | None = None) -> list[Found]:
     """Return what a file fits at all, the best first: one network for every prefix of names.
 
-    `hint` is the name of the file; `backbone` and `prefix` are looked at alone where they are said. Raises
+    `hint` is the name of the file; `only`, a backbone, and `prefix` are looked at alone where they are said. Raises
     UnknownNameError for a backbone that there is not.
     """
     shapes = {k: tuple(v.shape) for k, v in tensors.items()}
     found: dict[str, list[Found]] = {}
-    for name in [backbone] if backbone else candidates(shapes, hint):
+    for name in [only] if only else candidates(shapes, hint):
         for each in _fits(name, shapes, prefix):
             found.setdefault(each.prefix, []).append(each)
     best = [_best(each) for each in found.values()]
@@ -183,8 +207,6 @@ def _fits(name: str, shapes: Shapes, only: str | None) -> Iterable[Found]:
 
 
 def _other_channels(found: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    from tlkit.models.weights import suiting_stem
-
     return bool(suiting_stem(found, wanted))
 
 
@@ -203,19 +225,6 @@ def _anchors(model: nn.Module, target: Shapes, style: str) -> list[str]:
 def _prefixes(shapes: Shapes, anchors: Iterable[str]) -> list[str]:
     found = (k.removesuffix(a) for a in anchors for k in shapes if k == a or k.endswith(f".{a}"))
     return list(dict.fromkeys(found))
-
-
-SETTLED = ("teacher",)  # which DINO evaluates
-BESIDE = ("student", "encoder_k", "momentum", "target", "ema", "key")  # copies that MoCo and BYOL do not evaluate
-
-
-class TwoEncodersError(TlkitError, ValueError):
-    """A file holds several encoders, and nothing says which one is meant; `.found` are they."""
-
-    def __init__(self, found: Sequence[Found]):
-        which = ", ".join(f"'{f.prefix}' ({f.backbone})" for f in found)
-        super().__init__(f"holds {len(found)} encoders and nothing says which one is meant: {which}.")
-        self.found = found
 
 
 def choose(found: Sequence[Found], tensors: Mapping[str, Tensor]) -> Found | None:

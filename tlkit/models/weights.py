@@ -15,6 +15,7 @@ from tlkit.config import TlkitError, lookup
 from tlkit.files import write_bytes
 from tlkit.models import recognise
 from tlkit.models.key_rules import Rule, renamer
+from tlkit.models.parts import first_convolution, suiting_stem
 from tlkit.models.weight_files import WeightsFileError, read_tensors, weights_hash
 
 __all__ = [
@@ -166,18 +167,6 @@ def _advice(report: LoadReport, found: recognise.Found | None) -> str:
     if not report.matched:
         return "No name fits: take another backbone, or give `rules` from the file's names to the encoder's."
     return "Say `partial` (of load_encoder, on the card, or beside `weights` in the study) to start the rest at random."
-
-
-def first_convolution(encoder: nn.Module) -> str:
-    """Return the name of the weight of the encoder's first convolution; "" where there is none."""
-    return next((f"{name}.weight" for name, m in encoder.named_modules() if isinstance(m, nn.Conv2d)), "")
-
-
-def suiting_stem(found: Sequence[int], wanted: Sequence[int]) -> str:
-    """Return which of STEMS brings a convolution [outputs, inputs, h, w] to another number of inputs."""
-    if len(found) != 4 or found[1] == wanted[1] or (found[0], *found[2:]) != (wanted[0], *wanted[2:]):
-        return ""
-    return "sum" if wanted[1] == 1 else "repeat" if found[1] == 1 else ""
 
 
 def _adapted(tensor: Tensor, inputs: int, stem: str) -> Tensor:
