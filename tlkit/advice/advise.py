@@ -28,15 +28,18 @@ def advise(
     metric: str = "",
     size: int = SIZE,
     tell: Tell = print,
+    facts: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the answer for a reading (`understand`), also written as answer.json, .md and .html to its folder.
 
-    `budget` in seconds, for all of it; a run that was begun is ended. `metric` decides ("": the task's own). What was
-    done before is not done again. Random: by the seeds of the study. Raises: as `looking.look`, `plan.write` and `run`.
+    `budget` in seconds, for all of it; a run that was begun is ended. `metric` decides ("": the task's own). `facts` of
+    `looking.look` at that size, where it was done. What was done before is not done again. Random: by the seeds of the
+    study. Raises: as `looking.look`, `plan.write` and `run`.
     """
     start, until = time.monotonic(), time.monotonic() + budget
-    facts = looking.look(found, size)
-    tell("\n".join(looking.lines(facts)))
+    if facts is None:
+        facts = looking.look(found, size)
+        tell("\n".join(looking.lines(facts)))
     study = plan.write(found, facts["n_images"], size, weights, metric)
     tell(f"{len(study.pretrainings)} arms of {study.spec['backbone']}, {budget / 60:.0f} minutes at most:")
     cheap = evidence.cheap(study, tell)
@@ -85,6 +88,7 @@ def _answer(study, found, facts, cheap, made, best, out) -> dict[str, Any]:
         "confidence": decision["confidence"] if decision else "open",
         "arms": contract.arms(decision, cheap, more),
         "warnings": facts["warnings"] + _undertrained(study, best),
+        "phantom": facts["phantom"],
         "dropped": out,
         "missing": _missing(study),
         "reading": (file.parent / "data.yaml").read_text(encoding="utf-8"),
