@@ -45,7 +45,8 @@ def test_weights_do_what_copies_of_rows_do(kind, metric):
 
 
 def test_a_label_that_no_drawn_patient_has_is_left_out():
-    kept = pd.DataFrame({"patient": list("abcd"), "target": [[1, 0], [0, 0], [1, 1], [0, 1]], "output": [[0.9, 0.1]] * 4})
+    target = [[1, 0], [0, 0], [1, 1], [0, 1]]
+    kept = pd.DataFrame({"patient": list("abcd"), "target": target, "output": [[0.9, 0.1]] * 4})
     measure = Measure(task("multilabel", ("x", "y")), "auc")
     found = measure.drawn(kept, np.array([[1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 1]]))
     assert found[0] == 0.5 and np.isnan(found[1]) and found[2] == 0.5, "x alone can be ranked in the first"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +103,15 @@ def key_of(config: Config, rows: np.ndarray, *more: Any) -> str:
     """Return the hash of what decides the features of a config's frozen encoder for `rows`, and of `more`."""
     seen = {k: config[k] for k in ("data", "weights", "backbone", "seed")}
     seen["view"] = {k: config["recipe"].get(k) for k in VIEW}
-    held = [hashlib.sha256(np.ascontiguousarray(rows)).hexdigest(), *map(str, more)]
-    return deciding_hash({**seen, "held": held})
+    return deciding_hash({**seen, "held": [digest([rows.tobytes()]), *map(str, more)]})
+
+
+def digest(parts: Iterable[Any]) -> str:
+    """Return the SHA-256 of bytes and texts."""
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part if isinstance(part, bytes) else f"{part}\n".encode())
+    return found.hexdigest()
 
 
 def _file(name: str, arm: str, end: str) -> Path:

@@ -42,17 +42,14 @@ def evidence(
     return {"metric": metric, "probe": found, "seconds": {"probe": time.perf_counter() - start}}
 
 
-def constant(
-    cells: int, masks: np.ndarray, job: Any, metric: str, patients: Sequence, seed: int = 0
-) -> dict[str, Any]:
+def constant(cells: int, masks: np.ndarray, job: Any, metric: str, patients: Sequence, seed: int = 0) -> dict[str, Any]:
     """Return metric, probe and seconds of one answer for all images: how often a place holds each class in training."""
     start, shares = time.perf_counter(), class_shares(masks, len(job.classes), cells)
     said = []
     for train, test in _parts(shares, patients, seed):
         mean = shares[train].mean(axis=0)
-        flat = np.tile(mean.reshape(len(mean), -1).T, (len(train), 1))
-        level = _thresholds(flat, shares[train].swapaxes(0, 1).reshape(len(mean), -1).T)
-        said.append((test, np.broadcast_to(mean, (len(test), *mean.shape)), level))
+        flat = mean.reshape(len(mean), -1).T
+        said.append((test, np.broadcast_to(mean, (len(test), *mean.shape)), _thresholds(flat, flat)))
     found = _value(said, masks, job, metric, patients)
     return {"metric": metric, "probe": found, "seconds": {"probe": time.perf_counter() - start}}
 
