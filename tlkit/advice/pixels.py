@@ -137,7 +137,8 @@ def _thresholds(p: np.ndarray, told: np.ndarray, weight: np.ndarray | float = 1.
         for level in levels:
             said = (p[:, c] >= level) * weight
             dice.append(2 * (said * told[:, c]).sum() / max(said.sum() + (weight * told[:, c]).sum(), 1e-12))
-        found[c] = max(levels[int(np.argmax(dice))], 1e-6)
+        best = np.flatnonzero(np.array(dice) >= max(dice) - 1e-9)
+        found[c] = max(levels[best[len(best) // 2]], 1e-6)  # the middle of equal ones: edges are blurred when enlarged
     return found
 
 
