@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from folders_of_users import class_folders
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,8 +15,6 @@ from tlkit.models import backbone
 from tlkit.models.weights import save_weights
 from tlkit.studies import load
 from tlkit.training.loop import DivergedError
-
-from folders_of_users import class_folders
 
 
 @pytest.fixture
@@ -47,7 +46,7 @@ class Free(Budget):
 
 
 def tried(study, monkeypatch, value, budget=None, images=100):
-    """Return the Tuning of a study whose runs have `value(arm, rate, seed, fraction)`: in validation, and as a score."""
+    """Return the Tuning of a study whose runs have `value(arm, rate, seed, fraction)`, in validation and in test."""
 
     def row(study, config, folder):
         arm, rate, seed = config["pretraining"], config["recipe"]["lr"], config["seed"]

@@ -36,6 +36,7 @@ PRETRAINING = 0.3  # share of what is left that a pretraining may take
 RUNS = 6  # of an arm that the budget should hold: three rates, one beyond the edge, two more seeds
 START = 2.0  # seconds of a run besides its images
 CHEAP, SCORED = 0.25, 0.002  # share of the budget for frozen features, and seconds an image for their scores
+SCORING = 3.0  # seconds of the scores of an arm besides
 OVER = 0.05  # share of the budget after which a run is stopped, to go on another time
 Config = dict[str, Any]
 
@@ -88,7 +89,11 @@ class Budget:
     def said(self) -> str:
         """Return how much of the time is over, and left."""
         over, left = self.seconds - self.left, max(self.left, 0)
-        return f"{prose.duration(over)} of {prose.duration(self.seconds)}, {prose.duration(left)} left"
+        return f"{_clock(over)} of {_clock(self.seconds)}, {_clock(left)} left"
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 def measure(config: Config) -> dict[str, float]:
@@ -131,12 +136,16 @@ def decide_length(study: Study, seconds: float, begun: float) -> tuple[Budget, i
         images = min(max(most, evidence.LEAST), evidence.MOST)
         none, one = (budget.price(config, epochs) for epochs in (1, 2))
         each, besides = one - none, 2 * none - one
-        room = (budget.left - images * arms * (kept["see"] + SCORED)) / (RUNS * arms) - besides
+        room = (budget.left - _cheap(budget, arms, images)) / (RUNS * arms) - besides
         epochs = min(max(int(room / each), plan.EPOCHS[0]), config["recipe"]["epochs"])
         decided = {"epochs": epochs, "images": images}
     steps, all_of_it = known.get("steps", {}) | {key: kept}, known.get("decided", {}) | {which: decided}
     write_text(file, json.dumps({"steps": steps, "decided": all_of_it}, indent=1))
     return budget, decided["epochs"], decided["images"]
+
+
+def _cheap(budget: Budget, arms: int, images: int) -> float:
+    return arms * (SCORING + images * (budget.cost["see"] + SCORED))
 
 
 def promise(study: Study, budget: Budget, images: int, wanted: int) -> str:
@@ -145,7 +154,7 @@ def promise(study: Study, budget: Budget, images: int, wanted: int) -> str:
     table = open_data(config["data"])[1]
     seen = min(images, len(evidence.drawn(table, images)[0]))
     run, rates = budget.price(config), study.spec["experiments"]["fine_tuning"]["lrs"]
-    epochs, cheap = config["recipe"]["epochs"], seen * arms * (budget.cost["see"] + SCORED)
+    epochs, cheap = config["recipe"]["epochs"], _cheap(budget, arms, seen)
     fewer = f" (in place of {wanted}, so that the budget lasts)" if epochs < wanted else ""
     lines = [
         f"{prose.count(arms, 'arm')} of {study.spec['backbone']}, {prose.duration(budget.seconds)} at most, of which "
@@ -154,7 +163,8 @@ def promise(study: Study, budget: Budget, images: int, wanted: int) -> str:
         f"  then fine-tuning, {epochs} epochs{fewer} on {len(training_rows(config, table)):,} images, about "
         f"{prose.duration(run)} a run here: {arms * len(rates)} runs over the rates "
         f"{', '.join(f'{r:g}' for r in rates)} (about {prose.duration(run * arms * len(rates))}), the next rate for an "
-        "arm that is best at the edge, then another seed for each arm, and at last a learning curve, as far as the time lasts.",
+        "arm that is best at the edge, then another seed for each arm, and at last a learning curve, as far as the time "
+        "lasts.",
         "  A run that would not end in time is not begun. Interrupted, the same command goes on.",
     ]
     return "\n".join(lines)
