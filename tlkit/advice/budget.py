@@ -162,9 +162,8 @@ def promise(study: Study, budget: Budget, images: int, wanted: int) -> str:
         f"  first what frozen features tell, of {seen:,} images: about {prose.duration(cheap)};",
         f"  then fine-tuning, {epochs} epochs{fewer} on {len(training_rows(config, table)):,} images, about "
         f"{prose.duration(run)} a run here: {arms * len(rates)} runs over the rates "
-        f"{', '.join(f'{r:g}' for r in rates)} (about {prose.duration(run * arms * len(rates))}), the next rate for an "
-        "arm that is best at the edge, then another seed for each arm, and at last a learning curve, as far as the time "
-        "lasts.",
+        f"{', '.join(f'{r:g}' for r in rates)} (about {prose.duration(run * arms * len(rates))}), the next rate for "
+        "an arm that is best at the edge, then another seed for each arm, and at last a learning curve, while time lasts.",
         "  A run that would not end in time is not begun. Interrupted, the same command goes on.",
     ]
     return "\n".join(lines)
