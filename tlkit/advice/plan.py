@@ -18,16 +18,19 @@ from tlkit.files import write_text
 from tlkit.models import WEIGHTS, NoPyramidError, backbone, pyramid_levels
 from tlkit.models.backbones import check_name, smallest
 from tlkit.models.weight_cards import megabytes, present
+from tlkit.stats.baselines import CONSTANT, PIXELS
 from tlkit.training.tasks import check_monitor
 
 SCALE = "quick"
 SMALL = "resnet10"  # the network where no weights are there
 NETWORKS = 6  # tried at most, besides those of the reader's files
-RANDOM, OWN, PIXELS = "scratch", "simclr", "pixel statistics"  # names of arms that no file can have
+RANDOM, OWN = "scratch", "simclr"  # names of arms
 RATES = (0.0003, 0.001, 0.003)
 SEEDS = (1, 2, 3, 4, 5)  # each with a split of its own, unless the images came with one
 STEPS = 400  # of one fine-tuning, about
 EPOCHS = (3, 30)  # least and most
+SPLIT = {"val": 0.2, "test": 0.25}  # shares
+LEAST_OWN, OWN_STEPS, OWN_EPOCHS = 150, 1000, (20, 100)  # of SimCLR on the reader's images: fewer teach it nothing
 BASE = {"segmentation": "nodule", "regression": "boneage"}  # recipe of a task; of all others: label
 HEAD = """# The study behind the advice on {name}. `make figures` knows it by this name; a copy of it can ask for more.
 """
@@ -39,6 +42,7 @@ def write(
     size: int,
     weights: Iterable[Path] = (),
     metric: str = "",
+    epochs: int = 0,
     *,
     network: str = "",
     prefix: str = "",
@@ -47,15 +51,16 @@ def write(
 ) -> studies.Study:
     """Write the study of a reading to its folder, and return it; `images` are those that can be used.
 
-    `metric` selects epoch and rate, and decides ("": the task's own). `network`, `prefix` and `partial` are of the
-    `weights` files, see `brought.bring`; each has a line to `tell`. Raises UnknownNameError for a metric that the task
-    does not have, and for another network; ConfigError for a file that can't be tried.
+    `metric` selects epoch and rate, and decides ("": the task's own); `epochs` of a run, 0 for those of STEPS.
+    `network`, `prefix` and `partial` are of the `weights` files, see `brought.bring`; each has a line to `tell`. Raises
+    UnknownNameError for a metric that the task does not have, and for another network; ConfigError for a file that
+    can't be tried.
     """
     check_monitor(found["task"], metric)
     if network:
         check_name(network)
     sources = {card.name.split("/")[0] for card in WEIGHTS.values()}
-    files = bring(weights, network, prefix, partial, taken={RANDOM, OWN, PIXELS, *sources})
+    files = bring(weights, network, prefix, partial, taken={RANDOM, OWN, PIXELS, CONSTANT, *sources})
     for file in files:
         tell(f"  {file.line}")
     groups = arms(_usable(_networks(files, network), found["task"], size, files, tell), files)
@@ -66,17 +71,21 @@ def write(
     for i, (name, entries) in enumerate(groups.items()):
         task = f"answer_{_short(name)}" if i else "answer"
         other = {"backbone": name} if i else {}
-        how = _recipe(found["task"], images, metric, weighted=any(len(e) > 1 for e in groups.values()))
+        how = _recipe(found["task"], images, metric, epochs, weighted=any(len(e) > 1 for e in groups.values()))
         tasks[task] = {"title": found["name"], "dataset": card.name, **other, "recipe": how}
         pretrainings |= entries
         chosen[task] = list(entries)
+    if images >= LEAST_OWN:
+        own_arm = {"title": "SimCLR on these images", "dataset": card.name, "recipe": _own_recipe(images)}
+        pretrainings[OWN] = own_arm
+        chosen["answer"].append(OWN)
     common = {
         "title": f"Which pretraining should {found['name']} start from?",
         "data": "real",
         "backbone": next(iter(groups)),
         "size": size,
         "seeds": list(SEEDS),
-        "split": {"val": 0.2, "test": 0.25, "seed": "run", "official": found["official"]},
+        "split": {**SPLIT, "seed": "run", "official": found["official"]},
         "datasets": {card.name: {k: v for k, v in own.items() if v}},
         "pretrainings": pretrainings,
         "tasks": tasks,
@@ -89,9 +98,23 @@ def write(
             }
         },
     }
-    text = yaml.safe_dump({"common": common, "scales": {SCALE: {}}}, sort_keys=False, allow_unicode=True, width=110)
-    write_text(reading.folder_of(found["name"]) / "study.yaml", HEAD.format(name=found["name"]) + text)
+    _save(reading.folder_of(found["name"]) / "study.yaml", common)
     return studies.load(found["name"], SCALE)
+
+
+def rewrite(file: Path, experiments: dict[str, dict[str, Any]], curve: str, configs: list[dict[str, Any]]) -> None:
+    """Write the study anew with the experiments that were done; `curve` begins the tasks of those on fewer images."""
+    common = yaml.safe_load(file.read_text(encoding="utf-8"))["common"]
+    for config in configs:
+        if (task := config["task"]).startswith(curve):
+            same = common["tasks"][f"answer{task.removeprefix(curve)}"]
+            common["tasks"][task] = same | {"images_per_epoch": config["images_per_epoch"]}
+    _save(file, common | {"experiments": experiments})
+
+
+def _save(file: Path, common: dict[str, Any]) -> None:
+    text = yaml.safe_dump({"common": common, "scales": {SCALE: {}}}, sort_keys=False, allow_unicode=True, width=110)
+    write_text(file, HEAD.format(name=file.parent.name) + text)
 
 
 def arms(networks: Iterable[str], files: Iterable[Brought] = ()) -> dict[str, dict[str, dict[str, Any]]]:
@@ -116,6 +139,12 @@ def arms(networks: Iterable[str], files: Iterable[Brought] = ()) -> dict[str, di
 def random_arms(study: studies.Study) -> list[str]:
     """Return the arms that start from random weights, one for each network."""
     return [n for n, e in study.spec["pretrainings"].items() if not {"weights", "dataset"} & e.keys()]
+
+
+def random_of(study: studies.Study, arm: str) -> str:
+    """Return the random weights of the network of an arm."""
+    network = study.backbones(arm)[0]
+    return next(name for name in random_arms(study) if network in study.backbones(name))
 
 
 def networks(study: studies.Study) -> list[str]:
@@ -188,16 +217,24 @@ def _hindrance(network: str, kind: str, size: int) -> str:
     return ""
 
 
-def _recipe(kind: str, images: int, metric: str, weighted: bool) -> dict[str, Any]:
+def _recipe(kind: str, images: int, metric: str, epochs: int, weighted: bool) -> dict[str, Any]:
     """Return what a task's recipe says: about STEPS steps, and the input of the weights where there are any."""
     batch = min(32, max(4, images // 8))
     return {
         "base": BASE.get(kind, "label"),
-        "epochs": min(max(math.ceil(STEPS * batch / (0.6 * images)), EPOCHS[0]), EPOCHS[1]),
+        "epochs": epochs or min(max(math.ceil(STEPS * batch / (0.6 * images)), EPOCHS[0]), EPOCHS[1]),
         "batch": batch,
         "monitor": metric,
         "normalise": "card" if weighted else "none",
     }
+
+
+def _own_recipe(images: int) -> dict[str, Any]:
+    """Return the recipe of SimCLR on the reader's images: about OWN_STEPS steps; it is priced before it is done."""
+    train = (1 - SPLIT["val"] - SPLIT["test"]) * images
+    batch = int(min(64, max(8, train // 4)))
+    epochs = math.ceil(OWN_STEPS * batch / train)
+    return {"base": "simclr", "epochs": min(max(epochs, OWN_EPOCHS[0]), OWN_EPOCHS[1]), "batch": batch}
 
 
 def _short(network: str) -> str:
