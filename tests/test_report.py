@@ -19,6 +19,7 @@ from tlkit import paths, report
 from tlkit.config import UnknownNameError
 from tlkit.figures import convergence
 from tlkit.figures import losses as figure_losses
+from tlkit.figures import matrices as figure_matrices
 from tlkit.names import COLOURS as PALETTE
 from tlkit.names import GREY, Names
 from tlkit.published import evidence
@@ -33,7 +34,7 @@ ABOUT = {
 }
 
 
-bars, matrices = partial(report.bars, names=PAPER), partial(report.matrices, names=PAPER)
+bars, matrices = partial(report.bars, names=PAPER), partial(figure_matrices.draw, names=PAPER)
 forest, draw_losses = partial(evidence.forest, names=PAPER), partial(figure_losses.draw, names=PAPER)
 
 
@@ -360,7 +361,7 @@ def single_runs(panels: int) -> pd.DataFrame:
     return frame.assign(experiment="E2", metric="accuracy", value=value)
 
 
-@pytest.mark.parametrize(("draw", "frame"), [(report.bars, single_runs(8)), (report.matrices, pairs(6))])
+@pytest.mark.parametrize(("draw", "frame"), [(report.bars, single_runs(8)), (figure_matrices.draw, pairs(6))])
 def test_long_titles_leave_room_for_their_neighbours(draw, frame):
     names = {f"t{i}": f"ImageNet, {i} of 10 classes, 10 %" for i in range(8)}
     fig = draw(frame, names=names)

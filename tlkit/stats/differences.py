@@ -23,6 +23,11 @@ PANEL = ("experiment", "task", "metric")
 SIDES = ("a", "b", "n_a", "n_b", "mean_a", "mean_b", "sd_a", "sd_b")
 TESTS = ("p_published", "p_sound", "ci_low", "ci_high", "hedges_g", "p_holm", "p_false_win", "p_equivalent")
 TESTS += ("equivalent", "mdd")
+P_VALUES = {
+    "p_published": "p of Welch's t-test as published, not corrected",
+    "p_sound": "p of the contrast of the real runs, not corrected",
+    "p_holm": "p of the contrast of the real runs, after Holm's correction",
+}
 COLLAPSED = 6, 0.05  # robust sds and share below the others; in published cells of four, either alone flags sound runs
 
 Mixtures = Mapping[str, Mapping[str, float]]
