@@ -58,6 +58,11 @@ def adjusted() -> ModuleType:
     return resolve_name("tlkit.published.adjusted")
 
 
+def published_recipes() -> dict[str, Any]:
+    """Return the recipes of published studies by name."""
+    return resolve_name("tlkit.published.recipes:RECIPES")
+
+
 def pseudolabels() -> Any:
     """Return the package that groups an unlabelled archive: `make`, `labels`, `settings` and `declared`."""
     return resolve_name("tlkit.archives.pseudolabels")

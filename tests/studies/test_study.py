@@ -14,9 +14,9 @@ from tlkit.config import ConfigError, UnknownNameError
 from tlkit.datasets import MissingDataError
 from tlkit.figures import convergence
 from tlkit.models.weight_cards import MissingWeightsError
+from tlkit.published.recipes import RECIPES
 from tlkit.studies import configs, load, studyfile
 from tlkit.studies.studyfile import StudyError, merge
-from tlkit.training.recipes import RECIPES
 from tlkit.training.run import CONFIG_KEYS
 from tlkit.workflow import graph
 from tlkit.workflow.minutes import count_passes, plan_minutes

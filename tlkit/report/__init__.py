@@ -2,7 +2,6 @@
 
 from tlkit.names import in_order
 from tlkit.report.files import commit, save_figure, save_table, write_csv
-from tlkit.report.panels import bars, limits
 from tlkit.report.style import OTHER_COLOURS, PAPER_WIDTH, STYLE, colours, mark_phantom, style
 from tlkit.report.views import curves, image_grid
 
@@ -10,13 +9,11 @@ __all__ = [
     "OTHER_COLOURS",
     "PAPER_WIDTH",
     "STYLE",
-    "bars",
     "colours",
     "commit",
     "curves",
     "image_grid",
     "in_order",
-    "limits",
     "mark_phantom",
     "save_figure",
     "save_table",

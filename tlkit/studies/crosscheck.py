@@ -17,7 +17,7 @@ from tlkit.studies.faults import Faults
 from tlkit.studies.keycheck import at_backbone
 from tlkit.training.data import check_window, class_names
 from tlkit.training.recipe import CARD, Recipe
-from tlkit.training.recipes import RECIPES, recipe
+from tlkit.training.recipes import every_recipe, recipe
 from tlkit.training.tasks import base_kind, check_classes, check_monitor
 from tlkit.yamllines import Path
 
@@ -233,7 +233,7 @@ def _check_pretraining(name: str, entry: dict[str, Any], backbone: str, study: S
 
 def _made(changes: dict[str, Any]) -> Recipe:
     if "base" not in changes:
-        raise ConfigError(f"lacks `base`, the recipe that is changed. Allowed: {', '.join(RECIPES)}.")
+        raise ConfigError(f"lacks `base`, the recipe that is changed. Allowed: {', '.join(every_recipe())}.")
     return recipe(changes["base"], **{k: v for k, v in changes.items() if k != "base"})
 
 
