@@ -32,8 +32,8 @@ def look(found: dict[str, Any], size: int = SIZE) -> dict[str, Any]:
     """Return the counts and warnings of a reading's images; also written to look.json, with mosaic.png beside it.
 
     Keys: name, task, n_images, n_patients (None where nobody knows), classes (images and patients of each), splits,
-    left_out (reason: how many files or slices), warnings (kind, one of KINDS, and text), phantom (whether a program drew
-    them), store, mosaic, seconds. Deterministic but for the seconds. Raises: as `build_store`.
+    left_out (reason: how many files or slices), warnings (kind, one of KINDS, and text), phantom (whether a program
+    drew them), store, mosaic, seconds. Deterministic but for the seconds. Raises: as `build_store`.
     """
     start, card = time.perf_counter(), reading.card_of(found)
     root, out = Path(found["folder"]), reading.folder_of(found["name"])
