@@ -24,13 +24,13 @@ from tlkit.config import short_hash
 from tlkit.files import write_text
 from tlkit.models import backbone
 from tlkit.studies import Study
-from tlkit.studies.prices import FASTEST, Counter, UnpricedError, work
 from tlkit.training import compute
 from tlkit.training.data import chosen_rows, open_data, task_of, training_rows
 from tlkit.training.loop import fit
 from tlkit.training.processes import pick_device
 from tlkit.training.recipe import Recipe
 from tlkit.training.supervised import Samples, Supervised, predict
+from tlkit.workflow.prices import FASTEST, Counter, UnpricedError, work
 
 PRETRAINING = 0.3  # share of what is left that a pretraining may take
 RUNS = 6  # of an arm that the budget should hold: three rates, one beyond the edge, two more seeds
@@ -176,8 +176,9 @@ def promise(study: Study, budget: Budget, images: int, wanted: int) -> str:
         f"  first what frozen features tell, of {seen:,} images: about {prose.duration(cheap)};",
         f"  then fine-tuning, {epochs} epochs{fewer} on {len(training_rows(config, table)):,} images, about "
         f"{prose.duration(run)} a run here: {arms * len(rates)} runs over the rates "
-        f"{', '.join(f'{r:g}' for r in rates)} (about {prose.duration(run * arms * len(rates))}), the next rate for "
-        "an arm that is best at the edge, then another seed for each arm, and at last a learning curve, while time lasts.",
+        f"{', '.join(f'{r:g}' for r in rates)} (about {prose.duration(run * arms * len(rates))}), the next rate for an "
+        "arm that is best at the edge, then another seed for each arm, and at last a learning curve, as far as the "
+        "time lasts.",
         "  A run that would not end in time is not begun. Interrupted, the same command goes on.",
     ]
     return "\n".join(lines)
