@@ -13,7 +13,7 @@ import pandas as pd
 
 from tlkit.advice.choices import AmbiguousError, few, quoted
 from tlkit.layouts.entries import numbers, truth
-from tlkit.layouts.folders import SPLITS
+from tlkit.layouts.folders import split_of
 from tlkit.layouts.table import RESERVED, listed
 
 LABELS = {
@@ -71,7 +71,7 @@ def file_column(table: pd.DataFrame, paths: Sequence[str], asked: str = "") -> s
 
 def split_column(table: pd.DataFrame) -> str:
     """Return the column that is called like a split and says nothing but train, val and test, "" where none does."""
-    fits = [c for c in table if plain(c) in SPLIT and set(table[c].str.lower()) <= set(SPLITS)]
+    fits = [c for c in table if plain(c) in SPLIT and table[c].map(split_of).all()]
     return next((c for c in fits if table[c].nunique() > 1), "")
 
 

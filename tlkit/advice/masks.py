@@ -17,7 +17,7 @@ from tlkit.advice.seen import Seen
 from tlkit.datasets import bounds
 from tlkit.datasets.cards import UnreadableFile
 from tlkit.layouts import lits, pairs
-from tlkit.layouts.folders import EXTENSIONS, SPLITS
+from tlkit.layouts.folders import EXTENSIONS, split_above, split_of
 
 IMAGES = {"images", "image", "imgs", "img", "scans", "bilder"}
 MASKS = {
@@ -112,11 +112,10 @@ def _folders(seen: Seen) -> list[list[str]]:
             names = few(sorted(p.as_posix() for p in masks))
             raise AmbiguousError(f"{images}/ has more than one folder of masks beside it: {names}. Leave one of them.")
         for mask in masks:
-            inner = [
-                p.name for p in holding if p.parent == images and p.name.lower() in SPLITS and mask / p.name in holding
+            inner = [p.name for p in holding if p.parent == images and split_of(p.name) and mask / p.name in holding]
+            parts = [(images / n, mask / n, split_of(n)) for n in sorted(inner)] or [
+                (images, mask, split_above(images))
             ]
-            above = next((SPLITS[n.lower()] for n in images.parent.parts if n.lower() in SPLITS), "")
-            parts = [(images / n, mask / n, SPLITS[n.lower()]) for n in sorted(inner)] or [(images, mask, above)]
             found += [[a.as_posix(), b.as_posix(), split] for a, b, split in parts]
     return found
 

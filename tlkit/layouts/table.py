@@ -169,13 +169,12 @@ def _targets(table: pd.DataFrame, card: DataCard) -> tuple[pd.DataFrame, list]:
 
 def _splits(path: pd.Series, text: pd.DataFrame, said: dict) -> pd.Series | str:
     if said.get("split_folders"):
-        parts = path.map(lambda file: PurePosixPath(file).parts[:-1])
-        return parts.map(lambda names: next(filter(None, (folders.SPLITS.get(n.lower()) for n in names)), ""))
+        return path.map(lambda file: folders.split_above(PurePosixPath(file)))
     if not said.get("split"):
         return ""
-    split = text[said["split"]].str.lower().map(folders.SPLITS)
-    if split.isna().any():
-        odd = ", ".join(sorted(set(text.loc[split.isna(), said["split"]]))[:10])
+    split = text[said["split"]].map(folders.split_of)
+    if (split == "").any():
+        odd = ", ".join(sorted(set(text.loc[split == "", said["split"]]))[:10])
         raise ConfigError(f"column '{said['split']}': expected train, val or test, found '{odd}'.")
     return split
 
