@@ -14,7 +14,8 @@ from tlkit.advice.seen import Seen
 from tlkit.config import ConfigError
 from tlkit.datasets.cards import visible
 from tlkit.layouts import folders
-from tlkit.layouts.entries import read_text
+from tlkit.layouts.entries import read_text, without_nothing
+from tlkit.layouts.table import listed
 
 TABLES = (".csv", ".tsv", ".xlsx", ".parquet")
 EXPECTED = (
@@ -96,14 +97,21 @@ def _tables(seen: Seen) -> list[Path]:
 def table_of(seen: Seen, path: Path, images: list[str]) -> dict[str, Any]:
     """Return path, rows, and the column that names the files ("": none does) of a table."""
     try:
-        rows = read_text(path)
+        rows = without_nothing(read_text(path))
     except ConfigError as error:
         if seen.asked.get("labels", "").lower() == "none":
             return {"path": path, "rows": pd.DataFrame(), "column": ""}
         raise AmbiguousError(str(error), [("--labels none", "leave tables unread")]) from error
     if (file := seen.asked.get("file", "")) and file not in rows:
         raise AmbiguousError(f"--file: {path} has no column '{file}'. It has {few(list(rows), 20)}.")
-    return {"path": path, "rows": rows, "column": columns.file_column(rows, images, file)}
+    column = columns.file_column(rows, images, file)
+    if column.startswith("Unnamed: ") or (not column and (listed(pd.Series(list(rows)), images) != "").any()):
+        raise AmbiguousError(
+            f"The first line of {path} names no columns: it says {few(list(rows))}. Write one above the rows, such as "
+            "file,label,patient, in a copy that you name: --labels FILE",
+            [("--labels none", "leave tables unread")],
+        )
+    return {"path": path, "rows": rows, "column": column}
 
 
 def _unread(table: dict[str, Any], images: list[str], ways: list = ()) -> Any:
@@ -149,7 +157,8 @@ def by_table(seen: Seen, table: dict[str, Any], images: list[str]) -> dict[str, 
     looks, said = pictures.options(seen.root, images)
     options = {"table": file, "file": column, **target.options, **split, **looks}
     told = [f"table {table['path'].name}: {len(rows)} rows for {len(images)} images, named by column '{column}'"]
-    told += [f"answers: {few(target.columns)}, {target.meaning}", _said_of_split(options), *said]
+    told += [f"answers: {few(target.columns)}, {target.meaning}", *columns.notes(rows, target)]
+    told += [_said_of_split(options), *_unread_splits(rows, options), *said]
     found = {"layout": "table", "task": target.task, "classes": list(target.classes), "options": options, "said": told}
     return found | {"table": (rows, file, column)}
 
@@ -167,6 +176,14 @@ def _split(seen: Seen, rows: pd.DataFrame, images: list[str]) -> dict[str, Any]:
         return {"split": column}
     above = [{folders.split_of(p) for p in PurePosixPath(f).parts[:-1]} - {""} for f in images]
     return {"split_folders": True} if all(len(a) == 1 for a in above) and len(set.union(*above)) > 1 else {}
+
+
+def _unread_splits(rows: pd.DataFrame, options: dict[str, Any]) -> list[str]:
+    """Return a line for each column that is called like a split and is not read as one."""
+    odd = [c for c in columns.named_splits(rows) if c != options.get("split") and rows[c].nunique() > 1]
+    return [
+        f"column '{c}' is not read as parts: it says {few(list(rows[c].unique()))}, not train, val, test" for c in odd
+    ]
 
 
 def _said_of_split(options: dict[str, Any]) -> str:
