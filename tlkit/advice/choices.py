@@ -31,7 +31,7 @@ def with_commands(error: AmbiguousError, folder: str, asked: Mapping[str, str], 
         flags |= dict(zip([w.removeprefix("--") for w in words[::2]], words[1::2], strict=True))
         said = [part for flag, value in flags.items() if value for part in (f"--{flag}", value)]
         command = shlex.join(["python", "-m", "tlkit", "advise", other or folder, *said, *more])
-        told += [f"  {meaning or choice}:", f"    {command}"]
+        told += [f"  {choice}: {meaning}" if meaning else f"  {choice}", f"    {command}"]
     return "\n".join(told)
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import PurePosixPath
 from typing import Any
 
-from tlkit.advice import pictures
+from tlkit.advice import masks_beside, pictures
 from tlkit.advice.choices import AmbiguousError, few, quoted
 from tlkit.advice.seen import Seen
 from tlkit.datasets.cards import hidden
@@ -18,6 +18,9 @@ def find(seen: Seen, images: list[str]) -> dict[str, Any] | None:
 
     Raises AmbiguousError where the folders below them may as well be the classes.
     """
+    beside = masks_beside.ends_of_masks(seen) if seen.asked.get("task") == "multiclass" else ""
+    if beside:
+        images = [f for f in images if beside not in PurePosixPath(f).stem]
     parts = [PurePosixPath(f).parts for f in images]
     renamed = _renamed(seen, parts)
     split = [p for p in parts if len(p) > 1 and (folders.split_of(p[0]) or renamed.get(p[0]))]
@@ -47,8 +50,8 @@ def find(seen: Seen, images: list[str]) -> dict[str, Any] | None:
     options: dict[str, Any] = {} if level == 1 else {"level": 2}
     options |= {"split_folders": True} if below else {}
     options |= {"splits": renamed} if renamed else {}
-    if empty := _without_images(seen, images, bool(split), level):
-        options["beside"] = empty
+    empty = _without_images(seen, images, bool(split), level) + ([f"*{beside}*"] if beside else [])
+    options |= {"beside": empty} if empty else {}
     looks, said = pictures.options(seen.root, images)
     told = [f"folders are classes: {len(names)} of them, {few(names)}; {len(inside)} images"]
     if twice := sorted({*(second if level == 2 else first)} - set(names)):

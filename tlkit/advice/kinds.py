@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from tlkit.advice import class_folders, columns, endings, masks, medical, pictures
+from tlkit.advice import class_folders, columns, endings, masks, masks_beside, medical, pictures
 from tlkit.advice.choices import AmbiguousError, few, quoted
 from tlkit.advice.seen import Seen
 from tlkit.config import ConfigError
@@ -31,7 +31,7 @@ def find(seen: Seen, name: str) -> dict[str, Any]:
     Besides the keys of `reading.Reading`: `table`, (rows, file, column of files), and the number of `folders` above an
     image that say its split or class.
     """
-    for way in (masks.described, masks.paired, masks.beside) if not seen.root.is_file() else ():
+    for way in (masks.described, masks.paired, masks_beside.beside) if not seen.root.is_file() else ():
         if found := way(seen):
             return found
     if found := medical.medmnist(seen, name):
@@ -49,8 +49,9 @@ def find(seen: Seen, name: str) -> dict[str, Any]:
     if "labels" in seen.asked:
         return classes_or_error(seen, classes, images) | _for_patients(seen, named)
     ways = [("--labels none", f"the folders are classes: {few(classes['classes'])}")] if classes else []
+    answering = [t for t in named if _answers(seen, t, True)]
     ways += [
-        (f"--labels {quoted(str(t['path']))}", _meaning(seen, t)) for t in named if _answers(seen, t, bool(classes))
+        (f"--labels {quoted(str(t['path']))}", _meaning(seen, t)) for t in (answering or ([] if classes else named))
     ]
     if len(ways) > 1:
         raise AmbiguousError("More than one way to know what the images show. Say which:", ways)
@@ -60,7 +61,7 @@ def find(seen: Seen, name: str) -> dict[str, Any]:
     if classes:
         return classes | _for_patients(seen, named)
     if named:
-        return by_table(seen, named[0], images)
+        return by_table(seen, (answering or named)[0], images) | _who(seen, named, (answering or named)[0])
     return classes_or_error(seen, None, images)
 
 
@@ -105,7 +106,12 @@ def table_of(seen: Seen, path: Path, images: list[str]) -> dict[str, Any]:
     if (file := seen.asked.get("file", "")) and file not in rows:
         raise AmbiguousError(f"--file: {path} has no column '{file}'. It has {few(list(rows), 20)}.")
     column = columns.file_column(rows, images, file)
-    if column.startswith("Unnamed: ") or (not column and (listed(pd.Series(list(rows)), images) != "").any()):
+    headless = (
+        column.startswith("Unnamed: ") or (listed(pd.Series([column] if column else list(rows)), images) != "").any()
+    )
+    if headless and seen.asked.get("labels", "").lower() == "none":
+        return {"path": path, "rows": rows, "column": ""}
+    if headless:
         raise AmbiguousError(
             f"The first line of {path} names no columns: it says {few(list(rows))}. Write one above the rows, such as "
             "file,label,patient, in a copy that you name: --labels FILE",
@@ -190,6 +196,12 @@ def _said_of_split(options: dict[str, Any]) -> str:
     if options.get("split_folders"):
         return "splits: by the folders train, val, test (--split none draws them anew)"
     return f"splits: by column '{options['split']}'" if "split" in options else "splits: none, they are drawn"
+
+
+def _who(seen: Seen, named: list[dict[str, Any]], used: dict[str, Any]) -> dict[str, Any]:
+    """Return another table than the one of the answers where that alone can say who is shown."""
+    others = [t for t in named if t is not used and columns.patient_columns(t["rows"])]
+    return {} if columns.patient_columns(used["rows"]) else _for_patients(seen, others)
 
 
 def _for_patients(seen: Seen, named: list[dict[str, Any]]) -> dict[str, Any]:
