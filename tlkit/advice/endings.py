@@ -21,6 +21,10 @@ UNREAD = {  # endings of what a user may take for images or tables: what to do
     "if they are images, give their names an ending such as .png": ("",),
 }
 
+PICTURES = {  # endings of pictures that are not read, which are missed in silence where others are
+    ending for what, known in UNREAD.items() if what.startswith(("save", "cut", "convert")) for ending in known
+}
+
 
 def contents(seen: Seen) -> str:
     """Return how many files of which ending there are, and what to do with those that are not read."""

@@ -182,7 +182,8 @@ def read_masks(seen: Seen, options: dict[str, Any], told: list[str]) -> dict[str
     names = [f"colour #{v % pairs.COLOUR:06x}" if coloured else f"value {v}" for v in others]
     names = ["foreground"] if len(others) == 1 else names
     codes = {first: "background", **dict(zip(others, names, strict=True))}
-    told.append(f"classes, by the values of {looked} masks: {few([f'{v} {n}' for v, n in codes.items()], 8)}")
+    seen_as = [f"#{v % pairs.COLOUR:06x} {n}" if coloured else f"{v} {n}" for v, n in codes.items()]
+    told.append(f"classes, by the values of {looked} masks: {few(seen_as, 8)}")
     return _segmentation(seen, options, codes, told)
 
 
@@ -221,4 +222,5 @@ def _segmentation(seen: Seen, options: dict[str, Any], codes: dict[int, str], to
     split = sorted({split for *_, split in options["pairs"]} - {""})
     told.append(f"splits: by folders, {', '.join(split)}" if split else "splits: none, they are drawn")
     found = {"layout": "pairs", "task": "segmentation", "classes": list(codes.values()), "options": options}
-    return found | {"said": told, "folders": len(PurePosixPath(first).parts)}
+    above = len(PurePosixPath(first).parts) if len({a for a, *_ in options["pairs"]}) == 1 else 0
+    return found | {"said": told, "folders": above}
