@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import shlex
+import signal
 import sys
 from pathlib import Path
 
@@ -136,7 +138,12 @@ def advise(args: argparse.Namespace) -> None:
             print(f"{red}{line}{plain}" if line.startswith("warning") else line)
         print(f"look.json and mosaic.png are in {reading.folder_of(found['name'])}")
         return
-    told = whole.advise(found, budget, args.weights, args.metric)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill ends it as Ctrl-C does
+    try:
+        told = whole.advise(found, budget, args.weights, args.metric)
+    except KeyboardInterrupt:
+        print(f"\nthis goes on from what is done: {shlex.join(['python', '-m', 'tlkit', *sys.argv[1:]])}")
+        raise
     print(f"\n{told['said']}\nThe page: {reading.folder_of(found['name']) / 'answer.html'}")
 
 
@@ -178,8 +185,9 @@ def show_plan(args: argparse.Namespace) -> None:
 
 def _show_plan(args: argparse.Namespace, study) -> None:
     from tlkit.workflow import records
+    from tlkit.workflow.minutes import plan_minutes
 
-    plan = study.plan()
+    plan = plan_minutes(study)
     if args.all:
         print(plan[["state", "minutes", "run"]].to_string(index=False, float_format="%.2f"))
     else:

@@ -52,12 +52,12 @@ def arms(backbone: str, size: int, weights: Iterable[Path]) -> dict[str, dict[st
 
 
 def write(
-    found: dict[str, Any], images: int, size: int, weights: Iterable[Path] = (), metric: str = ""
+    found: dict[str, Any], images: int, size: int, weights: Iterable[Path] = (), metric: str = "", epochs: int = 0
 ) -> studies.Study:
     """Write the study of a reading to its folder, and return it; `images` are those that can be used.
 
-    `metric` selects epoch and rate, and decides ("": the task's own). Raises UnknownNameError for one that the task
-    does not have.
+    `metric` selects epoch and rate, and decides ("": the task's own); `epochs` of a run, 0 for
+    those of STEPS. Raises UnknownNameError for a metric that the task does not have.
     """
     check_monitor(found["task"], metric)
     backbone, base = choose_backbone(), BASE.get(found["task"], "label")
@@ -66,7 +66,7 @@ def write(
     own = {"layout": card.layout, "folder": card.folder, "task": card.task, "title": found["name"]}
     own |= {"classes": list(card.classes), "options": reading.plain(card.options)}
     batch = min(32, max(4, images // 8))
-    epochs = min(max(math.ceil(STEPS * batch / (0.6 * images)), EPOCHS[0]), EPOCHS[1])
+    epochs = epochs or min(max(math.ceil(STEPS * batch / (0.6 * images)), EPOCHS[0]), EPOCHS[1])
     how = {
         "base": base,
         "epochs": epochs,
@@ -86,6 +86,19 @@ def write(
         "tasks": {"answer": {"title": found["name"], "dataset": card.name, "recipe": how}},
         "experiments": {"fine_tuning": {"title": "fine-tuning", "mode": "finetune", "lrs": list(RATES)}},
     }
-    text = yaml.safe_dump({"common": common, "scales": {SCALE: {}}}, sort_keys=False, allow_unicode=True, width=110)
-    write_text(reading.folder_of(found["name"]) / "study.yaml", HEAD.format(name=found["name"]) + text)
+    _save(reading.folder_of(found["name"]) / "study.yaml", common)
     return studies.load(found["name"], SCALE)
+
+
+def rewrite(file: Path, experiments: dict[str, dict[str, Any]], curve: str, configs: list[dict[str, Any]]) -> None:
+    """Write the study anew with the experiments that were done; `curve` names the task of those on fewer images."""
+    common = yaml.safe_load(file.read_text(encoding="utf-8"))["common"]
+    if any(config["task"] == curve for config in configs):
+        images = next(c["images_per_epoch"] for c in configs if c["task"] == curve)
+        common["tasks"][curve] = common["tasks"]["answer"] | {"images_per_epoch": images}
+    _save(file, common | {"experiments": experiments})
+
+
+def _save(file: Path, common: dict[str, Any]) -> None:
+    text = yaml.safe_dump({"common": common, "scales": {SCALE: {}}}, sort_keys=False, allow_unicode=True, width=110)
+    write_text(file, HEAD.format(name=file.parent.name) + text)
