@@ -16,7 +16,8 @@ from tlkit.advice import endings, mosaic, reading, shortcuts
 from tlkit.config import ConfigError
 from tlkit.datasets import copies
 from tlkit.datasets.layout import SCANS
-from tlkit.datasets.store import Store, UnreadableShareError, build_store, open_store
+from tlkit.datasets.rejects import UnreadableShareError
+from tlkit.datasets.store import Store, build_store, open_store
 from tlkit.files import write_text
 
 SIZE = 64  # px a side that images are decoded to
