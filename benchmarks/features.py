@@ -21,7 +21,12 @@ from tlkit.models import backbone
 from tlkit.training.recipe import Recipe
 
 NAME, SIZE, IMAGES, WIDTH, CLASSES = "tf_efficientnet_lite0", 64, 5000, 1280, 4
-CONFIG = {"backbone": NAME, "weights": None, "seed": 0, "recipe": Recipe(normalise="imagenet").to_dict()}
+CONFIG = {
+    "backbone": NAME,
+    "weights": None,
+    "seed": 0,
+    "recipe": Recipe(epochs=1, batch=32, lr=1e-3, normalise="imagenet").to_dict(),
+}
 SECONDS = 10.0
 
 

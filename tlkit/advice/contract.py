@@ -20,8 +20,8 @@ KEYS = (
 # source), reading (what was understood of the folder), study (text), study_file, weights_file, loading (text).
 ARM = (
     "arm", "title", "rate", "runs", "value", "low", "high", "difference", "difference_low", "difference_high", "best",
-    "shared", "of_patients", "decided_by", "probe", "knn", "few_shot", "few_shot_sd", "logme", "h_score", "nleep", "minutes",
-    "mb", "load", "dropped",
+    "shared", "of_patients", "decided_by", "probe", "knn", "few_shot", "few_shot_sd", "logme", "h_score", "nleep",
+    "minutes", "mb", "load", "dropped",
 )  # fmt: skip
 FEW = {"few_shot": "mean", "few_shot_sd": "sd"}  # over draws of the few images
 WORDS = ("clear", "likely", "open")

@@ -40,7 +40,7 @@ def arms(answer: Answer) -> list[Table]:
     name = metric(answer)
     captions = (
         f"Fine-tuned: {name} of the test patients.",
-        f"Frozen features: {name} of the linear probe, k-NN and few images a class (± sd); hints have their own scales.",
+        f"Frozen features: {name} of the linear probe, k-NN and few images a class (± sd); hints have own scales.",
     )
     found = [_filled(answer, caption, cells) for caption, cells in zip(captions, (tuned, frozen), strict=True)]
     return [table for table in found if len(table.columns) > 1]
