@@ -10,8 +10,8 @@ from dag_calls import call
 from executed import SMOKE, check_copy, copies
 
 from tlkit import runs
+from tlkit.published.recipes import RADIOLOGYNET
 from tlkit.studies import load
-from tlkit.training.recipes import RADIOLOGYNET
 from tlkit.workflow import graph
 
 

@@ -17,8 +17,10 @@ from looks import COLOURS, PAPER
 
 from tlkit import paths, report
 from tlkit.config import UnknownNameError
+from tlkit.figures import bars as figure_bars
 from tlkit.figures import convergence
 from tlkit.figures import losses as figure_losses
+from tlkit.figures import matrices as figure_matrices
 from tlkit.names import COLOURS as PALETTE
 from tlkit.names import GREY, Names
 from tlkit.published import evidence
@@ -33,7 +35,7 @@ ABOUT = {
 }
 
 
-bars, matrices = partial(report.bars, names=PAPER), partial(report.matrices, names=PAPER)
+bars, matrices = partial(figure_bars.draw, names=PAPER), partial(figure_matrices.draw, names=PAPER)
 forest, draw_losses = partial(evidence.forest, names=PAPER), partial(figure_losses.draw, names=PAPER)
 
 
@@ -163,7 +165,7 @@ def test_last_row_may_be_shorter():
 @pytest.mark.parametrize("values", [[0.7, 0.7], [0.2, 0.9], [0.0, 0.0], [-3.0, 2.0]])
 def test_limits_hold_every_value(values):
     frame = pd.DataFrame({"mean": [np.mean(values)], "sd": [np.std(values, ddof=1)]})
-    low, high = report.limits(frame, pd.Series(values))
+    low, high = figure_bars.limits(frame, pd.Series(values))
     assert low < min(values) and max(values) < high
 
 
@@ -171,7 +173,7 @@ def test_limits_hold_every_value(values):
 @given(values=st.lists(st.floats(0.3, 1), min_size=1, max_size=4), spread=st.floats(0, 0.001))
 def test_limits_are_the_published_ones_where_nothing_is_cut(values, spread):
     mean = pd.Series(values)
-    low, high = report.limits(pd.DataFrame({"mean": mean, "sd": spread}), mean)
+    low, high = figure_bars.limits(pd.DataFrame({"mean": mean, "sd": spread}), mean)
     assert low <= 0.99 * mean.min() + 1e-12
     assert high >= 1.01 * (mean + spread).max() - 1e-12
     if mean.max() < 1.02 * mean.min():
@@ -360,7 +362,7 @@ def single_runs(panels: int) -> pd.DataFrame:
     return frame.assign(experiment="E2", metric="accuracy", value=value)
 
 
-@pytest.mark.parametrize(("draw", "frame"), [(report.bars, single_runs(8)), (report.matrices, pairs(6))])
+@pytest.mark.parametrize(("draw", "frame"), [(figure_bars.draw, single_runs(8)), (figure_matrices.draw, pairs(6))])
 def test_long_titles_leave_room_for_their_neighbours(draw, frame):
     names = {f"t{i}": f"ImageNet, {i} of 10 classes, 10 %" for i in range(8)}
     fig = draw(frame, names=names)

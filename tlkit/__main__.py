@@ -180,8 +180,9 @@ def show_plan(args: argparse.Namespace) -> None:
 
 def _show_plan(args: argparse.Namespace, study) -> None:
     from tlkit.workflow import records
+    from tlkit.workflow.minutes import plan_minutes
 
-    plan = study.plan()
+    plan = plan_minutes(study)
     if args.all:
         print(plan[["state", "minutes", "run"]].to_string(index=False, float_format="%.2f"))
     else:

@@ -53,6 +53,16 @@ def phantoms() -> ModuleType:
     return resolve_name("tlkit.phantoms.write")
 
 
+def adjusted() -> ModuleType:
+    """Return the module that makes the `estimates` of a study file: `read_study`."""
+    return resolve_name("tlkit.published.adjusted")
+
+
+def published_recipes() -> dict[str, Any]:
+    """Return the recipes of published studies by name."""
+    return resolve_name("tlkit.published.recipes:RECIPES")
+
+
 def pseudolabels() -> Any:
     """Return the package that groups an unlabelled archive: `make`, `labels`, `settings` and `declared`."""
     return resolve_name("tlkit.archives.pseudolabels")

@@ -15,7 +15,8 @@ from pydicom.uid import EnhancedCTImageStorage
 from tlkit.archives import archive, ct_series, deidentify, dicom, headers
 from tlkit.archives.archive import index, locate
 from tlkit.datasets import DATASETS, splits
-from tlkit.datasets.store import StoreError, UnreadableShareError, build_store, open_store
+from tlkit.datasets.rejects import StoreError, UnreadableShareError
+from tlkit.datasets.store import build_store, open_store
 
 CARD = DATASETS["radnet"]
 

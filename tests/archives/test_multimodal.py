@@ -14,7 +14,8 @@ from tlkit.archives.archive import locate
 from tlkit.archives.export import export
 from tlkit.archives.multimodal import FREE_TEXT, MODALITIES, TAGS, TECHNICAL
 from tlkit.datasets import DATASETS, card_of, prepare, splits
-from tlkit.datasets.store import StoreError, build_store, open_store
+from tlkit.datasets.rejects import StoreError
+from tlkit.datasets.store import build_store, open_store
 
 CARD = DATASETS["radiologynet"]
 RAMP = (np.arange(256).reshape(16, 16) * 255 / 256).astype(np.uint8)

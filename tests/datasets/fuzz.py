@@ -35,7 +35,7 @@ from test_dicom import to_jpeg_lossless
 from tlkit.archives import dicom, export, headers, multimodal
 from tlkit.datasets import DATASETS
 from tlkit.datasets.cards import UnreadableFile
-from tlkit.datasets.store import _read_file
+from tlkit.datasets.decoding import _read_file
 from tlkit.layouts import folders, grazped, lits, metaimage
 
 ABSURD = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)

@@ -147,7 +147,6 @@ def test_the_whole_tumour_is_class_2_in_every_run(jonske_logs):
 
 def test_phantom_logs_hold_the_planted_discrepancies(tmp_path):
     from tlkit.published import discrepancies
-    from tlkit.stats import differences
 
     write_logs(tmp_path, seed=3)
     logs = authorlogs.read(tmp_path)
@@ -156,7 +155,7 @@ def test_phantom_logs_hold_the_planted_discrepancies(tmp_path):
     off = parts[(parts["share"] / parts["nominal"] - 1).abs() > 0.2]
     assert set(off.index) == {"CX8M", "CX8S"}
     real = evaluation.results(logs, FIGURES)
-    single = differences.leave_one_out(real[~real["pretraining"].isin(["radnet_lb", "radnet_ub"])])
+    single = discrepancies.leave_one_out(real[~real["pretraining"].isin(["radnet_lb", "radnet_ub"])])
     assert set(single.loc[single["collapsed"], "task"].astype(str)) == {"LiTS", "LiTSS"}
     accuracy = real[real["metric"] == "accuracy"].groupby(["task", "pretraining"], observed=True)["value"].mean()
     for name in ("scratch", "imagenet", "radnet", "radnet12m"):

@@ -10,7 +10,7 @@ from scipy.stats import ttest_ind
 
 from tlkit.config import ConfigError
 from tlkit.figures import modalities, rank_tables
-from tlkit.stats import ranks
+from tlkit.published import ranks
 
 
 def rows(multi: list[float], single: list[float], task: str = "BTMR_ResNet50", lr: float = 1e-3) -> pd.DataFrame:

@@ -11,7 +11,8 @@ from looks import PAPER
 from tlkit.config import ConfigError, UnknownNameError
 from tlkit.figures import rank_tables
 from tlkit.names import Names
-from tlkit.stats import differences, ranks, rates
+from tlkit.published import ranks
+from tlkit.stats import differences, rates
 from tlkit.training.tasks import label_metrics
 
 ARMS = ["scratch", "imagenet", "radiologynet"]

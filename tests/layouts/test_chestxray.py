@@ -8,7 +8,8 @@ from PIL import Image
 
 from tlkit.config import ConfigError
 from tlkit.datasets import DATASETS, UnreadableFile, splits
-from tlkit.datasets.store import UnreadableShareError, build_store, open_store
+from tlkit.datasets.rejects import UnreadableShareError
+from tlkit.datasets.store import build_store, open_store
 from tlkit.layouts import chestxray
 
 CARD = DATASETS["chestxray"]

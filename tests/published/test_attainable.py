@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import kruskal, mannwhitneyu
 
-from tlkit.published import attainable, claims
-from tlkit.stats import ranks
+from tlkit.published import attainable, claims, ranks
 
 
 @pytest.mark.parametrize(("n", "m", "count"), [(1, 1, 3), (2, 1, 8), (2, 2, 26), (5, 5, 26_928)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -53,3 +55,48 @@ def test_a_subset_run_that_saw_all_images_shows():
 
 def test_a_subset_without_its_whole_task_has_no_share():
     assert np.isnan(discrepancies.images_per_epoch(training(("E2", "RXS", 0.01, 256, 50)))["share"].item())
+
+
+def tidy(panels: dict[tuple[str, str, str], dict[str, tuple[float, ...]]]) -> pd.DataFrame:
+    rows = [
+        (*panel, name, seed, value)
+        for panel, groups in panels.items()
+        for name, values in groups.items()
+        for seed, value in enumerate(values)
+    ]
+    return pd.DataFrame(rows, columns=["experiment", "task", "metric", "pretraining", "seed", "value"])
+
+
+def test_leave_one_out_by_hand():
+    # Distances from the cells' medians 3.5 and 11: 2.5, 0.5, 0.5, 1.5 and 1, 0, 2; their median is 1.
+    results = tidy({("e", "t", "m"): {"a": (1.0, 3.0, 4.0, 5.0), "b": (10.0, 11.0, 13.0)}})
+    found = discrepancies.leave_one_out(results)
+    assert found["mean"].tolist() == pytest.approx([3.25] * 4 + [34 / 3] * 3)
+    assert found["mean_without"].tolist() == pytest.approx([4, 10 / 3, 3, 8 / 3, 12, 11.5, 10.5])
+    assert found["sd_without"][:2].tolist() == pytest.approx([1, np.std([1, 4, 5], ddof=1)])
+    away = np.array([3, 1, 1, 2, 2, 0.5, 2.5])
+    assert found["distance"].tolist() == pytest.approx(away / 1.4826)
+    assert not found["collapsed"].any()
+    assert found[results.columns.tolist()].equals(results)
+
+
+def test_only_the_run_far_below_the_others_has_collapsed():
+    panel = {"good": (0.90, 0.91, 0.92, 0.93), "worst": (0.90, 0.40, 0.91, 0.93), "best": (0.90, 0.91, 0.92, 1.5)}
+    found = discrepancies.leave_one_out(tidy({("e", "t", "m"): panel}))
+    assert found.loc[found["collapsed"], ["pretraining", "seed"]].to_numpy().tolist() == [["worst", 1]]
+    assert found["distance"].nlargest(2).index.tolist() == [11, 5]  # far above the others is far, but no collapse
+
+
+def test_a_run_that_is_low_but_not_much_lower_has_not_collapsed():
+    panel = {"a": (0.900, 0.901, 0.902, 0.870), "b": (0.900, 0.901, 0.902, 0.903)}
+    found = discrepancies.leave_one_out(tidy({("e", "t", "m"): panel}))
+    assert found["distance"][3] > 6 and not found["collapsed"].any()  # 3.4 % below the others
+
+
+def test_leave_one_out_without_others_or_spread():
+    panels = {("e", "t", "m"): {"a": (0.5,)}, ("e", "u", "m"): {"a": (0.5, 0.5, 0.5, 0.1)}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = discrepancies.leave_one_out(tidy(panels))
+    assert found["distance"].isna().all() and not found["collapsed"].any()
+    assert np.isnan(found["mean_without"][0]) and found["mean_without"][4] == 0.5

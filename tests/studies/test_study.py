@@ -14,13 +14,13 @@ from tlkit.config import ConfigError, UnknownNameError
 from tlkit.datasets import MissingDataError
 from tlkit.figures import convergence
 from tlkit.models.weight_cards import MissingWeightsError
+from tlkit.published.recipes import RECIPES
 from tlkit.studies import configs, load, studyfile
-from tlkit.studies.plans import passes
-from tlkit.studies.prices import RUN_SECONDS
 from tlkit.studies.studyfile import StudyError, merge
-from tlkit.training.recipes import RECIPES
 from tlkit.training.run import CONFIG_KEYS
 from tlkit.workflow import graph
+from tlkit.workflow.minutes import count_passes, plan_minutes
+from tlkit.workflow.prices import RUN_SECONDS
 
 FILES = {name: yaml.safe_load((paths.STUDIES / f"{name}.yaml").read_text()) for name in studyfile.names()}
 SCALES = [(name, scale) for name, file in FILES.items() for scale in file["scales"]]
@@ -85,7 +85,7 @@ def test_every_study_loads_at_every_scale(any_data, name, scale):
     assert configs[: len(made)] == made and len(configs) - len(made) == len(cells)
     started_from = {w["run"] for c in configs if (w := c.get("weights")) and "run" in w}
     assert started_from == {runs.run_id(c) for c in made}
-    plan = study.plan()
+    plan = plan_minutes(study)
     assert plan["minutes"].gt(0).all() and set(plan["unpriced"]) == {""}, "every run of ours has a price"
 
 
@@ -112,7 +112,7 @@ def test_the_paper_scale_has_the_published_values(any_data):
         assert (100, recipe["batch"], recipe["optimizer"], recipe["lr"]) == (100, 4096, "lars", 4.8)
     linear = next(c for c in study.finetune("imagenet", ["R"]) if c["mode"] == "lineval")
     assert linear["recipe"]["bn"] == "adapt" and linear["recipe"]["lr"] == 0.01 and linear["recipe"]["batch"] == 4096
-    assert study.plan()["minutes"].sum() > 60 * 100
+    assert plan_minutes(study)["minutes"].sum() > 60 * 100
 
 
 def test_the_size_adjustment_of_the_paper_scale_is_the_published_one(any_data):
@@ -160,7 +160,7 @@ def test_the_paper_scale_has_every_published_subset(any_data):  # jonske2025 2.3
             else:
                 assert config["recipe"]["lr"] == RECIPES[f"{task}{size}_published"].lr != parent["recipe"]["lr"]
     assert [configs[t]["data"]["classes"] for t in ("I100S", "I10XS")] == [{"every": 10}, {"every": 100}]
-    assert passes(configs["I100S"]) == pytest.approx(100 * 0.1 * 1_281_167 / 10)
+    assert count_passes(configs["I100S"]) == pytest.approx(100 * 0.1 * 1_281_167 / 10)
     assert whole["CX8"]["data"]["split"] == {"val": 0.1, "test": 0.2, "seed": 42, "by": "image", **COPIES}
 
 
@@ -170,11 +170,12 @@ def test_pretraining_on_both_corpora_and_for_equal_steps():
     assert all(set(c) == set(CONFIG_KEYS["pretrain"]) for c in (first, second, larger))
     together, after, equal = map(study.pretrain, ("mixed_together", "mixed_sequential", "radnet12m_equal_steps"))
     assert together["data"] == [first["data"], second["data"]] and "weights" not in together
-    assert passes(together) == 2 * together["recipe"]["epochs"] * sum(c["data"]["images"] for c in (first, second))
+    images = sum(c["data"]["images"] for c in (first, second))
+    assert count_passes(together) == 2 * together["recipe"]["epochs"] * images
     assert after["data"] == second["data"] and after["weights"] == {"run": runs.run_id(first)}
     assert study.lineage("mixed_sequential") == [first, after] and study.lineage("scratch") == []
     assert equal["data"] == larger["data"] and equal["recipe"] == larger["recipe"]
-    assert passes(equal) == passes(second) < passes(larger)
+    assert count_passes(equal) == count_passes(second) < count_passes(larger)
     assert study.corpora("mixed_together") == ["imagenet", "radnet"] and study.corpora("scratch") == []
 
 
@@ -420,15 +421,15 @@ def test_a_plan_knows_what_is_done_missing_failed_and_interrupted():
 
 def test_minutes_come_from_the_measured_speed_of_the_same_work():
     study = load("boundaries", "smoke")
-    plan = study.plan()
+    plan = plan_minutes(study)
     plain = plan[~plan["task"].isin(["LiTS", "LiTSM", "BraTS", "BraTSM"])]  # the study's network and size, no decoder
     assumed = plain["passes"] / plain["kind"].map(study.spec["images_per_second"])
     assert plain["minutes"].tolist() == pytest.approx(((assumed + RUN_SECONDS) / 60).tolist())
     scratch = study.finetune("scratch", ["R"])
-    assert passes(scratch[0]) == 64 * scratch[0]["recipe"]["epochs"]
-    assert passes(study.pretrain("imagenet")) == 2 * 96 * study.pretrain("imagenet")["recipe"]["epochs"]
+    assert count_passes(scratch[0]) == 64 * scratch[0]["recipe"]["epochs"]
+    assert count_passes(study.pretrain("imagenet")) == 2 * 96 * study.pretrain("imagenet")["recipe"]["epochs"]
     rid = done(scratch[0], {"accuracy": 0.5}, seconds=6.0)
-    after = study.plan()
+    after = plan_minutes(study)
     same = after["task"] == "R"
     assert after.loc[after["run"] == rid, "minutes"].item() == pytest.approx(0.1)
     assert after.loc[same, "minutes"].tolist() == pytest.approx([0.1] * same.sum())
@@ -516,7 +517,7 @@ def test_history_and_sizes_are_those_of_published_logs():
     study = load("boundaries", "smoke")
     assert study.history().empty
     config, *_ = study.finetune("imagenet", ["R"], ["E1"], [42])
-    rid = done(config, {"accuracy": 0.5})
+    rid = done(config, {"accuracy": 0.5, "images": 64})
     runs.folder(rid).joinpath("history.csv").write_text("epoch,loss,accuracy\n0,2.0,0.3\n1,1.0,0.4\n")
     found = study.history()
     assert found[["experiment", "task", "pretraining", "seed"]].drop_duplicates().values.tolist() == [

@@ -19,7 +19,7 @@ from tlkit.studies import load
 from tlkit.training import compute
 from tlkit.training.compute import ProcessesError, limited
 from tlkit.training.recipe import Recipe
-from tlkit.training.recipes import RECIPES
+from tlkit.training.recipes import every_recipe
 from tlkit.training.run import run
 from tlkit.training.supervised import Supervised
 from tlkit.workflow import execution
@@ -158,7 +158,7 @@ def test_a_study_says_what_its_runs_are_computed_with():
 
 
 def test_published_recipes_say_their_precision_and_batchnorm():
-    for name, recipe in RECIPES.items():
+    for name, recipe in every_recipe().items():
         published = name.endswith(("_published", "_radiologynet"))
         assert recipe.precision == ("bfloat16" if published else "float32"), name
         assert recipe.sync_batchnorm == (not name.endswith("_published")), name

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -11,8 +11,10 @@ from tlkit.config import ConfigError, UnknownNameError
 from tlkit.models import backbone
 from tlkit.training.augment import AUGMENTS, Augment
 from tlkit.training.recipe import CHOICES, LATER, Recipe
-from tlkit.training.recipes import RECIPES, linear_evaluation, recipe
+from tlkit.training.recipes import every_recipe, recipe
 from tlkit.training.tasks import task
+
+RECIPES = every_recipe()
 
 rates = st.floats(1e-8, 10, allow_nan=False)
 pairs = st.tuples(st.floats(0.1, 1), st.floats(1, 3))
@@ -125,14 +127,6 @@ def test_unknown_names_give_the_nearest(make, message):
 def test_nothing_to_train_for_is_an_error():
     with pytest.raises(ValueError, match=r"recipe.epochs: expected 1 or more, found 0"):
         recipe("finetune", epochs=0)
-
-
-def test_linear_evaluation_freezes_the_encoder():
-    base = RECIPES["finetune"]
-    clean, published = linear_evaluation(base), linear_evaluation(base, bn="adapt")
-    assert (clean.freeze, clean.bn) == ("encoder", "frozen") and published.bn == "adapt"
-    same = [f.name for f in fields(Recipe) if f.name not in ("freeze", "bn")]
-    assert all(getattr(clean, n) == getattr(base, n) for n in same)
 
 
 def test_code_that_gives_other_numbers_than_before_is_part_of_the_recipes_that_use_it():

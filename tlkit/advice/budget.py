@@ -24,13 +24,13 @@ from tlkit.config import short_hash
 from tlkit.files import write_text
 from tlkit.models import backbone
 from tlkit.studies import Study
-from tlkit.studies.prices import Counter
 from tlkit.training import compute
 from tlkit.training.data import chosen_rows, open_data, task_of, training_rows
 from tlkit.training.loop import fit
 from tlkit.training.processes import pick_device
 from tlkit.training.recipe import Recipe
 from tlkit.training.supervised import Samples, Supervised, predict
+from tlkit.workflow.prices import Counter
 
 PRETRAINING = 0.3  # share of what is left that a pretraining may take
 RUNS = 6  # of an arm that the budget should hold: three rates, one beyond the edge, two more seeds

@@ -11,45 +11,31 @@ from __future__ import annotations
 import errno
 import json
 import logging
-import os
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
 from tlkit import paths
-from tlkit.config import TlkitError, file_name, short_hash
-from tlkit.datasets import bounds, copies, notes
-from tlkit.datasets.arrays import NpyWriter, read_rows, resize
-from tlkit.datasets.cards import NAMED, PHANTOM_FACTS, DataCard, UnreadableFile
+from tlkit.config import file_name, short_hash
+from tlkit.datasets import copies, decoding, notes, rejects
+from tlkit.datasets.arrays import NpyWriter, read_rows
+from tlkit.datasets.cards import NAMED, PHANTOM_FACTS, DataCard
 from tlkit.datasets.content import content_hash
-from tlkit.datasets.layout import Layout, layout_of, reader
+from tlkit.datasets.layout import layout_of, reader
+from tlkit.datasets.rejects import Rejects, StoreError
 from tlkit.files import DiskSpaceError, building, require_room
 from tlkit.progress import track
 
 STORE_VERSION = 4
 MAX_UNREADABLE = 0.01  # share of the files that may be damaged, where nobody says otherwise
-REJECTS = ["path", "reason", "kind"]
 log = logging.getLogger(__name__)
-A, B = TypeVar("A"), TypeVar("B")
-
-
-class StoreError(TlkitError):
-    """A store that cannot be built; the message says why and what helps."""
-
-
-class UnreadableShareError(StoreError):
-    """More files than allowed could not be read, so the store would not be the data set."""
 
 
 @dataclass(eq=False)
@@ -159,46 +145,8 @@ def build_store(
     store = open_store(final)
     if part:
         _tell(store)
-    _Rejects(card, store.meta["files"], most).extend(pd.read_csv(final / "rejects.csv"))
+    Rejects(card, store.meta["files"], most).extend(pd.read_csv(final / "rejects.csv"))
     return final
-
-
-class _Rejects(list):
-    """The rows (path, reason, kind) of rejects.csv; raises as soon as too many files are unreadable."""
-
-    def __init__(self, card: DataCard, files: int, most: float):
-        super().__init__()
-        self.card, self.files, self.most, self.unreadable = card, files, most, []
-
-    def add(self, path: str, reason: str, kind: str) -> None:
-        self.append((path, reason, kind))
-        if kind == "unreadable":
-            self.unreadable.append((path, reason))
-        if len(self.unreadable) > self.most * self.files:
-            raise UnreadableShareError(
-                f"{self.card.name}: {len(self.unreadable)} of {self.files} files cannot be read so far, and "
-                f"{self.most:.1%} are allowed. Most frequent reasons, each with its first file:{self._counts()}\n"
-                "Mend or remove such files, or allow more of them: `max_unreadable: 0.05` (a share) in the study file, "
-                "max_unreadable=... in `prepare` and `build_store`."
-            )
-
-    def _counts(self, most: int = 5) -> str:
-        table = pd.DataFrame(self.unreadable, columns=["path", "reason"])
-        reasons = table.groupby("reason", sort=False)["path"].agg(["size", "first"])
-        reasons = reasons.sort_values("size", ascending=False, kind="stable")
-        lines = [f"\n  {n} x {first}: {reason}" for reason, n, first in reasons.head(most).itertuples()]
-        if len(reasons) > most:
-            lines.append(f"\n  and {len(reasons) - most} other reasons")
-        if layout_of(self.card).read:  # an archive
-            lines.append(
-                f"\nThe files are named by pseudonyms. Where a file lies: tlkit.archives.archive.locate(root, "
-                f"['{reasons['first'].iloc[0]}']), with the archive's folder as root."
-            )
-        return "".join(lines)
-
-    def extend(self, table: pd.DataFrame) -> None:
-        for row in table[REJECTS].itertuples(index=False):
-            self.add(*row)
 
 
 def _build(
@@ -207,31 +155,27 @@ def _build(
     """Write a whole store into the folder `part`."""
     layout = layout_of(card)
     samples, scanned = layout.scan(root, card)
-    count = len(_starts(samples))
-    rejects = _Rejects(card, count + int((scanned["kind"] == "unreadable").sum()), most)
-    rejects.extend(scanned)
+    count = len(decoding.starts(samples))
+    left_out = Rejects(card, count + int((scanned["kind"] == "unreadable").sum()), most)
+    left_out.extend(scanned)
     for note in notes.of_classes(samples):
-        rejects.add(*note)
+        left_out.add(*note)
 
-    if layout.read:
-        images_of_files = layout.read(root, samples, card, key["size"], workers)
-    else:
-        read = partial(_read_file, layout, root, card, key["size"])
-        images_of_files = _in_order(read, _by_file(samples), workers or min(4, os.cpu_count() or 1))
+    images_of_files = decoding.decode(layout, root, samples, card, key["size"], workers)
     writers: dict[str, NpyWriter] = {}
     kept, counts, seen = [], [], copies.Gathered()
     with closing(images_of_files) as decoded, _disk_errors(part):
-        files = zip(_by_file(samples), decoded, strict=True)
+        files = zip(decoding.split_files(samples), decoded, strict=True)
         for rows, (images, masks, error, *told) in track(files, count, f"{card.name}: decode", "file"):
             if error:
-                rejects.add(rows["path"].iloc[0], error, "unreadable")
+                left_out.add(rows["path"].iloc[0], error, "unreadable")
                 continue
             for note in filter(None, told):
-                rejects.add(rows["path"].iloc[0], note, "note")
+                left_out.add(rows["path"].iloc[0], note, "note")
             for i, image, mask in zip(rows.index, images, masks, strict=True):
                 if isinstance(image, str):
                     where = f" (slice {rows.at[i, 'frame']})" if len(rows) > 1 else ""
-                    rejects.add(rows.at[i, "path"], image + where, "rule")
+                    left_out.add(rows.at[i, "path"], image + where, "rule")
                     continue
                 arrays = {"images": image} if mask is None else {"images": image, "masks": mask}
                 if not kept:
@@ -241,14 +185,14 @@ def _build(
                     writer.append(arrays[k])
                 seen.add(image)
                 kept.append(i)
-                counts.append(_count(mask, card))
+                counts.append(decoding.count_mask(mask, card))
         for writer in writers.values():
             writer.finish()
 
     if not kept:
         raise StoreError(
-            f"{card.name}: no image to store in {root}; {len(rejects)} files or slices were left out"
-            f"{''.join(f'{chr(10)}  {path}: {reason}' for path, reason, _ in rejects[:5])}\n"
+            f"{card.name}: no image to store in {root}; {len(left_out)} files or slices were left out"
+            f"{''.join(f'{chr(10)}  {path}: {reason}' for path, reason, _ in left_out[:5])}\n"
             f"Expected:\n{card.tree}"
         )
     table = samples.loc[kept].reset_index(drop=True)
@@ -256,14 +200,14 @@ def _build(
     table, unit = table.assign(pixels=seen.pixels), layout.patients(card)
     pairs = seen.pairs(table["patient"])
     if pairs is None:
-        rejects.add(".", f"over {copies.MOST:,} images: only equal ones were sought among them", "note")
+        left_out.add(".", f"over {copies.MOST:,} images: only equal ones were sought among them", "note")
     else:
         pairs.to_parquet(part / "near.parquet")
     near = copies.nearer(pairs, copies.DISTANCE)
     for note in copies.notes(table, near, unit == NAMED):
-        rejects.add(*note)
+        left_out.add(*note)
     table.to_parquet(part / "table.parquet")
-    pd.DataFrame(rejects, columns=REJECTS).to_csv(part / "rejects.csv", index=False)
+    pd.DataFrame(left_out, columns=rejects.COLUMNS).to_csv(part / "rejects.csv", index=False)
     meta = {
         "name": card.name,
         "title": f"Phantom of {card.title}" if phantom else card.title,
@@ -274,64 +218,15 @@ def _build(
         "size": key["size"],
         "channels": 3 if len(writers["images"].shape) == 3 else 1,
         "dtype": str(writers["images"].dtype),
-        "files": rejects.files,
-        "unreadable": len(rejects.unreadable),
-        "left_out": sum(kind == "rule" for *_, kind in rejects),  # kind "note" is in the store
+        "files": left_out.files,
+        "unreadable": len(left_out.unreadable),
+        "left_out": sum(kind == "rule" for *_, kind in left_out),  # kind "note" is in the store
         "patients": unit,
         "copies": copies.count(table, near, unit == NAMED),
         "phantom": phantom,
         "key": key,
     }
     (part / "store.json").write_text(json.dumps(meta, indent=1))
-
-
-def _starts(samples: pd.DataFrame) -> np.ndarray:
-    """Return the first row of each file (rows of one file are neighbours)."""
-    path = samples["path"].to_numpy()
-    return np.flatnonzero(np.r_[True, path[1:] != path[:-1]]) if len(path) else np.array([], int)
-
-
-def _by_file(samples: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """Yield the rows of each file; one at a time, since an archive has millions."""
-    return (samples.iloc[a:b] for a, b in pairwise([*_starts(samples), len(samples)]))
-
-
-def _read_file(layout: Layout, root: Path, card: DataCard, size: int, rows: pd.DataFrame):
-    """Return (images, masks, "", note) of one file at `size` px, or ([], [], reason) where it cannot be read."""
-    images: list[np.ndarray | str] = []
-    masks: list[np.ndarray | None] = []
-    fit = card.options.get("fit", "squash")
-    note = ""
-    try:
-        with bounds.reading(bounds.quote_error):
-            if layout.slices:  # of a volume, one at a time
-                pairs = layout.slices(root, rows, card)
-            else:
-                pairs = zip(*layout.decode(root, rows, card), strict=True)
-            for image, mask in pairs:
-                note = note or ("" if isinstance(image, str) else notes.of_shape(image))
-                images.append(image if isinstance(image, str) else resize(image, size, fit=fit))
-                masks.append(None if mask is None else resize(mask, size, nearest=True, fit=fit))
-    except UnreadableFile as error:
-        return [], [], str(error).replace(f"{root}/", "")  # rejects are compared between machines
-    return images, masks, "", note
-
-
-def _in_order(work: Callable[[A], B], items: Iterable[A], workers: int) -> Iterator[B]:
-    """Yield `work(item)` in the order of `items`, computed by threads; at most `workers` are ahead."""
-    with ThreadPoolExecutor(workers) as pool:
-        ahead: deque = deque()
-        for item in items:
-            ahead.append(pool.submit(work, item))
-            if len(ahead) >= workers:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-
-
-def _count(mask: np.ndarray | None, card: DataCard) -> dict[str, int]:
-    """Return the pixels of each value of the stored mask that the card names a column for."""
-    return {c: int(np.count_nonzero(mask == v)) for c, v in card.options.get("mask_columns", {}).items()}
 
 
 @contextmanager

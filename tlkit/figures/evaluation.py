@@ -13,7 +13,8 @@ import pandas as pd
 from tlkit.config import ConfigError
 from tlkit.figures import convergence
 from tlkit.names import Names, in_order
-from tlkit.stats import adjusted, differences
+from tlkit.published import adjusted
+from tlkit.stats import differences
 
 if TYPE_CHECKING:
     from tlkit.published.authorlogs import Logs

@@ -12,10 +12,9 @@ import pandas as pd
 from tlkit.config import ConfigError
 from tlkit.figures import grids
 from tlkit.names import GREY, LOWER, NAMES
+from tlkit.published import ranks
 from tlkit.report import layout
-from tlkit.report.pairs import p_text
 from tlkit.report.style import BETTER, OTHER_COLOURS, colours, style
-from tlkit.stats import ranks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -170,4 +169,4 @@ def _p_values(ax: Axes, x: float, test: pd.Series, alpha: float) -> None:
         return
     for y, label, p in ((1.0, "p", test["p_student"]), (0.9, "Holm", test["p_holm"])):
         look = {"color": BETTER, "weight": "bold"} if p < alpha else {"color": "0.3"}
-        ax.text(x, y, f"{label} {p_text(p)}", **at, **look)
+        ax.text(x, y, f"{label} {layout.p_text(p)}", **at, **look)

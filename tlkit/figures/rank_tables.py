@@ -12,7 +12,8 @@ import pandas as pd
 
 from tlkit.config import ConfigError, lookup
 from tlkit.names import LOWER, NAMES, Names, in_order
-from tlkit.stats import differences, ranks
+from tlkit.published import ranks
+from tlkit.stats import differences
 
 _LABELS = {"precision_macro": "Precision (macro)", "recall_macro": "Recall (macro)", "accuracy": "Accuracy"}
 # radiologynet2025 4.6

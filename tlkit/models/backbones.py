@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tlkit import plugins
 from tlkit.config import ConfigError, TlkitError, UnknownNameError, nearest
 from tlkit.models.parts import batch_norms, eval_mode, initial_weights
-from tlkit.models.vanilla_unet import VanillaUNet
 
 
 class NoPyramidError(TlkitError, ValueError):
@@ -36,13 +36,13 @@ def _resnet10(**options: Any) -> nn.Module:
     return _ones(model)
 
 
-BACKBONES = {"resnet10": _resnet10, "unet": VanillaUNet}
+BACKBONES = {"resnet10": _resnet10, "unet": "tlkit.published.vanilla_unet:VanillaUNet"}
 
 
 def backbone(name: str, seed: int | None = None, **options: Any) -> nn.Module:
     """Return an untrained encoder: float [B,3,H,W] -> pooled features [B, encoder.num_features].
 
-    `name`: "resnet10" (ours: 1.2 million parameters, 256 features), "unet" (see vanilla_unet), any name of
+    `name`: "resnet10" (ours: 1.2 million parameters, 256 features), "unet" (see published.vanilla_unet), any name of
     `timm.list_models()` (timm's resnet50 is torchvision's, key by key), or "torchvision/<name>". `options` go
     to the library's constructor, e.g. img_size for a ViT. `seed` decides the weights without touching the
     global generators. No encoder subtracts a mean or divides by a deviation: that is the recipe's part.
@@ -52,7 +52,7 @@ def backbone(name: str, seed: int | None = None, **options: Any) -> nn.Module:
     check_name(name)
     with initial_weights(seed):
         if name in BACKBONES:
-            return BACKBONES[name](**options)
+            return plugins.find(name, BACKBONES, "backbone")(**options)
         if name.startswith("torchvision/"):
             return _torchvision(name.removeprefix("torchvision/"), **options)
         return _timm(name, **options)

@@ -12,12 +12,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from tlkit.config import ConfigError, lookup
+from tlkit import plugins
+from tlkit.config import ConfigError
 from tlkit.models.backbones import pyramid, pyramid_levels
 from tlkit.models.heads import TransferModel
 from tlkit.models.parts import fit, in_float32, initial_weights
-from tlkit.models.unet_published import PublishedUNet
-from tlkit.models.vanilla_unet import VanillaSegmenter, VanillaUNet
 
 
 class DecoderBlock(nn.Module):
@@ -80,22 +79,22 @@ def default_widths(last: int, blocks: int) -> tuple[int, ...]:
     return tuple(max(16, min(256, last // 4) >> k) for k in range(blocks))
 
 
-DECODERS = {"unet": UNet, "published": PublishedUNet}
+DECODERS = {"unet": UNet, "published": "tlkit.published.unet_published:PublishedUNet"}
 
 
 def segmenter(encoder: nn.Module, classes: int, decoder: str = "unet", seed: int | None = None) -> TransferModel:
     """Return the segmentation network on `encoder`, the same module: float [B,3,H,W] -> logits [B,classes,H,W].
 
-    decoder="unet": `UNet`; "published": that of the RadiologyNET study, see unet_published. The backbone "unet"
-    brings its own decoder, pretrained or not, and gets a new head only. `seed` decides what is new.
+    decoder="unet": `UNet`; "published": that of the RadiologyNET study, see published.unet_published. The backbone
+    "unet" brings its own decoder, pretrained or not, and gets a new head only. `seed` decides what is new.
     Raises UnknownNameError, ConfigError for a second decoder on "unet", NoPyramidError.
     """
-    build = lookup(decoder, DECODERS, "decoder")
-    if not isinstance(encoder, VanillaUNet):
+    build = plugins.find(decoder, DECODERS, "decoder")
+    if not hasattr(encoder, "segmenter"):
         return build(encoder, classes, seed=seed)
     if decoder != "unet":
         raise ConfigError(f"decoder='{decoder}' with backbone 'unet', which has its own; say decoder='unet'.")
-    return VanillaSegmenter(encoder, classes, seed)
+    return encoder.segmenter(classes, seed)
 
 
 def reconstructor(encoder: nn.Module, channels: int = 3, seed: int | None = None) -> TransferModel:

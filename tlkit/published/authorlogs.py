@@ -21,7 +21,7 @@ from tlkit.published import jonske2025 as study
 from tlkit.published.logfiles import LogFileError, columns
 
 if TYPE_CHECKING:
-    from tlkit.stats.adjusted import SizeAdjustment
+    from tlkit.published.adjusted import SizeAdjustment
 
 CLONE = "git clone https://github.com/TIO-IKIM/Transfer-learning-across-domain-boundaries"
 PLACES = ("", "finetuning", "logs_and_checkpoints/finetuning")
@@ -71,7 +71,7 @@ class Logs:
 
     def size_adjustment(self) -> SizeAdjustment | None:
         """Return how to estimate RadNet pretraining at another size; None where either corpus is not in the logs."""
-        from tlkit.stats.adjusted import SizeAdjustment
+        from tlkit.published.adjusted import SizeAdjustment
 
         there = set(study.ADJUSTMENT["parents"]) <= set(self.results["pretraining"])
         return SizeAdjustment(**study.ADJUSTMENT) if there else None

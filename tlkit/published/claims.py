@@ -7,8 +7,9 @@ from collections.abc import Iterable
 import pandas as pd
 
 from tlkit import paths
+from tlkit.published import ranks
 from tlkit.published.attainable import rounds_to
-from tlkit.stats import differences, ranks
+from tlkit.stats import differences
 from tlkit.stats.differences import Mixtures
 
 KEY = ["experiment", "task", "metric", "a", "b"]

@@ -1,15 +1,24 @@
 """What published logs prove about the text beside them, computed from the logs alone.
 
-The other checks of notebook 50 need nothing of their own: `adjusted.error_inflation`, `differences.leave_one_out`,
-`convergence.times`, `differences.summarise`.
+The other checks of notebook 50 need nothing of their own: `adjusted.error_inflation`, `convergence.times`,
+`differences.summarise`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from tlkit.published.jonske2025 import undivided
+from tlkit.stats import differences
+
+if TYPE_CHECKING:
+    from pandas.api.typing import SeriesGroupBy
+
+COLLAPSED = 6, 0.05  # robust sds and share below the others; in published cells of four, either alone flags sound runs
 
 
 def images_per_epoch(training: pd.DataFrame) -> pd.DataFrame:
@@ -47,3 +56,34 @@ def complement_of_background(results: pd.DataFrame) -> pd.DataFrame:
     ratio = (wide["precision"] / wide["recall"]).unstack("label")
     mismatch = np.log2(ratio.drop(columns=0).mul(ratio[0], axis=0)).abs()
     return mismatch.rename_axis(columns="class").stack().dropna().rename("mismatch").reset_index()
+
+
+def leave_one_out(results: pd.DataFrame, within: Sequence[str] = differences.PANEL) -> pd.DataFrame:
+    """Return `results` (real runs) with what each run does to its cell, a pretraining of a panel.
+
+    Columns added: mean (of the cell), mean_without, sd_without (ddof=1; the run left out), distance, collapsed.
+    distance = |value - median of the cell's other runs| in robust sds of the panel: 1.4826 times the median, over all
+    its runs, of |value - median of the cell|; NaN where that is 0. Medians, so that a run that failed does not widen
+    its own measure. collapsed: below that median by more than COLLAPSED, in these sds and as a share of it (where
+    higher is better). Raises ValueError as `differences.check` does.
+    """
+    by = [*within, "pretraining"]
+    differences.check(results, by)
+    runs = results.reset_index(drop=True)
+    cell = runs.groupby(by, observed=True, dropna=False)["value"]
+    spread = (runs["value"] - cell.transform("median")).abs()
+    unit = 1.4826 * spread.groupby([runs[c] for c in within], observed=True, dropna=False).transform("median")
+    others = _others(cell, "median")
+    above = (runs["value"] - others) / unit.where(unit > 0)
+    return runs.assign(
+        mean=cell.transform("mean"),
+        mean_without=_others(cell, "mean"),
+        sd_without=_others(cell, "std"),
+        distance=above.abs(),
+        collapsed=(above < -COLLAPSED[0]) & (runs["value"] < (1 - COLLAPSED[1]) * others),
+    )
+
+
+def _others(cell: SeriesGroupBy, how: str) -> pd.Series:
+    """Return for each run the mean, std or median (`how`) of the other runs of its cell; NaN where there are none."""
+    return cell.transform(lambda v: [getattr(v.drop(i), how)() for i in v.index])

@@ -10,7 +10,6 @@ import pandas as pd
 
 from tlkit.names import NAMES
 from tlkit.report import layout
-from tlkit.report.pairs import P_VALUES, p_text
 from tlkit.report.style import BETTER, MM, PAPER_WIDTH, SAME, WORSE, style
 from tlkit.stats import differences
 
@@ -118,9 +117,9 @@ def _row(ax: Axes, table: Axes, row: Mapping, margin: float) -> None:
     verdict = ["higher" if points > 0 else "lower"] * holds
     verdict += [f"within ±{100 * margin:g}"] * bool(row["equivalent"])
     interval = f" [{low:+.2f}, {high:+.2f}]" if np.isfinite(low) else ""
-    cells = [f"{points:+.2f}{interval}".replace("-", "−"), *(p_text(row[p]) for p in P_VALUES)]
+    cells = [f"{points:+.2f}{interval}".replace("-", "−"), *(layout.p_text(row[p]) for p in differences.P_VALUES)]
     cells.append(", ".join(verdict) or "open")
-    bold = [False, *(row[p] < 0.05 for p in P_VALUES), False]
+    bold = [False, *(row[p] < 0.05 for p in differences.P_VALUES), False]
     ink = ["0.1"] * 4 + [colour if holds or not verdict else SAME]
     for (x, align), text, heavy, shade in zip(TABLE.values(), cells, bold, ink, strict=True):
         table.text(x, row["y"], text, ha=align, va="center", size=6.5, weight="bold" if heavy else None, color=shade)

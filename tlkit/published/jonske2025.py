@@ -30,7 +30,7 @@ LOOKS = {  # title and colour of each arm, in the order of every figure; LB and 
     "mixed_sequential": ("Mixed, sequential", "#117733"),
     "mixed_together": ("Mixed, together", "#882255"),
 }
-ADJUSTMENT = {  # RadNet at the size at which it would hold as much as ImageNet: `stats.adjusted.SizeAdjustment`
+ADJUSTMENT = {  # RadNet at the size at which it would hold as much as ImageNet: `published.adjusted.SizeAdjustment`
     "small": 1_281_167,
     "large": 12_034_617,
     "parents": ("radnet", "radnet12m"),

@@ -128,6 +128,11 @@ def n_range(n: pd.Series) -> str:
     return f"n = {n.min():.0f}" if n.min() == n.max() else f"n = {n.min():.0f} to {n.max():.0f}"
 
 
+def p_text(value: float) -> str:
+    """Return a p-value with three decimals, "<0.001" below that, "–" for NaN."""
+    return "–" if not np.isfinite(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def mean_bar(ax: Axes, x: float, values: Sequence[float], colour: str, *, estimate: bool = False) -> np.ndarray:
     """Draw the mean of `values` as a bar at `x`, their sd (ddof=1) as a whisker, each as a dot; return their places.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,14 +15,15 @@ import pandas as pd
 from tlkit.config import ConfigError
 from tlkit.stats.power import smallest_difference
 
-if TYPE_CHECKING:
-    from pandas.api.typing import SeriesGroupBy
-
 PANEL = ("experiment", "task", "metric")
 SIDES = ("a", "b", "n_a", "n_b", "mean_a", "mean_b", "sd_a", "sd_b")
 TESTS = ("p_published", "p_sound", "ci_low", "ci_high", "hedges_g", "p_holm", "p_false_win", "p_equivalent")
 TESTS += ("equivalent", "mdd")
-COLLAPSED = 6, 0.05  # robust sds and share below the others; in published cells of four, either alone flags sound runs
+P_VALUES = {
+    "p_published": "p of Welch's t-test as published, not corrected",
+    "p_sound": "p of the contrast of the real runs, not corrected",
+    "p_holm": "p of the contrast of the real runs, after Holm's correction",
+}
 
 Mixtures = Mapping[str, Mapping[str, float]]
 
@@ -118,32 +118,6 @@ def contrast(
         "hedges_g": (1 - 3 / (4 * free.sum() - 1)) * estimate / np.sqrt(np.where(tested, pooled, np.nan)),
         "p_equivalent": t.sf(((np.nan if margin is None else margin) - np.abs(estimate)) / se, df),
     }
-
-
-def leave_one_out(results: pd.DataFrame, within: Sequence[str] = PANEL) -> pd.DataFrame:
-    """Return `results` (real runs) with what each run does to its cell, a pretraining of a panel.
-
-    Columns added: mean (of the cell), mean_without, sd_without (ddof=1; the run left out), distance, collapsed.
-    distance = |value - median of the cell's other runs| in robust sds of the panel: 1.4826 times the median, over all
-    its runs, of |value - median of the cell|; NaN where that is 0. Medians, so that a run that failed does not widen
-    its own measure. collapsed: below that median by more than COLLAPSED, in these sds and as a share of it (where
-    higher is better). Raises ValueError as `check` does.
-    """
-    by = [*within, "pretraining"]
-    check(results, by)
-    runs = results.reset_index(drop=True)
-    cell = runs.groupby(by, observed=True, dropna=False)["value"]
-    spread = (runs["value"] - cell.transform("median")).abs()
-    unit = 1.4826 * spread.groupby([runs[c] for c in within], observed=True, dropna=False).transform("median")
-    others = _others(cell, "median")
-    above = (runs["value"] - others) / unit.where(unit > 0)
-    return runs.assign(
-        mean=cell.transform("mean"),
-        mean_without=_others(cell, "mean"),
-        sd_without=_others(cell, "std"),
-        distance=above.abs(),
-        collapsed=(above < -COLLAPSED[0]) & (runs["value"] < (1 - COLLAPSED[1]) * others),
-    )
 
 
 def panels(
@@ -257,8 +231,3 @@ def _holm(p: pd.Series, hypotheses: list[tuple], families: list[tuple]) -> list[
     for tests in distinct.values():
         corrected |= zip(tests, multipletests(list(tests.values()), method="holm")[1], strict=True)
     return [corrected.get(hypothesis, np.nan) for hypothesis in hypotheses]
-
-
-def _others(cell: SeriesGroupBy, how: str) -> pd.Series:
-    """Return for each run the mean, std or median (`how`) of the other runs of its cell; NaN where there are none."""
-    return cell.transform(lambda v: [getattr(v.drop(i), how)() for i in v.index])

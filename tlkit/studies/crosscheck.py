@@ -11,13 +11,13 @@ from tlkit.datasets.cards import DATASETS
 from tlkit.models import weight_list
 from tlkit.models.backbones import check_name, smallest
 from tlkit.models.heads import check_frozen
-from tlkit.stats import nested
+from tlkit.studies.arms import find_arms
 from tlkit.studies.configs import StudyRuns
 from tlkit.studies.faults import Faults
 from tlkit.studies.keycheck import at_backbone
 from tlkit.training.data import check_window, class_names
 from tlkit.training.recipe import CARD, Recipe
-from tlkit.training.recipes import RECIPES, recipe
+from tlkit.training.recipes import every_recipe, recipe
 from tlkit.training.tasks import base_kind, check_classes, check_monitor
 from tlkit.yamllines import Path
 
@@ -146,7 +146,7 @@ def _check_estimates(entries: dict[str, dict[str, Any]], faults: Faults) -> None
 def _check_repeats(spec: dict[str, Any], faults: Faults) -> None:
     """Note a pretraining that repeats another one with the same seed: it would be the same run, counted twice."""
     drawn: dict[tuple, str] = {}
-    for name, arm in nested.arms(spec["pretrainings"]).items():
+    for name, arm in find_arms(spec["pretrainings"]).items():
         entry = spec["pretrainings"][name]
         key = (arm, entry.get("seed", spec.get("pretraining_seed", 42)), entry.get("after"))
         if (twin := drawn.setdefault(key, name)) != name:
@@ -233,7 +233,7 @@ def _check_pretraining(name: str, entry: dict[str, Any], backbone: str, study: S
 
 def _made(changes: dict[str, Any]) -> Recipe:
     if "base" not in changes:
-        raise ConfigError(f"lacks `base`, the recipe that is changed. Allowed: {', '.join(RECIPES)}.")
+        raise ConfigError(f"lacks `base`, the recipe that is changed. Allowed: {', '.join(every_recipe())}.")
     return recipe(changes["base"], **{k: v for k, v in changes.items() if k != "base"})
 
 

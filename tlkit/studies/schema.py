@@ -38,7 +38,7 @@ from tlkit.studies.values import (
 from tlkit.training.augment import AUGMENTS, DRAWS, Augment
 from tlkit.training.pretraining import METHODS
 from tlkit.training.recipe import CHOICES, LIMITS, Recipe
-from tlkit.training.recipes import RECIPES
+from tlkit.training.recipes import every_recipe
 
 
 class Study(Keys):
@@ -234,7 +234,7 @@ def recipe() -> type[Keys]:
         "augment": Annotated[str | dict, expected(f"{', '.join(AUGMENTS)}, or fields of an augmentation")],
     }
     about = LIMITS | {name: one_of(table, name) for name, table in CHOICES.items()}
-    about |= {"base": one_of(RECIPES, "recipe"), "window": AfterValidator(wide)}
+    about |= {"base": one_of(every_recipe(), "recipe"), "window": AfterValidator(wide)}
     return declare("Recipe", hints, about)
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from tlkit import runs
 from tlkit.config import ConfigError
 from tlkit.datasets.copies import say_of_test
-from tlkit.stats import nested
+from tlkit.studies.arms import say_arms
 from tlkit.studies.schema import Figure
 
 
@@ -127,7 +127,7 @@ class Shown:
         The note ends every caption: which runs are missing, and what the number of pretraining runs leaves open.
         """
         about = {"study": self.study.name, "notebook": self.notebook, "scale": self.study.scale}
-        told = [self.note(), nested.sentence(self.table, self.study.arms(), self.names)]
+        told = [self.note(), say_arms(self.table, self.study.arms(), self.names)]
         return about | {"phantom": self.study.phantom, "note": " ".join(filter(None, told))}
 
 

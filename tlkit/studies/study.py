@@ -7,18 +7,18 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from tlkit import runs
-from tlkit.config import ConfigError, TlkitError
+from tlkit import plugins, runs
+from tlkit.config import ConfigError
 from tlkit.doubts import MARK
 from tlkit.names import GREY, NAMES, Names, free_colours, sign
-from tlkit.stats import nested
-from tlkit.stats.adjusted import SizeAdjustment
-from tlkit.studies import plans, studyfile
+from tlkit.studies import studyfile
+from tlkit.studies.arms import find_arms
 from tlkit.studies.configs import StudyRuns, recipe_dict
 from tlkit.studies.schema import Figure
 from tlkit.studies.shown import Shown
 from tlkit.training.tasks import find_kind
 
+NAMED = ("task", "pretraining", "backbone", "fraction", "seed")  # of a run, in a plan
 HISTORY = [
     "experiment", "run", "mode", "task", "pretraining", "fraction", "seed", "peak_lr", "epoch", "samples", "loss",
 ]  # fmt: skip
@@ -44,8 +44,24 @@ class Study(StudyRuns):
     """A study at one scale: its runs, what is left of them, and their results. `graph.jobs` orders the runs."""
 
     def plan(self) -> pd.DataFrame:
-        """Return one row a run with its state and minutes: `plans.plan`."""
-        return plans.plan(self)
+        """Return one row per run: run, state, kind, experiment, NAMED. `workflow.minutes` says how long they take.
+
+        Real data that are not there are named in `absent`; their runs count as missing, under ids of no use.
+        """
+        rows = []
+        for rid, (experiment, config) in self.planned().items():
+            row = {"run": rid, "state": runs.state(rid), "kind": config["kind"], "experiment": experiment}
+            rows.append(row | {k: config.get(k) for k in NAMED})
+        return pd.DataFrame(rows)
+
+    def planned(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Return (experiment, config) of every run by its id; one that experiments share counts in the first."""
+        with self.without_data():
+            pairs = [*(("", config) for config in self.pretrain_configs()), *self.downstream()]
+        found: dict[str, tuple[str, dict[str, Any]]] = {}
+        for experiment, config in pairs:
+            found.setdefault(runs.run_id(config), (experiment, config))
+        return found
 
     def missing(self) -> pd.DataFrame:
         """Return the rows of `plan()` that are not done."""
@@ -122,7 +138,7 @@ class Study(StudyRuns):
         return results[pd.MultiIndex.from_frame(results[["task", "metric"]]).isin(shown)].reset_index(drop=True)
 
     def history(self) -> pd.DataFrame:
-        """Return the epochs of the study's finished downstream runs, one row a run and epoch.
+        """Return the epochs of the study's finished downstream runs, one row per run and epoch.
 
         Columns: experiment, run, mode, task, pretraining, fraction, seed, peak_lr (of the recipe), and those of
         `runs.history`, with samples: the images seen until the end of the epoch.
@@ -135,22 +151,14 @@ class Study(StudyRuns):
             if runs.state_is_done(rid):
                 head = {k: config[k] for k in ("mode", "task", "pretraining", "fraction", "seed")}
                 epochs = runs.history(rid)
-                seen = (epochs["epoch"] + 1) * _images_an_epoch(rid, config)
-                head |= {"samples": seen, "peak_lr": config["recipe"]["lr"]}
+                each = config.get("images_per_epoch") or runs.read_json(runs.folder(rid) / "metrics.json")["images"]
+                head |= {"samples": (epochs["epoch"] + 1) * each, "peak_lr": config["recipe"]["lr"]}
                 parts.append(epochs.assign(experiment=experiment, run=rid, **head))
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=HISTORY)
 
-    def size_adjustment(self) -> SizeAdjustment | None:
-        """Return how to make the study's `estimates`; None where it has none, or lacks either corpus.
-
-        A corpus is as large as its `corpus` says, else as its `images`: those trained on, without val and test.
-        """
-        estimates = self.spec["estimates"]
-        parents = next((entry["between"] for entry in estimates.values()), [])
-        entries = [self.spec["pretrainings"].get(name, {}) for name in parents]
-        sizes = [entry.get("corpus", entry.get("images")) for entry in entries]
-        factors = {name: entry["factor"] for name, entry in estimates.items()}
-        return SizeAdjustment(*sizes, tuple(parents), factors) if sizes and all(sizes) else None
+    def size_adjustment(self) -> Any:
+        """Return how to make the study's `estimates`, a `published.adjusted.SizeAdjustment`; None where it can't."""
+        return plugins.adjusted().read_study(self.spec)
 
     @property
     def scratch(self) -> str:
@@ -172,8 +180,8 @@ class Study(StudyRuns):
         return [Challenge(d, titles.get(d, d), of) for d, of in tasks.items()]
 
     def arms(self) -> dict[str, str]:
-        """Return the arm of each pretraining but random weights: `nested.arms`."""
-        return nested.arms(self.spec["pretrainings"])
+        """Return the arm of each pretraining but random weights: `find_arms`."""
+        return find_arms(self.spec["pretrainings"])
 
     def names(self) -> Names:
         """Return display names: pretrainings, tasks and experiments by their `title`, Dice by the name of its class.
@@ -211,11 +219,3 @@ class Study(StudyRuns):
         wanted, names = set(pretrainings) or set(self.pretrainings), self.names()
         told = [f"{names[name]} with {b}: {why}" for (name, b), why in self.doubts().items() if name in wanted]
         return f"Pretraining in doubt: {'; '.join(told)}." if told else ""
-
-
-def _images_an_epoch(rid: str, config: dict[str, Any]) -> float:
-    """Return the images that a finished run saw in an epoch: those planned, or where nobody could tell, those there."""
-    try:
-        return plans.passes(config) / config["recipe"]["epochs"]
-    except TlkitError:
-        return runs.read_json(runs.folder(rid) / "metrics.json")["images"]

@@ -22,13 +22,6 @@ def nt_xent(z1: Tensor, z2: Tensor, temperature: float = 0.5, group: int = 0) ->
     return F.cross_entropy(logits, target)
 
 
-@torch.no_grad()
-def contrastive_accuracy(z1: Tensor, z2: Tensor, group: int = 0) -> Tensor:
-    """Return the share of the 2N views whose nearest other view is their own pair's, 0 to 1."""
-    logits, target = contrastive_logits(z1, z2, 1.0, group)
-    return (logits.argmax(dim=1) == target).float().mean()
-
-
 def contrastive_logits(z1: Tensor, z2: Tensor, temperature: float, group: int = 0) -> tuple[Tensor, Tensor]:
     """Return cosine similarity / temperature [2N, 2 group], -inf to itself, and each row's positive."""
     if z1.shape != z2.shape or z1.ndim != 2:

@@ -21,6 +21,7 @@ from tlkit.config import TlkitError, file_name
 from tlkit.studies import Study, load
 from tlkit.workflow import devices, forked, placement, records
 from tlkit.workflow.graph import Job, jobs
+from tlkit.workflow.minutes import plan_minutes
 
 Planned = tuple[Study, list[Job]]
 KINDS = ("figure", "finetune", "pretrain", "data")  # what others wait for goes first, and of it what has most runs
@@ -132,7 +133,7 @@ def _nodes(study: Study, found: list[Job], folder: Path, elsewhere: bool) -> Ite
 
     On this machine they ask for the GPUs that it has at most; elsewhere also for memory and minutes.
     """
-    minutes = study.plan().drop_duplicates("run").set_index("run")["minutes"] if elsewhere else None
+    minutes = plan_minutes(study).drop_duplicates("run").set_index("run")["minutes"] if elsewhere else None
     for job in found:
         asked = {"gpu": min(job.gpus, devices.count() or job.gpus)}
         if elsewhere:
@@ -163,7 +164,7 @@ def _watch(studies: list[Study], process: subprocess.Popen, cores: int, every: f
         try:
             return process.wait(every)
         except subprocess.TimeoutExpired:
-            plan = pd.concat([study.plan() for study in studies]).drop_duplicates("run")
+            plan = pd.concat([plan_minutes(study) for study in studies]).drop_duplicates("run")
             states, left = plan["state"].value_counts(), plan.loc[plan["state"] != "done", "minutes"].sum()
             print(
                 f"{states.get('done', 0)} of {len(plan)} runs done, {states.get('running', 0)} at work, about "

@@ -10,8 +10,8 @@ import pytest
 from scipy.stats import binom, kstest
 
 from tlkit.config import TlkitError
-from tlkit.published import jonske2025
-from tlkit.stats import adjusted, differences
+from tlkit.published import adjusted, jonske2025
+from tlkit.stats import differences
 
 PARENTS = ("radnet", "radnet12m")
 SIMPLE = adjusted.SizeAdjustment(100, 300, PARENTS, {"middle": 2})  # halfway: weight 0.5

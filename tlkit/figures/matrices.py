@@ -19,14 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
-P_VALUES = {
-    "p_published": "p of Welch's t-test as published, not corrected",
-    "p_sound": "p of the contrast of the real runs, not corrected",
-    "p_holm": "p of the contrast of the real runs, after Holm's correction",
-}
 
-
-def matrices(
+def draw(
     pairs: pd.DataFrame,
     *,
     p: str = "p_published",
@@ -35,15 +29,15 @@ def matrices(
     columns: int = 3,
     phantom: bool = False,
 ) -> Figure:
-    """Draw one matrix an (experiment, task, metric): each pretraining (row) against each other (column).
+    """Draw one matrix per (experiment, task, metric): each pretraining (row) against each other (column).
 
-    A cell has delta_pct (positive: the row's mean is higher) above the p-value named by `p`, a column of P_VALUES; its
-    colour is 1 - p, towards BETTER or WORSE as the row is better or worse. `pairs` is the frame of
-    `differences.pairwise`; `order` lists its pretrainings (default: `in_order`). Raises ValueError for an empty frame
-    and for pretrainings that `order` lacks, UnknownNameError for another `p`. Source: jonske2025 5.3
+    A cell has delta_pct (positive: the row's mean is higher) above the p-value named by `p`, a column of
+    `differences.P_VALUES`; its colour is 1 - p, towards BETTER or WORSE as the row is better or worse. `pairs` is the
+    frame of `differences.pairwise`; `order` lists its pretrainings (default: `in_order`). Raises ValueError for an
+    empty frame and for pretrainings that `order` lacks, UnknownNameError for another `p`. Source: jonske2025 5.3
     (supplementary figures).
     """
-    meaning = lookup(p, P_VALUES, "p-value")
+    meaning = lookup(p, differences.P_VALUES, "p-value")
     experiments = layout.by_experiment(pairs, differences.PANEL)
     names = NAMES | (names or {})
     order = list(in_order(pairs["a"], names) if order is None else order)
@@ -83,7 +77,13 @@ def _matrix(
         fits = {"size": min(5, 31 / len(delta)), "linespacing": 1.15}  # a cell has room for six characters of 5 points
         ink = _ink(colour((shade + 1) / 2)) if np.isfinite(shade) else "0.15"
         ax.text(
-            at[cell["b"]], at[cell["a"]], f"{delta}\n{p_text(cell[p])}", ha="center", va="center", color=ink, **fits
+            at[cell["b"]],
+            at[cell["a"]],
+            f"{delta}\n{layout.p_text(cell[p])}",
+            ha="center",
+            va="center",
+            color=ink,
+            **fits,
         )
     _lines(ax, len(order))
     layout.title(ax, f"{names.get(task, task)}, {layout.metric_name(task, metric, names)}", 93)
@@ -108,11 +108,6 @@ def _delta(percent: float) -> str:
         return "–"
     text = f"{percent:+.2f}"
     return "±0" if float(text) == 0 else text.replace("-", "−")
-
-
-def p_text(value: float) -> str:
-    """Return a p-value with three decimals, "<0.001" below that, "–" for NaN."""
-    return "–" if not np.isfinite(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _diverging() -> Colormap:

@@ -11,9 +11,9 @@ from torchvision.models import get_model_weights
 from tlkit import studies
 from tlkit.__main__ import main
 from tlkit.datasets import DATASETS, identity
-from tlkit.studies import prices
-from tlkit.studies.plans import passes
 from tlkit.training.data import chosen_rows, open_data
+from tlkit.workflow import prices
+from tlkit.workflow.minutes import count_passes, plan_minutes
 
 SPLIT = {"val": 0.125, "test": 0.125, "seed": 0}
 
@@ -109,13 +109,14 @@ def test_work_grows_with_pixels_and_by_a_decoder():
 def test_an_epoch_of_a_given_length_is_no_matter_of_images_or_fractions():
     recipe = {"epochs": 200}
     config = {"kind": "finetune", "fraction": 0.5, "images_per_epoch": 300_000, "recipe": recipe, "data": {}}
-    assert passes(config) == 60_000_000
-    assert passes({"kind": "pretrain", "images_per_epoch": 10, "recipe": recipe, "data": {}}) == 4_000  # two views
+    assert count_passes(config) == 60_000_000
+    views = {"kind": "pretrain", "images_per_epoch": 10, "recipe": recipe, "data": {}}
+    assert count_passes(views) == 4_000, "two of an image"
 
 
 @pytest.mark.parametrize(("name", "runs"), [("boundaries", 490), ("radiologynet", 1369)])
 def test_every_run_at_the_paper_scale_has_a_price(name, runs):
-    plan = studies.load(name, "paper").plan()
+    plan = plan_minutes(studies.load(name, "paper"))
     assert len(plan) == runs and plan["minutes"].gt(0).all() and set(plan["unpriced"]) == {""}
     if name == "boundaries":  # published: 8.7 hours on eight A100
         hours = plan[plan["kind"] == "pretrain"].set_index("pretraining")["minutes"] / 60

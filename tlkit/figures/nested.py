@@ -7,36 +7,13 @@ start from one of them share its luck: to say that one arm is better than anothe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tlkit.config import canonical
-from tlkit.names import Names
 from tlkit.stats import differences
 
 NORMAL = 1.959964  # standard errors of a 95 % interval, where the error is known
-
-
-def arms(pretrainings: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return the arm of each pretraining of a study but random weights: itself, or the one that it repeats.
-
-    One with a `seed` of its own that is like an earlier one in all else but its title repeats it; so does what goes on
-    (`after`) from a repeat. Published weights are an arm, too.
-    """
-    found: dict[str, str] = {}
-    first: dict[str, str] = {}
-    for name, entry in pretrainings.items():
-        what = {k: v for k, v in entry.items() if k not in ("title", "of", "seed")}
-        if not what:
-            continue
-        start = entry.get("after")
-        if start:
-            what["after"] = found[start]
-        arm = first.setdefault(canonical(what), name)
-        found[name] = arm if "seed" in entry or (start and found[start] != start) else name
-    return found
 
 
 def units(results: pd.DataFrame, arms: Mapping[str, str], within: Sequence[str] = differences.PANEL) -> pd.DataFrame:
@@ -95,23 +72,3 @@ def undoing_sd(pairs: pd.DataFrame) -> pd.Series:
     """
     middle, half = (pairs["ci_low"] + pairs["ci_high"]) / 2, (pairs["ci_high"] - pairs["ci_low"]) / 2
     return np.sqrt((middle**2 - half**2).clip(lower=0) / 2) / NORMAL
-
-
-def sentence(results: pd.DataFrame, arms: Mapping[str, str], names: Mapping[str, str] | None = None) -> str:
-    """Return what a caption has to say of the pretraining runs behind `results` (a column pretraining).
-
-    `arms`: the arm of each pretraining run, published weights among them; without any of them there is nothing to say.
-    """
-    there = [name for name in dict.fromkeys(results["pretraining"]) if name in arms]
-    counts = pd.Series([arms[name] for name in there], dtype=object).value_counts(sort=False)
-    if counts.empty:
-        return ""
-    if counts.max() == 1:
-        return (
-            "One pretraining run an arm: the spread is that of the downstream runs alone, so a difference between arms "
-            "may be one between two pretraining runs."
-        )
-    shown = Names(names or {})
-    told = ", ".join(f"{shown[arm]} {count}" for arm, count in counts.items())
-    text = f"Pretraining runs an arm: {told}; arms are compared by tests that take each as one value."
-    return text + (" An arm with one cannot be tested so." if counts.min() == 1 else "")

@@ -8,7 +8,9 @@ import pytest
 from scipy.stats import ttest_ind
 
 from tlkit.config import TlkitError
-from tlkit.stats import differences, nested
+from tlkit.figures import nested
+from tlkit.stats import differences
+from tlkit.studies.arms import say_arms
 
 ARMS = {"a": "a", "a_2": "a", "b": "b", "b_2": "b", "b_3": "b"}
 
@@ -77,11 +79,11 @@ def test_the_sd_that_undoes_a_difference_brings_its_interval_to_0():
 
 def test_the_sentence_counts_pretraining_runs():
     results = frame(RUNS)
-    assert nested.sentence(results[results["pretraining"].isin(["scratch", "a", "b"])], ARMS).startswith("One pre")
-    assert "Pretraining runs an arm: A 2, b 3; arms are" in nested.sentence(results, ARMS, {"a": "A"})
+    assert say_arms(results[results["pretraining"].isin(["scratch", "a", "b"])], ARMS).startswith("One pre")
+    assert "Pretraining runs an arm: A 2, b 3; arms are" in say_arms(results, ARMS, {"a": "A"})
     part = results[results["pretraining"] != "a_2"]
-    assert nested.sentence(part, ARMS).endswith("An arm with one cannot be tested so.")
-    assert nested.sentence(results[results["pretraining"] == "scratch"], ARMS) == ""
+    assert say_arms(part, ARMS).endswith("An arm with one cannot be tested so.")
+    assert say_arms(results[results["pretraining"] == "scratch"], ARMS) == ""
 
 
 def test_pooled_panels_are_refused():

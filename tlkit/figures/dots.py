@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def dots(
+def draw(
     frame: pd.DataFrame,
     x: str,
     y: str,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def bars(
+def draw(
     results: pd.DataFrame,
     *,
     names: Mapping[str, str] | None = None,

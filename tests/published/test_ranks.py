@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from scipy.stats import chi2, ttest_ind
 
-from tlkit.stats import differences, ranks
+from tlkit.published import ranks
+from tlkit.stats import differences
 
 TENS = [10, 11, 12, 13, 14]
 

@@ -58,6 +58,10 @@ class VanillaUNet(nn.Module):
             y = up(torch.cat([skip, fit(grow(y), skip)], dim=1))
         return y
 
+    def segmenter(self, classes: int, seed: int | None = None) -> VanillaSegmenter:
+        """Return the segmentation network that this encoder brings: `models.segmenter` asks for it."""
+        return VanillaSegmenter(self, classes, seed)
+
 
 class VanillaSegmenter(TransferModel):
     """A `VanillaUNet` with a 1x1 convolution: float [B,3,H,W] -> logits [B,classes,H,W]."""

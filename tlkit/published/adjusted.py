@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -71,6 +72,19 @@ class SizeAdjustment:
         varied = differences.varies(large)[..., None]
         z = np.divide(large - mean_large, sd_large, out=np.zeros_like(large), where=varied)
         return (1 - w) * mean_small + w * mean_large + z * self.published_sd(sd_small, sd_large, name)
+
+
+def read_study(spec: Mapping[str, Any]) -> SizeAdjustment | None:
+    """Return how to make the `estimates` of a study file; None where it has none, or lacks either corpus.
+
+    A corpus is as large as its `corpus` says, else as its `images`: those trained on, without val and test.
+    """
+    estimates = spec["estimates"]
+    parents = next((entry["between"] for entry in estimates.values()), [])
+    entries = [spec["pretrainings"].get(name, {}) for name in parents]
+    sizes = [entry.get("corpus", entry.get("images")) for entry in entries]
+    factors = {name: entry["factor"] for name, entry in estimates.items()}
+    return SizeAdjustment(*sizes, tuple(parents), factors) if sizes and all(sizes) else None
 
 
 def estimated(adjustment: SizeAdjustment | None) -> list[str]:
