@@ -7,8 +7,8 @@ import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tlkit.advice.prose import between, metric, number, title
-from tlkit.names import COLOURS, GREY
+from tlkit.advice.prose import interval, metric, number, title
+from tlkit.names import COLOURS, GREY, sign
 from tlkit.report.style import MM, STYLE, mark_phantom
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Answer = Mapping[str, Any]
 LEADER, OTHER = "#0072b2", "#595959"
+LEAST = 0.2  # of a metric between 0 and 1
 LONGEST = 40  # letters of a name beside an axis
 LOOK = STYLE | {
     "font.size": 8,
@@ -43,10 +44,11 @@ def arms(answer: Answer) -> tuple[str, str] | None:
     ax.set_yticks(range(len(rows)), [_short(title(answer, a["arm"])) for a in rows])
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.set_xlabel(metric(answer))
+    _widen(ax.xaxis, answer)
     ax.grid(axis="x", lw=0.4, color="0.9")
     ax.set_axisbelow(True)
     handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
-    ax.legend(handles.values(), handles.keys(), frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+    fig.legend(handles.values(), handles.keys(), frameon=False, loc="outside upper left", ncols=2)  # right: phantom
     told = [f"{title(answer, a['arm'])}: {_said(a)}" for a in rows]
     return _uri(fig, answer), f"{metric(answer)} of each arm. {'; '.join(told)}."
 
@@ -76,7 +78,16 @@ def curve(answer: Answer) -> tuple[str, str] | None:
     ax.minorticks_off()
     ax.set_xlabel("images that train")
     ax.set_ylabel(metric(answer))
+    _widen(ax.yaxis, answer)
     return _uri(fig, answer), f"{metric(answer)} by the number of images that train. {'; '.join(told)}."
+
+
+def _widen(axis: Any, answer: Answer) -> None:
+    """Let an axis of a share be LEAST wide or wider, so that a small difference does not look like a large one."""
+    low, high = axis.get_view_interval()
+    missing = LEAST - (high - low)
+    if sign(answer["metric"]) > 0 and missing > 0:
+        axis.axes.set(**{f"{axis.axis_name}lim": (low - missing / 2, high + missing / 2)})
 
 
 def _axes(height: float) -> tuple[Any, Any]:
@@ -107,7 +118,7 @@ def _uri(fig: Figure, answer: Answer) -> str:
 def _said(arm: Mapping[str, Any]) -> str:
     parts = []
     if arm["value"] is not None:
-        parts.append(f"fine-tuned {number(arm['value'])} (95 % interval {between(arm['low'], arm['high'])})")
+        parts.append(f"fine-tuned {number(arm['value'])} ({interval(arm['low'], arm['high'])})")
     if arm["probe"] is not None:
         parts.append(f"linear probe {number(arm['probe'])}")
     return ", ".join(parts)
