@@ -82,6 +82,7 @@ def dropped(
     keep: Collection[str] = (),
     draws: int = DRAWS,
     seed: int = 0,
+    names: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Return the arms that need no more runs, with the reason: see the rule. Never an arm of `keep`, nor the leader.
 
@@ -89,13 +90,14 @@ def dropped(
     """
     found = resample(runs, measure, draws, seed)
     leader, out = leading(found, metric), {}
+    called = (names or {}).get(leader, leader)
     for arm in found.arms:
         if arm != leader and arm not in keep:
             lead = difference(found, leader, arm, metric)
             low, high = lead.interval(DROPPED)
             if lead.runs >= LEAST_RUNS and low > 0:
                 out[arm] = (
-                    f"{low:.3g} to {high:.3g} ({100 * DROPPED:.0f} % interval) behind {leader} over {lead.runs} runs"
+                    f"{low:.3g} to {high:.3g} ({100 * DROPPED:.0f} % interval) behind {called} over {lead.runs} runs"
                 )
     return out
 

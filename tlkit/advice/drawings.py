@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Answer = Mapping[str, Any]
 LEADER, OTHER = "#0072b2", "#595959"
+APART = 1.02  # factor between the places of two arms on an axis of images
 LEAST = 0.2  # of a metric between 0 and 1
 LONGEST = 40  # letters of a name beside an axis
 LOOK = STYLE | {
@@ -59,19 +60,18 @@ def curve(answer: Answer) -> tuple[str, str] | None:
     if not rows:
         return None
     fig, ax = _axes(62)
-    told = []
-    for i, arm in enumerate(dict.fromkeys(row["arm"] for row in rows)):
+    told, arms = [], list(dict.fromkeys(row["arm"] for row in rows))
+    for i, arm in enumerate(arms):
         part = sorted((row for row in rows if row["arm"] == arm), key=lambda row: row["images"])
         colour = LEADER if arm == answer["start_from"] else [GREY, *COLOURS][i % (len(COLOURS) + 1)]
-        ax.plot([r["images"] for r in part], [r["value"] for r in part], "o-", color=colour, ms=4)
-        for row in part:
+        places = [row["images"] * APART ** (i - (len(arms) - 1) / 2) for row in part]  # no interval hides another
+        ax.plot(places, [r["value"] for r in part], "o-", color=colour, ms=4, label=_short(title(answer, arm)))
+        for x, row in zip(places, part, strict=True):
             if row.get("low") is not None:
-                ax.plot([row["images"]] * 2, [row["low"], row["high"]], color=colour, lw=1)
-        last = part[-1]
-        beside = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "color": colour}
-        ax.annotate(_short(title(answer, arm)), (last["images"], last["value"]), **beside)
+                ax.plot([x, x], [row["low"], row["high"]], color=colour, lw=1)
         values = ", ".join(f"{number(r['value'])} with {r['images']:,} images" for r in part)
         told.append(f"{title(answer, arm)}: {values}")
+    _name_lines(fig, ax)
     images = sorted({row["images"] for row in rows})
     ax.set_xscale("log")
     ax.set_xticks(images, [f"{n:,}" for n in images])
@@ -80,6 +80,13 @@ def curve(answer: Answer) -> tuple[str, str] | None:
     ax.set_ylabel(metric(answer))
     _widen(ax.yaxis, answer)
     return _uri(fig, answer), f"{metric(answer)} by the number of images that train. {'; '.join(told)}."
+
+
+def _name_lines(fig: Any, ax: Any) -> None:
+    """Name the lines beside them, the highest first."""
+    named = zip(*ax.get_legend_handles_labels(), strict=True)
+    lines = sorted(named, key=lambda pair: -pair[0].get_ydata()[-1])
+    fig.legend(*zip(*lines, strict=True), frameon=False, loc="outside right center")
 
 
 def _widen(axis: Any, answer: Answer) -> None:
