@@ -41,7 +41,7 @@ def simulated(
     patients: int = 60,
     noise: float = 0.1,
     luck: float = 0.02,
-    seed: int = 0,
+    seed: int | list[int] = 0,
     each: float = 1.0,
 ) -> Frame:
     """Return runs as `resampling` reads them, with a score a patient: what all arms share, the arm's effect, and luck.
@@ -62,7 +62,9 @@ def simulated(
     return pd.DataFrame(rows)
 
 
-def calibrate(repetitions: int, cases: Mapping[str, Mapping[str, Any]] = CASES, draws: int = 100, seed: int = 0) -> Frame:
+def calibrate(
+    repetitions: int, cases: Mapping[str, Mapping[str, Any]] = CASES, draws: int = 100, seed: int = 0
+) -> Frame:
     """Return how often each word was said of simulated runs, and how often it was wrong: `counted`, by case.
 
     `cases` are arguments of `simulated`, the effects as numbers. Repetition i is of the seed [seed, i].
@@ -93,6 +95,25 @@ def counted(said: Frame, by: str) -> Frame:
             low, high = proportion_confint(wrong, n, method="wilson")
             rows.append((value, word, n, len(mine), wrong, wrong / n, max(low, 0.0), min(high, 1.0)))
     return pd.DataFrame(rows, columns=[by, "word", "repetitions", "said", "wrong", "share", "low", "high"])
+
+
+def say(simulated: Frame, halves: Frame) -> list[str]:
+    """Return how often the words were wrong, in sentences: of `calibrate`, and of `halved` runs."""
+    lines = []
+    without = simulated["case"].str.startswith("no difference")
+    for what, part in (("without a difference", simulated[without]), ("with one", simulated[~without])):
+        for word, mine in part.groupby("word", sort=False):
+            n, wrong = mine["repetitions"].sum(), mine["wrong"].sum()
+            low, high = mine["share"].min(), mine["share"].max()
+            lines.append(
+                f"simulated {what}: {word} was wrong in {wrong} of {n} repetitions (by case {low:.0%} to {high:.0%})"
+            )
+    for word in CALLED:
+        said = halves[halves["word"] == word]
+        lines.append(
+            f"halves of finished runs: {word} was said {len(said)} times, and contradicted {said['wrong'].sum()}"
+        )
+    return lines
 
 
 def halved(

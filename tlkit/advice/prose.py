@@ -112,7 +112,7 @@ def baseline(answer: Answer) -> str:
 
 
 def agreement(answer: Answer) -> list[str]:
-    """Return for each cheap score how well it ranked the arms as fine-tuning did; two arms have no ranks to speak of."""
+    """Return for each cheap score how well it ranked the arms as fine-tuning did; of two arms, that nobody can say."""
     rows = answer.get("agreement") or ()
     most = max((row["arms"] for row in rows), default=0)
     if rows and most < LEAST_RANKED:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tlkit.advice import calibration, contract, deciding, evidence, resampling, scores
+from tlkit.advice import calibration, contract, deciding, features, resampling, scores
+from tlkit.advice.measures import Measure
 from tlkit.advice.prose import score_name
 from tlkit.advice.targets import ScoreError
 from tlkit.names import Names, sign
@@ -33,11 +34,12 @@ CELL = ["experiment", "task"]
 TOLD = [*CELL, "metric", "score", "arms", "runs", "best", "picked", "hit", "chance", "regret", "regret_chance",
         "tau", "low", "high", "word"]  # fmt: skip
 Panel = dict[str, Any]
-Tell = Any
 
 
-def fine_tunings(study: Study) -> Shown:
-    """Return the fine-tuned runs of a study that names no figure: of an advice, or one of the reader's own."""
+def fine_tunings(study: Study, notebook: str) -> Shown:
+    """Return the runs that a study shows in this notebook; all that fine-tune where it does not name it."""
+    if notebook in study.spec["figures"]:
+        return study.shown(notebook)
     ways = [name for name, entry in study.spec["experiments"].items() if entry["mode"] == "finetune"]
     with study.without_data():
         return Shown(study, study.downstream(experiments=ways))
@@ -54,7 +56,8 @@ def panels(study: Study, there: Shown) -> tuple[list[Panel], list[str]]:
     for (experiment, task), rows in kept.groupby(CELL, sort=False):
         metric, title = study.monitors()[task][0], study.names()[task]
         rows = rows[rows["metric"] == metric].sort_values(["pretraining", "seed"], kind="stable", key=_order(study))
-        configs = {arm: finished.config_of(part["run"].iloc[0]) for arm, part in rows.groupby("pretraining", sort=False)}
+        first = rows.drop_duplicates("pretraining")
+        configs = {row.pretraining: finished.config_of(row.run) for row in first.itertuples()}
         kind = base_kind(next(iter(configs.values()))["task_kind"])
         if kind == "segmentation" or len(configs) < 2:
             why = "masks have no cheap scores here" if kind == "segmentation" else "one arm has finished runs"
@@ -63,7 +66,7 @@ def panels(study: Study, there: Shown) -> tuple[list[Panel], list[str]]:
         job = finished.task_of(rows["run"].iloc[0])
         of_run = partial(_run, kind, metric)
         panel = {"experiment": experiment, "task": task, "metric": metric, "kind": kind, "configs": configs}
-        panel |= {"job": job, "measure": partial(_value, job, metric)}
+        panel |= {"job": job, "measure": Measure(job, metric)}
         found.append(panel | {"runs": pd.DataFrame(list(map(of_run, rows.to_dict("records"))))})
     return found, out
 
@@ -84,8 +87,9 @@ def _run(kind: str, metric: str, row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _value(job: Any, metric: str, kept: pd.DataFrame) -> float:
-    return job.metrics(kept, full=False)[metric]
+def runs_of(found: Iterable[Panel]) -> list[str]:
+    """Return the ids of the runs of panels."""
+    return sorted({rid for panel in found for rid in panel["runs"]["run"]})
 
 
 def evidence_of(panel: Panel) -> dict[str, dict[str, Any]]:
@@ -100,16 +104,16 @@ def evidence_of(panel: Panel) -> dict[str, dict[str, Any]]:
         target = panel["job"].targets(store.table).numpy()[rows]
         patients = table.set_index("row").loc[rows, "patient"].to_numpy()
         how = {"patients": patients, "metric": panel["metric"], "classes": panel["job"].classes, "shots": SHOTS}
-        found[arm] = scores.evidence(evidence.features(config, store, rows), target, panel["kind"], **how)
+        found[arm] = scores.evidence(features.features(config, store, rows), target, panel["kind"], **how)
     return found
 
 
 def compare(found: Iterable[Panel], draws: int = DRAWS) -> tuple[pd.DataFrame, list[str]]:
     """Return a row a panel and score (TOLD), and a line for each panel that could not be scored.
 
-    best: the arm that leads after fine-tuning; picked: that of the highest score; chance, regret_chance: of an arm drawn
-    blindly. regret: what the picked arm loses in the metric, 0 where it is the best. tau, low, high: `deciding.agreement`;
-    word: clear, likely or open, of the fine-tuned runs.
+    best: the arm that leads after fine-tuning; picked: that of the highest score; chance, regret_chance: of an arm
+    drawn blindly. regret: what the picked arm loses in the metric, 0 where it is the best. tau, low, high: as
+    `deciding.agreement`; word: clear, likely or open, of the fine-tuned runs.
     """
     rows, out = [], []
     for panel in found:
@@ -125,7 +129,9 @@ def compare(found: Iterable[Panel], draws: int = DRAWS) -> tuple[pd.DataFrame, l
     return pd.DataFrame(rows, columns=TOLD), out
 
 
-def _picks(panel: Panel, cheap: pd.DataFrame, decided: dict[str, Any], agreed: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def _picks(
+    panel: Panel, cheap: pd.DataFrame, decided: dict[str, Any], agreed: pd.DataFrame
+) -> Iterator[dict[str, Any]]:
     lost = {row["arm"]: row.get("difference", 0.0) for row in decided["arms"]}
     head = {k: panel[k] for k in (*CELL, "metric")} | {"best": decided["leader"], "word": decided["confidence"]}
     head |= {"arms": len(lost), "runs": len(panel["runs"]), "chance": 1 / len(lost)}
@@ -171,7 +177,7 @@ def halves(found: Iterable[Panel], most: int = 6, draws: int = DRAWS) -> pd.Data
 
 
 def draw(told: pd.DataFrame, names: Names, phantom: bool = False) -> Figure:
-    """Draw a row a score: how often it picks the best arm (bar: Wilson), and for each task the regret and Kendall's tau."""
+    """Draw a row a score: how often it picks the best arm (line: Wilson), and of each task the regret and the tau."""
     import matplotlib.pyplot as plt
 
     from tlkit.report.layout import finish
