@@ -92,8 +92,9 @@ def counted(said: Frame, by: str) -> Frame:
         for word in CALLED:
             mine = part[part["word"] == word]
             wrong, n = int(mine["wrong"].sum()), len(part)
+            share = wrong / n  # inside its interval, but for rounding
             low, high = proportion_confint(wrong, n, method="wilson")
-            rows.append((value, word, n, len(mine), wrong, wrong / n, max(low, 0.0), min(high, 1.0)))
+            rows.append((value, word, n, len(mine), wrong, share, min(low, share), max(high, share)))
     return pd.DataFrame(rows, columns=[by, "word", "repetitions", "said", "wrong", "share", "low", "high"])
 
 

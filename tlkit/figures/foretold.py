@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.advice import calibration, contract, deciding, features, resampling, scores
+from tlkit.advice.hints import HINTS
 from tlkit.advice.measures import Measure
 from tlkit.advice.prose import score_name
 from tlkit.advice.targets import ScoreError
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOTS = (1, 5, 10)
+TASK_COLOURS = ("#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#882255", "#a6761d", "#7a5195")
 DRAWS = 100  # of test patients, seeds and splits
+ORDER = ("probe", "knn", *(f"few_shot_{n}" for n in SHOTS), *HINTS)
 CELL = ["experiment", "task"]
 TOLD = [*CELL, "metric", "score", "arms", "runs", "best", "picked", "hit", "chance", "regret", "regret_chance",
         "tau", "low", "high", "word"]  # fmt: skip
@@ -137,7 +140,7 @@ def _picks(
     head |= {"arms": len(lost), "runs": len(panel["runs"]), "chance": 1 / len(lost)}
     head |= {"regret_chance": float(np.mean(list(lost.values())))}
     for score in cheap:
-        better = 1 if score in deciding.HINTS else sign(panel["metric"])
+        better = 1 if score in HINTS else sign(panel["metric"])
         values = (better * cheap[score]).reindex(list(lost)).dropna()
         if len(values) < len(lost):
             continue
@@ -154,7 +157,9 @@ def summarise(told: pd.DataFrame) -> pd.DataFrame:
     from statsmodels.stats.proportion import proportion_confint
 
     rows = []
-    for score, part in told.groupby("score", sort=False):
+    order = [score for score in ORDER if score in set(told["score"])]
+    for score in order:
+        part = told[told["score"] == score]
         hits, n = int(part["hit"].sum()), len(part)
         low, high = proportion_confint(hits, n, method="wilson")
         rows.append(
@@ -181,7 +186,7 @@ def draw(told: pd.DataFrame, names: Names, phantom: bool = False) -> Figure:
     import matplotlib.pyplot as plt
 
     from tlkit.report.layout import finish
-    from tlkit.report.style import MM, OTHER_COLOURS, PAPER_WIDTH, style
+    from tlkit.report.style import MM, PAPER_WIDTH, style
 
     shares = summarise(told)
     cells = list(dict.fromkeys(zip(told["experiment"], told["task"], strict=True)))
@@ -189,16 +194,16 @@ def draw(told: pd.DataFrame, names: Names, phantom: bool = False) -> Figure:
         size = (PAPER_WIDTH, (30 + 7.5 * len(shares)) * MM)
         fig, axes = plt.subplots(1, 3, figsize=size, sharey=True, layout="constrained")
         for y, row in enumerate(shares.itertuples()):
-            axes[0].plot([row.low, row.high], [y, y], color="#0072b2")
-            axes[0].plot(row.share, y, "o", color="#0072b2", ms=4, label="picked the best arm")
-            axes[0].plot(row.expected / row.tasks, y, "|", color="0.3", ms=9, label="by chance")
-            axes[1].plot(row.regret_chance, y, "|", color="0.3", ms=9)
+            axes[0].plot([row.low, row.high], [y, y], color="0.25")
+            axes[0].plot(row.share, y, "o", color="0.25", ms=4, label="picked the best arm")
+            axes[0].plot(row.expected / row.tasks, y, "|", color="#d55e00", ms=10, label="by chance")
+            axes[1].plot(row.regret_chance, y, "|", color="#d55e00", ms=10)
         order = {score: y for y, score in enumerate(shares["score"])}
         for i, cell in enumerate(cells):
             part = told[(told["experiment"] == cell[0]) & (told["task"] == cell[1])]
             step = 0.6 * ((i + 0.5) / len(cells) - 0.5)
             y = part["score"].map(order) + step
-            look = {"color": OTHER_COLOURS[i % len(OTHER_COLOURS)]}
+            look = {"color": TASK_COLOURS[i % len(TASK_COLOURS)]}
             axes[1].plot(part["regret"], y, "o", ms=3, label=names[cell[1]], **look)
             axes[2].plot(part["tau"], y, "o", ms=3, **look)
             axes[2].hlines(y, part["low"], part["high"], lw=0.8, **look)
@@ -206,12 +211,14 @@ def draw(told: pd.DataFrame, names: Names, phantom: bool = False) -> Figure:
         axes[0].set_yticks(range(len(shares)), [score_name(s) for s in shares["score"]])
         axes[1].set(xlabel="metric lost by the pick")
         axes[2].set(xlim=(-1.05, 1.05), xlabel="weighted Kendall τ")
-        for ax in axes:
+        titles = ("how often it picks the best arm", "what its pick loses", "rank correlation")
+        for ax, title in zip(axes, titles, strict=True):
+            ax.set_title(title, loc="left")
             ax.grid(axis="x", lw=0.4, color="0.92")
             ax.set_axisbelow(True)
         axes[2].axvline(0, lw=0.6, color="0.6")
         handles = {label: h for ax in axes[:2] for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-        fig.legend(handles.values(), handles.keys(), frameon=False, loc="outside lower center", ncols=4)
+        fig.legend(handles.values(), handles.keys(), frameon=False, loc="outside lower center", ncols=5)
         return finish(fig, "", phantom)
 
 
