@@ -233,7 +233,7 @@ def test_what_is_long_is_beside_the_table_or_folded(tmp_path):
 
 def test_small_differences_of_a_share_are_drawn_small():
     rows = [{"arm": "a", "probe": 0.70}, {"arm": "b", "probe": 0.69}]
-    fig, ax = drawings._axes(40)
+    _, ax = drawings._axes(40)
     ax.plot([row["probe"] for row in rows], [0, 1], "o")
     drawings._widen(ax.xaxis, {"metric": "auc"})
     assert ax.get_xlim() == pytest.approx((0.595, 0.795), abs=1e-6)
