@@ -17,7 +17,7 @@ from tlkit.advice import calibration, contract, deciding, features, resampling, 
 from tlkit.advice.hints import HINTS
 from tlkit.advice.measures import Measure
 from tlkit.advice.prose import score_name
-from tlkit.advice.targets import ScoreError
+from tlkit.advice.targets import ScoreError, folds
 from tlkit.names import Names, sign
 from tlkit.stats import rates
 from tlkit.studies import Study
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOTS = (1, 5, 10)
+PARTS = 3  # of the images, by patients: each is tested on once
 TASK_COLOURS = ("#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#882255", "#a6761d", "#7a5195")
 DRAWS = 100  # of test patients, seeds and splits
 ORDER = ("probe", "knn", *(f"few_shot_{n}" for n in SHOTS), *HINTS)
@@ -98,7 +99,7 @@ def runs_of(found: Iterable[Panel]) -> list[str]:
 def evidence_of(panel: Panel) -> dict[str, dict[str, Any]]:
     """Return the cheap evidence of each arm of a panel: `scores.evidence` of the images that train and validate.
 
-    Those of the first seed; the encoder is frozen before any training. Raises ScoreError where they are too few.
+    Those of the first seed, cross-validated over PARTS; the encoder is frozen before any training. Raises ScoreError where they are too few.
     """
     found = {}
     for arm, config in panel["configs"].items():
@@ -106,8 +107,10 @@ def evidence_of(panel: Panel) -> dict[str, dict[str, Any]]:
         rows = np.concatenate([training_rows(config, table), chosen_rows(config["data"], table, "val")])
         target = panel["job"].targets(store.table).numpy()[rows]
         patients = table.set_index("row").loc[rows, "patient"].to_numpy()
-        how = {"patients": patients, "metric": panel["metric"], "classes": panel["job"].classes, "shots": SHOTS}
-        found[arm] = scores.evidence(features.features(config, store, rows), target, panel["kind"], **how)
+        parts = folds(target, panel["kind"], patients, PARTS)
+        how = {"patients": patients, "parts": parts, "metric": panel["metric"], "classes": panel["job"].classes}
+        told = features.features(config, store, rows)
+        found[arm] = scores.evidence(told, target, panel["kind"], shots=SHOTS, **how)
     return found
 
 
