@@ -99,7 +99,8 @@ def runs_of(found: Iterable[Panel]) -> list[str]:
 def evidence_of(panel: Panel) -> dict[str, dict[str, Any]]:
     """Return the cheap evidence of each arm of a panel: `scores.evidence` of the images that train and validate.
 
-    Those of the first seed, cross-validated over PARTS; the encoder is frozen before any training. Raises ScoreError where they are too few.
+    Those of the first seed, cross-validated over PARTS; the encoder is frozen before any training. Raises ScoreError
+    where they are too few.
     """
     found = {}
     for arm, config in panel["configs"].items():

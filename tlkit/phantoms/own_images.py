@@ -16,7 +16,7 @@ PATIENTS = {"smoke": 12}  # by scale; of all others those of `write`
 
 
 def write(root: Path, seed: int, patients: int = 60, pixels: int = 96) -> None:
-    """Write phantom radiographs `<class>/p<patient>_<number>.png`, 8 bits, grey; half of the patients have a consolidation.
+    """Write phantom radiographs `<class>/p<patient>_<number>.png`, 8 bits, grey; half of the patients have a finding.
 
     The images of a patient show the same body and finding, each with an exposure and a pose of its own.
     """
