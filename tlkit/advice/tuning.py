@@ -100,7 +100,8 @@ class Tuning:
             best = chosen(self.runs, self.study)
             if best["seed"].nunique() > 1:
                 measure = measure_of(self.study, best)
-                dropped = deciding.dropped(_validated(self.study, best), metric_of(self.study), measure, ["scratch"])
+                validated, names = _validated(self.study, best), self.study.names()
+                dropped = deciding.dropped(validated, metric_of(self.study), measure, ["scratch"], names=names)
                 self.out |= {arm: why for arm, why in dropped.items() if arm not in self.out}
             for arm in self.arms:
                 if arm not in self.out and (rate := rate_of(best, arm)) is not None:
