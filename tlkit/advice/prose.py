@@ -117,7 +117,7 @@ def agreement(answer: Answer) -> list[str]:
     most = max((row["arms"] for row in rows), default=0)
     if rows and most < LEAST_RANKED:
         n = f"{count(most, 'arm')} with cheap scores and fine-tuned runs"
-        return [f"That cannot be said of {n}: below {LEAST_RANKED} an order is right by chance too often."]
+        return [f"Rank correlations cannot be said of {n}: below {LEAST_RANKED} an order is too often right by chance."]
     out = []
     for row in rows:
         name = score_name(row["score"])
