@@ -15,8 +15,7 @@ from tlkit.advice import answer, contract, deciding, evidence, loading, looking,
 from tlkit.advice.budget import Budget, decide_length, enough, promise
 from tlkit.config import ConfigError, NotAvailableError
 from tlkit.datasets.content import looking_once
-from tlkit.models import WEIGHTS, backbone
-from tlkit.models.weight_cards import present
+from tlkit.models import backbone
 from tlkit.studies import Study
 
 SIZE = 64  # px
@@ -31,20 +30,21 @@ def advise(
     size: int = SIZE,
     tell: Tell = print,
     facts: dict[str, Any] | None = None,
+    **files: Any,
 ) -> dict[str, Any]:
     """Return the answer for a reading (`understand`), also written as answer.json, .md and .html to its folder.
 
     `budget` in seconds, for all of it, is exceeded by the writing of the answer at most: the last run is stopped then,
     to go on another time. `metric` decides ("": the task's own). `facts` of `looking.look` at that size, where it was
-    done. What was done before is not done again. Random: by the seeds of the study. Raises: as `looking.look`,
-    `plan.write` and `run`.
+    done. `files` are what `plan.write` is told of the weights files: network, prefix, partial. What was done before is
+    not done again. Random: by the seeds of the study. Raises: as `looking.look`, `plan.write` and `run`.
     """
     begun = time.monotonic()
     with looking_once():
         if facts is None:
             facts = looking.look(found, size)
             tell("\n".join(looking.lines(facts)))
-        study, clock, images = _planned(found, facts, budget, begun, size, weights, metric, tell)
+        study, clock, images = _planned(found, facts, budget, begun, tell, (size, weights, metric), files)
         out = tuning.pretrained(study, clock, tell)
         cheap = evidence.cheap(study, tell, images, out)
         done = tuning.Tuning(study, clock, tell, out)
@@ -55,13 +55,13 @@ def advise(
     return told | {"said": f"{told['confidence'].upper()}. {prose.headline(contract.checked(told))}"}
 
 
-def _planned(found, facts, budget, begun, size, weights, metric, tell) -> tuple[Study, Budget, int]:
+def _planned(found, facts, budget, begun, tell, asked, files) -> tuple[Study, Budget, int]:
     """Return the study with as many epochs as the budget holds, the budget, and the images that encoders see."""
-    study = plan.write(found, facts["n_images"], size, weights, metric)
+    study = plan.write(found, facts["n_images"], *asked, tell=tell, **files)
     wanted = study.finetune(seeds=study.seeds[:1])[0]["recipe"]["epochs"]
     clock, epochs, images = decide_length(study, budget, begun)
     if epochs < wanted:
-        study = plan.write(found, facts["n_images"], size, weights, metric, epochs)
+        study = plan.write(found, facts["n_images"], *asked, epochs, tell=lambda text: None, **files)
     tell(promise(study, clock, images, wanted))
     return study, clock, images
 
@@ -108,7 +108,7 @@ def _answer(study, found, facts, cheap, done, clock) -> dict[str, Any]:
         "warnings": facts["warnings"] + _undertrained(study, done, best),
         "phantom": facts["phantom"],
         "dropped": done.out,
-        "missing": _missing(study),
+        "missing": plan.missing(study),
         "curve": done.curve(),
         "reading": (file.parent / "data.yaml").read_text(encoding="utf-8"),
         "study": file.read_text(encoding="utf-8"),
@@ -133,21 +133,13 @@ def _megabytes(name: str) -> float:
 
 def _weights(study: Study, runs_: Any) -> dict[str, Any]:
     """Return where the winner's weights are (of its best run in validation), and how to load them."""
-    rid = runs_.iloc[0]["run"]
+    rid, config = runs_.iloc[0][["run", "config"]]
     file = runs.folder(rid) / "model.safetensors"
     try:
-        text = loading.loading(file, study.spec["backbone"])
+        text = loading.loading(file, config["backbone"], config=config)
     except NotAvailableError as error:
         text = f"# {error}\n"
     return {"weights_file": file.relative_to(paths.runs_root()).as_posix(), "loading": text}
-
-
-def _missing(study: Study) -> list[dict[str, Any]]:
-    """Return published weights of the same backbone that are not on this machine."""
-    wanted = [c for c in WEIGHTS.values() if c.backbone == study.spec["backbone"] and not present(c)]
-    return [
-        {"name": c.name, "size": f"{c.bytes / 1e6:.0f} MB", "licence": c.licence, "source": c.source} for c in wanted
-    ]
 
 
 def _undertrained(study: Study, done: tuning.Tuning, best: Any) -> list[dict[str, str]]:

@@ -30,7 +30,7 @@ from tlkit.training.loop import fit
 from tlkit.training.processes import pick_device
 from tlkit.training.recipe import Recipe
 from tlkit.training.supervised import Samples, Supervised, predict
-from tlkit.workflow.prices import Counter
+from tlkit.workflow.prices import FASTEST, Counter, UnpricedError, work
 
 PRETRAINING = 0.3  # share of what is left that a pretraining may take
 RUNS = 6  # of an arm that the budget should hold: three rates, one beyond the edge, two more seeds
@@ -52,6 +52,7 @@ class Budget:
     seconds: float
     begun: float
     cost: dict[str, float]
+    network: str = ""  # of which that is measured; others are priced by their work on an image
     slower: list[float] = field(default_factory=list)  # of each run done: seconds over price
     counted: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
@@ -61,14 +62,27 @@ class Budget:
 
     def price(self, config: Config, epochs: int = 0) -> float:
         """Return the seconds that a run is likely to take, by the measured step; `epochs` in place of its own."""
+        if config["kind"] == "pretrain":
+            return self.price_of_pretraining(config)
         train, val, test = self._images(config)
         each = (config.get("images_per_epoch") or train) * self.cost["train"] + val * self.cost["see"]
-        return START + (epochs or config["recipe"]["epochs"]) * each + (val + test) * self.cost["see"]
+        whole = (epochs or config["recipe"]["epochs"]) * each + (val + test) * self.cost["see"]
+        return START + self._times(config) * whole
 
     def price_of_pretraining(self, config: Config) -> float:
         """Return the seconds that a pretraining is likely to take: two views of each of its images an epoch."""
         images = sum(map(Counter().images, runs.corpora(config)))
-        return START + 2 * config["recipe"]["epochs"] * images * self.cost["train"]
+        return START + self._times(config) * 2 * config["recipe"]["epochs"] * images * self.cost["train"]
+
+    def _times(self, config: Config) -> float:
+        """Return how much longer than of the measured one an image takes in the network of a run, about."""
+        if config["backbone"] == (self.network or config["backbone"]):
+            return 1.0
+        size = runs.corpora(config)[0]["size"]
+        try:
+            return max(work(config["backbone"], size) / work(self.network, size), 1 / FASTEST)
+        except UnpricedError:
+            return 1.0
 
     def _images(self, config: Config) -> tuple[int, int, int]:
         key = short_hash([config["data"], config["fraction"], config["seed"]])
@@ -127,7 +141,7 @@ def decide_length(study: Study, seconds: float, begun: float) -> tuple[Budget, i
     file, key = reading.folder_of(study.name) / "budget.json", short_hash(same)
     known = runs.read_json(file) if file.is_file() else {}
     kept = known.get("steps", {}).get(key) or measure(config)
-    budget = Budget(seconds, begun, kept)
+    budget = Budget(seconds, begun, kept, config["backbone"])
     which = f"{key} {len(study.pretrainings)} arms {seconds:g} s"
     decided = known.get("decided", {}).get(which)
     if decided is None:
@@ -157,8 +171,8 @@ def promise(study: Study, budget: Budget, images: int, wanted: int) -> str:
     epochs, cheap = config["recipe"]["epochs"], _cheap(budget, arms, seen)
     fewer = f" (in place of {wanted}, so that the budget lasts)" if epochs < wanted else ""
     lines = [
-        f"{prose.count(arms, 'arm')} of {study.spec['backbone']}, {prose.duration(budget.seconds)} at most, of which "
-        f"{prose.duration(max(budget.left, 0))} are left:",
+        f"{prose.count(arms, 'arm')} of {', '.join(plan.networks(study))}, {prose.duration(budget.seconds)} at most, "
+        f"of which {prose.duration(max(budget.left, 0))} are left:",
         f"  first what frozen features tell, of {seen:,} images: about {prose.duration(cheap)};",
         f"  then fine-tuning, {epochs} epochs{fewer} on {len(training_rows(config, table)):,} images, about "
         f"{prose.duration(run)} a run here: {arms * len(rates)} runs over the rates "

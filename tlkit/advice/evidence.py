@@ -28,10 +28,13 @@ def cheap(
     """Return `scores.evidence` (of masks `pixels.evidence`) of each arm's frozen encoder, and of what needs none.
 
     Cross-validated over patients, on at most `most` images drawn over all of them but those of an official test part,
-    so the test is not touched. Arms of `skip` are left out. What was computed before is read. What these images do not
+    so the test is not touched. Arms of `skip` are left out, and those pretrained on these images, whose encoders know
+    them. What was computed before is read. What these images do not
     allow is told, and {} then. Memory grows by the features alone.
     """
-    arms = {c["pretraining"]: c for c in study.finetune(seeds=study.seeds[:1]) if c["pretraining"] not in (skip or {})}
+    first_of_all = study.finetune(seeds=study.seeds[:1])
+    arms = {c["pretraining"]: c for c in first_of_all if "run" not in (c["weights"] or {})}
+    arms = {arm: config for arm, config in arms.items() if arm not in (skip or {})}
     first = next(iter(arms.values()))
     store, table = open_data(first["data"])  # of all arms
     masks = base_kind(first["task_kind"]) == "segmentation"

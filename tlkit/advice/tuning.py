@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit import runs
-from tlkit.advice import deciding, prose, resampling
+from tlkit.advice import deciding, plan, prose, resampling
 from tlkit.advice.budget import OVER, PRETRAINING, Budget, OutOfTimeError, stopped
 from tlkit.advice.evidence import metric_of
 from tlkit.advice.measures import Measure
@@ -62,7 +62,7 @@ class Tuning:
         with stopped(self.budget.left + OVER * self.budget.seconds):
             try:
                 for config in self._configs():
-                    if not self.budget.fits(config):
+                    if not self.budget.fits(config, *self._before(config)):
                         break
                     self._do(config)
             except OutOfTimeError:
@@ -75,6 +75,8 @@ class Tuning:
             what += f", {100 * config['fraction']:g} % of the images"
         start, new = time.monotonic(), not runs.state_is_done(runs.run_id(config))
         try:
+            for before in self._before(config):  # of a split of its own
+                run(before, wait=True)
             folder = run(config, wait=True)
         except DivergedError as error:
             self.diverged.add((arm, rate))
@@ -84,6 +86,10 @@ class Tuning:
             self.budget.took(config, time.monotonic() - start)
         self.made.append(row := _row(self.study, config, folder))
         self.tell(f"  {what}: {row['value']:.3f} in validation ({self.budget.said()})")
+
+    def _before(self, config: Config) -> list[Config]:
+        """Return the pretrainings that a run starts from."""
+        return self.study.lineage(config["pretraining"], config["backbone"], config["seed"])
 
     def _configs(self) -> Iterator[Config]:
         """Yield the configs in the order in which they are worth most, looking at what was made until then."""
@@ -100,7 +106,8 @@ class Tuning:
             best = chosen(self.runs, self.study)
             if best["seed"].nunique() > 1:
                 measure = measure_of(self.study, best)
-                dropped = deciding.dropped(_validated(self.study, best), metric_of(self.study), measure, ["scratch"])
+                keep, metric = plan.random_arms(self.study), metric_of(self.study)
+                dropped = deciding.dropped(_validated(self.study, best), metric, measure, keep)
                 self.out |= {arm: why for arm, why in dropped.items() if arm not in self.out}
             for arm in self.arms:
                 if arm not in self.out and (rate := rate_of(best, arm)) is not None:
@@ -151,13 +158,14 @@ class Tuning:
         shared = best[best["seed"].isin(seeds)]
         means = sign(metric_of(self.study)) * shared.groupby("arm", sort=False)["value"].mean()
         order = means.sort_values(ascending=False, kind="stable").index.tolist()
-        two = [order[0], "scratch" if "scratch" in order[1:] else order[1]]
+        own = plan.random_of(self.study, order[0])
+        two = [order[0], own if own in order[1:] else order[1]]
         images = int(best.loc[best["seed"] == best["seed"].iloc[0], "images"].iloc[0])
         for seed in seeds:
             for fraction in FRACTIONS:
                 for arm in two:
-                    same = {"task": CURVE, "fraction": fraction, "images_per_epoch": images}
-                    yield self.config(arm, rate_of(best, arm), seed, **same)
+                    config = self.config(arm, rate_of(best, arm), seed, fraction=fraction, images_per_epoch=images)
+                    yield config | {"task": CURVE + config["task"].removeprefix("answer")}
 
     def curve(self) -> list[dict[str, Any]]:
         """Return the learning curve: arm, images, value, low and high (95 %) of each share of the images."""
@@ -202,8 +210,10 @@ def pretrained(study: Study, budget: Budget, tell: Tell = print) -> dict[str, st
                 if runs.state_is_done(runs.run_id(config)) or arm in out:
                     continue
                 seconds = budget.price_of_pretraining(config)
-                if seconds > PRETRAINING * budget.left:
-                    out[arm] = f"its pretraining takes about {prose.duration(seconds)} here, too much of the budget"
+                splits = 2 if study.redrawn(arm, config["backbone"]) else 1  # the least that are compared
+                if splits * seconds > PRETRAINING * budget.left:
+                    each = f" for each of {splits} splits" if splits > 1 else ""
+                    out[arm] = f"its pretraining takes about {prose.duration(seconds)}{each}, too much of the budget"
                     tell(f"  {study.names()[arm]} is left out: {out[arm]}")
                     continue
                 try:

@@ -99,7 +99,8 @@ class StudyRuns:
     def data(self, entry: dict[str, Any], seed: int | None = None) -> dict[str, Any]:
         """Return what decides the data of a run: identity, image size, split, and how many classes and images.
 
-        A split of seed "run" is redrawn by every downstream run, by its `seed`; pretrainings share one.
+        A split of seed "run" is redrawn by every downstream run, by its `seed`. Pretrainings share one, but those that
+        are `redrawn`: they are done once for each seed.
         """
         dataset = entry["dataset"]
         chosen = {k: entry[k] for k in CHOSEN if entry.get(k) is not None}
@@ -112,11 +113,26 @@ class StudyRuns:
             chosen["max_unreadable"] = most
         if dataset not in self._identities:
             self._identities[dataset] = self._identity(dataset)
-        own = self.spec.get("splits", {}).get(dataset, {}) | (entry.get("split") or {})
-        split = WITH_COPIES | self.spec["split"] | own
+        split = self._split(entry)
         if split["seed"] == "run":
             split = {**split, "seed": self.spec.get("pretraining_seed", 42) if seed is None else seed}
         return {**self._identities[dataset], "size": entry.get("size", self.spec["size"]), "split": split, **chosen}
+
+    def _split(self, entry: dict[str, Any]) -> dict[str, Any]:
+        own = self.spec.get("splits", {}).get(entry["dataset"], {}) | (entry.get("split") or {})
+        return WITH_COPIES | self.spec["split"] | own
+
+    def redrawn(self, pretraining: str, backbone: str) -> bool:
+        """Tell whether a pretraining, or one before it, reads images of a task that each run splits anew.
+
+        It is then done for each seed with the split of that seed: else it would see what a run is tested on.
+        """
+        tested = {entry["dataset"] for entry in self.spec["tasks"].values()}
+        own = self.corpus_entries(pretraining, backbone)
+        if any(e["dataset"] in tested and self._split(e)["seed"] == "run" for e in own):
+            return True
+        before = self.entry(pretraining, backbone).get("after")
+        return bool(before) and self.redrawn(before, backbone)
 
     def dataset(self, name: str) -> Dataset:
         """Return a data set for `datasets.prepare` and its kin: the card of one of the study's own, else the name."""
@@ -169,19 +185,21 @@ class StudyRuns:
         used = [*runs.corpora(config), config.get("weights") or {}]
         return all(part.get(key, "") is not None for part in used for key in ("content", "sha256"))
 
-    def pretrain(self, pretraining: str, backbone: str = "") -> dict[str, Any] | None:
+    def pretrain(self, pretraining: str, backbone: str = "", seed: int | None = None) -> dict[str, Any] | None:
         """Return the config of a pretraining run with `backbone` (default: the first of `backbones`).
 
-        None for what needs no run: training from scratch, and weights that others published.
+        `seed`: that of the downstream run, for one that is `redrawn` (default: the first). None for what needs no run:
+        training from scratch, and weights that others published.
         """
         backbone = backbone or self._first(pretraining)
         entry = self.entry(pretraining, backbone)
-        data = [self.data(e) for e in self.corpus_entries(pretraining, backbone)]
+        drawn = (self.seeds[0] if seed is None else seed) if self.redrawn(pretraining, backbone) else None
+        data = [self.data(e, drawn) for e in self.corpus_entries(pretraining, backbone)]
         if not data:
             return None
         more = {k: entry[k] for k in ("method", "images_per_epoch") if k in entry}
         if "after" in entry:
-            more["weights"] = {"run": runs.run_id(self.pretrain(entry["after"], backbone))}
+            more["weights"] = {"run": runs.run_id(self.pretrain(entry["after"], backbone, seed))}
         return {
             "kind": "pretrain",
             "pretraining": pretraining,
@@ -198,9 +216,9 @@ class StudyRuns:
         entry = lookup(pretraining, self.spec["pretrainings"], "pretraining")
         return merge(entry, entry.get("by_backbone", {}).get(backbone, {}))
 
-    def _weights(self, pretraining: str, backbone: str) -> dict[str, Any] | None:
+    def _weights(self, pretraining: str, backbone: str, seed: int) -> dict[str, Any] | None:
         """Return what a downstream run starts from: a pretraining run, a published checkpoint, or nothing."""
-        config = self.pretrain(pretraining, backbone)
+        config = self.pretrain(pretraining, backbone, seed)
         if config is not None:
             return {"run": runs.run_id(config)}
         entry = self.entry(pretraining, backbone)
@@ -227,7 +245,8 @@ class StudyRuns:
     ) -> list[dict[str, Any]]:
         """Return the configs of the pretraining runs that fit the filter, in the order in which they can be done."""
         names = [pretraining] if pretraining else self.pretrainings
-        found = [self.pretrain(name, backbone) for name in names for backbone in backbones or self.backbones(name)]
+        pairs = [(name, backbone) for name in names for backbone in backbones or self.backbones(name)]
+        found = [self.pretrain(*pair, s) for pair in pairs for s in (self.seeds if self.redrawn(*pair) else [None])]
         return [c for c in found if c is not None and method in ("", c.get("method", "contrastive"))]
 
     def groupings(self, dataset: str) -> list[dict[str, Any]]:
@@ -236,11 +255,14 @@ class StudyRuns:
         found = {canonical(d["groups"]): d["groups"] for d in data if "groups" in d}
         return list(found.values())
 
-    def lineage(self, pretraining: str, backbone: str = "") -> list[dict[str, Any]]:
-        """Return the configs of a pretraining and of all that it builds on, in the order in which they can be done."""
-        config = self.pretrain(pretraining, backbone)
+    def lineage(self, pretraining: str, backbone: str = "", seed: int | None = None) -> list[dict[str, Any]]:
+        """Return the configs of a pretraining and of all that it builds on, in the order in which they can be done.
+
+        `seed`: as of `pretrain`.
+        """
+        config = self.pretrain(pretraining, backbone, seed)
         before = self.spec["pretrainings"][pretraining].get("after")
-        return [*(self.lineage(before, backbone) if before else []), *([config] if config else [])]
+        return [*(self.lineage(before, backbone, seed) if before else []), *([config] if config else [])]
 
     def finetune(
         self,
@@ -298,7 +320,7 @@ class StudyRuns:
             "pretraining": source,
             "fraction": float(share),
             "data": self.data(entry, seed),
-            "weights": self._weights(source, backbone),
+            "weights": self._weights(source, backbone, seed),
             "backbone": backbone,
             "recipe": recipe_dict(how),
             "seed": seed,
