@@ -69,7 +69,7 @@ def scoring() -> float:
 
 
 def peak(n: int) -> float:
-    """Return the peak memory in MB, 1 or more, of pixel statistics of `n` images, without them and what is returned."""
+    """Return the peak memory in MB, 1 or more, of pixel statistics of `n` images, without them and the result."""
     store = MemoryStore(n)
     tracemalloc.start()
     found = features.pixels(store, np.arange(n))
