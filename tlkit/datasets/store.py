@@ -155,40 +155,14 @@ def _build(
     """Write a whole store into the folder `part`."""
     layout = layout_of(card)
     samples, scanned = layout.scan(root, card)
-    count = len(decoding.starts(samples))
-    left_out = Rejects(card, count + int((scanned["kind"] == "unreadable").sum()), most)
+    files = len(decoding.starts(samples)) + int((scanned["kind"] == "unreadable").sum())
+    left_out = Rejects(card, files, most)
     left_out.extend(scanned)
     for note in notes.of_classes(samples):
         left_out.add(*note)
 
-    images_of_files = decoding.decode(layout, root, samples, card, key["size"], workers)
-    writers: dict[str, NpyWriter] = {}
-    kept, counts, seen = [], [], copies.Gathered()
-    with closing(images_of_files) as decoded, _disk_errors(part):
-        files = zip(decoding.split_files(samples), decoded, strict=True)
-        for rows, (images, masks, error, *told) in track(files, count, f"{card.name}: decode", "file"):
-            if error:
-                left_out.add(rows["path"].iloc[0], error, "unreadable")
-                continue
-            for note in filter(None, told):
-                left_out.add(rows["path"].iloc[0], note, "note")
-            for i, image, mask in zip(rows.index, images, masks, strict=True):
-                if isinstance(image, str):
-                    where = f" (slice {rows.at[i, 'frame']})" if len(rows) > 1 else ""
-                    left_out.add(rows.at[i, "path"], image + where, "rule")
-                    continue
-                arrays = {"images": image} if mask is None else {"images": image, "masks": mask}
-                if not kept:
-                    require_room(part, len(samples) * sum(a.nbytes for a in arrays.values()), "the store")
-                    writers = {k: NpyWriter(part / f"{k}.npy", a) for k, a in arrays.items()}
-                for k, writer in writers.items():
-                    writer.append(arrays[k])
-                seen.add(image)
-                kept.append(i)
-                counts.append(decoding.count_mask(mask, card))
-        for writer in writers.values():
-            writer.finish()
-
+    decoded = decoding.decode(layout, root, samples, card, key["size"], workers)
+    kept, counts, seen, shape, dtype = _write_arrays(part, card, samples, decoded, left_out)
     if not kept:
         raise StoreError(
             f"{card.name}: no image to store in {root}; {len(left_out)} files or slices were left out"
@@ -216,8 +190,8 @@ def _build(
         "classes": layout.classes(root, card),
         "n": len(kept),
         "size": key["size"],
-        "channels": 3 if len(writers["images"].shape) == 3 else 1,
-        "dtype": str(writers["images"].dtype),
+        "channels": 3 if len(shape) == 3 else 1,
+        "dtype": dtype,
         "files": left_out.files,
         "unreadable": len(left_out.unreadable),
         "left_out": sum(kind == "rule" for *_, kind in left_out),  # kind "note" is in the store
@@ -227,6 +201,45 @@ def _build(
         "key": key,
     }
     (part / "store.json").write_text(json.dumps(meta, indent=1))
+
+
+def _write_arrays(
+    part: Path, card: DataCard, samples: pd.DataFrame, decoded: Iterator[tuple], left_out: Rejects
+) -> tuple[list[int], list[dict[str, int]], copies.Gathered, tuple[int, ...], str]:
+    """Write images and masks into the folder `part`.
+
+    Returns the rows of `samples` that were kept, the counts of their masks, what copies are sought by, and shape and
+    type of an image.
+    """
+    writers: dict[str, NpyWriter] = {}
+    kept, counts, seen = [], [], copies.Gathered()
+    with closing(decoded), _disk_errors(part):
+        files = zip(decoding.split_files(samples), decoded, strict=True)
+        count = len(decoding.starts(samples))
+        for rows, (images, masks, error, *told) in track(files, count, f"{card.name}: decode", "file"):
+            if error:
+                left_out.add(rows["path"].iloc[0], error, "unreadable")
+                continue
+            for note in filter(None, told):
+                left_out.add(rows["path"].iloc[0], note, "note")
+            for i, image, mask in zip(rows.index, images, masks, strict=True):
+                if isinstance(image, str):
+                    where = f" (slice {rows.at[i, 'frame']})" if len(rows) > 1 else ""
+                    left_out.add(rows.at[i, "path"], image + where, "rule")
+                    continue
+                arrays = {"images": image} if mask is None else {"images": image, "masks": mask}
+                if not kept:
+                    require_room(part, len(samples) * sum(a.nbytes for a in arrays.values()), "the store")
+                    writers = {k: NpyWriter(part / f"{k}.npy", a) for k, a in arrays.items()}
+                for k, writer in writers.items():
+                    writer.append(arrays[k])
+                seen.add(image)
+                kept.append(i)
+                counts.append(decoding.count_mask(mask, card))
+        for writer in writers.values():
+            writer.finish()
+    one = writers.get("images")
+    return kept, counts, seen, one.shape if one else (), str(one.dtype) if one else ""
 
 
 @contextmanager

@@ -99,7 +99,7 @@ class Shown:
     def copies_text(self) -> list[str]:
         """Return a sentence for each task whose test images have copies before them, or lost some that had."""
         first = self.table[self.table["state"] == "done"].drop_duplicates("task").set_index("task")["run"]
-        facts = {task: runs.read_json(runs.folder(rid) / "metrics.json") for task, rid in first.items()}
+        facts = {task: runs.read_metrics(rid) for task, rid in first.items()}
         told = {task: say_of_test(f) for task, f in facts.items() if "test_copies" in f}
         return [f"{self.names[task]}: {text}." for task, text in told.items() if text]
 

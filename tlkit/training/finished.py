@@ -14,6 +14,7 @@ import pandas as pd
 
 from tlkit import runs
 from tlkit.config import ConfigError, TlkitError, canonical
+from tlkit.runfolder import require_done
 
 if TYPE_CHECKING:
     import torch
@@ -160,9 +161,7 @@ def class_names(rid: str) -> tuple[str, ...]:
 
 def config_of(rid: str) -> dict[str, Any]:
     """Return the config of the finished run `rid`; raise FileNotFoundError where it is not done, RunDamagedError."""
-    path = runs.folder(rid)
-    if not path.exists():
-        raise FileNotFoundError(f"run {rid} is not done: expected {path}. `make plan` shows which runs are missing.")
+    require_done(rid)
     return runs.read_json(runs.checked(rid, "config.json"))
 
 
