@@ -66,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
     study(data)
     command("keys", show_keys, "list every key of a study file with what it is for")
     plan = command("plan", show_plan, "list a study's runs as done, missing or failed, with the minutes each needs")
-    plan.add_argument("--all", action="store_true", help="one line a run instead of one a group")
+    plan.add_argument("--all", action="store_true", help="one line per run instead of one per group")
     study(plan, ", or several")
     run = command("run", do_run, "do the run of a config file")
     run.add_argument("config", type=Path)

@@ -265,7 +265,7 @@ def _config(where: Path) -> dict[str, Any]:
 
 
 def read_all(ids: list[str] | None = None) -> pd.DataFrame:
-    """Return the test metrics of finished runs as a tidy frame, one row a run and metric.
+    """Return the test metrics of finished runs as a tidy frame, one row per run and metric.
 
     Columns: run, kind, mode, task, pretraining, fraction, seed, backbone, lr (peak), metric, value. Metrics whose name
     starts with "val_" are validation values; energy_kwh is from status.json. `ids` limits the runs; an id that is not

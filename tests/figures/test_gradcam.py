@@ -176,7 +176,7 @@ def test_randomising_the_head_leaves_the_encoder(ids):
 def test_what_has_no_heat_maps_is_said(ids):
     with pytest.raises(ConfigError, match="other images or truths"):
         gradcam.of_runs({"scratch": ids["scratch"], "imagenet": ids["masks"]})
-    with pytest.raises(ConfigError, match=r"one class an image, found .*segmentation"):
+    with pytest.raises(ConfigError, match=r"one class per image, found .*segmentation"):
         gradcam.of_runs({"scratch": ids["masks"]})
     shutil.copy(runs.folder(ids["imagenet"]) / "model.safetensors", runs.folder(ids["scratch"]))
     seal(ids["scratch"])

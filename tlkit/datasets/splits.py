@@ -184,7 +184,7 @@ def _labels(table: pd.DataFrame) -> pd.Series:
 
 
 def _units(table: pd.DataFrame, seed: int, unit: str) -> pd.DataFrame:
-    """Return one row a `unit`, such as a patient (label: the most frequent, the lowest of equals; rows), as drawn."""
+    """Return one row per `unit`, such as a patient (label: the most frequent, the lowest of equals; rows), as drawn."""
     pairs = pd.DataFrame({"unit": table[unit], "label": _labels(table)})
     counts = pairs.value_counts().rename("rows").reset_index()
     counts = counts.sort_values(["unit", "rows", "label"], ascending=[True, False, True])
@@ -193,7 +193,7 @@ def _units(table: pd.DataFrame, seed: int, unit: str) -> pd.DataFrame:
 
 
 def _slices(table: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Return one row a sample (label, rows = 1), in drawn order."""
+    """Return one row per sample (label, rows = 1), in drawn order."""
     units = pd.DataFrame({"label": _labels(table).to_numpy(), "rows": 1}, index=table["id"].to_numpy())
     return units.sort_index(key=lambda names: [_draw(seed, n) for n in names])
 

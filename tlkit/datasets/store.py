@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 class Store:
     """A finished store: `images` [N,S,S] or [N,S,S,3] and `masks` [N,S,S] or None as memory maps.
 
-    `table` has one row an image, `meta` is store.json. `take` is for training: it leaves no pages of the
+    `table` has one row per image, `meta` is store.json. `take` is for training: it leaves no pages of the
     maps behind, so memory does not grow with the store.
     """
 

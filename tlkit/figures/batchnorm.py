@@ -123,7 +123,7 @@ def draw(
     """Draw validation values before and after BatchNorm was re-estimated, by share of the training data.
 
     Args: rows: of `table`, one metric and learning rate: task, pretraining, fraction, seed, metric, before,
-    after. A panel a task and pretraining. Raises ValueError for an empty frame, and as `differences.check` does for a
+    after. A panel per task and pretraining. Raises ValueError for an empty frame, and as `differences.check` does for a
     run that comes twice. Source: radiologynet2025 6.13.
     """
     names, states = NAMES | (names or {}), {"before": "0.65", "after": BETTER}

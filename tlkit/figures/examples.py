@@ -34,7 +34,7 @@ class Examples(NamedTuple):
 def examples(ids: Mapping[str, str], count: int = 3, seed: int = 0) -> Examples:
     """Return `count` test images of each of SETS, drawn by `seed`, and what finished runs (pretraining -> run) said.
 
-    frame: one row an image and pretraining: set, of (how many test images the set has), item (place in `images`), id,
+    frame: one row per image and pretraining: set, of (how many test images the set has), item (place in `images`), id,
     patient, true, pretraining, run, predicted, right; a set without images has no rows. images: float32 [n,H,W] or
     [n,H,W,3] in 0..1. right: what counts as right, in words. A class is right where it is the true one; a number where
     its absolute error is at most the median one of all runs and images.
@@ -92,7 +92,7 @@ LINE, GAP, LEFT, TOP, FOOT = 3.2, 1.5, 26.0, 17.0, 7.0  # mm: a line of text, be
 def draw_predictions(
     panels: Mapping[str, Examples], *, names: Mapping[str, str] | None = None, phantom: bool = False
 ) -> Figure:
-    """Draw one row a task (its title -> `examples`): left images of consensus, right hard ones.
+    """Draw one row per task (its title -> `examples`): left images of consensus, right hard ones.
 
     Below each image stands what is true and what each pretraining said, wrong answers coloured and crossed.
     Raises ValueError without panels. Source: Sci Rep 2025 (RadiologyNET), Fig. S1.
@@ -174,7 +174,7 @@ def draw_masks(
     title: str = "",
     phantom: bool = False,
 ) -> Figure:
-    """Draw one column an item: the image with its true mask, then the mask of each of two runs with its Dice.
+    """Draw one column per item: the image with its true mask, then the mask of each of two runs with its Dice.
 
     Args: images [n,H,W] in 0..1; truths [n,H,W]; guesses: two names -> masks [n,H,W], in the order a, b of `chosen`,
     which is `overlays.random_slices` (id, dice_a, dice_b); label: the class drawn.

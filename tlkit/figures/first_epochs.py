@@ -89,7 +89,7 @@ def draw(
     columns: int = 2,
     phantom: bool = False,
 ) -> Figure:
-    """Draw the mean over runs after each epoch as a line and its sd (ddof=1) as whiskers, one line a pretraining.
+    """Draw the mean over runs after each epoch as a line and its sd (ddof=1) as whiskers, one line per pretraining.
 
     Args: curves: of `curves`, with the columns named by `panel`: the first one's values head a
     block of panels with one vertical scale, the second one's are their titles (display names by `names`). Blocks and

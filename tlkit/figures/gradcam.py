@@ -115,7 +115,7 @@ def of_runs(ids: Mapping[str, str], images: int = 20, seed: int = 0) -> Heatmaps
     """Return the heat maps of finished runs (pretraining -> run) on the same random test images.
 
     The images are the first of a permutation, by `seed`, of the sorted test ids; fewer where the test set is smaller.
-    The class is the predicted one. frame: one row an image and pretraining: item (place in the arrays), id, patient,
+    The class is the predicted one. frame: one row per image and pretraining: item (place in the arrays), id, patient,
     true, pretraining, run, predicted, probability (of it), right, layer, cells, empty (nothing spoke for the class).
     images: float32 [n,H,W] or [n,H,W,3]; maps: pretraining -> float32 [n,H,W], both 0..1.
     Raises ConfigError for runs of other tests or of no classes, PredictionChangedError for other weights.
@@ -153,7 +153,7 @@ def said_of(rid: str, ids: Sequence[str], classes: Sequence[str]) -> pd.DataFram
     """
     kind = finished.config_of(rid)["task_kind"]
     if kind not in ("multiclass", "binary"):
-        raise ConfigError(f"expected a run that predicts one class an image, found {rid} ({kind}).")
+        raise ConfigError(f"expected a run that predicts one class per image, found {rid} ({kind}).")
     kept = finished.predictions(rid).set_index("id").loc[list(ids)]
     p = np.stack(kept["output"].to_numpy()).reshape(len(kept), -1)
     p = np.concatenate([1 - p, p], axis=1) if p.shape[1] == 1 else p
@@ -196,7 +196,7 @@ def rating_items(found: Heatmaps, task: str = "") -> list[Item]:
 
 
 def sanity(rid: str, images: int = 20, seed: int = 0) -> pd.DataFrame:
-    """Return how far heat maps follow the weights: one row an image and randomised part ("head" or "all").
+    """Return how far heat maps follow the weights: one row per image and randomised part ("head" or "all").
 
     Columns: part, id, correlation (Pearson, over pixels) of the map of the trained model with that of the same class
     once the part is random (by `seed`); NaN where either map is empty. A map that stays as it was would show the image,

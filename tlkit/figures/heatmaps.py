@@ -39,7 +39,7 @@ def draw(
     names: Mapping[str, str] | None = None,
     phantom: bool = False,
 ) -> Figure:
-    """Draw one page of `gradcam.of_runs`: a row an image, and beside it one overlay a pretraining.
+    """Draw one page of `gradcam.of_runs`: a row per image, and beside it one overlay per pretraining.
 
     `items`: the images of the page, such as one of `pages` (default: all). Above each overlay stands what its model
     predicted and how sure it was; a wrong class is coloured and crossed.

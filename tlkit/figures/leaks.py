@@ -20,7 +20,7 @@ UNKNOWN = "patients unknown"
 
 
 def describe_splits(opened: Mapping[str, tuple[Store, pd.DataFrame]]) -> pd.DataFrame:
-    """Return one row a data set of `training.data.open_data`: images, patients, copies, and what was left out.
+    """Return one row per data set of `training.data.open_data`: images, patients, copies, and what was left out.
 
     Columns: images, patients and patients_in_two_splits (text "patients unknown" where nobody knows them);
     equal_copies, look_the_same and with_two_labels: images with such a copy of another patient in the whole set;
@@ -46,8 +46,8 @@ def describe_splits(opened: Mapping[str, tuple[Store, pd.DataFrame]]) -> pd.Data
 def by_copies(results: pd.DataFrame) -> pd.DataFrame:
     """Return each task's metric on test images that have a copy before the test, and on the others.
 
-    `results` is the tidy frame of `Study.headline()`. One row a run and kind of test image ("all", "copies", "others"):
-    task, pretraining, seed, run, metric, images, n (images of the kind), value. A task whose
+    `results` is the tidy frame of `Study.headline()`. One row per run and kind of test image ("all", "copies",
+    "others"): task, pretraining, seed, run, metric, images, n (images of the kind), value. A task whose
     test was cleaned has "all" alone. Metrics are computed again from the predictions that the run kept.
     """
     rows = []
@@ -83,7 +83,7 @@ def say(shown: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
 
 
 def draw(apart: pd.DataFrame, names: Mapping[str, str], baselines: pd.DataFrame, phantom: bool) -> Figure:
-    """Draw one panel a task: each run's value on all test images, copies and others; dotted, the baselines."""
+    """Draw one panel per task: each run's value on all test images, copies and others; dotted, the baselines."""
     import seaborn as sns
 
     from tlkit.report import PAPER_WIDTH, mark_phantom, style

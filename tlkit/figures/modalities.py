@@ -34,7 +34,7 @@ PAPER_BY_MODALITY = {"mr": (5, 0, 1, 0), "cr": (9, 4, 5, 0), "ct": (0, 0, 3, 0)}
 def compare(
     rows: pd.DataFrame, modality: Mapping[str, str], alpha: float = 0.05, unavailable: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """Return one row a task and learning rate: all modalities against one, tested as published and corrected.
+    """Return one row per task and learning rate: all modalities against one, tested as published and corrected.
 
     Args: rows: one metric a task at every learning rate (`Study.results()`); modality: that of each pretraining, "" for
     all (`Study.modalities`); unavailable: task, pretraining and cause of what cannot be made from these data
@@ -118,7 +118,7 @@ def draw(
     alpha: float = 0.05,
     phantom: bool = False,
 ) -> Figure:
-    """Draw Fig. 5: at each learning rate, pretraining on all modalities beside pretraining on one; a panel a task.
+    """Draw Fig. 5: at each learning rate, pretraining on all modalities beside pretraining on one; a panel per task.
 
     Args: rows: results of one metric a task, with the column challenge; comparisons: of `compare`; modality: as there.
     Above each group stand Student's p as published and p after Holm's correction; those below `alpha` are blue and

@@ -1,7 +1,7 @@
 """Tables 2 to 6 and S1 to S6 of the RadiologyNET study (Sci Rep 2025): means, best runs and tests of each challenge.
 
-Results are those of one experiment at the chosen learning rates (`rates.chosen`): one row a run and metric. A challenge
-is the tasks of one data set, one an architecture.
+Results are those of one experiment at the chosen learning rates (`rates.chosen`): one row per run and metric. A
+challenge is the tasks of one data set, one an architecture.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def statistics(results: pd.DataFrame, prefix: str = "") -> pd.DataFrame:
 
 
 def table(rows: pd.DataFrame, names: Names = NAMES, part: str = "test") -> pd.DataFrame:
-    """Return the table of a challenge's results, one row a task and pretraining, on the "test" or "val" part.
+    """Return the table of a challenge's results, one row per task and pretraining, on the "test" or "val" part.
 
     Columns: Architecture, Pretraining, Learning rate, Runs; mean, sd (ddof=1) and best run of every metric; on the test
     part the epoch with the best validation value and the last one. The best run has the best value of the metric that
@@ -91,7 +91,7 @@ def _line(arm: pd.DataFrame, labels: Mapping[str, str], statistic: str) -> dict[
 
 
 def printed(table: pd.DataFrame) -> pd.DataFrame:
-    """Return `table` as the paper prints it, "mean ± sd (best run)" in one column a metric.
+    """Return `table` as the paper prints it, "mean ± sd (best run)" in one column per metric.
 
     Three decimals; two for months, one for mean epochs. "–" for the sd of a single run.
     """

@@ -1,6 +1,6 @@
 """The grid of learning rates: which one each arm does best at, by validation alone, and what the others gave.
 
-Results are the tidy frame of `Study.results()`: one row a run and metric, validation metrics as "val_<metric>".
+Results are the tidy frame of `Study.results()`: one row per run and metric, validation metrics as "val_<metric>".
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def chosen(results: pd.DataFrame, monitors: Monitors) -> tuple[pd.DataFrame, pd.
     """Return (results at the chosen learning rates, the choice): by the mean validation value, ties to the smaller.
 
     Args: monitors: each task's (metric, sign), sign 1 where higher is better and -1 where lower is.
-    The choice has one row a cell (CELL) and rate that any arm of its task ran at: metric, lr, mean, sd (ddof=1), n,
+    The choice has one row per cell (CELL) and rate that any arm of its task ran at: metric, lr, mean, sd (ddof=1), n,
     chosen, edge ("largest" or "smallest" where the chosen rate is that of several), and a note that names seeds without
     a finite value: missing, failed or diverged. Only rates with the most finished runs of a cell compete, so that none
     wins by those of its runs that did not diverge.
@@ -91,7 +91,7 @@ def of_runs(history: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
 
 
 def _validation(results: pd.DataFrame, monitors: Monitors) -> pd.DataFrame:
-    """Return one row a run with the validation value that its task is judged by."""
+    """Return one row per run with the validation value that its task is judged by."""
     needed = [*CELL, "run", "seed", "lr", "metric", "value"]
     if missing := [c for c in needed if c not in results]:
         raise ConfigError(f"results need the columns {missing}; found {list(results.columns)}")

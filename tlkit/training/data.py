@@ -263,7 +263,7 @@ def task_of(config: dict[str, Any], table: pd.DataFrame) -> Task:
 
 
 def training_images(config: dict[str, Any]) -> list[Samples]:
-    """Return the training images of a pretraining's config, one entry a corpus."""
+    """Return the training images of a pretraining's config, one entry per corpus."""
     found = []
     for data in runs.corpora(config):
         store, table = open_data(data)

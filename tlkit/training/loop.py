@@ -42,7 +42,7 @@ class DivergedError(TlkitError, RuntimeError):
 
 @dataclass
 class Fit:
-    """What training leaves: one row an epoch, the selected epoch, and how long the steps took."""
+    """What training leaves: one row per epoch, the selected epoch, and how long the steps took."""
 
     history: pd.DataFrame
     selected: int
@@ -207,7 +207,7 @@ def _out_of_patience(state: Progress, recipe: Recipe) -> bool:
 
 
 def _say(row: dict[str, float], recipe: Recipe) -> None:
-    """One line an epoch where nobody watches."""
+    """One line per epoch where nobody watches."""
     if watched() or rank() != 0:
         return
     values = " ".join(f"{k} {v:.4g}" for k, v in row.items() if k not in ("epoch", "cpu_seconds", "seconds"))

@@ -24,13 +24,13 @@ from tlkit.training.processes import of_first, rank, world_size
 from tlkit.training.recipe import Recipe
 
 TOGETHER = 2**22  # pixels that a GPU augments at once, of several steps where they are small: kernels are slow to start
-Views = tuple[Tensor, ...]  # what the network and the loss get; one row an image
+Views = tuple[Tensor, ...]  # what the network and the loss get; one row per image
 
 
 class Objective(Protocol):
     """What the loop minimises: a model, its training samples and, if there is one, a validation value.
 
-    A `joint` loss compares images of all groups of a step; then `embed(model, views)` returns one row an image, and
+    A `joint` loss compares images of all groups of a step; then `embed(model, views)` returns one row per image, and
     `compare(embedded)` the loss. The others are means over images.
     """
 

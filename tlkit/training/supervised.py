@@ -138,7 +138,7 @@ def normalised(views: torch.Tensor, recipe: Recipe) -> torch.Tensor:
 
 
 def predict(model: nn.Module, task: Any, samples: Samples, recipe: Recipe) -> pd.DataFrame:
-    """Return one row a sample, in table order: id, patient, and what the task keeps (target, output ...).
+    """Return one row per sample, in table order: id, patient, and what the task keeps (target, output ...).
 
     No augmentation. Several processes share the samples and all get the whole frame.
     """
