@@ -51,8 +51,8 @@ def test_f1_is_followed_where_it_is_logged_and_the_monitor_elsewhere():
 
 def test_each_task_has_its_own_metric_and_each_share_its_own_curve():
     results = grid_frames.results(tasks=("PBA_InceptionV3", "GRAZ_DenseNet121"), seeds=(1, 2, 3))
-    found, _ = rates.chosen(results, grid_frames.MONITORS)
-    epochs = rates.of_runs(grid_frames.history(results), found)
+    found, _ = rates.choose_rates(results, grid_frames.MONITORS)
+    epochs = rates.keep_runs(grid_frames.history(results), found)
     curves = first_epochs.curves(epochs, first_epochs.followed(epochs, grid_frames.MONITORS))
     assert curves.groupby("task")["metric"].unique().map(list).to_dict() == {
         "PBA_InceptionV3": ["mae"],

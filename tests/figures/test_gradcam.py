@@ -137,7 +137,7 @@ def test_every_pretraining_gets_the_same_images(ids):
     test = finished.predictions(ids["scratch"]).set_index("id")
     assert found.images.shape == (5, 32, 32, 3)
     assert {p: m.shape for p, m in found.maps.items()} == dict.fromkeys(["imagenet", "scratch"], (5, 32, 32))
-    drawn = finished.drawn(test.index, 5, 1)
+    drawn = finished.draw_ids(test.index, 5, 1)
     for pretraining, facts in found.frame.groupby("pretraining"):
         assert facts["id"].tolist() == drawn and facts["item"].tolist() == list(range(5))
         assert (facts["run"] == ids[pretraining]).all() and (facts["layer"] == "layer2").all()

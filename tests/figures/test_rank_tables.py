@@ -21,7 +21,7 @@ CHALLENGES = {"LUNA": "dice_1", "PBA": "mae", "GRAZ": "f1_macro", "COVID": "f1_m
 
 @pytest.fixture(scope="module")
 def main() -> pd.DataFrame:
-    found, _ = rates.chosen(grid_frames.results(), grid_frames.MONITORS)
+    found, _ = rates.choose_rates(grid_frames.results(), grid_frames.MONITORS)
     return found[found["experiment"] == "main"]
 
 

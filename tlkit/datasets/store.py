@@ -78,11 +78,11 @@ class Store:
 
     def copies(self, near: int | None = copies.DISTANCE) -> pd.DataFrame:
         """Return the pairs of rows a, b of other patients that are copies: distance in bits, -1 for equal pixels."""
-        return copies.linked(self.table, self._near(near), self.patients_named)
+        return copies.link_copies(self.table, self._near(near), self.patients_named)
 
     def _near(self, near: int | None) -> pd.DataFrame:
         file = self.path / "near.parquet"
-        return copies.nearer(pd.read_parquet(file) if file.is_file() else None, near)
+        return copies.keep_near(pd.read_parquet(file) if file.is_file() else None, near)
 
     def _rows(self, name: str, array: np.memmap, index: np.ndarray) -> torch.Tensor:
         if name not in self._files:
@@ -158,7 +158,7 @@ def _build(
     files = len(decoding.starts(samples)) + int((scanned["kind"] == "unreadable").sum())
     left_out = Rejects(card, files, most)
     left_out.extend(scanned)
-    for note in notes.of_classes(samples):
+    for note in notes.note_classes(samples):
         left_out.add(*note)
 
     decoded = decoding.decode(layout, root, samples, card, key["size"], workers)
@@ -177,8 +177,8 @@ def _build(
         left_out.add(".", f"over {copies.MOST:,} images: only equal ones were sought among them", "note")
     else:
         pairs.to_parquet(part / "near.parquet")
-    near = copies.nearer(pairs, copies.DISTANCE)
-    for note in copies.notes(table, near, unit == NAMED):
+    near = copies.keep_near(pairs, copies.DISTANCE)
+    for note in copies.note_copies(table, near, unit == NAMED):
         left_out.add(*note)
     table.to_parquet(part / "table.parquet")
     pd.DataFrame(left_out, columns=rejects.COLUMNS).to_csv(part / "rejects.csv", index=False)
@@ -267,5 +267,5 @@ def _tell(store: Store) -> None:
         warnings.warn(text, stacklevel=3)
     elif m:
         log.info(text)
-    if told := copies.sentence(store.meta["copies"], store.meta["n"]):
+    if told := copies.say_copies(store.meta["copies"], store.meta["n"]):
         log.warning("%s: %s", store.meta["name"], told)

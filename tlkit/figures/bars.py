@@ -36,7 +36,7 @@ def draw(
     reaches them. Raises ValueError for an empty frame, and as `differences.check` does.
     Source: Jonske et al. 2025, Fig. 2 and 3.
     """
-    experiments = layout.by_experiment(results, differences.PANEL)
+    experiments = layout.split_experiments(results, differences.PANEL)
     names = NAMES | (names or {})
     order, n = in_order(results["pretraining"], names), differences.summarise(results)["n"]
     with style():

@@ -129,7 +129,7 @@ def draw(
     names, states = NAMES | (names or {}), {"before": "0.65", "after": BETTER}
     rows = rows.melt(["task", "pretraining", "fraction", "seed", "metric"], list(states), "state")
     differences.check(rows, ["task", "pretraining", "fraction", "state"])
-    blocks = layout.by_experiment(rows, ["task", "pretraining"])
+    blocks = layout.split_experiments(rows, ["task", "pretraining"])
     with style():
         fig, axes = layout.grid(blocks, columns, 36, 8, names)
         for block, places in axes.items():

@@ -45,7 +45,7 @@ def examples(ids: Mapping[str, str], count: int = 3, seed: int = 0) -> Examples:
     right = said.pivot(index="id", columns="pretraining", values="right").all(axis=1)
     parts = []
     for name, members in (("consensus", right.index[right]), ("hard", right.index[~right])):
-        for image in finished.drawn(members, count, seed):
+        for image in finished.draw_ids(members, count, seed):
             parts.append(said[said["id"] == image].assign(set=name, of=len(members)))
     if not parts:
         raise ConfigError(f"no test image to show: the runs kept {len(everything)} predictions and {count} are wanted.")

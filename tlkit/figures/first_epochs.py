@@ -97,7 +97,7 @@ def draw(
     """
     from matplotlib.lines import Line2D
 
-    blocks, names = layout.by_experiment(curves, panel), NAMES | (names or {})
+    blocks, names = layout.split_experiments(curves, panel), NAMES | (names or {})
     palette = colours(curves["pretraining"], names)
     with style():
         fig, axes = layout.grid(blocks, columns, 40, 8, names)

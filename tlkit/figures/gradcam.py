@@ -122,7 +122,7 @@ def of_runs(ids: Mapping[str, str], images: int = 20, seed: int = 0) -> Heatmaps
     Source: radiologynet2025 4.5 (Figs. S2 to S7): 20 random test images of GRAZPEDWRI-DX and of Brain Tumor MRI;
     neither layer nor class is published.
     """
-    chosen = finished.drawn(finished.same_test(ids.values())["id"], images, seed)
+    chosen = finished.draw_ids(finished.same_test(ids.values())["id"], images, seed)
     frames, maps, shown = [], {}, None
     for pretraining, rid in ids.items():
         run = finished.load(rid)
@@ -203,7 +203,7 @@ def sanity(rid: str, images: int = 20, seed: int = 0) -> pd.DataFrame:
     not what the model learnt. Source: Adebayo et al. 2018, arXiv:1810.03292.
     """
     run = finished.load(rid)
-    chosen = finished.drawn(finished.predictions(rid)["id"], images, seed)
+    chosen = finished.draw_ids(finished.predictions(rid)["id"], images, seed)
     target, views = said_of(rid, chosen, run.classes)["guess"].to_numpy(), run.views(chosen)
     name = last_layer(run.model.encoder, views.shape[-1]).name
     rows = []

@@ -10,7 +10,7 @@ import pandas as pd
 
 from tlkit.datasets.store import Store
 from tlkit.training import finished
-from tlkit.training.data import owners_of
+from tlkit.training.data import find_owners
 from tlkit.training.tasks import Task
 
 if TYPE_CHECKING:
@@ -109,6 +109,6 @@ def _tested(rid: str) -> tuple[pd.DataFrame, Task, np.ndarray]:
     """Return the test predictions of a run, its task, and which of the images have a copy in training or validation."""
     config, kept = finished.config_of(rid), finished.predictions(rid)
     store, table = finished.data_of(config)
-    owner = pd.Series(owners_of(config["data"], store)["owner"].to_numpy(), store.table["id"])
+    owner = pd.Series(find_owners(config["data"], store)["owner"].to_numpy(), store.table["id"])
     before = table.loc[table["split"].isin(["train", "val"]), "id"]
     return kept, finished.task_of(rid), owner[kept["id"]].isin(owner[before]).to_numpy()

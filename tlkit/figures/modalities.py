@@ -129,7 +129,7 @@ def draw(
     rows = rows.assign(side=rows["modality"].map(lambda name: SINGLE if name else ALL))
     multi = rows.loc[rows["side"] == ALL, "pretraining"].unique()
     palette = {ALL: next(iter(colours(multi, names).values()), GREY), SINGLE: OTHER_COLOURS[0]}
-    blocks = layout.by_experiment(rows, ["challenge", "task"])
+    blocks = layout.split_experiments(rows, ["challenge", "task"])
     with style():
         fig, axes = layout.grid(blocks, 2, 33, 8, names)
         for block, places in axes.items():

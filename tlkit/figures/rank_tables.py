@@ -1,6 +1,6 @@
 """Tables 2 to 6 and S1 to S6 of the RadiologyNET study (Sci Rep 2025): means, best runs and tests of each challenge.
 
-Results are those of one experiment at the chosen learning rates (`rates.chosen`): one row per run and metric. A
+Results are those of one experiment at the chosen learning rates (`rates.choose_rates`): one row per run and metric. A
 challenge is the tasks of one data set, one an architecture.
 """
 

@@ -95,7 +95,7 @@ def nulls(frame: pd.DataFrame) -> Figure:
 def _rows(pairs: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     """Return the pairs with their place `y` and `label`; the name of an experiment is a row without a pair."""
     rows, y = [], 0.0
-    for experiment, panels in layout.by_experiment(pairs, differences.PANEL).items():
+    for experiment, panels in layout.split_experiments(pairs, differences.PANEL).items():
         rows.append({"y": y, "label": layout.heading(experiment, names)})
         for i, panel in enumerate(panels, 1):
             pair = panel.iloc[0].to_dict()

@@ -10,7 +10,7 @@ from tlkit import paths, runs
 from tlkit.config import lookup
 from tlkit.datasets import DataCard, card_of, cards, identity
 from tlkit.datasets.copies import DISTANCE
-from tlkit.datasets.options import Dataset, changed
+from tlkit.datasets.options import Dataset, find_changed
 from tlkit.datasets.splits import COPIES
 from tlkit.models import weight_cards, weight_list
 from tlkit.models.weights import weights_hash
@@ -49,7 +49,7 @@ class StudyData:
         if "groups" in chosen:  # one grouping for all image sizes
             chosen["groups"] = {**chosen["groups"], "size": self.spec["size"]}
         chosen |= self.own_card(dataset)
-        if options := changed(self.dataset(dataset), entry.get("options")):
+        if options := find_changed(self.dataset(dataset), entry.get("options")):
             chosen["options"] = options
         if (most := self.max_unreadable(dataset)) is not None:
             chosen["max_unreadable"] = most
