@@ -279,7 +279,7 @@ def do_published(args: argparse.Namespace) -> None:
     out = args.out or paths.paper_root() / "tables" / logs.name
     for name, table in tables.items():
         write_csv(table, out / f"{name}.csv")
-    checked = claims.check(claims.quoted(logs.name), tables["contrasts"])
+    checked = claims.check(claims.read_quoted(logs.name), tables["contrasts"])
     shown = ["statement", "experiment", "delta_pct", "p", "delta_ours", "p_ours", "agrees", "holds"]
     print(checked[shown].to_string(index=False))
     counts = f"{logs.results['run'].nunique()} runs, {len(tables['results'])} cells, {len(logs.rejects)} rejects"

@@ -192,7 +192,7 @@ def _ct_row(head: dict[str, str], key: bytes, derived: bool = False) -> dict[str
     """Return what a header says, de-identified; of what is no slice of a CT series the reason alone."""
     if rule := dicom.not_a_slice(head, derived):
         return {"reason": rule, "kind": "rule"}
-    kept = deidentify.replaced(head, key)
+    kept = deidentify.replace_values(head, key)
     where, turn = (floats(kept[f"Image{name}Patient"]) for name in ("Position", "Orientation"))
     row: dict[str, str | float] = {name: kept[word] for name, word in TEXTS.items()}
     row |= {name: next(iter(floats(kept[word])), math.nan) for name, word in NUMBERS.items()}

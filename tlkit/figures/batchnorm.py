@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tlkit.training.supervised import Supervised
 
 
-def reestimated(run: str, images: int | None = None, seed: int = 0) -> dict[str, dict[str, float]]:
+def compare_statistics(run: str, images: int | None = None, seed: int = 0) -> dict[str, dict[str, float]]:
     """Return {"before": metrics, "after": metrics} of a finished run on its validation images (never on the test set).
 
     After: the running statistics are reset and are then the mean over the training batches, augmented as they were in
@@ -78,10 +78,13 @@ def reestimate(objective: Supervised, epoch: int = 0) -> None:
 
 
 def table(ids: Iterable[str], images: int | None = None) -> pd.DataFrame:
-    """Return `reestimated` of runs: run, task, pretraining, fraction, seed, lr, metric, before, after, change."""
+    """Return `compare_statistics` of runs.
+
+    Columns: run, task, pretraining, fraction, seed, lr, metric, before, after, change.
+    """
     rows = []
     for rid in ids:
-        config, found = finished.config_of(rid), reestimated(rid, images)
+        config, found = finished.config_of(rid), compare_statistics(rid, images)
         head = {"run": rid, **{k: config[k] for k in ("task", "pretraining", "fraction", "seed")}}
         head["lr"] = config["recipe"]["lr"]
         both = ((m, value, found["after"][m]) for m, value in found["before"].items())
@@ -89,7 +92,7 @@ def table(ids: Iterable[str], images: int | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def moved(model: nn.Module, steps: int) -> float:
+def measure_moved(model: nn.Module, steps: int) -> float:
     """Return which share of the running statistics `steps` batches have replaced, 0 to 1: the mean over the layers.
 
     Raises ConfigError for a model without BatchNorm.

@@ -10,7 +10,7 @@ import pandas as pd
 
 from tlkit.config import ConfigError
 from tlkit.datasets import card_in
-from tlkit.figures.gradcam import said_of
+from tlkit.figures.gradcam import list_answers
 from tlkit.names import NAMES
 from tlkit.report.layout import finish
 from tlkit.report.style import BETTER, MM, PAPER_WIDTH, WORSE, style
@@ -64,7 +64,7 @@ def answers(ids: Mapping[str, str]) -> tuple[pd.DataFrame, str]:
         return _numbers(ids)
     parts = []
     for pretraining, rid in ids.items():
-        found = said_of(rid, finished.predictions(rid)["id"].tolist(), finished.class_names(rid))
+        found = list_answers(rid, finished.predictions(rid)["id"].tolist(), finished.class_names(rid))
         parts.append(found.assign(pretraining=pretraining, run=rid))
     return pd.concat(parts, ignore_index=True), "the most probable class is the true one"
 

@@ -37,7 +37,7 @@ def published(values: Mapping[str, Mapping[str, Sequence[float]]]) -> pd.DataFra
     return pd.DataFrame(rows, columns=["task", "epoch", "pretraining", "published"])
 
 
-def followed(history: pd.DataFrame, monitors: Mapping[str, tuple[str, int]]) -> dict[str, str]:
+def choose_metrics(history: pd.DataFrame, monitors: Mapping[str, tuple[str, int]]) -> dict[str, str]:
     """Return for each task the metric to draw: the one that the paper tests, else the one that chose its epochs.
 
     A run logs few metrics an epoch: where Dice, MAE or macro F1 is not among them, the task's monitor stands in.

@@ -34,7 +34,7 @@ class Layer(NamedTuple):
 
 
 class Heatmaps(NamedTuple):
-    """Heat maps of some pretrainings on the same test images: see `of_runs`."""
+    """Heat maps of some pretrainings on the same test images: see `explain_runs`."""
 
     frame: pd.DataFrame
     images: np.ndarray
@@ -111,7 +111,7 @@ def heatmap(model: nn.Module, images: torch.Tensor, layer: nn.Module, target: Se
     return np.clip(np.concatenate(found), 0, 1).astype(np.float32)
 
 
-def of_runs(ids: Mapping[str, str], images: int = 20, seed: int = 0) -> Heatmaps:
+def explain_runs(ids: Mapping[str, str], images: int = 20, seed: int = 0) -> Heatmaps:
     """Return the heat maps of finished runs (pretraining -> run) on the same random test images.
 
     The images are the first of a permutation, by `seed`, of the sorted test ids; fewer where the test set is smaller.
@@ -136,7 +136,7 @@ def of_runs(ids: Mapping[str, str], images: int = 20, seed: int = 0) -> Heatmaps
 
 def _explained(run: finished.Finished, ids: Sequence[str]) -> tuple[pd.DataFrame, np.ndarray]:
     """Return what a run says of the test images, by their order, and the Grad-CAM of what it says."""
-    said = said_of(run.id, ids, run.classes)
+    said = list_answers(run.id, ids, run.classes)
     run.confirm(ids)
     views = run.views(ids)
     layer = last_layer(run.model.encoder, views.shape[-1])
@@ -146,7 +146,7 @@ def _explained(run: finished.Finished, ids: Sequence[str]) -> tuple[pd.DataFrame
     return said.assign(**where), maps
 
 
-def said_of(rid: str, ids: Sequence[str], classes: Sequence[str]) -> pd.DataFrame:
+def list_answers(rid: str, ids: Sequence[str], classes: Sequence[str]) -> pd.DataFrame:
     """Return what a classification run said of test images: id, patient, true, predicted, probability, right, guess.
 
     `guess` is the index of the predicted class. Raises ConfigError for a run that predicts no classes.
@@ -204,13 +204,13 @@ def sanity(rid: str, images: int = 20, seed: int = 0) -> pd.DataFrame:
     """
     run = finished.load(rid)
     chosen = finished.draw_ids(finished.predictions(rid)["id"], images, seed)
-    target, views = said_of(rid, chosen, run.classes)["guess"].to_numpy(), run.views(chosen)
+    target, views = list_answers(rid, chosen, run.classes)["guess"].to_numpy(), run.views(chosen)
     name = last_layer(run.model.encoder, views.shape[-1]).name
     rows = []
     with run.computing():
         before = heatmap(run.model, views, run.model.encoder.get_submodule(name), target)
     for part in RANDOMISED:
-        other = randomised(run.model, part, seed)
+        other = randomise(run.model, part, seed)
         with run.computing():
             after = heatmap(other, views, other.encoder.get_submodule(name), target)
         values = map(correlation, before, after)
@@ -218,7 +218,7 @@ def sanity(rid: str, images: int = 20, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def randomised(model: nn.Module, part: str, seed: int) -> nn.Module:
+def randomise(model: nn.Module, part: str, seed: int) -> nn.Module:
     """Return a copy of a `TransferModel` whose "head", or "all" of it, has initial weights again, drawn by `seed`."""
     from tlkit.config import lookup
     from tlkit.models import initial_weights

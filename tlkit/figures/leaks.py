@@ -43,7 +43,7 @@ def describe_splits(opened: Mapping[str, tuple[Store, pd.DataFrame]]) -> pd.Data
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("task").reset_index()
 
 
-def by_copies(results: pd.DataFrame) -> pd.DataFrame:
+def split_by_copies(results: pd.DataFrame) -> pd.DataFrame:
     """Return each task's metric on test images that have a copy before the test, and on the others.
 
     `results` is the tidy frame of `Study.headline()`. One row per run and kind of test image ("all", "copies",
@@ -62,7 +62,7 @@ def by_copies(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def summarise(apart: pd.DataFrame) -> pd.DataFrame:
-    """Return mean, sd (ddof=1), runs and n (images) of `by_copies` by task, pretraining, metric and kind of image."""
+    """Return mean, sd (ddof=1), runs and n (images) of `split_by_copies`, by task, pretraining, metric and kind."""
     cells = apart.groupby(["task", "pretraining", "metric", "images"], observed=True, sort=False)
     return cells.agg(
         mean=("value", "mean"), sd=("value", "std"), runs=("run", "nunique"), n=("n", "first")

@@ -89,7 +89,7 @@ def counts(comparisons: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([table, printed]).assign(tests=lambda t: t.sum(axis=1)).rename_axis("counted")
 
 
-def by_modality(comparisons: pd.DataFrame) -> pd.DataFrame:
+def count_by_modality(comparisons: pd.DataFrame) -> pd.DataFrame:
     """Return the counts of VERDICTS for each modality, by Student's p as published, ours and the paper's."""
     ours = pd.crosstab(comparisons["modality"], comparisons["published"]).reindex(columns=VERDICTS, fill_value=0)
     printed = pd.DataFrame.from_dict(PAPER_BY_MODALITY, orient="index", columns=list(VERDICTS))

@@ -27,7 +27,7 @@ EPOCHS = {"best_epoch": "Epoch of the best", "last_epoch": "Last epoch"}  # coun
 PARTS = {"test": "", "val": "val_"}
 
 
-def tested(results: pd.DataFrame) -> dict[str, str]:
+def choose_metrics(results: pd.DataFrame) -> dict[str, str]:
     """Return the metric that the tests of each task are made on: the first of METRICS that its runs have.
 
     Raises ConfigError for a task whose runs have none.
@@ -43,7 +43,7 @@ def tested(results: pd.DataFrame) -> dict[str, str]:
 
 def statistics(results: pd.DataFrame, prefix: str = "") -> pd.DataFrame:
     """Return the rows of the metric that each task is tested on: Dice, MAE or macro F1; "val_": on validation."""
-    return results[results["metric"] == prefix + results["task"].map(tested(results))]
+    return results[results["metric"] == prefix + results["task"].map(choose_metrics(results))]
 
 
 def table(rows: pd.DataFrame, names: Names = NAMES, part: str = "test") -> pd.DataFrame:
@@ -54,7 +54,7 @@ def table(rows: pd.DataFrame, names: Names = NAMES, part: str = "test") -> pd.Da
     is tested; it was picked by these very images, so its values flatter. Raises ConfigError for a missing metric, for
     tasks that are tested on different ones, and as `differences.check` does for results at several rates.
     """
-    prefix, metrics = lookup(part, PARTS, "part"), set(tested(rows).values())
+    prefix, metrics = lookup(part, PARTS, "part"), set(choose_metrics(rows).values())
     if len(metrics) != 1:
         raise ConfigError(f"expected tasks of one kind in a table, found those of {sorted(metrics)}")
     (metric,) = metrics
@@ -90,7 +90,7 @@ def _line(arm: pd.DataFrame, labels: Mapping[str, str], statistic: str) -> dict[
     return line
 
 
-def printed(table: pd.DataFrame) -> pd.DataFrame:
+def print_cells(table: pd.DataFrame) -> pd.DataFrame:
     """Return `table` as the paper prints it, "mean ± sd (best run)" in one column per metric.
 
     Three decimals; two for months, one for mean epochs. "–" for the sd of a single run.

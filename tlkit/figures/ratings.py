@@ -157,7 +157,7 @@ class Mixed(NamedTuple):
     note: str
 
 
-def mixed(ratings: pd.DataFrame, reference: str = "") -> Mixed:
+def fit_mixed(ratings: pd.DataFrame, reference: str = "") -> Mixed:
     """Fit rating ~ pretraining with random images and raters (crossed), as if ratings were numbers.
 
     Effects against `reference` (default: the first by name) in points: pretraining, reference, estimate, se, ci_low,

@@ -16,7 +16,7 @@ KEY = ["experiment", "task", "metric", "a", "b"]
 Step = tuple[tuple[str, str], tuple[str, str]]  # from (experiment, task) to (experiment, task)
 
 
-def quoted(paper: str = "jonske2025") -> pd.DataFrame:
+def read_quoted(paper: str = "jonske2025") -> pd.DataFrame:
     """Return the deltas and p-values that a paper prints, one row each; numbers are text, as printed.
 
     Columns of jonske2025: section, statement (in our words), KEY, delta_pct = (mean_a / mean_b - 1) * 100, p; a and b
@@ -97,7 +97,7 @@ def numbers(paper: str) -> pd.DataFrame:
     return table
 
 
-def told(pairs: pd.DataFrame, a: str, b: str, tasks: str = "") -> pd.DataFrame:
+def list_allowed(pairs: pd.DataFrame, a: str, b: str, tasks: str = "") -> pd.DataFrame:
     """Return the rows of `differences.pairwise` on a over b, of tasks that match a pattern, and what each allows.
 
     Columns: experiment, task, metric, difference (mean_a - mean_b), ci_low, ci_high, p_published, p_sound, p_holm,
