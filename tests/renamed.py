@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pandas as pd
 import yaml
-from dag_calls import call, environment
 
 from tlkit import files, paths, runfolder, runs, yamllines
 from tlkit.studies import Study, load
-from tlkit.workflow import forked, graph
+from tlkit.workflow import graph
 
 NEW = "renamed"
 Names = dict[str, dict[str, str]]  # part of a study -> old name -> new name
@@ -118,13 +117,20 @@ def copy_runs(old: Study, new: Study, source: Path, target: Path) -> None:
         runfolder.write_status(where, status)
 
 
-def draw(study: Study, root: Path, studies: Path) -> None:
-    """Execute the notebooks of the study's figures that show runs."""
-    with forked.server(environment(root) | {"TLKIT_STUDIES": str(studies)}) as handed:
-        for job in (job for job in graph.jobs(study) if job.is_figure and job.makes):
-            said = {k: str(v).lower() if isinstance(v, bool) else v for k, v in job.parameters.items()}
-            given = [word for name, value in said.items() for word in ("-p", name, value)]
-            call(root, sys.executable, "-m", "tlkit", "notebook", job.notebook, *given, env=handed)
+def draw(study: Study, monkeypatch) -> None:
+    """Run the cells of the notebooks of the study's figures that show runs, here and with no picture but the SVG."""
+    import IPython.display
+
+    from tlkit.report import files
+
+    monkeypatch.setattr(IPython.display, "display", lambda *shown: None)
+    monkeypatch.setattr(files, "UNDATED", {"svg": files.UNDATED["svg"]})
+    for job in (job for job in graph.jobs(study) if job.is_figure and job.makes):
+        scope: dict[str, Any] = {}
+        for cell in nbformat.read(graph.notebooks()[job.notebook], 4).cells:
+            if cell.cell_type == "code":
+                exec(compile(cell.source, f"{job.notebook} {cell.id}", "exec"), scope)
+                scope |= job.parameters if "parameters" in cell.metadata.get("tags", []) else {}
 
 
 def texts(figure: Path) -> list[str]:
@@ -172,6 +178,7 @@ def check(name: str, finished: Path, root: Path, monkeypatch) -> None:
     copy_runs(old, new, finished / "runs", target)
     monkeypatch.setenv("TLKIT_RUNS", str(target))
     new = load(NEW, "smoke")  # its folder lies below the runs
-    draw(new, root, studies)
+    monkeypatch.setenv("TLKIT_PAPER", str(root / "paper"))
+    draw(new, monkeypatch)
     back = {mine: before for part in names.values() for before, mine in part.items()} | ids(old, new)
     compare(finished / "paper", root / "paper", name, back)

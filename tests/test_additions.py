@@ -23,7 +23,7 @@ from tlkit import paths, runs, studies
 from tlkit.datasets import DATASETS
 from tlkit.datasets.cards import MissingDataError, read_card
 from tlkit.datasets.store import open_store
-from tlkit.models import WEIGHTS, MissingWeightsError, backbone, weight_list, weights
+from tlkit.models import WEIGHTS, MissingWeightsError, backbone, weight_list
 from tlkit.studies.own import OwnDataset, OwnWeights
 from tlkit.studies.running import RunsFailedError
 from tlkit.studies.studyfile import StudyError
@@ -204,8 +204,7 @@ def test_own_weights_may_be_renamed_and_say_what_they_saw(here, theirs):
     assert runs.read_json(where / "weights.json") | {"report": ""} == {"report": "", "random": [], "other_input": []}
 
 
-def test_own_weights_that_do_not_fit_are_an_error_that_names_their_backbone(here, monkeypatch):
-    monkeypatch.setattr(weights, "CANDIDATES", ("resnet10", "torchvision/resnet18"))
+def test_own_weights_that_do_not_fit_are_an_error_that_names_their_backbone(here):
     save(backbone("torchvision/resnet18", seed=7).state_dict(), here / "weights" / "theirs.pth")
     with pytest.raises(RunsFailedError, match=r"not filled: .*It fits 'torchvision/resnet18'"):
         done(studies.load("mine", "quick"), "theirs")

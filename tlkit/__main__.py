@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import shlex
+import signal
 import sys
 from pathlib import Path
 
@@ -58,6 +60,9 @@ def parser() -> argparse.ArgumentParser:
     own.add_argument("--name", default="", help="what the images are called in results (default: the folder's name)")
     own.add_argument("--look", action="store_true", help="count, draw and warn; train nothing")
     own.add_argument("--weights", nargs="*", type=Path, default=[], metavar="FILE", help="weights of yours to try, too")
+    own.add_argument("--backbone", default="", metavar="NAME", help="the network of these weights; else it is guessed")
+    own.add_argument("--prefix", default="", help="how the tensors' names begin, of several encoders in one file")
+    own.add_argument("--partial", action="store_true", help="take weights that fill only a part; the rest is random")
     own.add_argument("--metric", default="", help="what decides, such as auc (default: the task's own)")
     own.add_argument("--budget", default="30m", help="time for all of it, such as 10m or 2h (default: 30m)")
     command("check", check, "show whether this machine has what the project needs")
@@ -131,7 +136,13 @@ def advise(args: argparse.Namespace) -> None:
             print(f"{red}{line}{plain}" if line.startswith("warning") else line)
         print(f"look.json and mosaic.png are in {reading.folder_of(found['name'])}")
         return
-    told = whole.advise(found, budget, args.weights, args.metric)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill ends it as Ctrl-C does
+    try:
+        how = {"network": args.backbone, "prefix": args.prefix, "partial": args.partial}
+        told = whole.advise(found, budget, args.weights, args.metric, **how)
+    except KeyboardInterrupt:
+        print(f"\nthis goes on from what is done: {shlex.join(['python', '-m', 'tlkit', *sys.argv[1:]])}")
+        raise
     print(f"\n{told['said']}\nThe page: {reading.folder_of(found['name']) / 'answer.html'}")
 
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from tlkit import paths, runs
-from tlkit.advice import advise, evidence, plan, reading
+from tlkit.advice import advise, evidence, features, plan, reading, tuning
 from tlkit.advice.understand import understand
 from tlkit.config import ConfigError
 from tlkit.models import backbone
@@ -34,9 +34,9 @@ def folder(tmp_path):
 def tiny(monkeypatch):
     """No published weights; one epoch, two rates, two seeds."""
     monkeypatch.setattr(plan, "present", lambda card: False)
-    monkeypatch.setattr(advise, "present", lambda card: False)
     for name, value in {"RATES": (0.001, 0.003), "SEEDS": (1, 2), "EPOCHS": (1, 1)}.items():
         monkeypatch.setattr(plan, name, value)
+    monkeypatch.setattr(tuning, "BEYOND", 0)
 
 
 def answer(name: str) -> dict:
@@ -60,14 +60,15 @@ def test_a_folder_gets_an_answer_with_the_study_behind_it(folder, tiny, tmp_path
     assert "theirs.safetensors" in page and "Which pretraining" in page
     assert len(list(paths.store_root().glob("mine-*"))) == 1, "decoded once"
     study = load("mine", plan.SCALE)
-    assert len(study.plan().query("state == 'done'")) == 6, "two rates and a second seed of each arm"
+    done = study.plan()
+    assert (done["state"] == "done").all() and len(done) == 6, "two rates and a second seed of each arm, and no other"
     before = {p: p.stat().st_mtime_ns for p in folder.rglob("*")}
 
-    def made(config):
+    def made(config, wait):
         assert runs.state_is_done(runs.run_id(config))
         return runs.folder(runs.run_id(config))
 
-    monkeypatch.setattr(evidence, "run", made)
+    monkeypatch.setattr(tuning, "run", made)
     advise.advise(found, 600, [theirs], size=32, tell=told.append)
     again = answer("mine")
     assert {**again, "seconds": 0} == {**said, "seconds": 0}
@@ -90,8 +91,8 @@ def test_the_rate_is_chosen_in_validation_by_the_first_seed(folder, tiny):
         [("scratch", 0.001, 1, 0.7), ("scratch", 0.003, 1, 0.9), ("scratch", 0.003, 2, 0.6)],
         columns=["arm", "rate", "seed", "value"],
     )
-    assert evidence.chosen(made, study)["seed"].tolist() == [1, 2]
-    assert evidence.rate_of(evidence.chosen(made, study), "scratch") == 0.003
+    assert tuning.chosen(made, study)["seed"].tolist() == [1, 2]
+    assert tuning.rate_of(tuning.chosen(made, study), "scratch") == 0.003
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("2h", 7200), ("5", 300), ("1.5m", 90)])
@@ -111,8 +112,75 @@ def test_features_are_those_of_the_frozen_encoder(folder, tiny):
     found = understand(folder, "frozen", patient="none")
     (config, *_) = plan.write(found, 32, 32).finetune()
     store, _ = open_data(config["data"])
-    values = evidence.features(config, store, np.array([3, 0]))
+    values = features.features(config, store, np.array([3, 0]))
     encoder = backbone("resnet10", seed=config["seed"]).eval()
     images = store.take(np.array([3, 0]))[0][:, None].expand(-1, 3, -1, -1).float() / 255
     with torch.inference_mode():
         assert np.allclose(values, encoder(images).numpy(), atol=1e-5)
+
+
+def test_interrupted_it_goes_on_without_doing_anything_again(folder, tiny, monkeypatch):
+    monkeypatch.setattr(plan, "SEEDS", (1, 2))
+    found, whole, seen = understand(folder, "broken", patient="none"), tuning.run, []
+
+    def run(config, wait):
+        seen.append(runs.run_id(config))
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return whole(config, wait)
+
+    monkeypatch.setattr(tuning, "run", run)
+    with pytest.raises(KeyboardInterrupt):
+        advise.advise(found, 600, size=32, tell=lambda text: None)
+    study = (reading.folder_of("broken") / "study.yaml").read_text(encoding="utf-8")
+    before = runs.folder(seen[0]).stat().st_mtime_ns
+    monkeypatch.setattr(features, "features", None)  # what was computed is read
+    monkeypatch.setattr(evidence.scores, "evidence", None)
+    monkeypatch.setattr(advise.looking, "look", None)
+    facts = json.loads((reading.folder_of("broken") / "look.json").read_text(encoding="utf-8"))
+    monkeypatch.setattr(plan, "rewrite", lambda file, *_: file.read_text(encoding="utf-8"))
+    advise.advise(found, 600, size=32, tell=lambda text: None, facts=facts)
+    assert answer("broken")["study"] == study, "the same study"
+    assert seen[2:4] == seen[:2] and runs.folder(seen[0]).stat().st_mtime_ns == before
+    assert all(map(runs.state_is_done, seen))
+
+
+def listed(root, kind):
+    """Write 24 pictures of patients, and what is asked of each: a number, two labels, or a mask of a bright square."""
+    random = np.random.default_rng(1)
+    (root / "images").mkdir(parents=True)
+    if kind == "segmentation":
+        (root / "masks").mkdir()
+    rows = []
+    for i in range(24):
+        pixels, mask = random.normal(90, 20, (32, 32)), np.zeros((32, 32), np.uint8)
+        top, left = random.integers(0, 16, 2)
+        pixels[top : top + 16, left : left + 16] += 90
+        mask[top : top + 16, left : left + 16] = 1
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(root / "images" / f"p{i // 2}_{i % 2}.png")
+        if kind == "segmentation":
+            Image.fromarray(mask).save(root / "masks" / f"p{i // 2}_{i % 2}.png")
+        name = f"p{i // 2}_{i % 2}.png"
+        rows.append({"file": name, "age": float(top + left), "low": int(top > 7), "far": int(left > 7)})
+    if kind != "segmentation":
+        columns = ["file", "age"] if kind == "regression" else ["file", "low", "far"]
+        pd.DataFrame(rows)[columns].to_csv(root / "table.csv", index=False)
+    return root
+
+
+@pytest.mark.parametrize("kind", ["regression", "multilabel", "segmentation"])
+def test_each_kind_of_task_gets_cheap_evidence_and_runs(kind, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "RATES", (0.001,))
+    found = understand(listed(tmp_path / "bilder", kind), kind, patient=r"(p\d+)_")
+    assert found["task"] == kind
+    advise.advise(found, 600, size=32, tell=lambda text: None)
+    said = answer(kind)
+    baselines = {evidence.PIXELS, evidence.CONSTANT} if kind == "segmentation" else {evidence.PIXELS}
+    probes = {arm["arm"]: arm["probe"] for arm in said["arms"]}
+    assert set(probes) == {"scratch", *baselines} and all(np.isfinite(list(probes.values())))
+    assert said["start_from"] == "scratch" and said["confidence"] == "open"
+    if kind == "segmentation":
+        assert max(probes[evidence.PIXELS], probes["scratch"]) > probes[evidence.CONSTANT]
+    scratch = next(arm for arm in said["arms"] if arm["arm"] == "scratch")
+    assert scratch["runs"] == 2 and scratch["mb"] > 1
+    assert any(w["kind"] == "undertrained" and "no rate but 0.001" in w["text"] for w in said["warnings"])

@@ -20,6 +20,8 @@ from tlkit.advice import answer, contract, deciding, loading, page, prose, score
 from tlkit.advice.contract import AnswerError
 from tlkit.config import NotAvailableError
 from tlkit.models import backbone, classifier, regressor, save_weights, segmenter
+from tlkit.training.recipes import recipe
+from tlkit.training.supervised import plain_view
 
 CHROMIUM = shutil.which("chromium")
 NASTY = "<b>Müller & Söhne</b> | `x` *y* $z$ \"q\" 'a' \\ [l](u) 心"
@@ -244,7 +246,7 @@ def run(code, folder, monkeypatch):
     monkeypatch.chdir(folder)
     names: dict = {}
     exec(compile(code, "loading", "exec"), names)
-    return names["model"]
+    return names
 
 
 @pytest.mark.parametrize(
@@ -254,16 +256,28 @@ def run(code, folder, monkeypatch):
         ("test_vit", {"img_size": 48}, 48),
         ("torchvision/resnet18", {}, 32),
         ("torchvision/mobilenet_v3_small", {}, 32),
+        ("vit_tiny_patch16_224", {}, 64),
+        ("swin_tiny_patch4_window7_224", {}, 64),
+        ("convnext_atto", {}, 40),
+        ("torchvision/densenet121", {}, 32),
+        ("torchvision/vgg11", {}, 32),
+        ("tf_efficientnet_lite0", {}, 32),
     ],
 )
 def test_the_lines_give_the_outputs_of_the_winner(name, options, size, tmp_path, monkeypatch):
     model = classifier(backbone(name, seed=0, **options), 3, seed=1).eval()
     save_weights(model, tmp_path / "model.safetensors")
-    code = loading.loading(tmp_path / "model.safetensors", name, options)
-    assert len([line for line in code.splitlines() if line]) <= 11 and "tlkit" not in code
-    images = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    how = recipe("label", normalise={"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.25]}, window=None)
+    config = {"data": {"size": size}, "recipe": how.to_dict()}
+    code = loading.loading(tmp_path / "model.safetensors", name, options, config)
+    assert len([line for line in code.splitlines() if line]) <= 13 and "tlkit" not in code
+    assert f"x: float [B,3,{size},{size}], values in [0,1]" in code
+    pixels = torch.randint(0, 256, (2, size, size, 3), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    names = run(code, tmp_path, monkeypatch)
     with torch.no_grad():
-        assert torch.equal(run(code, tmp_path, monkeypatch)(images), model(images))
+        ours = model(plain_view(pixels, how).contiguous())
+        theirs = names["model"](names["prepare"](pixels.permute(0, 3, 1, 2).float() / 255).contiguous())
+    assert torch.allclose(theirs, ours, rtol=0, atol=1e-5)
 
 
 def test_a_number_is_loaded_in_its_unit_and_a_segmentation_as_its_encoder(tmp_path, monkeypatch):
@@ -271,13 +285,15 @@ def test_a_number_is_loaded_in_its_unit_and_a_segmentation_as_its_encoder(tmp_pa
     years = regressor(backbone("test_resnet", seed=0), mean=60.0, sd=12.0, seed=1, hidden=8).eval()
     save_weights(years, tmp_path / "it's ü.safetensors")
     with torch.no_grad():
-        loaded = run(loading.loading(tmp_path / "it's ü.safetensors", "test_resnet"), tmp_path, monkeypatch)
+        loaded = run(loading.loading(tmp_path / "it's ü.safetensors", "test_resnet"), tmp_path, monkeypatch)["model"]
         assert torch.allclose(loaded(images), years(images))
     net = segmenter(backbone("torchvision/resnet18", seed=0), 2, seed=1).eval()
     save_weights(net, tmp_path / "model.safetensors")
     code = loading.loading(tmp_path / "model.safetensors", "torchvision/resnet18")
     with torch.no_grad():
-        assert torch.equal(run(code, tmp_path, monkeypatch)(images), net.encoder(images)) and "head" not in code
+        assert (
+            torch.equal(run(code, tmp_path, monkeypatch)["model"](images), net.encoder(images)) and "head" not in code
+        )
 
 
 def test_a_backbone_of_tlkit_is_said_to_be_its_own(tmp_path):

@@ -9,6 +9,7 @@ from scipy.stats import t, weightedtau
 from simulated_runs import made
 
 from tlkit.advice import deciding, resampling
+from tlkit.advice.measures import Measure
 from tlkit.advice.resampling import RunsError, Spread
 from tlkit.training.tasks import task
 
@@ -268,3 +269,49 @@ def test_tables_that_cannot_be_compared_say_why():
     runs.at[0, "predictions"] = runs.at[0, "predictions"].head(5)
     with pytest.raises(RunsError, match="different patients"):
         deciding.decide(runs, "auc")
+
+
+def test_a_round_that_the_time_cut_short_does_not_make_its_first_arm_the_leader():
+    runs = made({"scratch": 0.0, "imagenet": 5.0, "own": 1.0}, seeds=4)
+    cut = runs[(runs["seed"] < 3) | (runs["arm"] == "scratch")]
+    found = deciding.decide(cut, "auc")
+    assert found["leader"] == "imagenet" and found["confidence"] == "clear"
+    once = deciding.decide(runs[(runs["seed"] < 1) | ((runs["arm"] == "scratch") & (runs["seed"] < 2))], "auc")
+    assert (once["leader"], once["confidence"]) == ("imagenet", "open")
+
+
+KINDS = {
+    "multiclass": ("accuracy", lambda rng, n: {"target": rng.integers(0, 2, n), "output": list(rng.random((n, 3)))}),
+    "binary": ("f1_macro", lambda rng, n: {"target": np.zeros(n, int), "output": rng.random(n)}),
+    "multilabel": (
+        "auc",
+        lambda rng, n: {"target": list(np.tile([0, 1, 0], (n, 1))), "output": list(rng.random((n, 3)))},
+    ),
+    "regression": ("mae", lambda rng, n: {"target": rng.normal(size=n), "output": rng.normal(size=n)}),
+    "segmentation": (
+        "dice_mean",
+        lambda rng, n: {c: list(np.tile([9, 3, 0], (n, 1))) for c in ("target", "output", "overlap")},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("patients", "splits"), [(1, 1), (2, 2), (9, 3)])
+def test_whatever_the_test_part_lacks_there_is_an_answer(kind, patients, splits):
+    """A class that no test image has, a metric that is nowhere defined, one patient, arms that are all the same."""
+    metric, kept = KINDS[kind]
+    classes = {"binary": ("a", "b"), "regression": ("age",)}.get(kind, ("a", "b", "c"))
+    job = task(kind, classes)
+    rows = []
+    for arm in ("scratch", "theirs", "same"):
+        for split in range(splits):
+            rng = np.random.default_rng([split, arm == "scratch"])  # two arms say the same
+            said = pd.DataFrame({"patient": [f"p{split}-{i}" for i in range(patients)], **kept(rng, patients)})
+            rows.append((arm, 0.1, split, split, resampling.row_scores(said, kind, metric)))
+    runs, measure = pd.DataFrame(rows, columns=resampling.COLUMNS), Measure(job, metric)
+    found = deciding.decide(runs, metric, measure, draws=20)
+    assert found["confidence"] == "open" and found["leader"] in ("scratch", "theirs", "same")
+    assert len(found["arms"]) == 3 and all(row["decided_by"]["what"] for row in found["arms"][1:])
+    assert set(deciding.dropped(runs, metric, measure)) <= {"scratch", "theirs", "same"}
+    scores = pd.DataFrame({"probe": [0.1, np.nan, 0.2], "knn": np.nan}, index=["scratch", "theirs", "same"])
+    assert len(deciding.agreement(scores, runs, metric, measure, draws=20)) == 2

@@ -8,11 +8,16 @@ from torch import Tensor, nn
 from torchvision import models
 
 from tlkit.config import UnknownNameError
-from tlkit.models import WeightsMismatchError, backbone, load_encoder, save_weights, weights
-from tlkit.models.weights import CANDIDATES, first_convolution, fitting_backbone
+from tlkit.models import WeightsMismatchError, backbone, load_encoder, recognise, save_weights
+from tlkit.models.weights import first_convolution
 
 TIMM = ("resnet26d", "mobilenetv3_small_050", "convnext_atto", "vit_tiny_patch16_224", "densenet121")
-NAMES = (*CANDIDATES, *TIMM)
+NAMES = (
+    "resnet10", "unet", "torchvision/resnet18", "torchvision/resnet34", "torchvision/resnet50", "torchvision/vgg16",
+    "torchvision/efficientnet_b3", "torchvision/efficientnet_b4", "torchvision/inception_v3",
+    "torchvision/densenet121", "torchvision/mobilenet_v3_small", "torchvision/mobilenet_v3_large",
+    "tf_efficientnet_lite0", *TIMM,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -41,7 +46,7 @@ def values(encoder: nn.Module) -> dict[str, Tensor]:
 
 def test_a_whole_file_and_one_without_a_tensor(pair, tmp_path, monkeypatch):
     _, source, target = pair
-    monkeypatch.setattr(weights, "fitting_backbone", lambda *_: None)  # seconds each; tested below
+    monkeypatch.setattr(recognise, "best", lambda *_: None)  # seconds each; tested below
     target.load_state_dict({k: v + 1 for k, v in target.state_dict().items()})
     before, state = values(target), with_head(source.state_dict())
     lost = next(k for k in reversed(source.state_dict()) if not k.endswith("num_batches_tracked"))
@@ -117,6 +122,6 @@ def test_torchxrayvisions_densenet_does_not_pass(tmp_path):
 
 def test_the_channels_of_the_stem_do_not_hide_the_architecture(tmp_path):
     state = with_stem(backbone("torchvision/resnet18", seed=1), lambda w: w[:, :1])
-    assert fitting_backbone(state) == "torchvision/resnet18"
+    assert recognise.best(state).backbone == "torchvision/resnet18"
     with pytest.raises(WeightsMismatchError, match="It fits 'torchvision/resnet18'"):
         load_encoder(backbone("torchvision/resnet50", seed=0), written(state, tmp_path))

@@ -25,6 +25,7 @@ TINY = {
     "rsna-bone-age": {"train": 4, "val": 2, "test": 2, "pixels": 32},
     "grazpedwri": {"patients": 4, "pixels": 32},
     "imagenet": {"classes": 3, "train": 3, "val": 2, "pixels": 32},
+    "own_images": {"patients": 4, "pixels": 32},
 }
 # The keyword order of Jonske et al.: the first list that matches by substring wins.
 ORDER = [

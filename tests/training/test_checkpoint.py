@@ -12,7 +12,7 @@ from torch import nn
 
 from tlkit.models.weights import save_weights
 from tlkit.runfolder import RunDamagedError
-from tlkit.training import checkpoint
+from tlkit.training import checkpoint, resume
 from tlkit.training.resume import LAST, Keeper, Progress
 
 Usage = namedtuple("Usage", "total used free")
@@ -74,7 +74,8 @@ def test_a_damaged_resume_state_is_said(tmp_path, monkeypatch, damage):
     assert checkpoint.load(path) is None
 
 
-def test_the_resume_state_of_another_model_is_said(tmp_path):
+def test_the_resume_state_of_another_model_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(resume, "FIRST", 0)
     model = nn.Linear(2, 2)
     Keeper(tmp_path, model).keep(Progress([{"epoch": 0.0}], 0.0, 0))
     assert len(Keeper(tmp_path, model).resume(torch.device("cpu")).rows) == 1

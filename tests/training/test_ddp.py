@@ -23,7 +23,7 @@ from torch import nn
 
 from tlkit import runs
 from tlkit.models import classifier
-from tlkit.training import checkpoint
+from tlkit.training import checkpoint, resume
 from tlkit.training.augment import DRAWS
 from tlkit.training.loop import fit
 from tlkit.training.processes import process_group, rank
@@ -195,6 +195,7 @@ class Bad(Supervised):
 
 def _bad(folder: Path, ports: list[int]) -> None:
     rank, errors = int(os.environ["RANK"]), {}
+    resume.FIRST = 0
     good = toy(norm=False)
     try:
         with joined(ports[0]):

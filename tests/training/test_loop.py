@@ -105,6 +105,7 @@ def test_interrupted_and_resumed_is_unbroken_to_the_bit(tmp_path, stop_in, chang
 def every_epoch(monkeypatch):
     """Every epoch is kept, however little time the training takes."""
     monkeypatch.setattr(resume, "MOST", float("inf"))
+    monkeypatch.setattr(resume, "FIRST", 0)
 
 
 @pytest.mark.usefixtures("every_epoch")
@@ -127,11 +128,11 @@ def test_a_kill_between_two_files_repeats_one_epoch(tmp_path, monkeypatch, point
 
 
 def test_writing_the_resume_state_takes_little_of_the_time(tmp_path, monkeypatch):
-    kept, now, real = [], iter(np.cumsum([0, 1, 2, 20, 1, 2])), checkpoint.save  # seconds: start, end, next start ...
+    kept, now, real = [], iter([0, 1, 3, 4, 20, 25, 26]), checkpoint.save  # seconds: of the fit, and of epochs' ends
     monkeypatch.setattr(resume, "monotonic", lambda: next(now))
     monkeypatch.setattr(checkpoint, "save", lambda path, state: kept.append(len(state["rows"])) or real(path, state))
     trained(tmp_path)
-    assert kept == [1, 3]  # a second each: the next one twenty seconds after the first
+    assert kept == [2, 4]  # none in the first three seconds; a second each: the next one twenty seconds after the first
     assert len(pd.read_csv(tmp_path / "history.csv")) == 4
 
 
@@ -236,6 +237,7 @@ def test_two_processes_share_each_batch(monkeypatch, rank, expected):
         batches(np.arange(11), 5)
 
 
+@pytest.mark.usefixtures("every_epoch")
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_bad_loss_fails_with_its_step_and_the_last_good_epoch_goes_on(tmp_path, bad):
     class Diverging(Toy):

@@ -44,6 +44,7 @@ CONTRACT = {
 def every_epoch(monkeypatch):
     """Every epoch is kept, however little time the training takes."""
     monkeypatch.setattr(resume, "MOST", float("inf"))
+    monkeypatch.setattr(resume, "FIRST", 0)
 
 
 def bits(folder) -> dict[str, object]:
@@ -159,7 +160,8 @@ def test_sigkill_of_a_process_and_resume_is_unbroken_to_the_bit(config, new_runs
     whole = bits(run(made))
     root = new_runs("broken")
     (tmp_path / "config.json").write_text(json.dumps(made))
-    command = [sys.executable, "-m", "tlkit", "run", str(tmp_path / "config.json")]
+    early = "import sys; from tlkit import __main__; from tlkit.training import resume; resume.FIRST = 0; "
+    command = [sys.executable, "-c", early + "sys.exit(__main__.main())", "run", str(tmp_path / "config.json")]
     partial = runs.folder(runs.run_id(made) + runs.PARTIAL)
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tlkit import paths, runs
-from tlkit.advice import answer, contract, deciding, evidence, loading, looking, plan, prose, reading
+from tlkit.advice import answer, contract, deciding, evidence, loading, looking, plan, prose, reading, tuning
+from tlkit.advice.budget import Budget, decide_length, enough, promise
 from tlkit.config import ConfigError, NotAvailableError
-from tlkit.models import WEIGHTS
-from tlkit.models.weight_cards import present
+from tlkit.datasets.content import looking_once
+from tlkit.models import backbone
 from tlkit.studies import Study
-from tlkit.training.data import open_data, task_of
 
 SIZE = 64  # px
 Tell = Callable[[str], None]
@@ -28,24 +29,41 @@ def advise(
     metric: str = "",
     size: int = SIZE,
     tell: Tell = print,
+    facts: dict[str, Any] | None = None,
+    **files: Any,
 ) -> dict[str, Any]:
     """Return the answer for a reading (`understand`), also written as answer.json, .md and .html to its folder.
 
-    `budget` in seconds, for all of it; a run that was begun is ended. `metric` decides ("": the task's own). What was
-    done before is not done again. Random: by the seeds of the study. Raises: as `looking.look`, `plan.write` and `run`.
+    `budget` in seconds, for all of it, is exceeded by the writing of the answer at most: the last run is stopped then,
+    to go on another time. `metric` decides ("": the task's own). `facts` of `looking.look` at that size, where it was
+    done. `files` are what `plan.write` is told of the weights files: network, prefix, partial. What was done before is
+    not done again. Random: by the seeds of the study. Raises: as `looking.look`, `plan.write` and `run`.
     """
-    start, until = time.monotonic(), time.monotonic() + budget
-    facts = looking.look(found, size)
-    tell("\n".join(looking.lines(facts)))
-    study = plan.write(found, facts["n_images"], size, weights, metric)
-    tell(f"{len(study.pretrainings)} arms of {study.spec['backbone']}, {budget / 60:.0f} minutes at most:")
-    cheap = evidence.cheap(study, tell)
-    made, out = evidence.fine_tuned(study, until, tell)
-    best = evidence.chosen(made, study)
-    told = _answer(study, found, facts, cheap, made, best, out)
-    told |= {"budget": budget, "seconds": round(time.monotonic() - start, 1)}
+    begun = time.monotonic()
+    with looking_once():
+        if facts is None:
+            facts = looking.look(found, size)
+            tell("\n".join(looking.lines(facts)))
+        study, clock, images = _planned(found, facts, budget, begun, tell, (size, weights, metric), files)
+        out = tuning.pretrained(study, clock, tell)
+        cheap = evidence.cheap(study, tell, images, out)
+        done = tuning.Tuning(study, clock, tell, out)
+        done.do()
+        told = _answer(study, found, facts, cheap, done, clock)
+    told |= {"budget": budget, "seconds": round(time.monotonic() - begun, 1)}
     answer.write(reading.folder_of(found["name"]), told)
     return told | {"said": f"{told['confidence'].upper()}. {prose.headline(contract.checked(told))}"}
+
+
+def _planned(found, facts, budget, begun, tell, asked, files) -> tuple[Study, Budget, int]:
+    """Return the study with as many epochs as the budget holds, the budget, and the images that encoders see."""
+    study = plan.write(found, facts["n_images"], *asked, tell=tell, **files)
+    wanted = study.finetune(seeds=study.seeds[:1])[0]["recipe"]["epochs"]
+    clock, epochs, images = decide_length(study, budget, begun)
+    if epochs < wanted:
+        study = plan.write(found, facts["n_images"], *asked, epochs, tell=lambda text: None, **files)
+    tell(promise(study, clock, images, wanted))
+    return study, clock, images
 
 
 def seconds_of(budget: str) -> float:
@@ -56,21 +74,24 @@ def seconds_of(budget: str) -> float:
     return float(found[1]) * {"s": 1, "m": 60, "": 60, "h": 3600}[found[2]]
 
 
-def _answer(study, found, facts, cheap, made, best, out) -> dict[str, Any]:
-    metric, decision = evidence.metric_of(study), None
+def _answer(study, found, facts, cheap, done, clock) -> dict[str, Any]:
+    metric, decision, made = evidence.metric_of(study), None, done.runs
+    best = tuning.chosen(made, study)
     if not best.empty:
-        config = best["config"].iloc[0]
-        job = task_of(config, open_data(config["data"])[1])
-        measure = partial(_value, job, metric)
+        measure = tuning.measure_of(study, best)
         decision = deciding.decide(best, metric, measure)
         agreement = deciding.agreement(contract.score_table(cheap), best, metric, measure)
     titles, file = study.names(), reading.folder_of(found["name"]) / "study.yaml"
+    if done.made:
+        plan.rewrite(file, done.experiments(), tuning.CURVE, [row["config"] for row in done.made])
     more = {}
     for arm in [*cheap, *study.pretrainings]:
         mine = made[made["arm"] == arm]
         more[arm] = {"title": titles.get(arm, arm), "minutes": mine["seconds"].sum() / 60 if len(mine) else None}
-        if arm in out:
-            more[arm]["dropped"] = out[arm]
+        if arm in study.pretrainings:
+            more[arm]["mb"] = _megabytes(study.backbones(arm)[0])
+        if arm in done.out:
+            more[arm]["dropped"] = done.out[arm]
         if len(mine):
             report = runs.folder(mine["run"].iloc[0]) / "weights.json"
             more[arm]["load"] = runs.read_json(report)["report"] if report.is_file() else None
@@ -84,9 +105,11 @@ def _answer(study, found, facts, cheap, made, best, out) -> dict[str, Any]:
         "start_from": decision["leader"] if decision else None,
         "confidence": decision["confidence"] if decision else "open",
         "arms": contract.arms(decision, cheap, more),
-        "warnings": facts["warnings"] + _undertrained(study, best),
-        "dropped": out,
-        "missing": _missing(study),
+        "warnings": facts["warnings"] + _undertrained(study, done, best),
+        "phantom": facts["phantom"],
+        "dropped": done.out,
+        "missing": plan.missing(study),
+        "curve": done.curve(),
         "reading": (file.parent / "data.yaml").read_text(encoding="utf-8"),
         "study": file.read_text(encoding="utf-8"),
         "study_file": file.name,
@@ -95,40 +118,43 @@ def _answer(study, found, facts, cheap, made, best, out) -> dict[str, Any]:
         told |= {k: decision[k] for k in ("why", "splits", "seeds")} | {"n_test_patients": decision["patients"]}
         told |= {"agreement": agreement.to_dict("records")}
         told |= _weights(study, best[best["arm"] == decision["leader"]])
+    if not decision or any(arm["runs"] < deciding.LEAST_RUNS for arm in decision["arms"]):
+        helps = f"--budget {enough(study, clock) / 60:.0f}m would do for two runs of each arm"
+        told["why"] = f"{told['why']}; {helps}" if decision else f"there was no time for any fine-tuning; {helps}"
     return told
 
 
-def _value(job: Any, metric: str, kept: Any) -> float:
-    return job.metrics(kept, full=False)[metric]
+def _megabytes(name: str) -> float:
+    """Return the size of an encoder's tensors in MB, without memory for them."""
+    with torch.device("meta"):
+        encoder = backbone(name)
+    return sum(t.numel() * t.element_size() for t in encoder.state_dict().values()) / 1e6
 
 
 def _weights(study: Study, runs_: Any) -> dict[str, Any]:
     """Return where the winner's weights are (of its best run in validation), and how to load them."""
-    rid = runs_.iloc[0]["run"]
+    rid, config = runs_.iloc[0][["run", "config"]]
     file = runs.folder(rid) / "model.safetensors"
     try:
-        text = loading.loading(file, study.spec["backbone"])
+        text = loading.loading(file, config["backbone"], config=config)
     except NotAvailableError as error:
         text = f"# {error}\n"
     return {"weights_file": file.relative_to(paths.runs_root()).as_posix(), "loading": text}
 
 
-def _missing(study: Study) -> list[dict[str, Any]]:
-    """Return published weights of the same backbone that are not on this machine."""
-    wanted = [c for c in WEIGHTS.values() if c.backbone == study.spec["backbone"] and not present(c)]
-    return [
-        {"name": c.name, "size": f"{c.bytes / 1e6:.0f} MB", "licence": c.licence, "source": c.source} for c in wanted
-    ]
-
-
-def _undertrained(study: Study, best: Any) -> list[dict[str, str]]:
-    """Return a warning where most runs were still getting better at their last epoch, or chose the highest rate."""
+def _undertrained(study: Study, done: tuning.Tuning, best: Any) -> list[dict[str, str]]:
+    """Return warnings where arms did best at a rate with none beyond it, or most runs at their last epoch."""
     if best.empty:
         return []
-    told, top = [], max(study.spec["experiments"]["fine_tuning"]["lrs"])
-    at_edge = [study.names()[arm] for arm in best["arm"].unique() if evidence.rate_of(best, arm) == top]
-    if at_edge:
-        told.append(f"{', '.join(at_edge)} did best at the highest rate tried, {top:g}: a higher one may do better.")
+    told, names = [], study.names()
+    for (rate, edge), arms in done.at_edge().items():
+        beyond = f"a {'higher' if edge == 'highest' else 'lower'} one may do better"
+        listed = ", ".join(names[arm] for arm in arms)
+        told.append(
+            f"{listed}: no rate but {rate:g} was tried, others may do better."
+            if edge == "only"
+            else f"{listed} did best at the {edge} rate tried, {rate:g}: {beyond}."
+        )
     selected = [runs.read_json(runs.folder(rid) / "metrics.json") for rid in best["run"]]
     late = sum(m["best_epoch"] == m["last_epoch"] for m in selected)
     if late > len(selected) / 2:

@@ -20,9 +20,10 @@ KEYS = (
 # source), reading (what was understood of the folder), study (text), study_file, weights_file, loading (text).
 ARM = (
     "arm", "title", "rate", "runs", "value", "low", "high", "difference", "difference_low", "difference_high", "best",
-    "shared", "of_patients", "decided_by", "probe", "knn", "few_shot", "logme", "h_score", "nleep", "minutes", "mb",
-    "load", "dropped",
+    "shared", "of_patients", "decided_by", "probe", "knn", "few_shot", "few_shot_sd", "logme", "h_score", "nleep",
+    "minutes", "mb", "load", "dropped",
 )  # fmt: skip
+FEW = {"few_shot": "mean", "few_shot_sd": "sd"}  # over draws of the few images
 WORDS = ("clear", "likely", "open")
 KINDS = (
     "exact_copies", "near_copies", "conflicting_labels", "patients_in_splits", "patients_unknown", "small_class",
@@ -74,8 +75,9 @@ def arms(
     out = []
     for arm in [*tuned, *(a for a in {**evidence, **facts} if a not in tuned)]:
         cheap = evidence.get(arm, {})
-        few = {str(n): shot["mean"] for n, shot in cheap.get("few_shot", {}).items()}
-        row = {name: cheap.get(name) for name in kept} | {"few_shot": few or None}
+        few = cheap.get("few_shot") or {}
+        row = {name: cheap.get(name) for name in kept}
+        row |= {key: {str(n): s[of] for n, s in few.items()} or None for key, of in FEW.items()}
         out.append({"arm": arm} | row | tuned.get(arm, {}) | facts.get(arm, {}))
     return out
 

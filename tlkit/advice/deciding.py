@@ -1,8 +1,8 @@
 """Which arm leads, how sure that is, which arms need no more runs, and whether the cheap scores foretold it.
 
-The rule. The leading arm is the one with the best mean over the runs that the arms with most runs share. With the
-difference of each other arm from it over the runs that both have, and its interval over other test patients, splits and
-seeds (`resampling`), the lead is
+The rule. The leading arm is the one with the best mean over the runs that the arms with most runs, or one fewer, share.
+With the difference of each other arm from it over the runs that both have, and its interval over other test patients,
+splits and seeds (`resampling`), the lead is
 
 - `clear` where the 95 % interval of every other arm lies wholly below the leader, at 20 test patients or more;
 - `likely` where the 80 % interval of every other arm does;
@@ -97,10 +97,12 @@ def dropped(
 def leading(found: Resampled, metric: str) -> str:
     """Return the best arm of those with most runs, by the cells that they all have; the first one named on ties.
 
+    One run fewer is as many: the time may be up in the midst of a round.
+
     NaN, a run without its metric, is no run.
     """
     there = ~np.isnan(found.values)
-    able = there.sum(axis=1) == there.sum(axis=1).max()
+    able = there.sum(axis=1) >= max(there.sum(axis=1).max() - 1, 1)
     shared = there[able].all(axis=0)
     if not shared.any():  # as many runs, but of other cells: each by its own
         shared = np.ones(there.shape[1], bool)

@@ -7,39 +7,53 @@ from pathlib import Path
 from typing import Any
 
 from tlkit.config import NotAvailableError
-from tlkit.models.backbones import BACKBONES, TORCHVISION
+from tlkit.models.backbones import BACKBONES, TORCHVISION, free_size
+from tlkit.training.recipe import Recipe
 
 POOLED = ("vgg", "alexnet")  # whose dense layers are taken off: their features are the mean over the map
 
 
-def loading(file: Path, backbone: str, options: Mapping[str, Any] | None = None) -> str:
+def loading(
+    file: Path, backbone: str, options: Mapping[str, Any] | None = None, config: Mapping[str, Any] | None = None
+) -> str:
     """Return Python that loads a finished run's `model.safetensors`; it names the file without its folder.
 
     `model` is encoder and head (classes, labels, a number); of a segmentation the encoder, as its decoder is tlkit's.
-    Raises NotAvailableError for a backbone that tlkit builds itself: no library knows it.
+    With the `config` of the run, `prepare` takes images of the size that it says to what `model` takes. Raises
+    NotAvailableError for a backbone that tlkit builds itself: no library knows it.
     """
     from safetensors import safe_open
 
     with safe_open(str(file), "pt") as kept:
         shapes = {name: tuple(kept.get_slice(name).get_shape()) for name in kept.keys()}  # noqa: SIM118
     library, build = _encoder(backbone, dict(options or {}))
-    head = _head(shapes)
     lines = [
-        "import torch",
-        f"import {library}",
+        f"import {library}, torch",
         "from safetensors.torch import load_file",
         "",
         f"tensors = load_file({Path(file).name!r})",
         "part = lambda p: {k[len(p):]: v for k, v in tensors.items() if k.startswith(p)}",
         *build,
         'encoder.load_state_dict(part("encoder."))',
+        *_head(shapes),
     ]
-    if not head:
-        return "\n".join([*lines, "model = encoder.eval()"]) + "\n"
-    if "unit" not in shapes:
-        return "\n".join([*lines, *head, "model = torch.nn.Sequential(encoder, head).eval()"]) + "\n"
-    unit = 'model = lambda x: tensors["unit"][0] + tensors["unit"][1] * head(encoder.eval()(x))'
-    return "\n".join([*lines, *head, unit]) + "\n"
+    if not lines[-1].startswith("head."):
+        lines.append("model = encoder.eval()")
+    elif "unit" in shapes:
+        lines.append('model = lambda x: tensors["unit"][0] + tensors["unit"][1] * head(encoder.eval()(x))')
+    else:
+        lines.append("model = torch.nn.Sequential(encoder, head).eval()")
+    return "\n".join(lines + (_prepare(config) if config else [])) + "\n"
+
+
+def _prepare(config: Mapping[str, Any]) -> list[str]:
+    """Return the line that brings images to what the network of a run was trained on, with a comment on them."""
+    recipe, size = Recipe.from_dict(config["recipe"]), config["data"]["size"]
+    how, what = recipe.normalisation, f"x: float [B,3,{size},{size}]"
+    values = "each image's own range brought to [0,1]" if recipe.intensity == "minmax" else "values in [0,1]"
+    grey = ", grey three times" if how.channels == "grey" else " (grey: three times the same)"
+    mean, std = (f"torch.tensor({[round(v, 6) for v in part]}).view(3, 1, 1)" for part in (how.mean, how.std))
+    return [f"# {what}, {values}{grey}", f"prepare = lambda x: (x - {mean}) / {std}  # then model(prepare(x))"]
 
 
 def _encoder(backbone: str, options: dict[str, Any]) -> tuple[str, list[str]]:
@@ -48,6 +62,8 @@ def _encoder(backbone: str, options: dict[str, Any]) -> tuple[str, list[str]]:
         raise NotAvailableError(
             f"the backbone '{backbone}' is tlkit's own, so no library can load it; use tlkit.training.finished.load."
         )
+    if not backbone.startswith("torchvision/") and "img_size" not in options:
+        options = free_size(backbone) | options
     more = "".join(f", {k}={v!r}" for k, v in options.items())
     if not backbone.startswith("torchvision/"):
         return "timm", [f"encoder = timm.create_model({backbone!r}, num_classes=0{more})"]

@@ -32,8 +32,8 @@ def look(found: dict[str, Any], size: int = SIZE) -> dict[str, Any]:
     """Return the counts and warnings of a reading's images; also written to look.json, with mosaic.png beside it.
 
     Keys: name, task, n_images, n_patients (None where nobody knows), classes (images and patients of each), splits,
-    left_out (reason: how many files or slices), warnings (kind, one of KINDS, and text), store, mosaic, seconds.
-    Deterministic but for the seconds. Raises: as `build_store`.
+    left_out (reason: how many files or slices), warnings (kind, one of KINDS, and text), phantom (whether a program
+    drew them), store, mosaic, seconds. Deterministic but for the seconds. Raises: as `build_store`.
     """
     start, card = time.perf_counter(), reading.card_of(found)
     root, out = Path(found["folder"]), reading.folder_of(found["name"])
@@ -49,6 +49,7 @@ def look(found: dict[str, Any], size: int = SIZE) -> dict[str, Any]:
         "splits": {k: int(n) for k, n in table["split"].value_counts().items() if k},
         "left_out": left_out(rejects),
         "warnings": warnings(store, table, rejects, found),
+        "phantom": bool(store.meta["phantom"]),
         "store": store.path.name,
         "mosaic": "mosaic.png",
         "seconds": 0.0,
@@ -206,7 +207,7 @@ def _unreadable(store: Store, rejects: pd.DataFrame) -> list[tuple[str, str]]:
 def lines(facts: dict[str, Any]) -> list[str]:
     """Return the facts of `look` as lines to be read."""
     patients = "patients unknown" if facts["n_patients"] is None else f"{facts['n_patients']} patients"
-    told = [f"{facts['n_images']} images, {patients}"]
+    told = [f"{facts['n_images']} images, {patients}" + (", drawn by a program: phantoms" if facts["phantom"] else "")]
     for name, n in facts["classes"].items():
         of = "" if facts["n_patients"] is None else f", {n['patients']} patients"
         told.append(f"  {name}: {n['images']} images{of}")

@@ -50,13 +50,13 @@ def html(answer: Answer) -> str:
         *_section(
             "The arms",
             [
-                _figure(drawings.arms(answer)),
+                figure(drawings.arms(answer)),
                 *map(_table, table.arms(answer)),
                 *_paragraphs([prose.baseline(answer)]),
                 _list(table.dropped(answer)),
             ],
         ),
-        *_section("Learning curve", [_figure(drawings.curve(answer))]),
+        *_section("Learning curve", [figure(drawings.curve(answer))]),
         *_section("What more hours would decide", [_list(prose.more(answer))]),
         *_section("Did the cheap scores foretell it?", _agreement(answer)),
         *_section("Not tried", [_list(table.missing(answer))]),
@@ -112,7 +112,8 @@ def _agreement(answer: Answer) -> list[str]:
     return [_list(told), *_paragraphs([prose.hint_note()])] if told else []
 
 
-def _figure(picture: tuple[str, str] | None) -> str:
+def figure(picture: tuple[str, str] | None) -> str:
+    """Return (data URI, alt text) of `drawings` as HTML; "" for None."""
     return f'<img src="{picture[0]}" alt="{escape(picture[1])}">' if picture else ""
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tlkit.advice.measures import Measure
 from tlkit.config import TlkitError
 
 COLUMNS = ["arm", "rate", "seed", "split", "predictions"]
@@ -158,6 +159,8 @@ def _drawn(kept: pd.DataFrame, repeats: np.ndarray, metric: Metric) -> np.ndarra
         total = repeats.sum(axis=1)
         sums = repeats @ kept["score"].to_numpy(float)
         return np.divide(sums, total, out=np.full(len(total), np.nan), where=total > 0)
+    if isinstance(metric, Measure):
+        return metric.drawn(kept, repeats)
     rows = np.arange(len(kept))
     return np.array([metric(kept.iloc[np.repeat(rows, n)]) if n.any() else np.nan for n in repeats])
 

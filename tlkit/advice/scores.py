@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.advice import hints
-from tlkit.advice.targets import Parts, ScoreError, checked, folds
+from tlkit.advice.targets import Parts, ScoreError, checked, folds, quarter
 from tlkit.config import lookup
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)  # inverse penalties, of features whose rows have a length of about 1
@@ -142,7 +142,7 @@ def probe(
     """
     strength, fitted = STRENGTHS[0], {}
     if len(np.unique(groups)) > 1:
-        fit, check = folds(target, kind, groups, 4, seed)[0]
+        fit, check = quarter(target, kind, groups, seed)
         least, path = np.inf, linear(seen[fit], target[fit], seen[check], kind, width, STRENGTHS, fitted)
         for tried, output in zip(STRENGTHS, path, strict=True):
             loss = _loss(output, target[check], kind)
@@ -234,12 +234,13 @@ def _few(target: np.ndarray, whole: np.ndarray, kind: str, shots: int, rng: np.r
 def _scaled(seen: np.ndarray, unseen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return both standardised by the rows that train, and divided by the root of the width: a row has a length of 1.
 
-    So a penalty means the same at every width. What does not change by more than rounding becomes 0.
+    So a penalty means the same at every width. What does not change by more than rounding becomes 0. In float32, which
+    halves the time.
     """
     middle, spread = seen.mean(axis=0), seen.std(axis=0)
     flat = spread <= 1e-12 * np.abs(seen).max(axis=0)
     scale = np.where(flat, 0, 1 / np.where(flat, 1, spread)) / np.sqrt(seen.shape[1])
-    return (seen - middle) * scale, (unseen - middle) * scale
+    return tuple(((part - middle) * scale).astype(np.float32) for part in (seen, unseen))
 
 
 def _width(target: np.ndarray, kind: str) -> int:

@@ -35,12 +35,12 @@ def arms(answer: Answer) -> list[Table]:
         "weights loaded": lambda a: a["load"] or "–",
     }
     frozen = {SCORES[name]: lambda a, name=name: number(a[name]) for name in ("probe", "knn")}
-    frozen |= {f"{n} a class": lambda a, n=n: number((a["few_shot"] or {}).get(n)) for n in shots}
+    frozen |= {f"{n} a class": lambda a, n=n: _few(a, n) for n in shots}
     frozen |= {SCORES[name]: lambda a, name=name: number(a[name]) for name in HINTS}
     name = metric(answer)
     captions = (
         f"Fine-tuned: {name} of the test patients.",
-        f"Frozen features: {name} of the linear probe, k-NN and few images a class; hints have scales of their own.",
+        f"Frozen features: {name} of the linear probe, k-NN and few images a class (± sd); hints have own scales.",
     )
     found = [_filled(answer, caption, cells) for caption, cells in zip(captions, (tuned, frozen), strict=True)]
     return [table for table in found if len(table.columns) > 1]
@@ -65,6 +65,12 @@ def missing(answer: Answer) -> list[str]:
 def dropped(answer: Answer) -> list[str]:
     """Return a line for each arm that got no more runs, with the reason."""
     return [f"{title(answer, a['arm'])} got no more runs: {a['dropped']}." for a in answer["arms"] if a["dropped"]]
+
+
+def _few(arm: Mapping[str, Any], shots: str) -> str:
+    """Return the mean over draws of so many images a class, and their standard deviation."""
+    mean, sd = ((arm[key] or {}).get(shots) for key in ("few_shot", "few_shot_sd"))
+    return number(mean) if sd is None else f"{number(mean)} ± {number(sd)}"
 
 
 def _held(arm: Mapping[str, Any], what: str) -> str:

@@ -80,6 +80,19 @@ def folds(target: np.ndarray, kind: str, patients: Sequence | None = None, count
         return [(train, test) for train, test in dealt if len(train) and len(test)]
 
 
+def quarter(target: np.ndarray, kind: str, patients: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows of three quarters of two or more patients, and of the others: the first of four `folds`.
+
+    Of MANY images a patient counts as what the first of the rows shows, which is many times faster.
+    """
+    if len(target) < MANY:
+        return folds(target, kind, patients, 4, seed)[0]
+    _, first, owner = np.unique(patients, return_index=True, return_inverse=True)
+    order = np.lexsort((np.random.default_rng(seed).random(len(first)), _strata(target, kind)[first]))
+    apart = np.isin(owner, order[::4])
+    return np.flatnonzero(~apart), np.flatnonzero(apart)
+
+
 def _strata(target: np.ndarray, kind: str) -> np.ndarray:
     if kind == "regression":
         edges = np.quantile(target, np.arange(1, BINS) / BINS)

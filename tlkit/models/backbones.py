@@ -95,9 +95,40 @@ def _unknown(name: str, allowed: list[str]) -> UnknownNameError:
 def _timm(name: str, **options: Any) -> nn.Module:
     import timm
 
+    options = options if "img_size" in options else free_size(name) | options
     model = timm.create_model(name, pretrained=False, num_classes=0, **options)
     model.num_features = model.head_hidden_size  # MobileNetV3 and VGG widen behind the last map
     return _ones(model)
+
+
+def free_size(name: str) -> dict[str, Any]:
+    """Return the options with which timm's model takes images of any size: a ViT's grid is stretched, Swin's padded.
+
+    Images of the size that it was made for give the same output as without. {} where none is needed.
+    """
+    import timm
+
+    said, module = timm.get_pretrained_cfg(name), timm.models.model_entrypoint(name).__module__
+    if not (said and said.fixed_input_size):
+        return {}
+    if module not in _FREE:  # the models of a module are of one class
+        _FREE[module] = next(options for options in FREE if _takes(name, options))
+    return _FREE[module]
+
+
+FREE = ({"dynamic_img_size": True, "dynamic_img_pad": True}, {"strict_img_size": False}, {})
+_FREE: dict[str, dict[str, Any]] = {}
+
+
+def _takes(name: str, options: dict[str, Any]) -> bool:
+    import timm
+
+    try:
+        with torch.device("meta"):
+            timm.create_model(name, pretrained=False, num_classes=0, **options)
+    except TypeError:
+        return False
+    return True
 
 
 def checkpoint_activations(encoder: nn.Module) -> nn.Module:

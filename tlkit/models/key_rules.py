@@ -14,7 +14,7 @@ Rule = str | tuple[str, str]  # a key of RULES, or (prefix in the file, prefix i
 
 
 def children(encoder: nn.Module) -> Renamer:
-    """Take `backbone.<i>.` for the i-th part of the torchvision model, as `nn.Sequential(*model.children())` saves it.
+    """Take `<i>.` or `backbone.<i>.` for the i-th part of the model, as `nn.Sequential(*model.children())` saves it.
 
     An assumption about RadImageNet's PyTorch files, from its public example; none could be looked into. Of Inception
     the parts are counted without the auxiliary head, as a Sequential that runs must be.
@@ -22,7 +22,7 @@ def children(encoder: nn.Module) -> Renamer:
     names = [n for n, _ in encoder.named_children()]
 
     def rename(key: str) -> str:
-        match = re.match(r"backbone\.(\d+)\.", key)
+        match = re.match(r"(?:backbone\.)?(\d+)\.", key)
         known = match and int(match[1]) < len(names)
         return f"{names[int(match[1])]}.{key[match.end() :]}" if known else key
 
@@ -32,6 +32,11 @@ def children(encoder: nn.Module) -> Renamer:
 def densenet_dots(encoder: nn.Module) -> Renamer:
     """Take `denselayer1.norm.1.` for `denselayer1.norm1.`: torchvision's DenseNet files are older than its code."""
     return lambda key: re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", key)
+
+
+def block_chunks(encoder: nn.Module) -> Renamer:
+    """Take `blocks.<chunk>.<i>.` for `blocks.<i>.`: DINOv2's training holds its blocks in chunks."""
+    return lambda key: re.sub(r"^blocks\.\d+\.(\d+)\.", r"blocks.\1.", key)
 
 
 EFFICIENTNET = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
@@ -62,6 +67,7 @@ def efficientnet_pytorch(encoder: nn.Module) -> Renamer:
 
 
 RULES: dict[str, Callable[[nn.Module], Renamer]] = {
+    "block_chunks": block_chunks,
     "children": children,
     "densenet_dots": densenet_dots,
     "efficientnet_pytorch": efficientnet_pytorch,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -37,6 +37,18 @@ def eval_mode(module: nn.Module) -> Iterator[None]:
 def batch_norms(module: nn.Module) -> list[nn.Module]:
     """Return every BatchNorm layer of `module`."""
     return [m for m in module.modules() if isinstance(m, _BatchNorm)]
+
+
+def first_convolution(encoder: nn.Module) -> str:
+    """Return the name of the weight of the encoder's first convolution; "" where there is none."""
+    return next((f"{name}.weight" for name, m in encoder.named_modules() if isinstance(m, nn.Conv2d)), "")
+
+
+def suiting_stem(found: Sequence[int], wanted: Sequence[int]) -> str:
+    """Return which of STEMS brings a convolution [outputs, inputs, h, w] to another number of inputs."""
+    if len(found) != 4 or found[1] == wanted[1] or (found[0], *found[2:]) != (wanted[0], *wanted[2:]):
+        return ""
+    return "sum" if wanted[1] == 1 else "repeat" if found[1] == 1 else ""
 
 
 def in_float32(head: nn.Module, x: Tensor) -> Tensor:

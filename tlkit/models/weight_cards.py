@@ -32,8 +32,8 @@ class WeightsCard:
     its size about, `sha256` its first digits ("" where unknown). Input: grey or colour values brought to `input_range`
     (intensity: "range" = one scale for all images, "minmax" = of each image), then `mean` taken off and divided by
     `std`. channels="grey": one channel written three times. `size` are the pixels it was trained on. `recipe_input`
-    gives all that to a run. `partial` and `stem` are told to `load_encoder`; `check` are features of `check_image`,
-    which `check_features` holds a loaded encoder against ("" and () where the card says nothing of it).
+    gives all that to a run. `partial`, `stem` and `prefix` are told to `load_encoder`; `check` are features of
+    `check_image`, which `check_features` holds a loaded encoder against ("" and () where the card says nothing of it).
     """
 
     name: str  # "source/architecture"
@@ -53,6 +53,7 @@ class WeightsCard:
     size: int = 224
     rules: tuple[Rule, ...] = ()
     stem: str = ""  # repeat | sum, where the file's first convolution has other channels than the encoder's
+    prefix: str = ""  # of the encoder's tensors, in a file of several models
     partial: bool = False  # the file fills only a part of the encoder
     check: tuple[float, ...] = ()
     sha256: str = ""
@@ -142,7 +143,8 @@ def load_card(encoder: nn.Module, card: WeightsCard, partial: bool = False) -> L
                 f"found {found[: len(card.sha256)]} ({path.stat().st_size:,} of about {card.bytes:,} bytes). Get it "
                 f"again: {card.access[0]}"
             )
-    report = load_encoder(encoder, path, card.rules, partial=partial or card.partial, stem=card.stem)
+    how = {"partial": partial or card.partial, "stem": card.stem, "prefix": card.prefix}
+    report = load_encoder(encoder, path, card.rules, **how)
     if card.check and report.whole:
         check_features(encoder, card)
     return report

@@ -9,18 +9,22 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from tlkit.config import TlkitError
 from tlkit.files import sha256
+from tlkit.models.boxed import load_boxed, parts
 
 WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "encoder")  # what others save around it
-SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")  # of the member of an archive that holds the weights
+OTHERS = ("optimizer", "optim", "scaler", "scheduler", "lr_sched", "loops", "callbacks", "hyper_parameters")  # no model
+SAVE = "Where you trust it, save its state_dict() with tlkit.models.save_weights."
+SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")  # of the member of an archive that holds the weights
 
 
 class WeightsFileError(TlkitError, ValueError):
@@ -30,9 +34,10 @@ class WeightsFileError(TlkitError, ValueError):
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
     """Return the named tensors of a weights file, on the CPU: safetensors, a torch file, or an archive of one.
 
-    Of a torch file nothing but tensors and plain values is read (`weights_only`), and of a training checkpoint the
-    model alone. From a .tar.gz the one weights file is copied out; nothing is unpacked under a name of the
-    archive's choice. Raises WeightsFileError, FileNotFoundError.
+    Of a torch file nothing but tensors and plain values is read (`weights_only`; a whole model by the names of its
+    tensors, without its code, see `boxed`), and of a training checkpoint the model alone. Of several models in one
+    file (`student`, `teacher`) each tensor has the model's name before its own. From a .tar.gz the one weights file is
+    copied out; nothing is unpacked under a name of the archive's choice. Raises WeightsFileError, FileNotFoundError.
     """
     path = Path(path)
     if not path.is_file():
@@ -52,27 +57,53 @@ def _read(path: Path, title: str) -> dict[str, Tensor]:
             return load_file(path)
         except SafetensorError as error:
             raise _damaged(title, error) from error
-    try:  # memory-mapped, a checkpoint's optimiser state is never read
-        found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except pickle.UnpicklingError as error:
-        raise WeightsFileError(
-            f"{title} holds more than tensors, and nothing else is read from others (or it is damaged). Where you "
-            f"trust it, save its state_dict() with tlkit.models.save_weights. ({str(error).splitlines()[0]})"
-        ) from error
-    except OSError:
-        raise
-    except Exception as error:  # damaged bytes can make the reader fail in any way
-        raise _damaged(title, error) from error
-    while isinstance(found, Mapping) and (inner := _wrapped(found)) is not None:
-        found = inner
-    tensors = {k: v for k, v in found.items() if isinstance(v, Tensor)} if isinstance(found, Mapping) else {}
+    found = _unpickled(path, title)
+    tensors = _tensors(found)
     if not tensors:
         raise WeightsFileError(f"{title} has no named tensors; expected a state_dict, or one under {WRAPPERS}.")
     return tensors
 
 
-def _wrapped(found: Mapping) -> Mapping | None:
-    return next((found[k] for k in WRAPPERS if isinstance(found.get(k), Mapping)), None)
+def _unpickled(path: Path, title: str) -> Any:
+    """Return what a torch file holds: tensors and plain values, else with other objects as empty boxes."""
+    try:  # memory-mapped, a checkpoint's optimiser state is never read
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError as error:
+        first = error
+    except OSError:
+        raise
+    except Exception as error:  # damaged bytes can make the reader fail in any way
+        if "TorchScript" in str(error):
+            raise WeightsFileError(f"{title} is a TorchScript program. {SAVE}") from error
+        raise _damaged(title, error) from error
+    try:
+        return load_boxed(path)
+    except OSError:
+        raise
+    except Exception as error:
+        reason = str(error if isinstance(error, pickle.UnpicklingError) else first).splitlines() or [""]
+        raise WeightsFileError(
+            f"{title} holds more than tensors, and nothing else is read from others (or it is damaged, or no weights "
+            f"file). {SAVE} ({reason[0]})"
+        ) from error
+
+
+def _tensors(found: Any) -> dict[str, Tensor]:
+    """Return the tensors of nested mappings and modules with the names of all levels; of a wrapper what it wraps.
+
+    What has other keys than names is no model but the state of an optimiser.
+    """
+    inside = parts(found) or {}
+    if not all(isinstance(k, str) for k in inside):
+        return {}
+    for name in WRAPPERS:
+        if parts(inside.get(name)) is not None and (wrapped := _tensors(inside[name])):
+            return wrapped
+    flat = {k: v.detach() for k, v in inside.items() if isinstance(v, Tensor)}
+    for name, part in inside.items():
+        if not name.startswith(OTHERS) and parts(part) is not None:
+            flat |= {f"{name}.{k}": v for k, v in _tensors(part).items()}
+    return flat
 
 
 def _damaged(title: str, error: Exception) -> WeightsFileError:

@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from tlkit.config import TlkitError, lookup
 from tlkit.files import write_bytes
+from tlkit.models import recognise
 from tlkit.models.key_rules import Rule, renamer
+from tlkit.models.parts import first_convolution, suiting_stem
 from tlkit.models.weight_files import WeightsFileError, read_tensors, weights_hash
 
 __all__ = [
@@ -21,12 +24,6 @@ __all__ = [
 ]  # fmt: skip
 
 PREFIXES = ("module.", "_orig_mod.", "model.", "encoder.", "backbone.")
-CANDIDATES = (  # what a file that does not fit is tried on, without memory for any weight
-    "resnet10", "unet", "torchvision/resnet18", "torchvision/resnet34", "torchvision/resnet50", "torchvision/vgg16",
-    "torchvision/efficientnet_b3", "torchvision/efficientnet_b4", "torchvision/inception_v3",
-    "torchvision/densenet121", "torchvision/mobilenet_v3_small", "torchvision/mobilenet_v3_large",
-    "tf_efficientnet_lite0",
-)  # fmt: skip
 MOST_EXCESS = 0.1  # of the tensors that fit; MobileNet's last layer is an excess of two
 STEMS = ("", "repeat", "sum")
 COUNTER = "num_batches_tracked"  # of BatchNorm: files from before torch 0.4.1 lack it
@@ -112,27 +109,35 @@ class WeightsMismatchError(TlkitError, ValueError):
 
 
 def load_encoder(
-    encoder: nn.Module, path: str | Path, rules: Sequence[Rule] = (), *, partial: bool = False, stem: str = ""
+    encoder: nn.Module,
+    path: str | Path,
+    rules: Sequence[Rule] = (),
+    *,
+    partial: bool = False,
+    stem: str = "",
+    prefix: str = "",
 ) -> LoadReport:
     """Fill `encoder` from a weights file (see `read_tensors`) and report what fitted.
 
-    Names are put through `rules` (see key_rules); then prefixes such as "module.", "model." or "encoder." come off
-    where needed. Heads and decoders are listed as unexpected. `partial` takes a file that fills only a part; the rest
-    stays as it is, and the report names it. `stem` brings a first convolution of other channels to the encoder's:
-    "repeat" writes the weights of one channel for each of the encoder's, divided by their number, so that a grey image
-    written that often gives the same output; "sum" adds those of several up for an encoder of one.
+    Of a file with several models only the tensors whose names begin with `prefix` are looked at. Names are put through
+    `rules` (see key_rules); then prefixes such as "module.", "model." or "encoder." come off where needed. Heads and
+    decoders are listed as unexpected. `partial` takes a file that fills only a part; the rest stays as it is, and the
+    report names it. `stem` brings a first convolution of other channels to the encoder's: "repeat" writes the weights
+    of one channel for each of the encoder's, divided by their number, so that a grey image written that often gives the
+    same output; "sum" adds those of several up for an encoder of one.
     Raises WeightsMismatchError, with the encoder untouched, where a tensor is not filled or the file is of a deeper
     network of the same family (with `partial`: where nothing fits), or where `stem` does not suit the file. Raises
     UnknownNameError for another `stem`, WeightsFileError, FileNotFoundError.
     """
     lookup(stem, dict.fromkeys(STEMS), "stem")
     tensors = read_tensors(path)
-    report, fitting = _compare(tensors, encoder, rules, str(path), stem)
+    report, fitting = compare(tensors, encoder, rules, str(path), stem, prefix)
     if not report.matched or (stem and not report.stem) or not (partial or report.whole):
         advice, better = _stem_advice(report, encoder, stem), None
         if not advice:
-            better = fitting_backbone(tensors, rules)
-            advice = _advice(report, better)
+            found = recognise.best(tensors)
+            better = found.backbone if found and found.whole else None
+            advice = _advice(report, found if better else None)
         raise WeightsMismatchError(report, advice, better)
     encoder.load_state_dict(fitting, strict=False)
     return report
@@ -145,7 +150,7 @@ def _stem_advice(report: LoadReport, encoder: nn.Module, stem: str) -> str:
     if stem and not report.stem:
         shapes = f"{found} for {wanted}" if found else "of the encoder's shape, or not in the file"
         return f"stem='{stem}' does not suit its first convolution, which is {shapes}."
-    suits = _suiting_stem(found, wanted)
+    suits = suiting_stem(found, wanted)
     if not suits or report.random != (first,) or report.deeper:
         return ""
     return (
@@ -154,24 +159,14 @@ def _stem_advice(report: LoadReport, encoder: nn.Module, stem: str) -> str:
     )
 
 
-def _advice(report: LoadReport, better: str | None) -> str:
-    if better:
-        return f"It fits '{better}': take that backbone, or the file of this one."
+def _advice(report: LoadReport, found: recognise.Found | None) -> str:
+    if found and (found.rules or _strip(found.prefix, {"": None})):
+        return f"It fits '{found.backbone}' with {found.said}: say so beside `file`, or take that backbone."
+    if found:
+        return f"It fits '{found.backbone}': take that backbone, or the file of this one."
     if not report.matched:
         return "No name fits: take another backbone, or give `rules` from the file's names to the encoder's."
     return "Say `partial` (of load_encoder, on the card, or beside `weights` in the study) to start the rest at random."
-
-
-def first_convolution(encoder: nn.Module) -> str:
-    """Return the name of the weight of the encoder's first convolution; "" where there is none."""
-    return next((f"{name}.weight" for name, m in encoder.named_modules() if isinstance(m, nn.Conv2d)), "")
-
-
-def _suiting_stem(found: Sequence[int], wanted: Sequence[int]) -> str:
-    """Return which of STEMS brings a convolution [outputs, inputs, h, w] to another number of inputs."""
-    if len(found) != 4 or found[1] == wanted[1] or (found[0], *found[2:]) != (wanted[0], *wanted[2:]):
-        return ""
-    return "sum" if wanted[1] == 1 else "repeat" if found[1] == 1 else ""
 
 
 def _adapted(tensor: Tensor, inputs: int, stem: str) -> Tensor:
@@ -180,18 +175,26 @@ def _adapted(tensor: Tensor, inputs: int, stem: str) -> Tensor:
     return (tensor / inputs).repeat(1, inputs, 1, 1)
 
 
-def _compare(
-    tensors: Mapping[str, Tensor], encoder: nn.Module, rules: Sequence[Rule], path: str, stem: str = ""
+def compare(
+    tensors: Mapping[str, Tensor],
+    encoder: nn.Module,
+    rules: Sequence[Rule],
+    path: str,
+    stem: str = "",
+    prefix: str = "",
 ) -> tuple[LoadReport, dict[str, Tensor]]:
-    """Return the report, and the tensors that fit by their names in the encoder."""
+    """Return the report of `load_encoder`, and the tensors that fit by their names in the encoder, which is left."""
     target, rename = encoder.state_dict(), renamer(rules, encoder)
     parts, first = {name.partition(".")[0] for name in target}, first_convolution(encoder)
     fitting: dict[str, Tensor] = {}
     unexpected, repeated, excess, made = [], [], [], ""
     wrong: dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]] = {}
     for key, tensor in tensors.items():
-        name = _strip(rename(key), target)
-        if name == first and stem and stem == _suiting_stem(tensor.shape, target[name].shape):
+        if not key.startswith(prefix):
+            unexpected.append(key)
+            continue
+        name = _strip(rename(key.removeprefix(prefix)), target)
+        if name == first and stem and stem == suiting_stem(tensor.shape, target[name].shape):
             made = f"{tensor.shape[1]} channels to {target[name].shape[1]} ({stem})"
             tensor = _adapted(tensor, target[name].shape[1], stem)
         if name in fitting and torch.equal(tensor, fitting[name]):
@@ -211,22 +214,7 @@ def _compare(
     return LoadReport(path, matched, missing, tuple(unexpected), shapes, tuple(repeated), tuple(excess), made), fitting
 
 
-def fitting_backbone(tensors: Mapping[str, Tensor], rules: Sequence[Rule] = ()) -> str | None:
-    """Return which of CANDIDATES the tensors fill, the first convolution's channels aside, or None."""
-    from tlkit.models.backbones import backbone
-
-    matched = {}
-    for name in CANDIDATES:
-        with torch.device("meta"):
-            encoder = backbone(name)
-            report, _ = _compare(tensors, encoder, rules, "")
-        stem = [n for n, a, b in report.wrong_shape if n == first_convolution(encoder) and _suiting_stem(a, b)]
-        if [*report.random] == stem and not report.deeper:
-            matched[name] = len(report.matched)
-    return max(matched, key=matched.get, default=None)
-
-
-def _strip(key: str, target: Mapping[str, Tensor]) -> str:
+def _strip(key: str, target: Mapping[str, Any]) -> str:
     while key not in target:
         prefix = next((p for p in PREFIXES if key.startswith(p)), None)
         if prefix is None:

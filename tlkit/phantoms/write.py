@@ -27,6 +27,7 @@ from tlkit.phantoms import (
     lits_png,
     logs,
     luna16,
+    own_images,
     radnet,
 )
 from tlkit.phantoms.streams import PHANTOM_VERSION
@@ -47,6 +48,7 @@ PHANTOMS: dict[str, ModuleType] = {
     "rsna-bone-age": boneage,
     "grazpedwri": grazped,
     "imagenet": imagenet,
+    "own_images": own_images,
     "logs": logs,
 }
 

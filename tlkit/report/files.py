@@ -19,6 +19,8 @@ from tlkit.report.style import STYLE, mark_phantom
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+UNDATED = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}  # kind of file: what leaves its date out
+
 
 def save_figure(
     fig: Figure,
@@ -44,16 +46,15 @@ def save_figure(
         mark_phantom(fig)
     caption = _full_caption(caption, note, scale, phantom)
     if fig.get_layout_engine() is not None:  # laid out once, not anew for each kind of file
-        fig.draw_without_rendering()
+        fig.get_layout_engine().execute(fig)
         fig.set_layout_engine(None)  # not "none": with its placeholder savefig draws twice
     base = paths.paper_root() / "figures" / study / name
-    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
     with mpl.rc_context({k: STYLE[k] for k in ("svg.hashsalt", "savefig.dpi", "pdf.fonttype")}):
-        for kind, metadata in undated.items():
+        for kind, metadata in UNDATED.items():
             with replacing(_file(base, kind)) as temp:
                 fig.savefig(temp, format=kind, metadata=metadata)
     sidecar = _save_sidecar(base, runs, notebook, caption, scale, phantom)
-    return [*(_file(base, kind) for kind in undated), sidecar]
+    return [*(_file(base, kind) for kind in UNDATED), sidecar]
 
 
 def save_table(

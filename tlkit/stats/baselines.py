@@ -21,17 +21,17 @@ BINS = 16
 COLUMNS = ["task", "metric", "baseline", "value", "n"]
 
 
-def pixel_statistics(images: np.ndarray) -> np.ndarray:
+def pixel_statistics(images: np.ndarray, span: tuple[float, float] | None = None) -> np.ndarray:
     """Return float64 [N,F] of images [N,H,W] or [N,H,W,C]: mean, sd, quantiles and a histogram of each channel.
 
-    The 16 bins of the histogram share the range of all the images given.
+    The 16 bins of the histogram share `span`, by default the range of all the images given.
     """
     channels = images if images.ndim == 4 else images[..., None]
-    low, high = channels.min(), channels.max()
+    span = span or (channels.min(), channels.max())
     found = []
     for image in channels:
         for values in image.reshape(-1, image.shape[-1]).T.astype(np.float64):
-            counts = np.histogram(values, BINS, (low, high))[0] / len(values)
+            counts = np.histogram(values, BINS, span)[0] / len(values)
             found.append(np.concatenate([[values.mean(), values.std()], np.percentile(values, QUANTILES), counts]))
     return np.array(found).reshape(len(images), -1)
 

@@ -70,25 +70,39 @@ class StudyRuns(StudyData):
         entry = self.entry(pretraining, backbone)
         return [e for e in [entry, *(self.entry(n, backbone) for n in entry.get("corpora", []))] if "dataset" in e]
 
+    def redrawn(self, pretraining: str, backbone: str) -> bool:
+        """Tell whether a pretraining, or one before it, reads images of a task that each run splits anew.
+
+        It is then done for each seed with the split of that seed: else it would see what a run is tested on.
+        """
+        tested = {entry["dataset"] for entry in self.spec["tasks"].values()}
+        own = self.corpus_entries(pretraining, backbone)
+        if any(e["dataset"] in tested and self.split(e)["seed"] == "run" for e in own):
+            return True
+        before = self.entry(pretraining, backbone).get("after")
+        return bool(before) and self.redrawn(before, backbone)
+
     def stores(self, dataset: str) -> list[tuple[int, dict[str, Any]]]:
         """Return the different sizes (px) and options of a data set's card that runs use."""
         data = (d for config in self.configs() for d in runs.corpora(config) if d["name"] == dataset)
         found = [(d["size"], d.get("options", {})) for d in data] or [(self.spec["size"], {})]
         return list({canonical(how): how for how in found}.values())
 
-    def pretrain(self, pretraining: str, backbone: str = "") -> dict[str, Any] | None:
+    def pretrain(self, pretraining: str, backbone: str = "", seed: int | None = None) -> dict[str, Any] | None:
         """Return the config of a pretraining run with `backbone` (default: the first of `backbones`).
 
-        None for what needs no run: training from scratch, and weights that others published.
+        `seed`: that of the downstream run, for one that is `redrawn` (default: the first). None for what needs no run:
+        training from scratch, and weights that others published.
         """
         backbone = backbone or self._first(pretraining)
         entry = self.entry(pretraining, backbone)
-        data = [self.data(e) for e in self.corpus_entries(pretraining, backbone)]
+        drawn = (self.seeds[0] if seed is None else seed) if self.redrawn(pretraining, backbone) else None
+        data = [self.data(e, drawn) for e in self.corpus_entries(pretraining, backbone)]
         if not data:
             return None
         more = {k: entry[k] for k in ("method", "images_per_epoch") if k in entry}
         if "after" in entry:
-            more["weights"] = {"run": runs.run_id(self.pretrain(entry["after"], backbone))}
+            more["weights"] = {"run": runs.run_id(self.pretrain(entry["after"], backbone, seed))}
         return {
             "kind": "pretrain",
             "pretraining": pretraining,
@@ -105,9 +119,9 @@ class StudyRuns(StudyData):
         entry = lookup(pretraining, self.spec["pretrainings"], "pretraining")
         return merge(entry, entry.get("by_backbone", {}).get(backbone, {}))
 
-    def _weights(self, pretraining: str, backbone: str) -> dict[str, Any] | None:
+    def _weights(self, pretraining: str, backbone: str, seed: int) -> dict[str, Any] | None:
         """Return what a downstream run starts from: a pretraining run, a published checkpoint, or nothing."""
-        config = self.pretrain(pretraining, backbone)
+        config = self.pretrain(pretraining, backbone, seed)
         if config is not None:
             return {"run": runs.run_id(config)}
         entry = self.entry(pretraining, backbone)
@@ -120,7 +134,8 @@ class StudyRuns(StudyData):
     ) -> list[dict[str, Any]]:
         """Return the configs of the pretraining runs that fit the filter, in the order in which they can be done."""
         names = [pretraining] if pretraining else self.pretrainings
-        found = [self.pretrain(name, backbone) for name in names for backbone in backbones or self.backbones(name)]
+        pairs = [(name, backbone) for name in names for backbone in backbones or self.backbones(name)]
+        found = [self.pretrain(*pair, s) for pair in pairs for s in (self.seeds if self.redrawn(*pair) else [None])]
         return [c for c in found if c is not None and method in ("", c.get("method", "contrastive"))]
 
     def groupings(self, dataset: str) -> list[dict[str, Any]]:
@@ -129,11 +144,14 @@ class StudyRuns(StudyData):
         found = {canonical(d["groups"]): d["groups"] for d in data if "groups" in d}
         return list(found.values())
 
-    def lineage(self, pretraining: str, backbone: str = "") -> list[dict[str, Any]]:
-        """Return the configs of a pretraining and of all that it builds on, in the order in which they can be done."""
-        config = self.pretrain(pretraining, backbone)
+    def lineage(self, pretraining: str, backbone: str = "", seed: int | None = None) -> list[dict[str, Any]]:
+        """Return the configs of a pretraining and of all that it builds on, in the order in which they can be done.
+
+        `seed`: as of `pretrain`.
+        """
+        config = self.pretrain(pretraining, backbone, seed)
         before = self.spec["pretrainings"][pretraining].get("after")
-        return [*(self.lineage(before, backbone) if before else []), *([config] if config else [])]
+        return [*(self.lineage(before, backbone, seed) if before else []), *([config] if config else [])]
 
     def finetune(
         self,
@@ -191,7 +209,7 @@ class StudyRuns(StudyData):
             "pretraining": source,
             "fraction": float(share),
             "data": self.data(entry, seed),
-            "weights": self._weights(source, backbone),
+            "weights": self._weights(source, backbone, seed),
             "backbone": backbone,
             "recipe": recipe_dict(how),
             "seed": seed,

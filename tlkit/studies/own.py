@@ -53,6 +53,7 @@ class OwnWeights(Keys):
     rules: list[Annotated[str, one_of(RULES, "key rule")] | Two] = key(
         "from the file's names to the encoder's: children ..., or [prefix in the file, prefix in the encoder]", []
     )
+    prefix: Text = key("of the encoder's names, in a file of several models; the others are left", "")
     stem: Annotated[str, one_of(STEMS, "stem")] = key("repeat or sum, for a first convolution of other channels", "")
     mean: Three = key("of the input, for `normalise: card`", [])
     std: Annotated[list[Positive], Field(min_length=3, max_length=3)] = key("of the input", [])

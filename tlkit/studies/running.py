@@ -34,7 +34,7 @@ def run_all(configs: list[dict[str, Any]], study: StudyRuns) -> list[str]:
     problems: dict[str, Exception] = {}
     with looking_once():  # the data of a study are those of most of its runs
         for config in configs:
-            for needed in [*study.lineage(config["pretraining"], config["backbone"]), config]:
+            for needed in [*study.lineage(config["pretraining"], config["backbone"], config["seed"]), config]:
                 rid = runs.run_id(needed)
                 if rid not in problems and not runs.state_is_done(rid):
                     try:

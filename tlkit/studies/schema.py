@@ -92,7 +92,7 @@ class Split(Keys):
     val: Annotated[float, Field(ge=0)] = key("share below 1, or number of patients", 0.15)
     test: Annotated[float, Field(ge=0)] = key("share below 1, or number of patients", 0.2)
     seed: Annotated[Seed | Literal["run"], expected("a whole number of 0 or more, or run")] = key(
-        "of the draw; run: drawn anew by the seed of each run"
+        "of the draw; run: drawn anew by the seed of each run, and of each pretraining on the images of a task"
     )
     by: Annotated[str, one_of(("patient", "image"), "unit of a split")] = key(
         "patient, or image as published", "patient"

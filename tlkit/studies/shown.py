@@ -28,7 +28,7 @@ class Shown:
         lineage, look = cache(study.lineage), cache(runs.state_and_cause)  # many runs start from one pretraining
         rows = []
         with study.without_data():
-            chains = [lineage(config["pretraining"], config["backbone"]) for _, config in configs]
+            chains = [lineage(*(config[k] for k in ("pretraining", "backbone", "seed"))) for _, config in configs]
         for (experiment, config), before in zip(configs, chains, strict=True):
             needed = [*map(runs.run_id, before), runs.run_id(config)]
             found = [look(rid) for rid in needed]

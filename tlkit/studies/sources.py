@@ -42,7 +42,8 @@ class StudyData:
     def data(self, entry: dict[str, Any], seed: int | None = None) -> dict[str, Any]:
         """Return what decides the data of a run: identity, image size, split, and how many classes and images.
 
-        A split of seed "run" is redrawn by every downstream run, by its `seed`; pretrainings share one.
+        A split of seed "run" is redrawn by every downstream run, by its `seed`. Pretrainings share one, but those that
+        are `redrawn`: they are done once for each seed.
         """
         dataset = entry["dataset"]
         chosen = {k: entry[k] for k in CHOSEN if entry.get(k) is not None}
@@ -55,11 +56,15 @@ class StudyData:
             chosen["max_unreadable"] = most
         if dataset not in self._identities:
             self._identities[dataset] = self._identity(dataset)
-        own = self.spec.get("splits", {}).get(dataset, {}) | (entry.get("split") or {})
-        split = WITH_COPIES | self.spec["split"] | own
+        split = self.split(entry)
         if split["seed"] == "run":
             split = {**split, "seed": self.spec.get("pretraining_seed", 42) if seed is None else seed}
         return {**self._identities[dataset], "size": entry.get("size", self.spec["size"]), "split": split, **chosen}
+
+    def split(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """Return how the images of an entry are split: as the entry says, else its data set, else the study."""
+        own = self.spec.get("splits", {}).get(entry["dataset"], {}) | (entry.get("split") or {})
+        return WITH_COPIES | self.spec["split"] | own
 
     def dataset(self, name: str) -> Dataset:
         """Return a data set for `datasets.prepare` and its kin: the card of one of the study's own, else the name."""

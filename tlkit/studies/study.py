@@ -211,8 +211,8 @@ class Study(StudyRuns):
     def doubts(self) -> dict[tuple[str, str], str]:
         """Return why finished pretrainings are in doubt (`doubts.doubt`), by (pretraining, backbone)."""
         with self.without_data():
-            made = {(c["pretraining"], c["backbone"]): runs.run_id(c) for c in self.pretrain_configs()}
-        return {key: why for key, rid in made.items() if (why := runs.doubt_of(rid))}
+            made = [((c["pretraining"], c["backbone"]), runs.run_id(c)) for c in self.pretrain_configs()]
+        return {key: why for key, rid in made if (why := runs.doubt_of(rid))}
 
     def doubts_note(self, pretrainings: Iterable[str] = ()) -> str:
         """Return what a caption says about the marks of some pretrainings (all where none is named); "" without any."""

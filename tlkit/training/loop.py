@@ -64,8 +64,8 @@ def fit(
 
     An epoch is all training samples, or `per_epoch` of them, drawn anew each time. Sees training and validation
     samples only. Resumes from `folder/checkpoint` where there is one, and then gives the bits of an unbroken run
-    (CPU); an epoch is kept there whenever writing took less than resume.MOST of the time until then. Writes
-    `folder/history.csv` (epoch, loss, lr, validation values, seconds).
+    (CPU); an epoch is kept there whenever writing took less than resume.MOST of the time until then, but none in the
+    first seconds (resume.FIRST). Writes `folder/history.csv` (epoch, loss, lr, validation values, seconds).
     Raises: DivergedError with the first bad step, the last epoch that was kept stays on disk; RunDamagedError for a
     resume state that is not as it was written.
     Random: order by (seed, epoch), augmentation by (seed, epoch, sample), layers by torch seeded per epoch.

@@ -19,6 +19,7 @@ from tlkit.training import checkpoint
 log = logging.getLogger(__name__)
 LAST = Path("checkpoint", "last.pt")
 MOST = 0.05  # of the time may go into writing the resume state, so short epochs are not each kept
+FIRST = 3.0  # seconds of training that are done again rather than kept: many small runs take no longer
 
 
 @dataclass
@@ -42,7 +43,7 @@ class Keeper:
     """The resume state of one fit in its folder: the model and what else has a state (optimiser, scaler)."""
 
     def __init__(self, folder: Path, model: nn.Module, **parts: Any):
-        self.folder, self.model, self.parts, self.due = folder, model, parts, 0.0
+        self.folder, self.model, self.parts, self.due = folder, model, parts, monotonic() + FIRST
 
     def resume(self, device: torch.device) -> Progress:
         """Put everything back to where it was kept, if it was, and return how far that is. Raises RunDamagedError."""

@@ -12,6 +12,11 @@ from tlkit.studies import Study
 from tlkit.workflow import devices, records
 from tlkit.workflow.graph import by_name, declared, notebooks
 
+KERNEL = [
+    "--log-level=50",  # else kernels warn that they talk over TCP and are shut down
+    "--InlineBackend.print_figure_kwargs={'bbox_inches': None}",  # "tight" draws every picture twice, for its margin
+]
+
 
 class UnknownParameterError(TlkitError, ValueError):
     """A notebook was given a parameter that its parameters cell does not have."""
@@ -52,7 +57,7 @@ def execute(name: str, parameters: dict[str, Any], output: Path) -> Path:
             kernel_name="python3",
             progress_bar=False,
             log_output=True,
-            extra_arguments=["--log-level=50"],  # else kernels warn that they talk over TCP and are shut down
+            extra_arguments=KERNEL,
         )
     except papermill.PapermillExecutionError as error:
         where = f"{name} stopped in cell [{error.exec_count}] with"

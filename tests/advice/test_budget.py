@@ -1,0 +1,72 @@
+"""The time of an answer: prices, what is kept of a decision, and the end of a run that takes too long."""
+
+import time
+
+import pytest
+from folders_of_users import class_folders
+
+from tlkit import runs
+from tlkit.advice import budget, plan
+from tlkit.advice.budget import Budget, OutOfTimeError
+from tlkit.advice.understand import understand
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "present", lambda card: False)
+    found = understand(class_folders(tmp_path / "meine bilder", 12, side=16), "timed", patient="none")
+    return plan.write(found, 24, 16)
+
+
+def test_a_price_grows_with_epochs_and_images_and_learns_from_runs(study):
+    config = study.finetune(seeds=[1])[0]
+    clock = Budget(1000.0, time.monotonic(), {"train": 1.0, "see": 0.1})
+    one, two = (clock.price(config, epochs) for epochs in (1, 2))
+    assert two > one > budget.START and clock.price({**config, "images_per_epoch": 500}) > clock.price(config)
+    clock.seconds = clock.price(config) + 5
+    assert clock.fits(config) and not clock.fits(config, {**config, "seed": 2})
+    clock.took(config, 3 * clock.price(config))
+    assert not clock.fits(config), "the last run took three times its price"
+    clock.slower += [0.5] * 3
+    assert clock.fits(config), "an old outlier is forgotten"
+
+
+def test_runs_that_are_done_take_no_time(study, monkeypatch):
+    monkeypatch.setattr(runs, "state_is_done", lambda rid: True)
+    assert Budget(0.0, time.monotonic() - 9, {"train": 1.0, "see": 1.0}).fits(*study.finetune())
+
+
+def test_the_epochs_are_decided_once_and_fewer_for_less_time(study, monkeypatch):
+    measured = iter([{"train": 0.1, "see": 0.01}])
+    monkeypatch.setattr(budget, "measure", lambda config: next(measured))
+    long, whole, images = budget.decide_length(study, 1e6, time.monotonic())
+    _, fewer, some = budget.decide_length(study, 60.0, time.monotonic())
+    assert whole == study.finetune()[0]["recipe"]["epochs"] > fewer >= plan.EPOCHS[0]
+    assert images >= some >= budget.evidence.LEAST and long.cost == {"train": 0.1, "see": 0.01}
+    late = budget.decide_length(study, 60.0, time.monotonic() - 50)
+    assert late[1:] == (fewer, some), "the same command gives the same study, however late it comes"
+    shorter = plan.write(understand_again(study), 24, 16, epochs=fewer)
+    assert budget.decide_length(shorter, 60.0, time.monotonic())[1] == fewer
+    told = budget.promise(shorter, late[0], some, whole)
+    assert f"{fewer} epochs (in place of {whole}" in told and "3 runs over the rates" in told
+    assert budget.enough(study, late[0]) % 60 == 0
+
+
+def understand_again(study):
+    from tlkit.advice import reading
+
+    return reading.read(study.name)
+
+
+def test_a_step_is_measured(study):
+    found = budget.measure(study.finetune(seeds=[1])[0])
+    assert set(found) == {"train", "see"} and all(seconds > 0 for seconds in found.values())
+
+
+def test_a_block_is_stopped_after_its_time_and_not_before():
+    with pytest.raises(OutOfTimeError), budget.stopped(0.05):
+        time.sleep(5)
+    with budget.stopped(60):
+        pass
+    time.sleep(0.01)
+    assert not issubclass(OutOfTimeError, Exception), "nothing that catches errors may swallow it"
