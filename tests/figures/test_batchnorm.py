@@ -14,9 +14,9 @@ from torch import nn
 
 from tlkit import runs
 from tlkit.config import ConfigError
-from tlkit.figures import batchnorm
+from tlkit.figures import batchnorm, finished
 from tlkit.models import backbone, batch_norms
-from tlkit.training import data, finished
+from tlkit.training import data
 from tlkit.training.supervised import Samples, Supervised, plain_view
 
 FROZEN = {"mode": "lineval", "recipe": {"epochs": 1, "freeze": "encoder", "bn": "frozen"}}

@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 
 from tlkit.config import ConfigError
-from tlkit.figures import first_epochs
-from tlkit.stats import rates
+from tlkit.figures import first_epochs, rates
 
 TASK = "COVID_ResNet18"
 

@@ -16,9 +16,8 @@ from torch import nn
 
 from tlkit import runs
 from tlkit.config import ConfigError, UnknownNameError
-from tlkit.figures import gradcam
+from tlkit.figures import finished, gradcam
 from tlkit.models import TransferModel, backbone
-from tlkit.training import finished
 
 
 class Pooled(nn.Module):

@@ -9,10 +9,10 @@ import pytest
 from looks import PAPER
 
 from tlkit.config import ConfigError, UnknownNameError
-from tlkit.figures import rank_tables
+from tlkit.figures import rank_tables, rates
 from tlkit.names import Names
 from tlkit.published import ranks
-from tlkit.stats import differences, rates
+from tlkit.stats import differences
 from tlkit.training.tasks import label_metrics
 
 ARMS = ["scratch", "imagenet", "radiologynet"]

@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from tlkit.config import ConfigError
+from tlkit.figures import finished
 from tlkit.names import NAMES, Names, in_order
 from tlkit.report import layout
 from tlkit.report.style import MM, PAPER_WIDTH, colours, style
-from tlkit.training import finished
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

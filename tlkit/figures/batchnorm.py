@@ -18,13 +18,12 @@ from torch import nn
 
 from tlkit import runs
 from tlkit.config import ConfigError
-from tlkit.figures import grids
+from tlkit.figures import finished, grids
 from tlkit.models import batch_norms
 from tlkit.names import NAMES
 from tlkit.report import layout
 from tlkit.report.style import BETTER, style
 from tlkit.stats import differences
-from tlkit.training import finished
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

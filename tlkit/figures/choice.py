@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tlkit.config import ConfigError, lookup
-from tlkit.stats import rates
+from tlkit.figures import rates
 from tlkit.studies import Shown
 
 

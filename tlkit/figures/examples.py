@@ -10,11 +10,11 @@ import pandas as pd
 
 from tlkit.config import ConfigError
 from tlkit.datasets import card_in
+from tlkit.figures import finished
 from tlkit.figures.gradcam import list_answers
 from tlkit.names import NAMES
 from tlkit.report.layout import finish
 from tlkit.report.style import BETTER, MM, PAPER_WIDTH, WORSE, style
-from tlkit.training import finished
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

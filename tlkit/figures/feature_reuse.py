@@ -14,11 +14,11 @@ import pandas as pd
 
 from tlkit import runs
 from tlkit.config import ConfigError, canonical
+from tlkit.figures import finished
 from tlkit.figures.similarity import FEWEST, Pairs, cka, displacement, minibatch_cka, parts, weight_matrix
 from tlkit.names import NAMES
 from tlkit.report import layout
 from tlkit.report.style import MM, PAPER_WIDTH, colours, style
-from tlkit.training import finished
 
 if TYPE_CHECKING:
     import torch

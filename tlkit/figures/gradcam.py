@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.config import ConfigError
-from tlkit.training import finished
+from tlkit.figures import finished
 
 if TYPE_CHECKING:
     import torch

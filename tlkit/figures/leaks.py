@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.datasets.store import Store
-from tlkit.training import finished
+from tlkit.figures import finished
 from tlkit.training.data import find_owners
 from tlkit.training.tasks import Task
 

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from tlkit.config import ConfigError
+from tlkit.figures import finished
 from tlkit.figures.agreement import kept_predictions
+from tlkit.figures.finished import PredictionChangedError
 from tlkit.report.layout import finish
 from tlkit.report.style import MM, PAPER_WIDTH, style
-from tlkit.training import finished
-from tlkit.training.finished import PredictionChangedError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tlkit.config import ConfigError, UnknownNameError
-from tlkit.stats import rates
+from tlkit.figures import rates
 
 MONITOR = {"PBA_InceptionV3": ("mae", -1), "GRAZ_ResNet34": ("accuracy", 1)}
 

@@ -11,7 +11,7 @@ from sealed import seal
 
 from tlkit import runs
 from tlkit.config import ConfigError
-from tlkit.training import finished
+from tlkit.figures import finished
 
 SHORT = {"epochs": 1}
 

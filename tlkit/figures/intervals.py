@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from tlkit.figures import finished
 from tlkit.stats import differences
-from tlkit.training import finished
 
 GROUPS = 20
 CELL = [*differences.PANEL, "pretraining"]
