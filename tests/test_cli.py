@@ -279,7 +279,7 @@ def test_a_file_that_is_no_config(tmp_path, capsys, text, message):
 def test_a_pretraining_that_is_not_done(data, write_config, tmp_path, config, capsys):
     made = config("finetune", weights={"run": "pretrain-x"}, pretraining="x")
     (tmp_path / "config.json").write_text(json.dumps(made))
-    assert "pretraining run pretrain-x is not done" in error_of(capsys, "run", str(tmp_path / "config.json"))
+    assert "run pretrain-x is not done" in error_of(capsys, "run", str(tmp_path / "config.json"))
 
 
 def test_a_loss_that_diverges(data, write_config, capsys):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from tlkit.progress import track, watched
+from tlkit.progress import is_watched, track
 
 
 def test_nobody_watching_gets_one_line(caplog, monkeypatch):
@@ -25,7 +25,7 @@ def test_nothing_is_said_before_the_end(caplog, monkeypatch):
 def test_a_person_sees_a_bar_with_rate_and_time_left(capsys, monkeypatch):
     monkeypatch.delenv("TLKIT_UNATTENDED")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    assert watched()
+    assert is_watched()
     assert list(track(range(4), 4, "decode", "file")) == [0, 1, 2, 3]
     shown = capsys.readouterr().err
     assert "decode" in shown and "0/4" in shown and "files" in shown
@@ -33,10 +33,10 @@ def test_a_person_sees_a_bar_with_rate_and_time_left(capsys, monkeypatch):
 
 def test_unattended_wins_over_a_terminal(monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    assert not watched()
+    assert not is_watched()
     monkeypatch.delenv("TLKIT_UNATTENDED")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
     monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
-    assert not watched()
+    assert not is_watched()
     monkeypatch.setitem(sys.modules, "ipykernel", object())
-    assert watched()
+    assert is_watched()

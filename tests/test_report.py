@@ -628,7 +628,7 @@ def test_empty_frames_say_what_helps():
         matrices(pairs().iloc[:0])
     with pytest.raises(ValueError, match=r"no pair \(radnet, radnet12m\).*'imagenet'"):
         forest(pairs(), a="radnet", b="radnet12m")
-    with pytest.raises(ValueError, match="one row a simulated comparison"):
+    with pytest.raises(ValueError, match="one row per simulated comparison"):
         evidence.nulls(pd.DataFrame({"p_sound": [0.5]}))
 
 

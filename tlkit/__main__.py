@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     study(data)
     command("keys", show_keys, "list every key of a study file with what it is for")
     plan = command("plan", show_plan, "list a study's runs as done, missing or failed, with the minutes each needs")
-    plan.add_argument("--all", action="store_true", help="one line a run instead of one a group")
+    plan.add_argument("--all", action="store_true", help="one line per run instead of one per group")
     study(plan, ", or several")
     run = command("run", do_run, "do the run of a config file")
     run.add_argument("config", type=Path)
@@ -295,7 +295,7 @@ def do_published(args: argparse.Namespace) -> None:
     out = args.out or paths.paper_root() / "tables" / logs.name
     for name, table in tables.items():
         write_csv(table, out / f"{name}.csv")
-    checked = claims.check(claims.quoted(logs.name), tables["contrasts"])
+    checked = claims.check(claims.read_quoted(logs.name), tables["contrasts"])
     shown = ["statement", "experiment", "delta_pct", "p", "delta_ours", "p_ours", "agrees", "holds"]
     print(checked[shown].to_string(index=False))
     counts = f"{logs.results['run'].nunique()} runs, {len(tables['results'])} cells, {len(logs.rejects)} rejects"

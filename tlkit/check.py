@@ -1,4 +1,4 @@
-"""Does this machine have what the project needs? One line a thing, with the command that mends it."""
+"""Does this machine have what the project needs? One line per thing, with the command that mends it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def cores() -> int:
 
 
 def environment_check(minimum_gb: float = 2.0) -> pd.DataFrame:
-    """Return one row a requirement: what, found, state ("ok", "none" for an option, "FIX"), and how to mend it.
+    """Return one row per requirement: what, found, state ("ok", "none" for an option, "FIX"), and how to mend it.
 
     Covers Python, the packages and their size, the accelerator, cores, free disk below the runs folder, and TLKIT_DATA.
     """

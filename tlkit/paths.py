@@ -70,7 +70,7 @@ def private_root() -> Path:
 
 
 def ratings_root() -> Path:
-    """Return the folder of the blinded ratings, one folder a session."""
+    """Return the folder of the blinded ratings, one folder per session."""
     return runs_root() / "ratings"
 
 

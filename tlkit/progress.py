@@ -13,7 +13,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-def watched() -> bool:
+def is_watched() -> bool:
     """Tell whether a person watches: a terminal, or a notebook that papermill does not drive."""
     if os.environ.get("TLKIT_UNATTENDED"):
         return False
@@ -22,7 +22,7 @@ def watched() -> bool:
 
 def track(items: Iterable[T], total: int | None = None, label: str = "", unit: str = "item") -> Iterator[T]:
     """Yield `items` behind a bar with rate and time left, or log one closing line where nobody watches."""
-    if watched():
+    if is_watched():
         from tqdm.auto import tqdm
 
         yield from tqdm(items, total=total, desc=label, unit=f" {unit}s", smoothing=0.1, leave=False)

@@ -163,6 +163,17 @@ def checked(rid: str, name: str) -> Path:
     return where / name
 
 
+def require_done(rid: str) -> Path:
+    """Return the folder of a finished run. Raises: FileNotFoundError where it is not done."""
+    where = folder(rid)
+    if not where.exists():
+        raise FileNotFoundError(
+            f"run {rid} is not done: expected {where}. `make plan` shows which runs are missing, and "
+            "`make figures` makes them."
+        )
+    return where
+
+
 def _require_folder(where: Path) -> None:
     if where.exists() and not where.is_dir():
         raise damaged(where, "a file, expected a folder")

@@ -41,7 +41,7 @@ from tlkit.runfolder import (
 __all__ = [
     "PARTIAL", "InputsChangedError", "Run", "RunBusyError", "RunDamagedError", "RunFailedError", "add_notebook",
     "checked", "claim", "corpora", "doubt_of", "finish", "folder", "history", "is_at_work", "listing", "read_all",
-    "read_json", "remove", "run_id", "state", "state_is_done", "write_json",
+    "read_json", "read_metrics", "remove", "run_id", "state", "state_is_done", "write_json",
 ]  # fmt: skip
 COLUMNS = ["id", "state", "kind", "task", "pretraining", "seed", "minutes", "updated", "error"]
 
@@ -227,9 +227,14 @@ def add_notebook(rid: str, notebook: Path) -> None:
         shutil.copy2(notebook, target)
 
 
+def read_metrics(rid: str) -> dict[str, float]:
+    """Return the metrics of a finished run."""
+    return read_json(folder(rid) / "metrics.json")
+
+
 def doubt_of(rid: str) -> str:
     """Return why a finished pretraining is in doubt (`doubts.doubt`); "" for any other run."""
-    return doubt(read_json(folder(rid) / "metrics.json")) if state_is_done(rid) else ""
+    return doubt(read_metrics(rid)) if state_is_done(rid) else ""
 
 
 def listing() -> pd.DataFrame:
@@ -260,7 +265,7 @@ def _config(where: Path) -> dict[str, Any]:
 
 
 def read_all(ids: list[str] | None = None) -> pd.DataFrame:
-    """Return the test metrics of finished runs as a tidy frame, one row a run and metric.
+    """Return the test metrics of finished runs as a tidy frame, one row per run and metric.
 
     Columns: run, kind, mode, task, pretraining, fraction, seed, backbone, lr (peak), metric, value. Metrics whose name
     starts with "val_" are validation values; energy_kwh is from status.json. `ids` limits the runs; an id that is not
@@ -269,7 +274,7 @@ def read_all(ids: list[str] | None = None) -> pd.DataFrame:
     found = ids if ids is not None else {runfolder.id_of(p) for p in runfolder.folders()}
     rows = []
     for rid in sorted(r for r in found if state_is_done(r)):
-        config, metrics = read_json(folder(rid) / "config.json"), read_json(folder(rid) / "metrics.json")
+        config, metrics = read_json(folder(rid) / "config.json"), read_metrics(rid)
         head = {
             "run": rid,
             **{k: config.get(k) for k in ("kind", "mode", "task", "pretraining", "fraction", "seed", "backbone")},

@@ -228,7 +228,7 @@ def test_the_index_keeps_the_tags_and_no_name(root):
     expected = {"manufacturer": "MAKER", "spacing": "0.5\\0.7", "thickness": 1.25, "rows": 16, "label": 1}
     expected |= {"body_part": "thorax", "image_type": "ORIGINAL\\PRIMARY\\AXIAL", "orientation": "1 0 0 0 1 0"}
     assert {name: row[name] for name in expected} == expected
-    assert row["syntax"] == "1.2.840.10008.1.2.1" and row["date"] == deidentify.shifted(b"k" * 32, "20200131", "P1")
+    assert row["syntax"] == "1.2.840.10008.1.2.1" and row["date"] == deidentify.shift_date(b"k" * 32, "20200131", "P1")
     assert row["patient"] == deidentify.pseudonym(b"k" * 32, "patient", "P1")
 
 

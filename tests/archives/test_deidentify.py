@@ -19,7 +19,7 @@ from pydicom.tag import Tag
 
 from tlkit import paths
 from tlkit.archives import archive, deidentify, dicom, headers, multimodal  # fmt: skip
-from tlkit.archives.deidentify import load_key, new_uid, pseudonym, shifted
+from tlkit.archives.deidentify import load_key, new_uid, pseudonym, shift_date
 from tlkit.config import TlkitError
 from tlkit.datasets import DATASETS, bounds, content_hash, identity
 from tlkit.datasets.cards import UnreadableFile
@@ -82,7 +82,7 @@ def test_whatever_is_kept_is_not_named_by_the_profile_or_gets_a_pseudonym():
     named = deidentify.named_by_profile()
     assert named == {"SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "PatientID", "StudyDate"}
     head = dict.fromkeys((*deidentify.KEEP, "PatientName"), SECRET) | {"StudyDate": SECRET_DATE}
-    kept = deidentify.replaced(head, KEY)
+    kept = deidentify.replace_values(head, KEY)
     assert "PatientName" not in kept and kept["Modality"] == SECRET
     assert not any(SECRET in kept[name] or SECRET_DATE in kept[name] for name in (*named, "BodyPartExamined"))
 
@@ -137,7 +137,7 @@ def test_uids_dates_and_patients_stay_consistent():
     assert one.SeriesInstanceUID == new_uid(KEY, first.SeriesInstanceUID) and one.SeriesInstanceUID.is_valid
     head = {name: str(first.get(name, "")) for name in deidentify.KEEP}
     number = int(one.SeriesInstanceUID.removeprefix("2.25."))
-    assert deidentify.replaced(head, KEY)["SeriesInstanceUID"] == f"{number:032x}"[:16]
+    assert deidentify.replace_values(head, KEY)["SeriesInstanceUID"] == f"{number:032x}"[:16]
     assert deidentify.dataset(first, b"1" * 32).PatientID != one.PatientID
     assert first.PatientName == "CompressedSamples^CT1"  # the original is left alone
 
@@ -146,7 +146,7 @@ def test_uids_dates_and_patients_stay_consistent():
 def test_pseudonyms_tell_apart_what_differs(one, other):
     assert (pseudonym(KEY, "patient", one) == pseudonym(KEY, "patient", other)) == (one == other)
     assert pseudonym(KEY, "patient", one) != pseudonym(KEY, "file", one)
-    assert shifted(KEY, "2020", one) == shifted(KEY, "", one) == ""
+    assert shift_date(KEY, "2020", one) == shift_date(KEY, "", one) == ""
 
 
 def test_the_key_is_made_once_and_for_its_owner_alone(tmp_path):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tlkit.archives import deidentify, multimodal
-from tlkit.archives.reports import ReportsError, decoded, read_reports
+from tlkit.archives.reports import ReportsError, decode_text, read_reports
 from tlkit.datasets import DATASETS
 
 CARD, KEY = DATASETS["radiologynet"], b"k" * 32
@@ -59,14 +59,14 @@ def test_texts_in_cp1250_are_read_and_what_is_neither_is_rejected(tmp_path):
 @given(st.text(alphabet="abc žćčšđ äöüß °.,–", max_size=40))
 def test_croatian_and_german_survive_both_encodings(text):
     utf8, old = (text.encode(name).decode("utf-8", "surrogateescape") for name in ("utf-8", "cp1250"))
-    assert decoded(utf8) == (text, False)
+    assert decode_text(utf8) == (text, False)
     if "\udc80" <= max(old, default="") <= "\udcff":
-        assert decoded(old) == (text, True)
+        assert decode_text(old) == (text, True)
 
 
 @given(st.binary(max_size=30))
 def test_no_bytes_break_the_reading(data):
-    text, foreign = decoded(data.decode("utf-8", "surrogateescape"))
+    text, foreign = decode_text(data.decode("utf-8", "surrogateescape"))
     assert text is None or text.encode("cp1250" if foreign else "utf-8") == data
 
 

@@ -19,7 +19,7 @@ from tlkit.config import ConfigError
 from tlkit.datasets import DATASETS, copies, identity, splits
 from tlkit.datasets.store import open_store
 from tlkit.phantoms import write
-from tlkit.training.data import facts_of_test as facts_of
+from tlkit.training.data import describe_test as facts_of
 from tlkit.training.data import open_data
 
 NONE = pd.DataFrame({"a": [], "b": [], "distance": []}, dtype=int)
@@ -114,20 +114,20 @@ def test_owners_by_hand():
 def test_notes_and_counts_by_hand():
     t = table([5, 5, 7, 8], ["a", "b", "c", "d"], label=[0, 1, 1, 1]).assign(split=["train", "test", "train", "test"])
     near = pd.DataFrame({"a": [2], "b": [3], "distance": [9]})
-    assert copies.notes(t, near, True) == [
+    assert copies.note_copies(t, near, True) == [
         ("i1", "a copy: the same pixels as i0 in train, with another label", "note"),
         ("i3", "a copy: looks like (9 of 256 bits differ) i2 in train", "note"),
     ]
     assert copies.count(t, near, True) == {"equal": 2, "look_same": 2, "with_two_labels": 2}
-    told = copies.sentence({"equal": 2, "look_same": 2, "with_two_labels": 2}, 4)
+    told = copies.say_copies({"equal": 2, "look_same": 2, "with_two_labels": 2}, 4)
     assert told.startswith("of 4 images 2 have a copy with equal pixels, 2 one that looks the same; 2 have")
-    assert copies.sentence({"equal": 0, "look_same": 0, "with_two_labels": 0}, 4) == ""
+    assert copies.say_copies({"equal": 0, "look_same": 0, "with_two_labels": 0}, 4) == ""
 
 
 def test_near_is_a_number_of_bits():
     with pytest.raises(ConfigError, match=r"near is a number of bits from 0 to 24, .*; got 25"):
-        copies.nearer(NONE, 25)
-    assert copies.nearer(None, 16).empty and copies.nearer(NONE.assign(a=[], b=[]), None).empty
+        copies.keep_near(NONE, 25)
+    assert copies.keep_near(None, 16).empty and copies.keep_near(NONE.assign(a=[], b=[]), None).empty
 
 
 @settings(max_examples=60, deadline=None)

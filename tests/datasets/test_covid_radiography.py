@@ -11,7 +11,7 @@ from tlkit.datasets.splits import assign, check_disjoint
 from tlkit.datasets.store import build_store, open_store
 from tlkit.layouts import folders
 from tlkit.phantoms import anatomy, chestxray, covid, write
-from tlkit.phantoms.organs import Builder
+from tlkit.phantoms.tubes import Builder
 
 CARD = DATASETS["covid-radiography"]
 

@@ -7,11 +7,11 @@ from tlkit.datasets import notes
 
 def test_classes_of_few_images():
     samples = pd.DataFrame({"class": ["a"] * 5 + ["c"] * 4 + ["b"]})
-    assert notes.of_classes(samples) == [
+    assert notes.note_classes(samples) == [
         ("class b", "only 1 image of this class, too few to be split and tested", "note"),
         ("class c", "only 4 images of this class, too few to be split and tested", "note"),
     ]
-    assert notes.of_classes(pd.DataFrame({"label": [1, 2]})) == []
+    assert notes.note_classes(pd.DataFrame({"label": [1, 2]})) == []
 
 
 @pytest.mark.parametrize(
@@ -25,5 +25,5 @@ def test_classes_of_few_images():
     ],
 )
 def test_elongated_images(shape, told):
-    note = notes.of_shape(np.zeros(shape, np.uint8))
+    note = notes.note_shape(np.zeros(shape, np.uint8))
     assert told in note and bool(note) == bool(told)

@@ -5,7 +5,7 @@ import pytest
 from tlkit.archives import export, multimodal
 from tlkit.config import ConfigError
 from tlkit.datasets import DATASETS, card_of
-from tlkit.datasets.options import changed
+from tlkit.datasets.options import find_changed
 
 
 def test_the_modalities_of_an_archive_are_its_classes():
@@ -22,8 +22,8 @@ def test_options_of_the_export_reach_it():
 
 def test_an_option_as_the_card_has_it_changes_nothing():
     own = {"modalities": list(multimodal.MODALITIES), "polarity": "photometric", "percentiles": None}
-    assert changed("radiologynet", own) == {}
-    assert changed("brain-tumor-mri", {"range": [0, 4095], "channels": 1}) == {"range": [0, 4095]}
+    assert find_changed("radiologynet", own) == {}
+    assert find_changed("brain-tumor-mri", {"range": [0, 4095], "channels": 1}) == {"range": [0, 4095]}
 
 
 @pytest.mark.parametrize(

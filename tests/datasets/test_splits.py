@@ -132,15 +132,15 @@ def test_take_count_is_exact_and_keeps_the_ratios(frame, share):
 
 def test_labels_of_the_chosen_classes_are_numbered_from_0():
     label = pd.Series([0, 1, 9, 10, 11, 20, 29, 10])
-    assert splits.of_classes(label, {"every": 10}).tolist() == [0, -1, -1, 1, -1, 2, -1, 1]
-    assert splits.of_classes(label, 10).tolist() == [0, 1, 9, -1, -1, -1, -1, -1]
-    assert splits.of_classes(label, {"every": 1}).tolist() == label.tolist()
+    assert splits.choose_classes(label, {"every": 10}).tolist() == [0, -1, -1, 1, -1, 2, -1, 1]
+    assert splits.choose_classes(label, 10).tolist() == [0, 1, 9, -1, -1, -1, -1, -1]
+    assert splits.choose_classes(label, {"every": 1}).tolist() == label.tolist()
 
 
 @pytest.mark.parametrize("classes", [{"every": 0}, {"evry": 10}, {"every": 2.5}, {}])
 def test_a_choice_of_classes_that_cannot_be_is_an_error(classes):
     with pytest.raises(ConfigError, match=r"classes: expected a number, or \{every: step\}"):
-        splits.of_classes(pd.Series([0, 1]), classes)
+        splits.choose_classes(pd.Series([0, 1]), classes)
 
 
 @pytest.mark.parametrize(
@@ -166,20 +166,20 @@ def test_unknown_labels_are_a_class_of_their_own():
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.integers(0, 99))
 def test_balanced_takes_as_many_of_every_class(labels, seed):
     table = pd.DataFrame({"id": [f"i{k}" for k in range(len(labels))], "patient": "p", "label": labels})
-    kept = table[table["id"].isin(splits.balanced(table, seed))]["label"].value_counts()
+    kept = table[table["id"].isin(splits.balance(table, seed))]["label"].value_counts()
     assert set(kept) == {pd.Series(labels).value_counts().min()} and set(kept.index) == set(labels)
 
 
 def test_balanced_is_a_draw_and_not_the_first_ones():
     table = pd.DataFrame({"id": [f"{k:03d}" for k in range(100)], "patient": "p", "label": [1] * 10 + [0] * 90})
-    draws = {tuple(splits.balanced(table, seed)) for seed in range(3)}
+    draws = {tuple(splits.balance(table, seed)) for seed in range(3)}
     assert len(draws) == 3 and all(set(table["id"][:10]) <= set(d) for d in draws)
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.integers(0, 99))
 def test_oversampling_shows_every_class_as_often_and_every_sample_about_as_often(labels, seed):
     labels = np.array(labels)
-    drawn = splits.oversampled(labels, seed)
+    drawn = splits.oversample(labels, seed)
     most = np.bincount(labels).max()
     assert set(np.bincount(labels[drawn])) <= {0, most} and len(drawn) == most * len(set(labels.tolist()))
     for label in set(labels.tolist()):
@@ -213,4 +213,4 @@ def test_published_split_sizes_are_met_to_one_image_a_class(name):
 def test_balancing_gives_the_published_number_of_images():
     labels = [1] * 2473 + [0] * (20327 - 2473)
     images = pd.DataFrame({"id": [f"{k:05d}" for k in range(20327)], "patient": "p", "label": labels})
-    assert len(splits.balanced(images)) == 4946  # osteopenia, radiologynet2025 2.3
+    assert len(splits.balance(images)) == 4946  # osteopenia, radiologynet2025 2.3

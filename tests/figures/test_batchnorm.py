@@ -14,9 +14,9 @@ from torch import nn
 
 from tlkit import runs
 from tlkit.config import ConfigError
-from tlkit.figures import batchnorm
+from tlkit.figures import batchnorm, finished
 from tlkit.models import backbone, batch_norms
-from tlkit.training import data, finished
+from tlkit.training import data
 from tlkit.training.supervised import Samples, Supervised, plain_view
 
 FROZEN = {"mode": "lineval", "recipe": {"epochs": 1, "freeze": "encoder", "bn": "frozen"}}
@@ -64,12 +64,12 @@ def test_the_statistics_are_the_mean_over_the_batches():
 
 def test_how_far_running_statistics_have_moved():
     norms = nn.Sequential(nn.BatchNorm2d(1, momentum=0.01))
-    assert batchnorm.moved(norms, 70) == pytest.approx(0.505, abs=1e-3)  # radiologynet2025 6.13
-    assert batchnorm.moved(norms, 0) == 0
+    assert batchnorm.measure_moved(norms, 70) == pytest.approx(0.505, abs=1e-3)  # radiologynet2025 6.13
+    assert batchnorm.measure_moved(norms, 0) == 0
     both = nn.Sequential(nn.BatchNorm2d(1, momentum=0.01), nn.BatchNorm1d(1, momentum=None))
-    assert batchnorm.moved(both, 1) == pytest.approx((0.01 + 1) / 2)
+    assert batchnorm.measure_moved(both, 1) == pytest.approx((0.01 + 1) / 2)
     with pytest.raises(ConfigError, match="no BatchNorm layer"):
-        batchnorm.moved(nn.Linear(1, 1), 5)
+        batchnorm.measure_moved(nn.Linear(1, 1), 5)
 
 
 def test_the_estimate_gives_back_what_stale_statistics_took(ids):
@@ -91,8 +91,10 @@ def test_the_estimate_gives_back_what_stale_statistics_took(ids):
 
 
 def test_a_mobilenet_of_torchvision_is_slow():
-    assert batchnorm.moved(backbone("torchvision/mobilenet_v3_small", seed=0), 70) == pytest.approx(0.505, abs=1e-3)
-    assert batchnorm.moved(backbone("resnet10", seed=0), 70) > 0.999
+    assert batchnorm.measure_moved(backbone("torchvision/mobilenet_v3_small", seed=0), 70) == pytest.approx(
+        0.505, abs=1e-3
+    )
+    assert batchnorm.measure_moved(backbone("resnet10", seed=0), 70) > 0.999
 
 
 def test_before_is_what_the_run_logged_and_the_test_set_is_not_touched(ids, monkeypatch):
@@ -100,12 +102,12 @@ def test_before_is_what_the_run_logged_and_the_test_set_is_not_touched(ids, monk
     rows = data.chosen_rows
     monkeypatch.setattr(data, "chosen_rows", lambda d, table, s: asked.append(s) or rows(d, table, s))
     weights = (runs.folder(ids["few"]) / "model.safetensors").read_bytes()
-    found = batchnorm.reestimated(ids["few"])
+    found = batchnorm.compare_statistics(ids["few"])
     logged = runs.read_json(runs.folder(ids["few"]) / "metrics.json")
     assert found["before"] == pytest.approx({k: logged[f"val_{k}"] for k in found["before"]})
     assert set(found["after"]) == set(found["before"]) and set(asked) == {"val", "train"}
     assert (runs.folder(ids["few"]) / "model.safetensors").read_bytes() == weights
-    assert found == batchnorm.reestimated(ids["few"])
+    assert found == batchnorm.compare_statistics(ids["few"])
 
 
 def test_the_table_has_a_row_a_metric(ids):
@@ -117,9 +119,9 @@ def test_the_table_has_a_row_a_metric(ids):
 
 def test_what_has_nothing_stale_is_said(ids):
     with pytest.raises(ConfigError, match="on purpose"):
-        batchnorm.reestimated(ids["frozen"])
+        batchnorm.compare_statistics(ids["frozen"])
     with pytest.raises(FileNotFoundError, match="run nobody is not done"):
-        batchnorm.reestimated("nobody")
+        batchnorm.compare_statistics("nobody")
 
 
 def test_an_image_that_tips_over_is_rounding_and_other_weights_are_not(ids):
@@ -131,11 +133,11 @@ def test_an_image_that_tips_over_is_rounding_and_other_weights_are_not(ids):
     nudged.to_parquet(kept)
     runs.write_json(metrics, runs.read_json(metrics) | {"val_accuracy": 0.01})
     seal(run)
-    assert set(batchnorm.reestimated(run)) == {"before", "after"}
+    assert set(batchnorm.compare_statistics(run)) == {"before", "after"}
     frame.assign(output=[np.roll(o, 1) for o in frame["output"]]).to_parquet(kept)
     seal(run)
     with pytest.raises(finished.PredictionChangedError, match="differ by up to"):
-        batchnorm.reestimated(run)
+        batchnorm.compare_statistics(run)
 
 
 def test_the_estimate_is_torchs_update_bn():

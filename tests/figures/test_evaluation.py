@@ -101,7 +101,7 @@ def test_a_source_without_results_says_what_helps():
 
 
 def test_every_quoted_number_of_experiments_1_and_2_agrees_to_the_printed_digit(published_pairs):
-    checked = claims.check(claims.quoted(), published_pairs)
+    checked = claims.check(claims.read_quoted(), published_pairs)
     there = checked[checked["experiment"].isin(["E1", "E4"])]
     assert len(there) == 8 and (there["agrees"] == "yes").all()
     key = {c: there[c].tolist() for c in ("delta_ours", "p_ours")}

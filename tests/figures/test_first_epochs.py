@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 
 from tlkit.config import ConfigError
-from tlkit.figures import first_epochs
-from tlkit.stats import rates
+from tlkit.figures import first_epochs, rates
 
 TASK = "COVID_ResNet18"
 
@@ -43,17 +42,17 @@ def test_only_the_first_ten_epochs_and_never_fewer_runs_than_at_the_start():
 def test_f1_is_followed_where_it_is_logged_and_the_monitor_elsewhere():
     whole = history({1: [0.1]})
     monitors = {TASK: ("accuracy", 1)}
-    assert first_epochs.followed(whole, monitors) == {TASK: "f1_macro"}
-    assert first_epochs.followed(whole.assign(f1_macro=np.nan), monitors) == {TASK: "accuracy"}
+    assert first_epochs.choose_metrics(whole, monitors) == {TASK: "f1_macro"}
+    assert first_epochs.choose_metrics(whole.assign(f1_macro=np.nan), monitors) == {TASK: "accuracy"}
     with pytest.raises(ConfigError, match="has none of"):
-        first_epochs.followed(whole.drop(columns=["f1_macro", "accuracy"]), monitors)
+        first_epochs.choose_metrics(whole.drop(columns=["f1_macro", "accuracy"]), monitors)
 
 
 def test_each_task_has_its_own_metric_and_each_share_its_own_curve():
     results = grid_frames.results(tasks=("PBA_InceptionV3", "GRAZ_DenseNet121"), seeds=(1, 2, 3))
-    found, _ = rates.chosen(results, grid_frames.MONITORS)
-    epochs = rates.of_runs(grid_frames.history(results), found)
-    curves = first_epochs.curves(epochs, first_epochs.followed(epochs, grid_frames.MONITORS))
+    found, _ = rates.choose_rates(results, grid_frames.MONITORS)
+    epochs = rates.keep_runs(grid_frames.history(results), found)
+    curves = first_epochs.curves(epochs, first_epochs.choose_metrics(epochs, grid_frames.MONITORS))
     assert curves.groupby("task")["metric"].unique().map(list).to_dict() == {
         "PBA_InceptionV3": ["mae"],
         "GRAZ_DenseNet121": ["f1_macro"],

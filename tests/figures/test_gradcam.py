@@ -16,9 +16,8 @@ from torch import nn
 
 from tlkit import runs
 from tlkit.config import ConfigError, UnknownNameError
-from tlkit.figures import gradcam
+from tlkit.figures import finished, gradcam
 from tlkit.models import TransferModel, backbone
-from tlkit.training import finished
 
 
 class Pooled(nn.Module):
@@ -133,11 +132,11 @@ def two(ids: dict[str, str]) -> dict[str, str]:
 
 
 def test_every_pretraining_gets_the_same_images(ids):
-    found = gradcam.of_runs(two(ids), images=5, seed=1)
+    found = gradcam.explain_runs(two(ids), images=5, seed=1)
     test = finished.predictions(ids["scratch"]).set_index("id")
     assert found.images.shape == (5, 32, 32, 3)
     assert {p: m.shape for p, m in found.maps.items()} == dict.fromkeys(["imagenet", "scratch"], (5, 32, 32))
-    drawn = finished.drawn(test.index, 5, 1)
+    drawn = finished.draw_ids(test.index, 5, 1)
     for pretraining, facts in found.frame.groupby("pretraining"):
         assert facts["id"].tolist() == drawn and facts["item"].tolist() == list(range(5))
         assert (facts["run"] == ids[pretraining]).all() and (facts["layer"] == "layer2").all()
@@ -145,13 +144,13 @@ def test_every_pretraining_gets_the_same_images(ids):
         assert facts["probability"].to_numpy() == pytest.approx(kept.max(1))
         assert (facts["right"] == (facts["true"] == facts["predicted"])).all()
         assert (facts["right"].to_numpy() == (kept.argmax(1) == test.loc[drawn, "target"])).all()
-    again = gradcam.of_runs(two(ids), images=5, seed=1)
+    again = gradcam.explain_runs(two(ids), images=5, seed=1)
     assert all((again.maps[p] == found.maps[p]).all() for p in found.maps)
 
 
 def test_a_small_test_set_is_taken_whole(ids):
     whole = len(finished.predictions(ids["scratch"]))
-    found = gradcam.of_runs({"scratch": ids["scratch"]}, images=500)
+    found = gradcam.explain_runs({"scratch": ids["scratch"]}, images=500)
     assert len(found.images) == whole == found.frame["id"].nunique()
 
 
@@ -164,24 +163,24 @@ def test_maps_follow_the_weights(ids):
 
 def test_randomising_the_head_leaves_the_encoder(ids):
     trained = finished.load(ids["scratch"]).model
-    other = gradcam.randomised(trained, "head", 0)
+    other = gradcam.randomise(trained, "head", 0)
     assert not torch.equal(other.head.weight, trained.head.weight)
     assert torch.equal(other.encoder.conv1.weight, trained.encoder.conv1.weight)
-    assert torch.equal(other.head.weight, gradcam.randomised(trained, "head", 0).head.weight)
-    assert not torch.equal(gradcam.randomised(trained, "all", 0).encoder.conv1.weight, trained.encoder.conv1.weight)
+    assert torch.equal(other.head.weight, gradcam.randomise(trained, "head", 0).head.weight)
+    assert not torch.equal(gradcam.randomise(trained, "all", 0).encoder.conv1.weight, trained.encoder.conv1.weight)
     with pytest.raises(UnknownNameError, match="part to randomise"):
-        gradcam.randomised(trained, "tail", 0)
+        gradcam.randomise(trained, "tail", 0)
 
 
 def test_what_has_no_heat_maps_is_said(ids):
     with pytest.raises(ConfigError, match="other images or truths"):
-        gradcam.of_runs({"scratch": ids["scratch"], "imagenet": ids["masks"]})
-    with pytest.raises(ConfigError, match=r"one class an image, found .*segmentation"):
-        gradcam.of_runs({"scratch": ids["masks"]})
+        gradcam.explain_runs({"scratch": ids["scratch"], "imagenet": ids["masks"]})
+    with pytest.raises(ConfigError, match=r"one class per image, found .*segmentation"):
+        gradcam.explain_runs({"scratch": ids["masks"]})
     shutil.copy(runs.folder(ids["imagenet"]) / "model.safetensors", runs.folder(ids["scratch"]))
     seal(ids["scratch"])
     with pytest.raises(finished.PredictionChangedError, match="not its weights"):
-        gradcam.of_runs({"scratch": ids["scratch"]}, images=100)
+        gradcam.explain_runs({"scratch": ids["scratch"]}, images=100)
 
 
 def test_maps_of_pretrainings_are_compared_where_both_are_there():
@@ -193,7 +192,7 @@ def test_maps_of_pretrainings_are_compared_where_both_are_there():
 
 
 def test_readers_get_grey_images_and_the_maps(ids):
-    found = gradcam.of_runs(two(ids), images=3)
+    found = gradcam.explain_runs(two(ids), images=3)
     items = gradcam.rating_items(found, "Photographs")
     assert [i.id for i in items] == found.frame["id"].unique().tolist() and {i.task for i in items} == {"Photographs"}
     assert items[1].image.shape == (32, 32) and items[1].image.dtype == np.uint8

@@ -52,11 +52,11 @@ def test_the_page_shows_image_and_overlays_in_order():
 
 def test_the_image_stays_where_nothing_is_hot():
     image, heat = np.full((2, 2), 0.5), np.array([[0.0, 1.0], [0.0, 0.0]])
-    found = heatmaps.blended(image, heat)
+    found = heatmaps.blend(image, heat)
     assert found.shape == (2, 2, 3) and (found[heat == 0] == 0.5).all()
     hottest = (0.988362, 0.998364, 0.644924)  # of inferno
     assert found[0, 1] == pytest.approx(0.35 * 0.5 + 0.65 * np.array(hottest), abs=1e-3)
-    assert (heatmaps.blended(image[..., None].repeat(3, -1), heat) == found).all()
+    assert (heatmaps.blend(image[..., None].repeat(3, -1), heat) == found).all()
 
 
 def test_a_wrong_class_is_crossed():

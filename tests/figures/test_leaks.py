@@ -38,7 +38,7 @@ def test_copies_are_set_apart_with_the_metric_of_the_run(study):
     configs = [c for _, c in study.shown_configs(BOOK) if c["seed"] == 1 and c["task"] != "redrawn"]
     ids = {c["task"]: runs.run_id(c) for c in configs if run(c)}
     results = study.headline()
-    apart = leaks.by_copies(results).set_index(["task", "images"])
+    apart = leaks.split_by_copies(results).set_index(["task", "images"])
     assert apart.loc["leaked", "n"].to_dict() == {"all": 40, "copies": 24, "others": 16}
     assert apart.loc["cleaned", "n"].to_dict() == {"all": 16}
     for task, rid in ids.items():

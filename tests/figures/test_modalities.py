@@ -77,7 +77,7 @@ def test_the_study_makes_27_comparisons_in_its_order():
     assert found["p_holm"].tolist() == pytest.approx(ranks.holm(found["p_student"]).tolist())
     counted = modalities.counts(found)
     assert (counted["tests"] == 27).all()
-    ours = modalities.by_modality(found).xs("ours", level="source")
+    ours = modalities.count_by_modality(found).xs("ours", level="source")
     first = counted.loc["ours, Student's p as published", list(modalities.VERDICTS)]
     assert ours.sum().tolist() == first.tolist()
 

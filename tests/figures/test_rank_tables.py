@@ -9,10 +9,10 @@ import pytest
 from looks import PAPER
 
 from tlkit.config import ConfigError, UnknownNameError
-from tlkit.figures import rank_tables
+from tlkit.figures import rank_tables, rates
 from tlkit.names import Names
 from tlkit.published import ranks
-from tlkit.stats import differences, rates
+from tlkit.stats import differences
 from tlkit.training.tasks import label_metrics
 
 ARMS = ["scratch", "imagenet", "radiologynet"]
@@ -21,7 +21,7 @@ CHALLENGES = {"LUNA": "dice_1", "PBA": "mae", "GRAZ": "f1_macro", "COVID": "f1_m
 
 @pytest.fixture(scope="module")
 def main() -> pd.DataFrame:
-    found, _ = rates.chosen(grid_frames.results(), grid_frames.MONITORS)
+    found, _ = rates.choose_rates(grid_frames.results(), grid_frames.MONITORS)
     return found[found["experiment"] == "main"]
 
 
@@ -49,7 +49,7 @@ def test_mean_sd_and_the_best_run_by_hand():
     assert (row["MAE (months)"], row["MAE (months), sd"], row["MAE (months), best run"]) == (9, 1, 8)
     # The best run is one run: its RMSE is the worst of all here, and stays.
     assert (row["RMSE (months), best run"], row["Last epoch, best run"]) == (14, 16)
-    shown = rank_tables.printed(rank_tables.table(arm(BONE))).iloc[0]
+    shown = rank_tables.print_cells(rank_tables.table(arm(BONE))).iloc[0]
     assert shown["MAE (months)"] == "9.00 ± 1.00 (8.00)"
     assert shown["Epoch of the best"] == "6.0 ± 1.0 (6)"
 
@@ -57,7 +57,7 @@ def test_mean_sd_and_the_best_run_by_hand():
 def test_a_single_run_has_no_sd():
     table = rank_tables.table(arm({k: v[:1] for k, v in BONE.items()}))
     assert np.isnan(table["MAE (months), sd"][0])
-    assert rank_tables.printed(table)["MAE (months)"][0] == "10.00 ± – (10.00)"
+    assert rank_tables.print_cells(table)["MAE (months)"][0] == "10.00 ± – (10.00)"
 
 
 def test_the_best_dice_is_the_highest():
@@ -91,7 +91,7 @@ def test_several_rates_and_absent_metrics_are_errors():
     with pytest.raises(ConfigError, match="tasks of one kind in a table, found those of"):
         rank_tables.table(pd.concat([arm(BONE), arm({"f1_macro": [0.5]}, "GRAZ_ResNet34")]))
     with pytest.raises(ConfigError, match="CIFAR have none of dice_1, mae, f1_macro; found"):
-        rank_tables.tested(arm({"auc": [0.5]}, "CIFAR"))
+        rank_tables.choose_metrics(arm({"auc": [0.5]}, "CIFAR"))
 
 
 def test_the_tests_of_one_panel_are_those_of_ranks_and_welch():

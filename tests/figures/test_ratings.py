@@ -228,7 +228,7 @@ def simulated(raters: int, items: int = 30, effect: float = 1.0) -> pd.DataFrame
 def test_a_mixed_model_finds_what_was_planted():
     """Balanced data: the estimates are differences of means, and the variances those that made the data."""
     data = simulated(5)
-    found = ratings.mixed(data, reference="scratch")
+    found = ratings.fit_mixed(data, reference="scratch")
     means = data.groupby("pretraining")["rating"].mean()
     effects = found.effects.set_index("pretraining")
     assert found.note == "Images and raters are random." and set(effects["reference"]) == {"scratch"}
@@ -243,9 +243,9 @@ def test_a_mixed_model_finds_what_was_planted():
 
 
 def test_a_mixed_model_says_what_it_could_not_do():
-    one = ratings.mixed(simulated(1), "scratch")
+    one = ratings.fit_mixed(simulated(1), "scratch")
     assert one.note.startswith("One rater") and set(one.variances) == {"image", "rest"} and len(one.effects) == 2
-    nothing = ratings.mixed(frame({"a": [[3, 3, 3]] * 5, "b": [[3, 3, 3]] * 5}))
+    nothing = ratings.fit_mixed(frame({"a": [[3, 3, 3]] * 5, "b": [[3, 3, 3]] * 5}))
     assert nothing.effects.empty and nothing.variances == {} and "read the rank tests" in nothing.note
 
 
@@ -254,7 +254,7 @@ def test_raters_are_fixed_where_random_ones_do_not_converge(monkeypatch):
     monkeypatch.setattr(
         ratings, "_fit", lambda data, formula, random: None if "rater" in random else fit(data, formula, random)
     )
-    found = ratings.mixed(simulated(2), "scratch")
+    found = ratings.fit_mixed(simulated(2), "scratch")
     assert "raters are fixed" in found.note and len(found.effects) == 2 and set(found.variances) == {"image", "rest"}
 
 

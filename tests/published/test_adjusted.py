@@ -67,7 +67,7 @@ def test_an_unknown_estimate_is_named():
 
 
 def test_pseudo_runs_have_the_adjusted_mean_and_the_published_sd():
-    found = adjusted.published_runs(
+    found = adjusted.add_pseudo_runs(
         results({"radnet": [0.2, 0.4], "radnet12m": [0.5, 0.6, 1.0], "imagenet": [0.3]}), SIMPLE
     )
     pseudo = found[found["pretraining"] == "middle"]
@@ -82,14 +82,14 @@ def test_pseudo_runs_have_the_adjusted_mean_and_the_published_sd():
 
 def test_panels_without_both_parents_stay_as_they_are():
     one = results({"radnet": [0.2, 0.4], "imagenet": [0.5, 0.6]}, {"radnet12m": [0.2], "imagenet": [0.5]})
-    pd.testing.assert_frame_equal(adjusted.published_runs(one, SIMPLE), one)
+    pd.testing.assert_frame_equal(adjusted.add_pseudo_runs(one, SIMPLE), one)
     assert adjusted.error_inflation(one, SIMPLE).empty
 
 
 def test_an_ordered_task_stays_ordered():
     given = results({"radnet": [0.2, 0.4], "radnet12m": [0.5, 0.6]}, {"radnet": [0.2, 0.4], "radnet12m": [0.5, 0.6]})
     given["task"] = pd.Categorical(given["task"], ["t1", "t0"], ordered=True)
-    found = adjusted.published_runs(given, SIMPLE)
+    found = adjusted.add_pseudo_runs(given, SIMPLE)
     assert found["task"].dtype == given["task"].dtype
     assert adjusted.error_inflation(given, SIMPLE)["task"].tolist() == ["t1", "t0"]
 
@@ -98,14 +98,14 @@ def test_parents_that_do_not_vary_give_pseudo_runs_that_do_not():
     given = results({"radnet": [0.2, 0.4], "radnet12m": [0.5, 0.5]}, {"radnet": [0.2], "radnet12m": [0.5]})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = adjusted.published_runs(given, SIMPLE)
+        found = adjusted.add_pseudo_runs(given, SIMPLE)
         still = adjusted.error_inflation(given.query("task == 't1'"), SIMPLE)
     assert found.loc[found["pretraining"] == "middle", "value"].tolist() == pytest.approx([0.4, 0.4, 0.35])
     assert still["ratio"].isna().all()
 
 
 def test_pairwise_takes_the_pseudo_runs_with_their_mixtures():
-    found = adjusted.published_runs(
+    found = adjusted.add_pseudo_runs(
         results({"radnet": [0.2, 0.4, 0.3], "radnet12m": [0.5, 0.6, 0.9], "imagenet": [0.3, 0.5]}), SIMPLE
     )
     pairs = differences.pairwise(found, mixtures=SIMPLE.mixtures()).set_index(["a", "b"])
@@ -143,6 +143,6 @@ def test_the_simulation_is_that_of_single_panels():
     small, large, other = np.random.default_rng(7).normal(size=(3, 5, 3)) * np.reshape([1, 2, 3], (3, 1, 1))
     for k in range(5):
         given = results({"radnet": small[k], "radnet12m": large[k], "other": other[k]})
-        pairs = differences.pairwise(adjusted.published_runs(given, SIMPLE), mixtures=SIMPLE.mixtures())
+        pairs = differences.pairwise(adjusted.add_pseudo_runs(given, SIMPLE), mixtures=SIMPLE.mixtures())
         row = pairs.set_index(["a", "b"]).loc["middle", "other"]
         assert p.loc[k].tolist() == pytest.approx(row[["p_published", "p_sound"]].tolist())

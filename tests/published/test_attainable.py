@@ -98,7 +98,7 @@ def test_the_ladder_begins_at_the_smallest_p():
 
 
 def test_every_printed_p_value_can_be_had_and_which_need_ties():
-    quoted = claims.quoted("radiologynet2025")
+    quoted = claims.read_quoted("radiologynet2025")
     assert len(quoted) == 27 and quoted["p"].str.fullmatch(r"[01]\.\d{2,3}").all()
     found = attainable.check(quoted)
     assert (found["attainable"] == "yes").all()

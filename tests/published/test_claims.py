@@ -70,7 +70,7 @@ def test_the_scoreboard_counts_panels_by_direction():
 
 
 def test_every_quoted_number_of_the_paper_is_there_in_printed_form():
-    quoted = claims.quoted()
+    quoted = claims.read_quoted()
     assert quoted["delta_pct"].str.fullmatch(r"\d+\.\d\d").all()
     assert quoted["p"].str.fullmatch(r"0\.\d{3}|<0\.001").all()
     assert (quoted.groupby([*claims.KEY])[["delta_pct", "p"]].nunique() == 1).all(axis=None), "one number a comparison"
@@ -117,7 +117,7 @@ def test_the_numbers_are_those_of_the_data_cards():
 def test_what_is_told_of_tasks_by_name():
     table = pd.concat([pairs(), pairs(task="BraTS", mean_a=0.7, p_holm=0.01), pairs(task="BraTSS", a="scratch")])
     table = table.assign(p_false_win=0.015)
-    found = claims.told(table, "radnet_ub", "imagenet", "BraTS")
+    found = claims.list_allowed(table, "radnet_ub", "imagenet", "BraTS")
     assert found[["task", "holds"]].to_numpy().tolist() == [["BraTS", "lower, also after correction"]]
     assert found["difference"].item() == pytest.approx(-0.1)
 

@@ -15,7 +15,7 @@ from tlkit.datasets import MissingDataError
 from tlkit.figures import convergence
 from tlkit.models.weight_cards import MissingWeightsError
 from tlkit.published.recipes import RECIPES
-from tlkit.studies import configs, load, studyfile
+from tlkit.studies import load, sources, studyfile
 from tlkit.studies.studyfile import StudyError, merge
 from tlkit.training.run import CONFIG_KEYS
 from tlkit.workflow import graph
@@ -31,15 +31,15 @@ JOB_SIZES = ([], ["tasks"], ["experiments"], ["experiments", "tasks", "seeds"])
 @pytest.fixture
 def any_data(monkeypatch):
     """Real data sets count as present, with made-up content."""
-    identity = configs.identity
+    identity = sources.identity
 
     def made_up(name, phantom):
         return identity(name, phantom) if phantom else {"name": name, "content": f"content of {name}"}
 
-    monkeypatch.setattr(configs, "identity", made_up)
+    monkeypatch.setattr(sources, "identity", made_up)
     monkeypatch.setattr(
-        configs.StudyRuns,
-        "_checkpoint",
+        sources.StudyData,
+        "checkpoint",
         lambda self, source, backbone: {"card": f"{source}/{backbone}", "sha256": "0"},
     )
 

@@ -11,7 +11,7 @@ from tlkit.models import WEIGHTS
 from tlkit.models.weight_cards import recipe_input
 from tlkit.training import cardinput
 from tlkit.training.recipe import NORMALISE, Normalise, Recipe
-from tlkit.training.supervised import normalised
+from tlkit.training.supervised import normalise
 
 IMAGENET = WEIGHTS["imagenet/resnet50"]
 GREY = WEIGHTS["radiologynet/resnet50"]
@@ -54,23 +54,23 @@ def test_the_input_of_a_card_is_what_its_library_makes():
 
     image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 20, 20), dtype=np.uint8))
     wanted = F.normalize(F.to_dtype(image, torch.float32, scale=True), IMAGENET.mean, IMAGENET.std)
-    ours = normalised(image[None] / 255, Recipe.from_dict(config(IMAGENET)["recipe"]))
+    ours = normalise(image[None] / 255, Recipe.from_dict(config(IMAGENET)["recipe"]))
     assert torch.allclose(ours[0], wanted, atol=1e-6)
     grey = F.rgb_to_grayscale(F.to_dtype(image, torch.float32, scale=True), 3)
-    ours = normalised(image[None] / 255, Recipe.from_dict(config(GREY)["recipe"]))
+    ours = normalise(image[None] / 255, Recipe.from_dict(config(GREY)["recipe"]))
     assert torch.allclose(ours[0], grey, atol=2e-4)  # torchvision's luminance has weights that sum to 0.9999
 
 
 def test_another_range_is_a_part_of_mean_and_deviation():
     """A value x in [0,1] of a card of range -1 to 1, mean 0.2, std 0.5: (2 x - 1 - 0.2) / 0.5."""
     card = replace(IMAGENET, input_range=(-1.0, 1.0), mean=(0.2,) * 3, std=(0.5,) * 3)
-    ours = normalised(torch.full((1, 3, 1, 1), 0.75), Recipe.from_dict(config(card)["recipe"]))
+    ours = normalise(torch.full((1, 3, 1, 1), 0.75), Recipe.from_dict(config(card)["recipe"]))
     assert torch.allclose(ours, torch.full((1, 3, 1, 1), 0.6), atol=1e-6)
 
 
 def test_the_card_has_to_be_known():
     with pytest.raises(ConfigError, match="nothing says which"):
-        normalised(torch.zeros(1, 3, 2, 2), Recipe(epochs=1, batch=1, normalise="card"))
+        normalise(torch.zeros(1, 3, 2, 2), Recipe(epochs=1, batch=1, normalise="card"))
     with pytest.raises(UnknownNameError, match="Did you mean 'std'"):
         Recipe.from_dict({"epochs": 1, "batch": 1, "normalise": {"stdev": [1, 1, 1]}})
     with pytest.raises(UnknownNameError, match="channels of normalise"):
@@ -79,5 +79,5 @@ def test_the_card_has_to_be_known():
 
 def test_no_normalisation_gives_the_bits_back():
     views = torch.rand(2, 3, 4, 4)
-    assert normalised(views, Recipe(epochs=1, batch=1)) is views
+    assert normalise(views, Recipe(epochs=1, batch=1)) is views
     assert NORMALISE["none"] == Normalise()

@@ -27,6 +27,6 @@ def test_a_machine_without_that_file_is_asked_by_codecarbon(tmp_path, monkeypatc
 
 
 def test_energy_is_measured():
-    with energy.measured() as used:
+    with energy.measure_energy() as used:
         sum(range(1_000_000))
     assert used["energy_kwh"] >= 0

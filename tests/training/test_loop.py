@@ -192,7 +192,7 @@ def test_one_line_an_epoch_where_nobody_watches(tmp_path, caplog):
 
 
 def test_a_person_sees_images_per_second(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(loop, "watched", lambda: True)
+    monkeypatch.setattr(loop, "is_watched", lambda: True)
     trained(tmp_path, epochs=1)
     assert "epoch 1/1" in capsys.readouterr().err
 

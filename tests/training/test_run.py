@@ -345,7 +345,7 @@ def test_all_pretrainings_of_a_seed_start_with_the_same_head(config, pretrained,
 
 
 def test_a_pretraining_that_is_not_done_is_named(config):
-    with pytest.raises(FileNotFoundError, match=r"pretraining run pretrain-x is not done: expected .*make plan"):
+    with pytest.raises(FileNotFoundError, match=r"run pretrain-x is not done: expected .*make plan"):
         run(config(weights={"run": "pretrain-x"}))
 
 

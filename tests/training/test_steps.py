@@ -17,7 +17,7 @@ from tlkit.training.loop import fit
 from tlkit.training.recipe import Recipe
 from tlkit.training.recipes import recipe
 from tlkit.training.simclr import Contrastive, SimCLRModel
-from tlkit.training.steps import Group, backward, grouped, ready
+from tlkit.training.steps import Group, backward, cut_groups, prepare_groups
 from tlkit.training.supervised import Samples
 
 CPU = torch.device("cpu")
@@ -51,8 +51,8 @@ def contrastive(*layers: nn.Module, **changes) -> Contrastive:
 def gradient(goal: Contrastive, checkpointing: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the loss and the gradient of one step of 8 images."""
     torch.manual_seed(5)
-    cut = grouped([np.arange(8)], goal.recipe)[0]
-    loss = backward(goal, goal.model, ready(goal, cut, 0, CPU), len(cut), FLOAT32, lambda x: x, checkpointing)
+    cut = cut_groups([np.arange(8)], goal.recipe)[0]
+    loss = backward(goal, goal.model, prepare_groups(goal, cut, 0, CPU), len(cut), FLOAT32, lambda x: x, checkpointing)
     return loss, torch.cat([p.grad.flatten() for p in goal.model.parameters()])
 
 
@@ -94,16 +94,17 @@ def test_one_group_is_the_step_to_the_bit():
 def test_groups_cut_a_step_and_say_what_they_share(monkeypatch):
     how = recipe("simclr_published", batch=8, group=2, negatives=2)
     parts = [np.array([7, 3, 1, 0]), np.array([6, 2, 5, 4])]
-    own = [[(g.positions.tolist(), g.key) for g in step] for step in grouped(parts, how)]
+    own = [[(g.positions.tolist(), g.key) for g in step] for step in cut_groups(parts, how)]
     assert own == [[([7, 3], 7), ([1, 0], 1)], [([6, 2], 6), ([5, 4], 5)]]
-    whole = grouped(parts, recipe("label_radiologynet", batch=8, group=2))  # one draw for the images of a step
+    whole = cut_groups(parts, recipe("label_radiologynet", batch=8, group=2))  # one draw for the images of a step
     assert [g.key for step in whole for g in step] == [7, 7, 6, 6]
-    assert [len(step) for step in grouped([np.arange(3)], recipe("simclr", batch=64, group=64))] == [1]  # fewer images
+    fewer = cut_groups([np.arange(3)], recipe("simclr", batch=64, group=64))
+    assert [len(step) for step in fewer] == [1]
     with pytest.raises(ConfigError, match=r"recipe.group is 3, which does not divide the 4 images that a process has"):
-        grouped(parts, recipe("simclr", group=3))
+        cut_groups(parts, recipe("simclr", group=3))
     monkeypatch.setattr(steps, "world_size", lambda: 2)
     with pytest.raises(ConfigError, match=r"recipe.group is 8, which does not divide the 4 images"):
-        grouped(parts, recipe("simclr", group=8))
+        cut_groups(parts, recipe("simclr", group=8))
     with pytest.raises(ConfigError, match=r"recipe.group: expected images, or 0"):
         Recipe(epochs=1, batch=8, group=-1)
 
@@ -111,12 +112,12 @@ def test_groups_cut_a_step_and_say_what_they_share(monkeypatch):
 def test_small_steps_are_augmented_together_to_the_same_bits(monkeypatch):
     goal, seen = contrastive(), []
     groups = [Group(np.arange(k, k + 4), k) for k in (0, 4, 8, 12)]
-    alone = list(ready(goal, groups, 1, CPU))
+    alone = list(prepare_groups(goal, groups, 1, CPU))
     real = goal.views
     monkeypatch.setattr(goal, "views", lambda batch, at, *a: seen.append(len(at)) or real(batch, at, *a))
     monkeypatch.setattr(steps, "fed", lambda read, parts, device: ((part, read(part)) for part in parts))
     monkeypatch.setattr(steps, "TOGETHER", 3 * 4 * 32 * 32)
-    found = list(ready(goal, groups, 1, torch.device("meta")))  # any but the CPU
+    found = list(prepare_groups(goal, groups, 1, torch.device("meta")))  # any but the CPU
     assert seen == [12, 4]
     assert all(torch.equal(a, b) for x, y in zip(alone, found, strict=True) for a, b in zip(x, y, strict=True))
 

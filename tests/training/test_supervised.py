@@ -62,7 +62,10 @@ def test_a_window_is_random_in_training_and_the_middle_in_evaluation(colour):
     store, cut = MemoryStore(masks=True, colour=colour), Recipe(epochs=1, batch=4, crop=8)
     images, masks = store.take(np.arange(12))
     assert torch.equal(plain_view(images, cut), plain_view(images[:, 4:12, 4:12], PLAIN))
-    assert torch.equal(supervised.middle(masks, cut), masks[:, 4:12, 4:12]) and supervised.middle(None, cut) is None
+    assert (
+        torch.equal(supervised.cut_middle(masks, cut), masks[:, 4:12, 4:12])
+        and supervised.cut_middle(None, cut) is None
+    )
     look = Augment(crop_scale=(0.25, 0.25), crop_ratio=(1, 1), p_crop=1)  # 8 of 16 px: nothing is resized
     cut = Recipe(epochs=1, batch=4, crop=8, augment=look)
     views, parts = random_view(images, cut, 1, 0, np.arange(12), masks=masks)

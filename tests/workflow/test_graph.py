@@ -8,7 +8,7 @@ import pytest
 from tlkit import runs
 from tlkit.config import file_name
 from tlkit.datasets import cards
-from tlkit.studies import Study, configs, load, studyfile
+from tlkit.studies import Study, load, sources, studyfile
 from tlkit.workflow import graph
 from tlkit.workflow.graph import declared, notebooks
 
@@ -137,7 +137,7 @@ def partly_there(monkeypatch):
             raise cards.MissingDataError(cards.DATASETS[name], None)
         return {"name": name, "content": name}
 
-    monkeypatch.setattr(configs, "identity", identity)
+    monkeypatch.setattr(sources, "identity", identity)
     return load("boundaries", "smoke", "real")
 
 

@@ -60,7 +60,7 @@ def _encoder(backbone: str, options: dict[str, Any]) -> tuple[str, list[str]]:
     """Return the library and the lines that build the encoder."""
     if backbone in BACKBONES:
         raise NotAvailableError(
-            f"the backbone '{backbone}' is tlkit's own, so no library can load it; use tlkit.training.finished.load."
+            f"the backbone '{backbone}' is tlkit's own, so no library can load it; use tlkit.figures.finished.load."
         )
     if not backbone.startswith("torchvision/") and "img_size" not in options:
         options = free_size(backbone) | options

@@ -120,7 +120,7 @@ def check(runs: pd.DataFrame) -> None:
     if (rates > 1).any():
         raise RunsError(
             f"arm '{rates.idxmax()}' has runs at {rates.max()} rates; choose one by validation first "
-            "(tlkit.stats.rates.chosen)."
+            "(tlkit.figures.rates.choose_rates)."
         )
     twice = runs[runs.duplicated(["arm", "split", "seed"])]
     if len(twice):

@@ -1,6 +1,6 @@
 """The index of an archive: the header of every file below a folder, in parts on disk, without any identifier.
 
-`<runs>/data/index/<8 hex>/part-00000.parquet ...` hold one row a file. Files are named by pseudonyms; who has the
+`<runs>/data/index/<8 hex>/part-00000.parquet ...` hold one row per file. Files are named by pseudonyms; who has the
 archive and the key finds them again (`locate`). A part stands as soon as its files are read, so an index that was
 killed goes on where it was, and that of a grown archive reads what is new or changed.
 """
@@ -60,7 +60,7 @@ class Reading:
 
 
 def index(root: Path, key: bytes, workers: int | None = None, reading: Reading | None = None) -> pd.DataFrame:
-    """Return one row a file below `root`, from the headers alone: as `reading` says, by default `CT_SLICES`.
+    """Return one row per file below `root`, from the headers alone: as `reading` says, by default `CT_SLICES`.
 
     `path` is the file's pseudonym. Files that are not wanted have a `reason`, and as `kind` "rule" or "unreadable".
     `position` (mm) is along the normal of `orientation`, NaN where either is missing. `workers` processes (default:
@@ -192,7 +192,7 @@ def _ct_row(head: dict[str, str], key: bytes, derived: bool = False) -> dict[str
     """Return what a header says, de-identified; of what is no slice of a CT series the reason alone."""
     if rule := dicom.not_a_slice(head, derived):
         return {"reason": rule, "kind": "rule"}
-    kept = deidentify.replaced(head, key)
+    kept = deidentify.replace_values(head, key)
     where, turn = (floats(kept[f"Image{name}Patient"]) for name in ("Position", "Orientation"))
     row: dict[str, str | float] = {name: kept[word] for name, word in TEXTS.items()}
     row |= {name: next(iter(floats(kept[word])), math.nan) for name, word in NUMBERS.items()}

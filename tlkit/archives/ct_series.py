@@ -38,7 +38,7 @@ def identity(root: Path) -> dict[str, Any]:
 
 
 def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (samples, rejects) from the headers of all files below `root`, one row a slice; see `assemble`."""
+    """Return (samples, rejects) from the headers of all files below `root`, one row per slice; see `assemble`."""
     reading = archive.WITH_DERIVED if card.options.get("derived") else archive.CT_SLICES
     table = archive.index(root, deidentify.load_key(root), reading=reading)
     return assemble(table, card.options.get("min_slices", 30))

@@ -46,7 +46,7 @@ def frames(ds, wanted: list[int]) -> Iterator[tuple[int, np.ndarray]]:
     raise UnreadableFile(f"{_syntax_name(ds)}: no decoder reads the pixels ({'; '.join(causes)})")
 
 
-def encoded(ds) -> Iterator[bytes]:
+def read_frames(ds) -> Iterator[bytes]:
     """Yield the frames of a compressed data set as they lie in the file."""
     from pydicom.encaps import generate_frames
 

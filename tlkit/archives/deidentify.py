@@ -81,7 +81,7 @@ def new_uid(key: bytes, uid: str) -> str:
 
 
 @lru_cache(maxsize=1024)  # a series has one date
-def shifted(key: bytes, date: str, patient: str) -> str:
+def shift_date(key: bytes, date: str, patient: str) -> str:
     """Return a date (YYYYMMDD) moved back by the patient's own number of days (1 to 3,650); "" where it is none."""
     days = 1 + _keyed(key, "days", patient).int % MOST_DAYS
     try:
@@ -95,7 +95,7 @@ def owner(head: dict[str, str]) -> str:
     return head.get("PatientID") or f"study {head.get('StudyInstanceUID') or head.get('SeriesInstanceUID', '')}"
 
 
-def replaced(head: dict[str, str], key: bytes) -> dict[str, str]:
+def replace_values(head: dict[str, str], key: bytes) -> dict[str, str]:
     """Return the kept values of a header (keyword to text); those that the profile names give way to pseudonyms.
 
     UIDs and PatientID become 16 hex digits, for tables; `dataset` writes the same UIDs as DICOM wants them.
@@ -109,7 +109,7 @@ def replaced(head: dict[str, str], key: bytes) -> dict[str, str]:
         if name.endswith("UID"):
             kept[name] = pseudonym(key, "uid", kept[name]) if kept[name] else ""
         else:
-            kept[name] = shifted(key, kept[name], patient) if name == "StudyDate" else ""
+            kept[name] = shift_date(key, kept[name], patient) if name == "StudyDate" else ""
     kept["PatientID"] = pseudonym(key, "patient", patient)
     return kept | {"BodyPartExamined": keyword(head.get("BodyPartExamined", ""))}
 
@@ -134,7 +134,7 @@ def dataset(ds, key: bytes):
             if (element := _readable(ds, name)) is not None:
                 new.add(deepcopy(element))
         head = {name: str(new.get(name) or "").strip() for name in {*named, "BodyPartExamined"}}
-        values = replaced(head, key)
+        values = replace_values(head, key)
         values["BodyPartExamined"] = values["BodyPartExamined"].upper()  # as a code string has to be
         for name, value in values.items():
             if name in new:
@@ -151,12 +151,12 @@ def _readable(ds, name: str):
     """Return an element of a data set, None where it is not there or holds what its keyword cannot."""
     from pydicom.datadict import dictionary_VR
 
-    from tlkit.archives.headers import joined
+    from tlkit.archives.headers import join_values
 
     try:
         element = ds[name]
         if dictionary_VR(name) in ("DS", "IS", "US", "US or SS"):
-            [float(part or 0) for part in joined(element.value).split("\\")]
+            [float(part or 0) for part in join_values(element.value).split("\\")]
         return element
     except Exception:  # KeyError, and conversions fail in every way
         return None

@@ -77,7 +77,7 @@ def not_a_slice(head: dict[str, str], derived: bool = False) -> str:
         return "derived image, no slice as the scanner reconstructed it"
     frames = head["NumberOfFrames"]
     if frames not in ("", "0", "1"):
-        return "more than one frame in a file; only one slice a file is read"
+        return "more than one frame in a file; only one slice per file is read"
     return ""
 
 

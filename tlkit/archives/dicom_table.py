@@ -30,7 +30,7 @@ COLUMNS = ["id", "path", "frame", "window", "patient", "exam", "modality", "body
 
 
 def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (samples, rejects), one row a frame of a file that the table names; headers only.
+    """Return (samples, rejects), one row per frame of a file that the table names; headers only.
 
     Of several windows the first is taken. Targets as in layout "table"; `modality` and `body_part` by the header.
     Raises: as `tables.open_table`.

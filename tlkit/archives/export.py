@@ -109,7 +109,7 @@ def export_block(
     return found
 
 
-def inverted(ds, polarity: str) -> bool:
+def is_inverted(ds, polarity: str) -> bool:
     """Tell whether low values are shown bright.
 
     "photometric": those of MONOCHROME1 are, by the standard (PS3.3, C.7.6.3.1.2), for any modality. "published": those
@@ -134,7 +134,7 @@ def _image(ds, values: np.ndarray, outside: np.ndarray, frame: int, number: int,
     if number >= len(pairs):
         return f"no window {number + 1} in this frame"
     image = window(values, *pairs[number])
-    if inverted(ds, rules.polarity):
+    if is_inverted(ds, rules.polarity):
         image = 255 - image
     image[outside] = 0
     several = ds.get("Modality") == "XA" and pixels.frame_count(ds) > 1

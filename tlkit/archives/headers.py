@@ -85,7 +85,9 @@ def by_pydicom(file: Path, tags: dict[str, tuple[int, int]] = TAGS) -> dict[str,
     names = [name for name, (group, _) in tags.items() if group != 2]
     with quiet():
         head = read_dataset(file, stop_before_pixels=True, specific_tags=names)
-        found = {name: joined((head.file_meta if group == 2 else head).get(name)) for name, (group, _) in tags.items()}
+        found = {
+            name: join_values((head.file_meta if group == 2 else head).get(name)) for name, (group, _) in tags.items()
+        }
     _check_character_set(found["SpecificCharacterSet"])
     return found
 
@@ -136,7 +138,7 @@ class Bounded(io.BufferedReader):
         return super().read(left if size is None or size < 0 else min(size, left))
 
 
-def joined(value: Any) -> str:
+def join_values(value: Any) -> str:
     """Return the value of an element as the text that `read_headers` gives."""
     parts = value if hasattr(value, "append") or isinstance(value, tuple) else [value]
     return "\\".join("" if part is None else str(part).strip(" \0") for part in parts)
@@ -263,7 +265,7 @@ def _in_unicode(found: dict[str, bytes]) -> dict[str, str]:
         with quiet():
             encodings = convert_encodings([part.strip() for part in charset.split("\\")])
             head = {k: decode_bytes(v, encodings, set()) for k, v in found.items()}
-    return {k: joined(v.split("\\")) if "\\" in v else v.strip(" \0") for k, v in head.items()}
+    return {k: join_values(v.split("\\")) if "\\" in v else v.strip(" \0") for k, v in head.items()}
 
 
 def _check_character_set(text: str) -> None:

@@ -1,4 +1,4 @@
-"""Layout "multimodal": any tree of DICOM files of some modalities as grey images of 8 bit, one row an image.
+"""Layout "multimodal": any tree of DICOM files of some modalities as grey images of 8 bit, one row per image.
 
 A file gives one image, a CT one for each of its windows, an angiography one for each frame and window, an MR one for
 each frame, as in the RadiologyNET study; of what else may have frames (`MULTIFRAME`) each frame is one. Everything that
@@ -70,7 +70,7 @@ COLUMNS = [
 
 
 def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (samples, rejects) from the headers of all files below `root`, one row an image; see `COLUMNS`.
+    """Return (samples, rejects) from the headers of all files below `root`, one row per image; see `COLUMNS`.
 
     Out go, each with its reason, second copies and exams of two patients, besides what `_row` leaves out at once.
     `path`, `patient` and `exam` are pseudonyms, `frame` and `window` count from 0, `body_part` is a name of

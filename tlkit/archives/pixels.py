@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tlkit.archives import decoders
-from tlkit.archives.headers import joined
+from tlkit.archives.headers import join_values
 from tlkit.datasets import bounds
 from tlkit.datasets.cards import UnreadableFile
 
@@ -39,7 +39,7 @@ def number(ds, name: str, default: float | None = None) -> float:
 def text(ds, name: str) -> str:
     """Return what an element holds as the text of a header; raise UnreadableFile where pydicom cannot read it."""
     try:
-        return joined(ds.get(name))
+        return join_values(ds.get(name))
     except Exception:
         raise UnreadableFile(f"{name} cannot be read as what it should be") from None
 
@@ -62,13 +62,13 @@ def check_pixels(ds, results: float = 0) -> None:
     bounds.check_need(len(data) + rows * columns * (samples * bits / 8 + WORK) + results)
     if not data and not any(name in ds for name in FLOATS):
         raise UnreadableFile("no pixels in the file")
-    if packed(ds):
+    if is_compressed(ds):
         _check_streams(ds)
     elif data:
         _check_length(ds, data)
 
 
-def packed(ds) -> bool:
+def is_compressed(ds) -> bool:
     """Tell whether the pixels are compressed; raise UnreadableFile for a transfer syntax that is none."""
     syntax = ds.file_meta.TransferSyntaxUID
     if not syntax.is_transfer_syntax:
@@ -130,7 +130,7 @@ def frames(ds, wanted: list[int]) -> Iterator[tuple[int, np.ndarray]]:
 
     if (plain := _plain(ds)) is not None:
         yield 0, plain
-    elif packed(ds):
+    elif is_compressed(ds):
         yield from decoders.frames(ds, wanted)
     else:
         for index, frame in zip(wanted, iter_pixels(ds, indices=wanted), strict=True):
@@ -164,7 +164,7 @@ def _check_length(ds, data: bytes) -> None:
 def _check_streams(ds) -> None:
     """Raise UnreadableFile where an image, packed as JPEG of any kind or RLE, is too large by itself."""
     size = len(ds.PixelData)
-    for frame in decoders.encoded(ds):
+    for frame in decoders.read_frames(ds):
         values = codestream_values(frame)
         if values > number(ds, "Rows") * number(ds, "Columns") * number(ds, "SamplesPerPixel", 1):
             raise UnreadableFile("packed as a larger image than the header says")

@@ -28,7 +28,7 @@ def read_reports(file: Path, exams: pd.DataFrame, key: bytes) -> pd.Series:
 
     `exams` has the columns `exam` and `accession` of an archive's index; the file's `exam` is the StudyInstanceUID or
     the AccessionNumber as in the headers. Several reports of an exam are joined in the order of the file. Texts that
-    are no UTF-8 are read by `decoded`. `attrs` of the result counts what is "missing", of "other" exams and in
+    are no UTF-8 are read by `decode_text`. `attrs` of the result counts what is "missing", of "other" exams and in
     "cp1250", and holds the reasons of the "rejected" by exam; warns of rejected ones. Raises ReportsError.
     """
     known = exams[["exam", "accession"]].drop_duplicates().sort_values(["exam", "accession"])
@@ -38,7 +38,7 @@ def read_reports(file: Path, exams: pd.DataFrame, key: bytes) -> pd.Series:
     for name, raw in _rows(file):
         study = deidentify.pseudonym(key, "uid", name)
         owners = [study] if study in found else by_accession.get(deidentify.pseudonym(key, "accession", name), [])
-        text, foreign = decoded(raw)
+        text, foreign = decode_text(raw)
         other, cp1250 = other + (not owners), cp1250 + (foreign and text is not None)
         for exam in owners:
             if text is None:
@@ -51,7 +51,7 @@ def read_reports(file: Path, exams: pd.DataFrame, key: bytes) -> pd.Series:
     return texts.rename_axis("exam")
 
 
-def decoded(text: str) -> tuple[str | None, bool]:
+def decode_text(text: str) -> tuple[str | None, bool]:
     """Return (text, whether it was in cp1250) of a text that was read as UTF-8 with surrogateescape.
 
     What is no UTF-8 is taken for cp1250 (Windows, Central Europe) if each of its bytes from 0x80 on then is a letter,

@@ -127,7 +127,7 @@ def _joined(names: pd.Series, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.asarray(known)[least[code]]
 
 
-def nearer(pairs: pd.DataFrame | None, near: int | None) -> pd.DataFrame:
+def keep_near(pairs: pd.DataFrame | None, near: int | None) -> pd.DataFrame:
     """Return those of the `pairs` of a store that differ by `near` bits at most; none for None."""
     if pairs is None or near is None:
         return pd.DataFrame({"a": [], "b": [], "distance": []}, dtype=np.int64)
@@ -136,11 +136,11 @@ def nearer(pairs: pd.DataFrame | None, near: int | None) -> pd.DataFrame:
     return pairs[pairs["distance"] <= near]
 
 
-def notes(table: pd.DataFrame, pairs: pd.DataFrame, named: bool) -> list[tuple[str, str, str]]:
+def note_copies(table: pd.DataFrame, pairs: pd.DataFrame, named: bool) -> list[tuple[str, str, str]]:
     """Return a note (path, reason, "note") for each image that is a copy of an earlier one of another patient."""
     told: dict[int, str] = {}
     label = _labels(table)
-    for a, b, distance in linked(table, pairs, named).itertuples(index=False):
+    for a, b, distance in link_copies(table, pairs, named).itertuples(index=False):
         same = "the same pixels as" if distance < 0 else f"looks like ({distance} of 256 bits differ)"
         where = f" in {table['split'].iat[a]}" if table["split"].iat[a] else ""
         other = ", with another label" if label[a] != label[b] else ""
@@ -150,7 +150,7 @@ def notes(table: pd.DataFrame, pairs: pd.DataFrame, named: bool) -> list[tuple[s
 
 def count(table: pd.DataFrame, pairs: pd.DataFrame, named: bool) -> dict[str, Any]:
     """Return how many images have a copy of another patient: equal pixels, the same look, other labels among them."""
-    found = linked(table, pairs, named)
+    found = link_copies(table, pairs, named)
     label = _labels(table)
     other = found[label[found["a"]] != label[found["b"]]]
     return {
@@ -160,7 +160,7 @@ def count(table: pd.DataFrame, pairs: pd.DataFrame, named: bool) -> dict[str, An
     }
 
 
-def sentence(found: dict[str, int], n: int) -> str:
+def say_copies(found: dict[str, int], n: int) -> str:
     """Return what `count` found among `n` images in a sentence; "" where there is nothing to tell."""
     if not found["equal"] + found["look_same"]:
         return ""
@@ -171,7 +171,7 @@ def sentence(found: dict[str, int], n: int) -> str:
 
 
 def say_of_test(facts: Mapping[str, float]) -> str:
-    """Return in words what `training.data.facts_of_test` says of copies, "" where nothing."""
+    """Return in words what `training.data.describe_test` says of copies, "" where nothing."""
     n, seen = facts["test_images"], facts["test_copies"]
     told = [f"{seen} of {n} test images have a copy in training or validation"] * bool(seen)
     for split, before in (("test", "training or validation"), ("val", "training")):
@@ -186,7 +186,7 @@ def _labels(table: pd.DataFrame) -> np.ndarray:
     return table["label"].fillna(-1).to_numpy() if "label" in table else np.zeros(len(table))
 
 
-def linked(table: pd.DataFrame, pairs: pd.DataFrame, named: bool) -> pd.DataFrame:
+def link_copies(table: pd.DataFrame, pairs: pd.DataFrame, named: bool) -> pd.DataFrame:
     """Return pairs (a, b, distance) of other patients: equal ones (each with the first; -1), then `pairs`."""
     pixels, patient = table["pixels"].to_numpy(), table["patient"].to_numpy()
     rows = pd.Series(np.arange(len(table)))

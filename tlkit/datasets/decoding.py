@@ -59,7 +59,7 @@ def _read_file(layout: Layout, root: Path, card: DataCard, size: int, rows: pd.D
             else:
                 pairs = zip(*layout.decode(root, rows, card), strict=True)
             for image, mask in pairs:
-                note = note or ("" if isinstance(image, str) else notes.of_shape(image))
+                note = note or ("" if isinstance(image, str) else notes.note_shape(image))
                 images.append(image if isinstance(image, str) else resize(image, size, fit=fit))
                 masks.append(None if mask is None else resize(mask, size, nearest=True, fit=fit))
     except UnreadableFile as error:

@@ -34,7 +34,7 @@ WINDOW: Option = (tuple[float, float], AfterValidator(wide))
 class Layout:
     """The functions of a layout; `root` is the data set's folder, `card` its card with a study's options.
 
-    scan(root, card) -> (samples, rejects): samples has one row an image, rows of one file beside each other. Columns:
+    scan(root, card) -> (samples, rejects): samples has one row per image, rows of one file beside each other. Columns:
         id, path, patient, split ("" where the data set fixes none), and label or other targets; more as the layout
         needs. rejects: path, reason, kind (unreadable, rule, or note: used, but worth knowing). Nothing is decoded.
     decode(root, rows, card) -> (images, masks): lists of [H,W] or [H,W,3] uint8 or int16 and of uint8 or None, for the

@@ -9,7 +9,7 @@ FEW = 5  # images of a class, below which a split of it says nothing
 NARROW = 0.1  # shorter side over longer side, below which an image is told as elongated
 
 
-def of_classes(samples: pd.DataFrame) -> list[tuple[str, str, str]]:
+def note_classes(samples: pd.DataFrame) -> list[tuple[str, str, str]]:
     """Return a note (path, reason, "note") for each class of very few images; none where samples have no classes."""
     sizes = samples["class"].value_counts().sort_index() if "class" in samples else {}
     return [
@@ -19,7 +19,7 @@ def of_classes(samples: pd.DataFrame) -> list[tuple[str, str, str]]:
     ]
 
 
-def of_shape(image: np.ndarray) -> str:
+def note_shape(image: np.ndarray) -> str:
     """Return a note on an image [H,W] or [H,W,3] that becomes a square from a strip; "" for any other."""
     height, width = image.shape[:2]
     if min(height, width) >= NARROW * max(height, width):

@@ -58,11 +58,11 @@ def card_of(dataset: Dataset, options: dict[str, Any] | None = None) -> DataCard
         return card
     if faults := check(declaration(card), options, (card.name, "options")):
         raise ConfigError("; ".join(f"{', '.join(map(str, path))}: {text}" for path, text in faults))
-    chosen = {**card.options, **{k: frozen(v) for k, v in changed(card, options).items()}}
+    chosen = {**card.options, **{k: frozen(v) for k, v in find_changed(card, options).items()}}
     return replace(card, options=chosen, classes=chosen.get("modalities", card.classes))  # of archives, both are one
 
 
-def changed(dataset: Dataset, options: dict[str, Any] | None) -> dict[str, Any]:
+def find_changed(dataset: Dataset, options: dict[str, Any] | None) -> dict[str, Any]:
     """Return those of `options` that differ from what the card says anyway."""
     own = {"fit": "squash"} | find_card(dataset).options
     return {k: v for k, v in (options or {}).items() if frozen(v) != own.get(k)}

@@ -124,7 +124,7 @@ def take_count(table: pd.DataFrame, n: int, seed: int = 0) -> np.ndarray:
     return np.sort(np.array(kept, dtype=object))
 
 
-def of_classes(label: pd.Series, classes: int | dict[str, int]) -> pd.Series:
+def choose_classes(label: pd.Series, classes: int | dict[str, int]) -> pd.Series:
     """Return the labels of the chosen classes, numbered from 0, and -1 for all others.
 
     `classes`: n for the classes 0 to n - 1, {"every": step} for the classes 0, step, 2 step, ... (Jonske et al. 2025:
@@ -137,7 +137,7 @@ def of_classes(label: pd.Series, classes: int | dict[str, int]) -> pd.Series:
     return (label // classes["every"]).where(label % classes["every"] == 0, -1)
 
 
-def balanced(table: pd.DataFrame, seed: int = 0) -> np.ndarray:
+def balance(table: pd.DataFrame, seed: int = 0) -> np.ndarray:
     """Return the sorted ids of as many rows of every class as the rarest has, drawn at random over all patients.
 
     The RadiologyNET study balanced osteopenia and COVID-19 so, but took the first of a list (radiologynet2025 6.8).
@@ -147,7 +147,7 @@ def balanced(table: pd.DataFrame, seed: int = 0) -> np.ndarray:
     return np.sort(np.concatenate([group.index[:least] for _, group in units.groupby("label")]).astype(object))
 
 
-def oversampled(labels: np.ndarray, seed: int = 0) -> np.ndarray:
+def oversample(labels: np.ndarray, seed: int = 0) -> np.ndarray:
     """Return positions in which every class comes as often as the largest: all its samples in turn, then a random few.
 
     Source: radiologynet2025 1.4, where the few were the first ones.
@@ -184,7 +184,7 @@ def _labels(table: pd.DataFrame) -> pd.Series:
 
 
 def _units(table: pd.DataFrame, seed: int, unit: str) -> pd.DataFrame:
-    """Return one row a `unit`, such as a patient (label: the most frequent, the lowest of equals; rows), as drawn."""
+    """Return one row per `unit`, such as a patient (label: the most frequent, the lowest of equals; rows), as drawn."""
     pairs = pd.DataFrame({"unit": table[unit], "label": _labels(table)})
     counts = pairs.value_counts().rename("rows").reset_index()
     counts = counts.sort_values(["unit", "rows", "label"], ascending=[True, False, True])
@@ -193,7 +193,7 @@ def _units(table: pd.DataFrame, seed: int, unit: str) -> pd.DataFrame:
 
 
 def _slices(table: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Return one row a sample (label, rows = 1), in drawn order."""
+    """Return one row per sample (label, rows = 1), in drawn order."""
     units = pd.DataFrame({"label": _labels(table).to_numpy(), "rows": 1}, index=table["id"].to_numpy())
     return units.sort_index(key=lambda names: [_draw(seed, n) for n in names])
 

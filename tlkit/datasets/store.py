@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 class Store:
     """A finished store: `images` [N,S,S] or [N,S,S,3] and `masks` [N,S,S] or None as memory maps.
 
-    `table` has one row an image, `meta` is store.json. `take` is for training: it leaves no pages of the
+    `table` has one row per image, `meta` is store.json. `take` is for training: it leaves no pages of the
     maps behind, so memory does not grow with the store.
     """
 
@@ -78,11 +78,11 @@ class Store:
 
     def copies(self, near: int | None = copies.DISTANCE) -> pd.DataFrame:
         """Return the pairs of rows a, b of other patients that are copies: distance in bits, -1 for equal pixels."""
-        return copies.linked(self.table, self._near(near), self.patients_named)
+        return copies.link_copies(self.table, self._near(near), self.patients_named)
 
     def _near(self, near: int | None) -> pd.DataFrame:
         file = self.path / "near.parquet"
-        return copies.nearer(pd.read_parquet(file) if file.is_file() else None, near)
+        return copies.keep_near(pd.read_parquet(file) if file.is_file() else None, near)
 
     def _rows(self, name: str, array: np.memmap, index: np.ndarray) -> torch.Tensor:
         if name not in self._files:
@@ -155,17 +155,67 @@ def _build(
     """Write a whole store into the folder `part`."""
     layout = layout_of(card)
     samples, scanned = layout.scan(root, card)
-    count = len(decoding.starts(samples))
-    left_out = Rejects(card, count + int((scanned["kind"] == "unreadable").sum()), most)
+    files = len(decoding.starts(samples)) + int((scanned["kind"] == "unreadable").sum())
+    left_out = Rejects(card, files, most)
     left_out.extend(scanned)
-    for note in notes.of_classes(samples):
+    for note in notes.note_classes(samples):
         left_out.add(*note)
 
-    images_of_files = decoding.decode(layout, root, samples, card, key["size"], workers)
+    decoded = decoding.decode(layout, root, samples, card, key["size"], workers)
+    kept, counts, seen, shape, dtype = _write_arrays(part, card, samples, decoded, left_out)
+    if not kept:
+        raise StoreError(
+            f"{card.name}: no image to store in {root}; {len(left_out)} files or slices were left out"
+            f"{''.join(f'{chr(10)}  {path}: {reason}' for path, reason, _ in left_out[:5])}\n"
+            f"Expected:\n{card.tree}"
+        )
+    table = samples.loc[kept].reset_index(drop=True)
+    table = table.assign(**pd.DataFrame(counts)) if counts[0] else table
+    table, unit = table.assign(pixels=seen.pixels), layout.patients(card)
+    pairs = seen.pairs(table["patient"])
+    if pairs is None:
+        left_out.add(".", f"over {copies.MOST:,} images: only equal ones were sought among them", "note")
+    else:
+        pairs.to_parquet(part / "near.parquet")
+    near = copies.keep_near(pairs, copies.DISTANCE)
+    for note in copies.note_copies(table, near, unit == NAMED):
+        left_out.add(*note)
+    table.to_parquet(part / "table.parquet")
+    pd.DataFrame(left_out, columns=rejects.COLUMNS).to_csv(part / "rejects.csv", index=False)
+    meta = {
+        "name": card.name,
+        "title": f"Phantom of {card.title}" if phantom else card.title,
+        "domain": card.domain,
+        "task": card.task,
+        "classes": layout.classes(root, card),
+        "n": len(kept),
+        "size": key["size"],
+        "channels": 3 if len(shape) == 3 else 1,
+        "dtype": dtype,
+        "files": left_out.files,
+        "unreadable": len(left_out.unreadable),
+        "left_out": sum(kind == "rule" for *_, kind in left_out),  # kind "note" is in the store
+        "patients": unit,
+        "copies": copies.count(table, near, unit == NAMED),
+        "phantom": phantom,
+        "key": key,
+    }
+    (part / "store.json").write_text(json.dumps(meta, indent=1))
+
+
+def _write_arrays(
+    part: Path, card: DataCard, samples: pd.DataFrame, decoded: Iterator[tuple], left_out: Rejects
+) -> tuple[list[int], list[dict[str, int]], copies.Gathered, tuple[int, ...], str]:
+    """Write images and masks into the folder `part`.
+
+    Returns the rows of `samples` that were kept, the counts of their masks, what copies are sought by, and shape and
+    type of an image.
+    """
     writers: dict[str, NpyWriter] = {}
     kept, counts, seen = [], [], copies.Gathered()
-    with closing(images_of_files) as decoded, _disk_errors(part):
+    with closing(decoded), _disk_errors(part):
         files = zip(decoding.split_files(samples), decoded, strict=True)
+        count = len(decoding.starts(samples))
         for rows, (images, masks, error, *told) in track(files, count, f"{card.name}: decode", "file"):
             if error:
                 left_out.add(rows["path"].iloc[0], error, "unreadable")
@@ -188,45 +238,8 @@ def _build(
                 counts.append(decoding.count_mask(mask, card))
         for writer in writers.values():
             writer.finish()
-
-    if not kept:
-        raise StoreError(
-            f"{card.name}: no image to store in {root}; {len(left_out)} files or slices were left out"
-            f"{''.join(f'{chr(10)}  {path}: {reason}' for path, reason, _ in left_out[:5])}\n"
-            f"Expected:\n{card.tree}"
-        )
-    table = samples.loc[kept].reset_index(drop=True)
-    table = table.assign(**pd.DataFrame(counts)) if counts[0] else table
-    table, unit = table.assign(pixels=seen.pixels), layout.patients(card)
-    pairs = seen.pairs(table["patient"])
-    if pairs is None:
-        left_out.add(".", f"over {copies.MOST:,} images: only equal ones were sought among them", "note")
-    else:
-        pairs.to_parquet(part / "near.parquet")
-    near = copies.nearer(pairs, copies.DISTANCE)
-    for note in copies.notes(table, near, unit == NAMED):
-        left_out.add(*note)
-    table.to_parquet(part / "table.parquet")
-    pd.DataFrame(left_out, columns=rejects.COLUMNS).to_csv(part / "rejects.csv", index=False)
-    meta = {
-        "name": card.name,
-        "title": f"Phantom of {card.title}" if phantom else card.title,
-        "domain": card.domain,
-        "task": card.task,
-        "classes": layout.classes(root, card),
-        "n": len(kept),
-        "size": key["size"],
-        "channels": 3 if len(writers["images"].shape) == 3 else 1,
-        "dtype": str(writers["images"].dtype),
-        "files": left_out.files,
-        "unreadable": len(left_out.unreadable),
-        "left_out": sum(kind == "rule" for *_, kind in left_out),  # kind "note" is in the store
-        "patients": unit,
-        "copies": copies.count(table, near, unit == NAMED),
-        "phantom": phantom,
-        "key": key,
-    }
-    (part / "store.json").write_text(json.dumps(meta, indent=1))
+    one = writers.get("images")
+    return kept, counts, seen, one.shape if one else (), str(one.dtype) if one else ""
 
 
 @contextmanager
@@ -254,5 +267,5 @@ def _tell(store: Store) -> None:
         warnings.warn(text, stacklevel=3)
     elif m:
         log.info(text)
-    if told := copies.sentence(store.meta["copies"], store.meta["n"]):
+    if told := copies.say_copies(store.meta["copies"], store.meta["n"]):
         log.warning("%s: %s", store.meta["name"], told)

@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from tlkit.config import ConfigError
+from tlkit.figures import finished
 from tlkit.names import NAMES, Names, in_order
 from tlkit.report import layout
 from tlkit.report.style import MM, PAPER_WIDTH, colours, style
-from tlkit.training import finished
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NONE = "none"
 WHY = {
-    "multiclass": "Right or wrong is said of one class an image only.",
+    "multiclass": "Right or wrong is said of one class per image only.",
     "segmentation": "Masks come from segmentation runs only.",
 }
 PAIR = ("a", "b", "seed_a", "seed_b")
@@ -89,7 +89,7 @@ def combinations(right: pd.DataFrame) -> pd.DataFrame:
 
 
 def pairs(right: pd.DataFrame) -> pd.DataFrame:
-    """Compare every two runs of `correctness`: one row an unordered pair, PAIR and the columns below.
+    """Compare every two runs of `correctness`: one row per unordered pair, PAIR and the columns below.
 
     kind: "pretraining" (another pretraining, same seed), "both" (another one and another seed) or "seed" (same
     pretraining: the baseline for "both"). acc_a, acc_b, only_a, only_b, both, neither (shares of the images): only_a -
@@ -178,7 +178,7 @@ FOOTER = (
 def draw(
     panels: Mapping[str, pd.DataFrame], *, names: Mapping[str, str] | None = None, phantom: bool = False
 ) -> Figure:
-    """Draw one row a panel (its title -> `correctness`): shares of all combinations, and kappa by pair.
+    """Draw one row per panel (its title -> `correctness`): shares of all combinations, and kappa by pair.
 
     The bars follow the published figure; the kappas say whether two pretrainings differ more than two seeds of one.
     The first seed is that of the first column. Raises ValueError without panels.

@@ -26,7 +26,7 @@ def draw(
     phantom: bool = False,
     baselines: pd.DataFrame | None = None,
 ) -> Figure:
-    """Draw one panel an (experiment, task, metric): mean, sd (ddof=1) and every run of each pretraining.
+    """Draw one panel per (experiment, task, metric): mean, sd (ddof=1) and every run of each pretraining.
 
     The dashed line is the best mean. Vertical limits follow jonske2025 5.4 (0.99 min(mean) to 1.01 max(mean + sd)),
     widened where they would cut off a point or a whisker; the footer says that they leave out 0. `results` is
@@ -36,7 +36,7 @@ def draw(
     reaches them. Raises ValueError for an empty frame, and as `differences.check` does.
     Source: Jonske et al. 2025, Fig. 2 and 3.
     """
-    experiments = layout.by_experiment(results, differences.PANEL)
+    experiments = layout.split_experiments(results, differences.PANEL)
     names = NAMES | (names or {})
     order, n = in_order(results["pretraining"], names), differences.summarise(results)["n"]
     with style():

@@ -18,13 +18,12 @@ from torch import nn
 
 from tlkit import runs
 from tlkit.config import ConfigError
-from tlkit.figures import grids
+from tlkit.figures import finished, grids
 from tlkit.models import batch_norms
 from tlkit.names import NAMES
 from tlkit.report import layout
 from tlkit.report.style import BETTER, style
 from tlkit.stats import differences
-from tlkit.training import finished
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from tlkit.training.supervised import Supervised
 
 
-def reestimated(run: str, images: int | None = None, seed: int = 0) -> dict[str, dict[str, float]]:
+def compare_statistics(run: str, images: int | None = None, seed: int = 0) -> dict[str, dict[str, float]]:
     """Return {"before": metrics, "after": metrics} of a finished run on its validation images (never on the test set).
 
     After: the running statistics are reset and are then the mean over the training batches, augmented as they were in
@@ -78,10 +77,13 @@ def reestimate(objective: Supervised, epoch: int = 0) -> None:
 
 
 def table(ids: Iterable[str], images: int | None = None) -> pd.DataFrame:
-    """Return `reestimated` of runs: run, task, pretraining, fraction, seed, lr, metric, before, after, change."""
+    """Return `compare_statistics` of runs.
+
+    Columns: run, task, pretraining, fraction, seed, lr, metric, before, after, change.
+    """
     rows = []
     for rid in ids:
-        config, found = finished.config_of(rid), reestimated(rid, images)
+        config, found = finished.config_of(rid), compare_statistics(rid, images)
         head = {"run": rid, **{k: config[k] for k in ("task", "pretraining", "fraction", "seed")}}
         head["lr"] = config["recipe"]["lr"]
         both = ((m, value, found["after"][m]) for m, value in found["before"].items())
@@ -89,7 +91,7 @@ def table(ids: Iterable[str], images: int | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def moved(model: nn.Module, steps: int) -> float:
+def measure_moved(model: nn.Module, steps: int) -> float:
     """Return which share of the running statistics `steps` batches have replaced, 0 to 1: the mean over the layers.
 
     Raises ConfigError for a model without BatchNorm.
@@ -123,13 +125,13 @@ def draw(
     """Draw validation values before and after BatchNorm was re-estimated, by share of the training data.
 
     Args: rows: of `table`, one metric and learning rate: task, pretraining, fraction, seed, metric, before,
-    after. A panel a task and pretraining. Raises ValueError for an empty frame, and as `differences.check` does for a
+    after. A panel per task and pretraining. Raises ValueError for an empty frame, and as `differences.check` does for a
     run that comes twice. Source: radiologynet2025 6.13.
     """
     names, states = NAMES | (names or {}), {"before": "0.65", "after": BETTER}
     rows = rows.melt(["task", "pretraining", "fraction", "seed", "metric"], list(states), "state")
     differences.check(rows, ["task", "pretraining", "fraction", "state"])
-    blocks = layout.by_experiment(rows, ["task", "pretraining"])
+    blocks = layout.split_experiments(rows, ["task", "pretraining"])
     with style():
         fig, axes = layout.grid(blocks, columns, 36, 8, names)
         for block, places in axes.items():

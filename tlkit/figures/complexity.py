@@ -1,7 +1,7 @@
 """How many independent slices is a corpus of scans worth? Two bounds of jonske2025 5.6.
 
 A bound of 4 says: 4 slices of these scans tell as much as 1 slice that has no neighbours. Scans are given as
-`groups`, one label a slice (patient or series); slices [N,H,W] are in the order of the scan.
+`groups`, one label per slice (patient or series); slices [N,H,W] are in the order of the scan.
 """
 
 from __future__ import annotations

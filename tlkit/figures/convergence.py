@@ -1,6 +1,6 @@
 """Time to convergence and loss curves: by the rule in the published code, and by the one in its caption.
 
-A frame of epochs has one row a run and epoch: experiment, task, pretraining, seed, run, epoch (from 0), loss, and
+A frame of epochs has one row per run and epoch: experiment, task, pretraining, seed, run, epoch (from 0), loss, and
 validation metrics.
 """
 
@@ -52,7 +52,7 @@ RULES: dict[str, Callable[[np.ndarray], tuple[int, bool]]] = {
 
 
 def times(epochs: pd.DataFrame) -> pd.DataFrame:
-    """Return the time to convergence of every run by every rule of RULES, one row a run and rule.
+    """Return the time to convergence of every run by every rule of RULES, one row per run and rule.
 
     Columns: experiment, task, metric (the first of TRACKED that the task has), pretraining, seed, run, rule, epoch,
     reached. Values are taken in the order of `epoch`, and higher is better. Raises ValueError for a task without
@@ -72,7 +72,7 @@ def times(epochs: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(times: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a cell of `times`: n and, for each rule, ttc_<rule> (mean), its sd (ddof=1) and n reached.
+    """Return one row per cell of `times`: n and, for each rule, ttc_<rule> (mean), its sd (ddof=1) and n reached.
 
     The mean counts an unsettled run with the number that its rule writes (100, or its number of epochs), as
     published; reached_<rule> says how many of the n runs did settle.
@@ -91,7 +91,7 @@ def summary(times: pd.DataFrame) -> pd.DataFrame:
 def mean_curves(losses: pd.DataFrame) -> pd.DataFrame:
     """Return the mean training loss of the runs of each cell, row by row: CELL, n, samples, loss.
 
-    Args: losses: one row a run and step (or epoch), in order, with CELL, run, samples (images seen), loss. Where runs
+    Args: losses: one row per run and step (or epoch), in order, with CELL, run, samples (images seen), loss. Where runs
     differ in length, only the rows that all of them have are kept. Source: jonske2025 5.5 (Fig. 4; no smoothing).
     """
     rows = losses.assign(row=losses.groupby([*CELL, "run"], observed=True).cumcount())

@@ -29,7 +29,7 @@ def results(source: Logs | Study, figures: Mapping[str, Iterable[str]], shown: S
     Args: figures: figure -> its experiments; tests that stand in one figure are corrected together (column figure);
     shown: of a study, the runs to be taken alone.
     The pseudo-runs are the published way to set a corpus of scans against one of photographs at equal size:
-    `adjusted.published_runs`. Raises ConfigError where there is no result.
+    `adjusted.add_pseudo_runs`. Raises ConfigError where there is no result.
     """
     found, adjustment = source.headline(), source.size_adjustment()
     figure_of = {experiment: figure for figure, experiments in figures.items() for experiment in experiments}
@@ -43,7 +43,7 @@ def results(source: Logs | Study, figures: Mapping[str, Iterable[str]], shown: S
         )
     of = pd.Categorical(found["experiment"].map(figure_of), [*figures], ordered=True)
     found = found.assign(figure=of).sort_values("figure", kind="stable", ignore_index=True)
-    return found if adjustment is None else adjusted.published_runs(found, adjustment)
+    return found if adjustment is None else adjusted.add_pseudo_runs(found, adjustment)
 
 
 def cells(results: pd.DataFrame) -> pd.DataFrame:

@@ -10,11 +10,11 @@ import pandas as pd
 
 from tlkit.config import ConfigError
 from tlkit.datasets import card_in
-from tlkit.figures.gradcam import said_of
+from tlkit.figures import finished
+from tlkit.figures.gradcam import list_answers
 from tlkit.names import NAMES
 from tlkit.report.layout import finish
 from tlkit.report.style import BETTER, MM, PAPER_WIDTH, WORSE, style
-from tlkit.training import finished
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +34,7 @@ class Examples(NamedTuple):
 def examples(ids: Mapping[str, str], count: int = 3, seed: int = 0) -> Examples:
     """Return `count` test images of each of SETS, drawn by `seed`, and what finished runs (pretraining -> run) said.
 
-    frame: one row an image and pretraining: set, of (how many test images the set has), item (place in `images`), id,
+    frame: one row per image and pretraining: set, of (how many test images the set has), item (place in `images`), id,
     patient, true, pretraining, run, predicted, right; a set without images has no rows. images: float32 [n,H,W] or
     [n,H,W,3] in 0..1. right: what counts as right, in words. A class is right where it is the true one; a number where
     its absolute error is at most the median one of all runs and images.
@@ -45,7 +45,7 @@ def examples(ids: Mapping[str, str], count: int = 3, seed: int = 0) -> Examples:
     right = said.pivot(index="id", columns="pretraining", values="right").all(axis=1)
     parts = []
     for name, members in (("consensus", right.index[right]), ("hard", right.index[~right])):
-        for image in finished.drawn(members, count, seed):
+        for image in finished.draw_ids(members, count, seed):
             parts.append(said[said["id"] == image].assign(set=name, of=len(members)))
     if not parts:
         raise ConfigError(f"no test image to show: the runs kept {len(everything)} predictions and {count} are wanted.")
@@ -64,7 +64,7 @@ def answers(ids: Mapping[str, str]) -> tuple[pd.DataFrame, str]:
         return _numbers(ids)
     parts = []
     for pretraining, rid in ids.items():
-        found = said_of(rid, finished.predictions(rid)["id"].tolist(), finished.class_names(rid))
+        found = list_answers(rid, finished.predictions(rid)["id"].tolist(), finished.class_names(rid))
         parts.append(found.assign(pretraining=pretraining, run=rid))
     return pd.concat(parts, ignore_index=True), "the most probable class is the true one"
 
@@ -92,7 +92,7 @@ LINE, GAP, LEFT, TOP, FOOT = 3.2, 1.5, 26.0, 17.0, 7.0  # mm: a line of text, be
 def draw_predictions(
     panels: Mapping[str, Examples], *, names: Mapping[str, str] | None = None, phantom: bool = False
 ) -> Figure:
-    """Draw one row a task (its title -> `examples`): left images of consensus, right hard ones.
+    """Draw one row per task (its title -> `examples`): left images of consensus, right hard ones.
 
     Below each image stands what is true and what each pretraining said, wrong answers coloured and crossed.
     Raises ValueError without panels. Source: Sci Rep 2025 (RadiologyNET), Fig. S1.
@@ -174,7 +174,7 @@ def draw_masks(
     title: str = "",
     phantom: bool = False,
 ) -> Figure:
-    """Draw one column an item: the image with its true mask, then the mask of each of two runs with its Dice.
+    """Draw one column per item: the image with its true mask, then the mask of each of two runs with its Dice.
 
     Args: images [n,H,W] in 0..1; truths [n,H,W]; guesses: two names -> masks [n,H,W], in the order a, b of `chosen`,
     which is `overlays.random_slices` (id, dice_a, dice_b); label: the class drawn.

@@ -14,11 +14,11 @@ import pandas as pd
 
 from tlkit import runs
 from tlkit.config import ConfigError, canonical
+from tlkit.figures import finished
 from tlkit.figures.similarity import FEWEST, Pairs, cka, displacement, minibatch_cka, parts, weight_matrix
 from tlkit.names import NAMES
 from tlkit.report import layout
 from tlkit.report.style import MM, PAPER_WIDTH, colours, style
-from tlkit.training import finished
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +33,7 @@ SHARED = ("kind", "mode", "task", "pretraining", "fraction")
 
 
 def feature_reuse(ids: Iterable[str], images: int = 2000, seed: int = 0) -> pd.DataFrame:
-    """Compare each downstream run with the weights it started from: one row a (run, layer, measure).
+    """Compare each downstream run with the weights it started from: one row per (run, layer, measure).
 
     Columns: run, SHARED, seed, layer, measure, value. The measures are those of `compare`, over `images` random test
     images of the run's task (`seed` draws them; all where there are fewer).
@@ -212,7 +212,7 @@ FOOTER = (
 def draw(
     reuse: pd.DataFrame, baseline: pd.DataFrame, *, names: Mapping[str, str] | None = None, phantom: bool = False
 ) -> Figure:
-    """Draw one panel a (measure, task): each layer's value by pretraining, with the seed-to-seed baseline.
+    """Draw one panel per (measure, task): each layer's value by pretraining, with the seed-to-seed baseline.
 
     `reuse` and `baseline` are the frames of `feature_reuse` and `seed_baseline` (the baseline may be empty), of one
     experiment; rows of panels share their vertical axis. The layers are L1, L2, L3 (the first three convolutions) and

@@ -37,7 +37,7 @@ def published(values: Mapping[str, Mapping[str, Sequence[float]]]) -> pd.DataFra
     return pd.DataFrame(rows, columns=["task", "epoch", "pretraining", "published"])
 
 
-def followed(history: pd.DataFrame, monitors: Mapping[str, tuple[str, int]]) -> dict[str, str]:
+def choose_metrics(history: pd.DataFrame, monitors: Mapping[str, tuple[str, int]]) -> dict[str, str]:
     """Return for each task the metric to draw: the one that the paper tests, else the one that chose its epochs.
 
     A run logs few metrics an epoch: where Dice, MAE or macro F1 is not among them, the task's monitor stands in.
@@ -89,7 +89,7 @@ def draw(
     columns: int = 2,
     phantom: bool = False,
 ) -> Figure:
-    """Draw the mean over runs after each epoch as a line and its sd (ddof=1) as whiskers, one line a pretraining.
+    """Draw the mean over runs after each epoch as a line and its sd (ddof=1) as whiskers, one line per pretraining.
 
     Args: curves: of `curves`, with the columns named by `panel`: the first one's values head a
     block of panels with one vertical scale, the second one's are their titles (display names by `names`). Blocks and
@@ -97,7 +97,7 @@ def draw(
     """
     from matplotlib.lines import Line2D
 
-    blocks, names = layout.by_experiment(curves, panel), NAMES | (names or {})
+    blocks, names = layout.split_experiments(curves, panel), NAMES | (names or {})
     palette = colours(curves["pretraining"], names)
     with style():
         fig, axes = layout.grid(blocks, columns, 40, 8, names)

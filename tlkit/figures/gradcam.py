@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.config import ConfigError
-from tlkit.training import finished
+from tlkit.figures import finished
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +34,7 @@ class Layer(NamedTuple):
 
 
 class Heatmaps(NamedTuple):
-    """Heat maps of some pretrainings on the same test images: see `of_runs`."""
+    """Heat maps of some pretrainings on the same test images: see `explain_runs`."""
 
     frame: pd.DataFrame
     images: np.ndarray
@@ -111,18 +111,18 @@ def heatmap(model: nn.Module, images: torch.Tensor, layer: nn.Module, target: Se
     return np.clip(np.concatenate(found), 0, 1).astype(np.float32)
 
 
-def of_runs(ids: Mapping[str, str], images: int = 20, seed: int = 0) -> Heatmaps:
+def explain_runs(ids: Mapping[str, str], images: int = 20, seed: int = 0) -> Heatmaps:
     """Return the heat maps of finished runs (pretraining -> run) on the same random test images.
 
     The images are the first of a permutation, by `seed`, of the sorted test ids; fewer where the test set is smaller.
-    The class is the predicted one. frame: one row an image and pretraining: item (place in the arrays), id, patient,
+    The class is the predicted one. frame: one row per image and pretraining: item (place in the arrays), id, patient,
     true, pretraining, run, predicted, probability (of it), right, layer, cells, empty (nothing spoke for the class).
     images: float32 [n,H,W] or [n,H,W,3]; maps: pretraining -> float32 [n,H,W], both 0..1.
     Raises ConfigError for runs of other tests or of no classes, PredictionChangedError for other weights.
     Source: radiologynet2025 4.5 (Figs. S2 to S7): 20 random test images of GRAZPEDWRI-DX and of Brain Tumor MRI;
     neither layer nor class is published.
     """
-    chosen = finished.drawn(finished.same_test(ids.values())["id"], images, seed)
+    chosen = finished.draw_ids(finished.same_test(ids.values())["id"], images, seed)
     frames, maps, shown = [], {}, None
     for pretraining, rid in ids.items():
         run = finished.load(rid)
@@ -136,7 +136,7 @@ def of_runs(ids: Mapping[str, str], images: int = 20, seed: int = 0) -> Heatmaps
 
 def _explained(run: finished.Finished, ids: Sequence[str]) -> tuple[pd.DataFrame, np.ndarray]:
     """Return what a run says of the test images, by their order, and the Grad-CAM of what it says."""
-    said = said_of(run.id, ids, run.classes)
+    said = list_answers(run.id, ids, run.classes)
     run.confirm(ids)
     views = run.views(ids)
     layer = last_layer(run.model.encoder, views.shape[-1])
@@ -146,14 +146,14 @@ def _explained(run: finished.Finished, ids: Sequence[str]) -> tuple[pd.DataFrame
     return said.assign(**where), maps
 
 
-def said_of(rid: str, ids: Sequence[str], classes: Sequence[str]) -> pd.DataFrame:
+def list_answers(rid: str, ids: Sequence[str], classes: Sequence[str]) -> pd.DataFrame:
     """Return what a classification run said of test images: id, patient, true, predicted, probability, right, guess.
 
     `guess` is the index of the predicted class. Raises ConfigError for a run that predicts no classes.
     """
     kind = finished.config_of(rid)["task_kind"]
     if kind not in ("multiclass", "binary"):
-        raise ConfigError(f"expected a run that predicts one class an image, found {rid} ({kind}).")
+        raise ConfigError(f"expected a run that predicts one class per image, found {rid} ({kind}).")
     kept = finished.predictions(rid).set_index("id").loc[list(ids)]
     p = np.stack(kept["output"].to_numpy()).reshape(len(kept), -1)
     p = np.concatenate([1 - p, p], axis=1) if p.shape[1] == 1 else p
@@ -196,21 +196,21 @@ def rating_items(found: Heatmaps, task: str = "") -> list[Item]:
 
 
 def sanity(rid: str, images: int = 20, seed: int = 0) -> pd.DataFrame:
-    """Return how far heat maps follow the weights: one row an image and randomised part ("head" or "all").
+    """Return how far heat maps follow the weights: one row per image and randomised part ("head" or "all").
 
     Columns: part, id, correlation (Pearson, over pixels) of the map of the trained model with that of the same class
     once the part is random (by `seed`); NaN where either map is empty. A map that stays as it was would show the image,
     not what the model learnt. Source: Adebayo et al. 2018, arXiv:1810.03292.
     """
     run = finished.load(rid)
-    chosen = finished.drawn(finished.predictions(rid)["id"], images, seed)
-    target, views = said_of(rid, chosen, run.classes)["guess"].to_numpy(), run.views(chosen)
+    chosen = finished.draw_ids(finished.predictions(rid)["id"], images, seed)
+    target, views = list_answers(rid, chosen, run.classes)["guess"].to_numpy(), run.views(chosen)
     name = last_layer(run.model.encoder, views.shape[-1]).name
     rows = []
     with run.computing():
         before = heatmap(run.model, views, run.model.encoder.get_submodule(name), target)
     for part in RANDOMISED:
-        other = randomised(run.model, part, seed)
+        other = randomise(run.model, part, seed)
         with run.computing():
             after = heatmap(other, views, other.encoder.get_submodule(name), target)
         values = map(correlation, before, after)
@@ -218,7 +218,7 @@ def sanity(rid: str, images: int = 20, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def randomised(model: nn.Module, part: str, seed: int) -> nn.Module:
+def randomise(model: nn.Module, part: str, seed: int) -> nn.Module:
     """Return a copy of a `TransferModel` whose "head", or "all" of it, has initial weights again, drawn by `seed`."""
     from tlkit.config import lookup
     from tlkit.models import initial_weights

@@ -100,9 +100,9 @@ def mosaic(
     seed: int = 0,
     phantom: bool = False,
 ) -> Figure:
-    """Draw `each` random members of some groups, one row a group, of different files, for a person to look at.
+    """Draw `each` random members of some groups, one row per group, of different files, for a person to look at.
 
-    `images` [N,H,W] are the store's, row by row with `table` (`groups.parquet`); `summary` has one row a group (its
+    `images` [N,H,W] are the store's, row by row with `table` (`groups.parquet`); `summary` has one row per group (its
     number, not its label, is the index). Random: the members, by (`seed`, group). Raises KeyError for a group that is
     not there.
     """
@@ -122,7 +122,7 @@ def mosaic(
             row[0].text(0, 0.5, text, va="center", size=6, transform=row[0].transAxes)
             for ax, i in zip(row[1:], _members(table, number, each, seed), strict=False):
                 ax.imshow(images[i], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        heading = f"Random members, one image a file, up to {each} of a group. Entropy: 0 = one value, 1 = all mixed."
+        heading = f"Random members, one image per file, up to {each} of a group. Entropy: 0 = one value, 1 = all mixed."
         fig.suptitle(heading, x=0.012, ha="left", size=6.5, color="0.25")
         return finish(fig, "", phantom)
 

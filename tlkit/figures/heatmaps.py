@@ -39,7 +39,7 @@ def draw(
     names: Mapping[str, str] | None = None,
     phantom: bool = False,
 ) -> Figure:
-    """Draw one page of `gradcam.of_runs`: a row an image, and beside it one overlay a pretraining.
+    """Draw one page of `gradcam.explain_runs`: a row per image, and beside it one overlay per pretraining.
 
     `items`: the images of the page, such as one of `pages` (default: all). Above each overlay stands what its model
     predicted and how sure it was; a wrong class is coloured and crossed.
@@ -62,7 +62,7 @@ def draw(
             row[0].set_title(f"true: {facts['true'].iloc[0]}", size=6.5, pad=2)
             row[0].set_ylabel(_short(facts["id"].iloc[0]), size=5.5)
             for ax, (pretraining, maps) in zip(row[1:], found.maps.items(), strict=True):
-                _image(ax, blended(found.images[item], maps[item]))
+                _image(ax, blend(found.images[item], maps[item]))
                 _prediction(ax, facts.loc[pretraining])
         for ax, name in zip(axes[0], ("image", *found.maps), strict=True):
             ax.annotate(names.get(name, name), (0.5, 1), (0, 12), "axes fraction", "offset points", ha="center",
@@ -74,7 +74,7 @@ def draw(
         return finish(fig, "", phantom)
 
 
-def blended(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
+def blend(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
     """Return [H,W,3] in 0..1: the image under the colours of the map, clear where it is 0.
 
     Args: image [H,W] or [H,W,3], heat [H,W], both in 0..1. One picture, not two, draws and saves faster.
@@ -87,7 +87,7 @@ def blended(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
 
 
 def layers(frame: pd.DataFrame) -> str:
-    """Return in words which layer the maps of `gradcam.of_runs` come from, for the caption."""
+    """Return in words which layer the maps of `gradcam.explain_runs` come from, for the caption."""
     found = frame[["layer", "cells"]].drop_duplicates()
     return "; ".join(f"{name} ({cells} cells)" for name, cells in found.itertuples(index=False))
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from tlkit.datasets.store import Store
-from tlkit.training import finished
-from tlkit.training.data import owners_of
+from tlkit.figures import finished
+from tlkit.training.data import find_owners
 from tlkit.training.tasks import Task
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ UNKNOWN = "patients unknown"
 
 
 def describe_splits(opened: Mapping[str, tuple[Store, pd.DataFrame]]) -> pd.DataFrame:
-    """Return one row a data set of `training.data.open_data`: images, patients, copies, and what was left out.
+    """Return one row per data set of `training.data.open_data`: images, patients, copies, and what was left out.
 
     Columns: images, patients and patients_in_two_splits (text "patients unknown" where nobody knows them);
     equal_copies, look_the_same and with_two_labels: images with such a copy of another patient in the whole set;
@@ -43,11 +43,11 @@ def describe_splits(opened: Mapping[str, tuple[Store, pd.DataFrame]]) -> pd.Data
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("task").reset_index()
 
 
-def by_copies(results: pd.DataFrame) -> pd.DataFrame:
+def split_by_copies(results: pd.DataFrame) -> pd.DataFrame:
     """Return each task's metric on test images that have a copy before the test, and on the others.
 
-    `results` is the tidy frame of `Study.headline()`. One row a run and kind of test image ("all", "copies", "others"):
-    task, pretraining, seed, run, metric, images, n (images of the kind), value. A task whose
+    `results` is the tidy frame of `Study.headline()`. One row per run and kind of test image ("all", "copies",
+    "others"): task, pretraining, seed, run, metric, images, n (images of the kind), value. A task whose
     test was cleaned has "all" alone. Metrics are computed again from the predictions that the run kept.
     """
     rows = []
@@ -62,7 +62,7 @@ def by_copies(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def summarise(apart: pd.DataFrame) -> pd.DataFrame:
-    """Return mean, sd (ddof=1), runs and n (images) of `by_copies` by task, pretraining, metric and kind of image."""
+    """Return mean, sd (ddof=1), runs and n (images) of `split_by_copies`, by task, pretraining, metric and kind."""
     cells = apart.groupby(["task", "pretraining", "metric", "images"], observed=True, sort=False)
     return cells.agg(
         mean=("value", "mean"), sd=("value", "std"), runs=("run", "nunique"), n=("n", "first")
@@ -83,7 +83,7 @@ def say(shown: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
 
 
 def draw(apart: pd.DataFrame, names: Mapping[str, str], baselines: pd.DataFrame, phantom: bool) -> Figure:
-    """Draw one panel a task: each run's value on all test images, copies and others; dotted, the baselines."""
+    """Draw one panel per task: each run's value on all test images, copies and others; dotted, the baselines."""
     import seaborn as sns
 
     from tlkit.report import PAPER_WIDTH, mark_phantom, style
@@ -109,6 +109,6 @@ def _tested(rid: str) -> tuple[pd.DataFrame, Task, np.ndarray]:
     """Return the test predictions of a run, its task, and which of the images have a copy in training or validation."""
     config, kept = finished.config_of(rid), finished.predictions(rid)
     store, table = finished.data_of(config)
-    owner = pd.Series(owners_of(config["data"], store)["owner"].to_numpy(), store.table["id"])
+    owner = pd.Series(find_owners(config["data"], store)["owner"].to_numpy(), store.table["id"])
     before = table.loc[table["split"].isin(["train", "val"]), "id"]
     return kept, finished.task_of(rid), owner[kept["id"]].isin(owner[before]).to_numpy()

@@ -47,7 +47,7 @@ def draw(
     """
     from matplotlib.lines import Line2D
 
-    experiments, loss = layout.by_experiment(times, PANEL), "loss_relative" if relative else "loss"
+    experiments, loss = layout.split_experiments(times, PANEL), "loss_relative" if relative else "loss"
     _check(curves, times, loss)
     lines = dict(list(curves.assign(y=curves[loss]).groupby(PANEL, observed=True)))
     names = NAMES | (names or {})

@@ -38,7 +38,7 @@ def draw(
     (supplementary figures).
     """
     meaning = lookup(p, differences.P_VALUES, "p-value")
-    experiments = layout.by_experiment(pairs, differences.PANEL)
+    experiments = layout.split_experiments(pairs, differences.PANEL)
     names = NAMES | (names or {})
     order = list(in_order(pairs["a"], names) if order is None else order)
     if unlisted := sorted(set(pairs["a"]) - set(order)):

@@ -37,7 +37,7 @@ RADIMAGENET = {
 
 
 def medical_sets() -> pd.DataFrame:
-    """Return one row a medical data set: what it shows, how much of it there is, who may use it; most images first.
+    """Return one row per medical data set: what it shows, how much of it there is, who may use it; most images first.
 
     Images are slices of CT archives too; Volumes are volumes or series, where those are what is counted. NaN: not
     stated. Published weights: how many checkpoints that were trained on it have a card in WEIGHTS.

@@ -34,7 +34,7 @@ PAPER_BY_MODALITY = {"mr": (5, 0, 1, 0), "cr": (9, 4, 5, 0), "ct": (0, 0, 3, 0)}
 def compare(
     rows: pd.DataFrame, modality: Mapping[str, str], alpha: float = 0.05, unavailable: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """Return one row a task and learning rate: all modalities against one, tested as published and corrected.
+    """Return one row per task and learning rate: all modalities against one, tested as published and corrected.
 
     Args: rows: one metric a task at every learning rate (`Study.results()`); modality: that of each pretraining, "" for
     all (`Study.modalities`); unavailable: task, pretraining and cause of what cannot be made from these data
@@ -89,7 +89,7 @@ def counts(comparisons: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([table, printed]).assign(tests=lambda t: t.sum(axis=1)).rename_axis("counted")
 
 
-def by_modality(comparisons: pd.DataFrame) -> pd.DataFrame:
+def count_by_modality(comparisons: pd.DataFrame) -> pd.DataFrame:
     """Return the counts of VERDICTS for each modality, by Student's p as published, ours and the paper's."""
     ours = pd.crosstab(comparisons["modality"], comparisons["published"]).reindex(columns=VERDICTS, fill_value=0)
     printed = pd.DataFrame.from_dict(PAPER_BY_MODALITY, orient="index", columns=list(VERDICTS))
@@ -118,7 +118,7 @@ def draw(
     alpha: float = 0.05,
     phantom: bool = False,
 ) -> Figure:
-    """Draw Fig. 5: at each learning rate, pretraining on all modalities beside pretraining on one; a panel a task.
+    """Draw Fig. 5: at each learning rate, pretraining on all modalities beside pretraining on one; a panel per task.
 
     Args: rows: results of one metric a task, with the column challenge; comparisons: of `compare`; modality: as there.
     Above each group stand Student's p as published and p after Holm's correction; those below `alpha` are blue and
@@ -129,7 +129,7 @@ def draw(
     rows = rows.assign(side=rows["modality"].map(lambda name: SINGLE if name else ALL))
     multi = rows.loc[rows["side"] == ALL, "pretraining"].unique()
     palette = {ALL: next(iter(colours(multi, names).values()), GREY), SINGLE: OTHER_COLOURS[0]}
-    blocks = layout.by_experiment(rows, ["challenge", "task"])
+    blocks = layout.split_experiments(rows, ["challenge", "task"])
     with style():
         fig, axes = layout.grid(blocks, 2, 33, 8, names)
         for block, places in axes.items():

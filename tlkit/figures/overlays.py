@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from tlkit.config import ConfigError
+from tlkit.figures import finished
 from tlkit.figures.agreement import kept_predictions
+from tlkit.figures.finished import PredictionChangedError
 from tlkit.report.layout import finish
 from tlkit.report.style import MM, PAPER_WIDTH, style
-from tlkit.training import finished
-from tlkit.training.finished import PredictionChangedError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,7 +69,7 @@ def random_slices(a: str, b: str, count: int = 4, seed: int = 0, label: int = 1)
     found = dice_difference(a, b, label).set_index("id")
     if found.empty:
         raise ConfigError(f"{a}: no test slice shows class {label}, so there is no mask to look at.")
-    chosen = finished.drawn(found.index, count, seed)
+    chosen = finished.draw_ids(found.index, count, seed)
     return found.loc[chosen].assign(of=len(found)).reset_index()
 
 
@@ -82,7 +82,7 @@ def predict_masks(rid: str, ids: Sequence[str]) -> np.ndarray:
     """
     import torch
 
-    from tlkit.training.supervised import middle
+    from tlkit.training.supervised import cut_middle
 
     kept = kept_predictions(rid, "segmentation").set_index("id")
     if unknown := [i for i in ids if i not in kept.index]:
@@ -91,7 +91,7 @@ def predict_masks(rid: str, ids: Sequence[str]) -> np.ndarray:
     for name, row in zip(ids, run.rows(ids), strict=True):
         with torch.inference_mode(), run.computing():
             output = run.model(run.views([name]))
-        truth = middle(run.store.take(np.array([row]))[1], run.recipe).to(output.device)
+        truth = cut_middle(run.store.take(np.array([row]))[1], run.recipe).to(output.device)
         moved = np.abs(run.job.keep(output, truth)["output"][0] - kept.at[name, "output"]).max()
         if moved > 0.01 * truth.numel():
             raise PredictionChangedError(f"{rid}, slice {name}: {moved} pixels differ from what the run kept")

@@ -1,7 +1,7 @@
 """Tables 2 to 6 and S1 to S6 of the RadiologyNET study (Sci Rep 2025): means, best runs and tests of each challenge.
 
-Results are those of one experiment at the chosen learning rates (`rates.chosen`): one row a run and metric. A challenge
-is the tasks of one data set, one an architecture.
+Results are those of one experiment at the chosen learning rates (`rates.choose_rates`): one row per run and metric. A
+challenge is the tasks of one data set, one an architecture.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ EPOCHS = {"best_epoch": "Epoch of the best", "last_epoch": "Last epoch"}  # coun
 PARTS = {"test": "", "val": "val_"}
 
 
-def tested(results: pd.DataFrame) -> dict[str, str]:
+def choose_metrics(results: pd.DataFrame) -> dict[str, str]:
     """Return the metric that the tests of each task are made on: the first of METRICS that its runs have.
 
     Raises ConfigError for a task whose runs have none.
@@ -43,18 +43,18 @@ def tested(results: pd.DataFrame) -> dict[str, str]:
 
 def statistics(results: pd.DataFrame, prefix: str = "") -> pd.DataFrame:
     """Return the rows of the metric that each task is tested on: Dice, MAE or macro F1; "val_": on validation."""
-    return results[results["metric"] == prefix + results["task"].map(tested(results))]
+    return results[results["metric"] == prefix + results["task"].map(choose_metrics(results))]
 
 
 def table(rows: pd.DataFrame, names: Names = NAMES, part: str = "test") -> pd.DataFrame:
-    """Return the table of a challenge's results, one row a task and pretraining, on the "test" or "val" part.
+    """Return the table of a challenge's results, one row per task and pretraining, on the "test" or "val" part.
 
     Columns: Architecture, Pretraining, Learning rate, Runs; mean, sd (ddof=1) and best run of every metric; on the test
     part the epoch with the best validation value and the last one. The best run has the best value of the metric that
     is tested; it was picked by these very images, so its values flatter. Raises ConfigError for a missing metric, for
     tasks that are tested on different ones, and as `differences.check` does for results at several rates.
     """
-    prefix, metrics = lookup(part, PARTS, "part"), set(tested(rows).values())
+    prefix, metrics = lookup(part, PARTS, "part"), set(choose_metrics(rows).values())
     if len(metrics) != 1:
         raise ConfigError(f"expected tasks of one kind in a table, found those of {sorted(metrics)}")
     (metric,) = metrics
@@ -90,8 +90,8 @@ def _line(arm: pd.DataFrame, labels: Mapping[str, str], statistic: str) -> dict[
     return line
 
 
-def printed(table: pd.DataFrame) -> pd.DataFrame:
-    """Return `table` as the paper prints it, "mean ± sd (best run)" in one column a metric.
+def print_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Return `table` as the paper prints it, "mean ± sd (best run)" in one column per metric.
 
     Three decimals; two for months, one for mean epochs. "–" for the sd of a single run.
     """

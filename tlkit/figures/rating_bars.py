@@ -21,7 +21,7 @@ LEAST_SHARE = 0.045  # narrower parts of a bar have no room for their number
 
 
 def draw(frame: pd.DataFrame, *, names: Names = NAMES, phantom: bool = False) -> Figure:
-    """Draw for each rater (a row of panels; one column a task) and pretraining the shares of the ratings 1 to 5.
+    """Draw for each rater (a row of panels; one column per task) and pretraining the shares of the ratings 1 to 5.
 
     Args: frame: as `figures.ratings.read` gives it. n and the mean stand beside each bar. Raises ValueError for an
     empty frame.

@@ -1,7 +1,7 @@
 """What blinded ratings say: do the raters agree, and do heat maps of one pretraining get better ratings?
 
-A frame of ratings has one row a rater and heat map, with the columns of `read`. Ratings are ranks from 1 to 5, and the
-three heat maps of an image share its difficulty, so tests compare them within images.
+A frame of ratings has one row per rater and heat map, with the columns of `read`. Ratings are ranks from 1 to 5, and
+the three heat maps of an image share its difficulty, so tests compare them within images.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def read(folder: Path, partial: bool = False) -> pd.DataFrame:
 
 
 def agreement(ratings: pd.DataFrame, seed: int = 0, draws: int = 1000, level: float = 0.95) -> pd.DataFrame:
-    """Return the quadratically weighted kappa of every two raters, one row a pair.
+    """Return the quadratically weighted kappa of every two raters, one row per pair.
 
     Columns: rater_a, rater_b, n (heat maps that both rated), items, kappa, ci_low, ci_high, same (share of equal
     ratings), within_1 (at most one apart). The interval is the percentile bootstrap over items, whose heat maps stay
@@ -125,7 +125,7 @@ def friedman(ratings: pd.DataFrame) -> pd.DataFrame:
 
 
 def pairs(ratings: pd.DataFrame, order: Sequence[str] = (), seed: int = 0, draws: int = 2000) -> pd.DataFrame:
-    """Return Wilcoxon's signed-rank test of every two pretrainings on the item means, one row a pair.
+    """Return Wilcoxon's signed-rank test of every two pretrainings on the item means, one row per pair.
 
     Columns: a, b, n (images), mean_a, mean_b, difference (points), ci_low, ci_high (95 %, percentile bootstrap over
     images), rank_biserial (from -1 to 1: a above b in all images), p (exact, ties included; 1 where no image differs),
@@ -150,14 +150,14 @@ def pairs(ratings: pd.DataFrame, order: Sequence[str] = (), seed: int = 0, draws
 
 
 class Mixed(NamedTuple):
-    """A mixed model: `effects`, one row a pretraining; `variances` by what varies; `note`: what could be fitted."""
+    """A mixed model: `effects`, one row per pretraining; `variances` by what varies; `note`: what could be fitted."""
 
     effects: pd.DataFrame
     variances: dict[str, float]
     note: str
 
 
-def mixed(ratings: pd.DataFrame, reference: str = "") -> Mixed:
+def fit_mixed(ratings: pd.DataFrame, reference: str = "") -> Mixed:
     """Fit rating ~ pretraining with random images and raters (crossed), as if ratings were numbers.
 
     Effects against `reference` (default: the first by name) in points: pretraining, reference, estimate, se, ci_low,

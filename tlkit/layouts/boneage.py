@@ -37,7 +37,7 @@ COLUMNS = ["id", "path", "frame", "patient", "split", "label", "boneage", "male"
 
 
 def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (samples, rejects), one row an image: `boneage` in months, `male` 0.0 or 1.0; no image is opened.
+    """Return (samples, rejects), one row per image: `boneage` in months, `male` 0.0 or 1.0; no image is opened.
 
     `split` is the official one; `label` is the whole years of bone age and serves for stratified draws alone. Rejected
     with a reason: rows without image, images without row, doubled numbers, a sex that is no word for one, ages outside

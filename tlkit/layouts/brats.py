@@ -1,4 +1,4 @@
-"""Layout "brats": BraTS20_Training_NNN/BraTS20_Training_NNN_{t1,t1ce,t2,flair,seg}.nii[.gz], one folder a patient."""
+"""Layout "brats": BraTS20_Training_NNN/BraTS20_Training_NNN_{t1,t1ce,t2,flair,seg}.nii[.gz], one folder per patient."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TOP, FULL = 99.9, 4000  # the percentile of a volume's non-zero voxels that is s
 
 
 def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (samples, rejects) of all patients below `root`, one row an axial slice; headers only.
+    """Return (samples, rejects) of all patients below `root`, one row per axial slice; headers only.
 
     `path` is the patient's folder, `frame` counts from the feet up; one more column for the file of each channel.
     Rejected with a reason: files of other names, second files of a patient, patients without one of the

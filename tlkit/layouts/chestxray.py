@@ -20,7 +20,7 @@ REJECTS = ["path", "reason", "kind"]
 
 
 def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (samples, rejects), one row an image with a bool column a label; of the images only headers are read.
+    """Return (samples, rejects), one row per image with a bool column per label; of the images only headers are read.
 
     `patient` is from the CSV, `split` ("test", "train") from the lists; `label` is the index of the image's rarest
     label and serves for stratified draws alone. Rejected with a reason: images that the CSV or the lists don't know,
@@ -76,7 +76,7 @@ def _images(root: Path) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
 
 
 def _entries(root: Path) -> tuple[pd.DataFrame, list[tuple[str, str, str]]]:
-    """Return the CSV as text (image, findings, patient, odd: rows that differ), one row an image, and its rejects."""
+    """Return the CSV as text (image, findings, patient, odd: rows that differ), one row per image, and its rejects."""
     there = [name for name in CSVS if (root / name).is_file()]
     if not there:
         raise ConfigError(f"{root} lacks {CSVS[1]} (or {CSVS[0]}), which holds findings and patients.")

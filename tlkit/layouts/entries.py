@@ -78,7 +78,7 @@ def _plain(header: object) -> str:
 
 
 def once(table: pd.DataFrame, key: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (one row a key, with `odd` where its rows differ; the rows of keys whose rows were all equal)."""
+    """Return (one row per key, with `odd` where its rows differ; the rows of keys whose rows were all equal)."""
     twice = table[table.duplicated()].drop_duplicates()
     table = table.drop_duplicates()
     table = table.assign(odd=table.duplicated(key, keep=False))

@@ -1,4 +1,4 @@
-"""Layouts "class_folders" and "imagenet": one image a file, the class is the name of a folder."""
+"""Layouts "class_folders" and "imagenet": one image per file, the class is the name of a folder."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ NO = FALSE | {""}  # the official file leaves the field empty
 
 
 def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (samples, rejects), one row an image: label 0/1, class, age in years, cast 0/1 (NaN: not said).
+    """Return (samples, rejects), one row per image: label 0/1, class, age in years, cast 0/1 (NaN: not said).
 
     `patient` is the CSV's patient_id, so that several images of a child stay together; `split` is empty. An empty
     osteopenia is 0, as published; words and numbers for yes and no are read, anything else is rejected (published: any

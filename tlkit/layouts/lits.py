@@ -24,7 +24,7 @@ COLUMNS = ["id", "path", "mask_path", "frame", "patient", "split"]
 
 
 def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (samples, rejects) of all volumes below `root`, one row an axial slice; headers only.
+    """Return (samples, rejects) of all volumes below `root`, one row per axial slice; headers only.
 
     `patient` is the volume's number, `frame` counts from the feet up. Rejected with a reason: volumes without
     a mask and masks without a volume, second copies, pairs whose shapes or affines differ.

@@ -19,7 +19,7 @@ COLUMNS = ["id", "path", "liver_path", "lesion_path", "frame", "patient", "split
 
 
 def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (samples, rejects) of all slices below `root`, one row a slice; no file is opened.
+    """Return (samples, rejects) of all slices below `root`, one row per slice; no file is opened.
 
     `patient` is the volume's number, `frame` the slice's. Rejected with a reason: slices that lack a mask, masks
     without a slice, second copies.

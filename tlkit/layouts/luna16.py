@@ -37,10 +37,10 @@ class Nodule(NamedTuple):
 
 
 def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (samples, rejects), one row a nodule and slice that it touches; with mask "ball" only headers are read.
+    """Return (samples, rejects), one row per nodule and slice that it touches; with mask "ball" only headers are read.
 
     `patient` is the series' uid, `frame` counts from the feet up, `row` and `col` are the nodule's centre. With
-    `options["crop"]` None: one row a slice with nodules. `options["split"]`: "" fixes none, "published" makes every
+    `options["crop"]` None: one row per slice with nodules. `options["split"]`: "" fixes none, "published" makes every
     tenth series "val". Rejected with a reason: series without nodules, damaged or smaller than the crop; annotations
     outside their volume, of unknown series or given twice. Raises ConfigError for tables and options of no use.
     """
@@ -183,7 +183,7 @@ def _series(root: Path) -> tuple[dict[str, Path], list[Reject]]:
 def _cuts(
     file: Path, nodules: list[Nodule], crop: int | None, region: Callable[..., Region]
 ) -> tuple[list[dict], list[Reject]]:
-    """Return what to cut out of one series, a row a nodule and slice, and rejects of its annotations."""
+    """Return what to cut out of one series, a row per nodule and slice, and rejects of its annotations."""
     grid = read_grid(file)
     if crop and min(grid.shape[:2]) < crop:
         raise UnreadableFile(f"slices of {grid.shape[1]} x {grid.shape[0]} px are smaller than the crop of {crop} px")
@@ -216,7 +216,7 @@ def _window(row: int, col: int, crop: int, grid: Grid) -> tuple[slice, ...]:
 
 
 def _samples(rows: list[dict], crop: int | None) -> pd.DataFrame:
-    """Return the table of samples: one row a nodule and slice, or one a slice where whole slices are wanted."""
+    """Return the table of samples: one row per nodule and slice, or one per slice where whole slices are wanted."""
     cut = ["nodule", "row", "col", "diameter_mm"]
     table = pd.DataFrame(rows, columns=["id", "path", "frame", "patient", "split", *cut])
     which = "" if crop is None else table["nodule"].map("_{:02d}".format)

@@ -21,7 +21,7 @@ KEYS = tuple(f"{part}_{kind}" for part in PARTS for kind in ("images", "labels")
 
 
 def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (samples, rejects) of the one .npz below `root`, one row an image, in the order of the arrays.
+    """Return (samples, rejects) of the one .npz below `root`, one row per image, in the order of the arrays.
 
     `label` and `class`, or a column of 0.0 and 1.0 for each class of a multi-label task. Raises ConfigError where there
     is not one file, or its arrays do not fit each other or the classes of the card.

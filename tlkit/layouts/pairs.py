@@ -21,7 +21,7 @@ TOP = (0.5, 99.5)  # percentiles of a volume that are black and white where no w
 
 
 def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (samples, rejects), one row a picture or a slice of a volume; of volumes the headers are read.
+    """Return (samples, rejects), one row per picture or slice of a volume; of volumes the headers are read.
 
     `options["pairs"]` lists [folder of images, folder of masks, split] below `root`. An image and its mask have one
     stem, of the image without `options["image_end"]` (such as "_0000"), of the mask without `options["mask_end"]`; so

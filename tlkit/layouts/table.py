@@ -44,7 +44,7 @@ PATH = "\0path"  # no column of a table is called so
 
 
 def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (samples, rejects), one row an image that a row of the table names; no image is opened.
+    """Return (samples, rejects), one row per image that a row of the table names; no image is opened.
 
     Targets are `label` and `class`; a column of 0.0 and 1.0 for each class; or `options["target"]`. Of the last two
     `label` serves for stratified draws alone. Rejected with a reason: files without row, rows without file, rows of one

@@ -57,7 +57,7 @@ def find(source: str | dict[str, Any], backbone: str) -> WeightsCard:
 
 
 def overview() -> pd.DataFrame:
-    """Return one row a weights file: its encoder, size, licence, source, and whether it is present."""
+    """Return one row per weights file: its encoder, size, licence, source, and whether it is present."""
     rows = [
         {
             "name": card.name,

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from tlkit.phantoms import organs
-from tlkit.phantoms.organs import Tissue, Tube
+from tlkit.phantoms.tubes import Tissue, Tube
 
 STANDARD_HEIGHT = 1750.0
 MARGIN = 14.0  # mm that warps and rough surfaces may push a structure out of its ellipse
@@ -96,7 +96,7 @@ def random_body(rng: np.random.Generator, lesion_share: float = 0.25) -> Body:
     fat = float(np.clip(rng.lognormal(2.9, 0.5), 6, 60))
     drawn = {"lesions": lesion_share, "effusion": 0.12}
     pathology = tuple(k for k, p in drawn.items() if rng.random() < p)
-    tubes = organs.build(rng, female, age, fat, pathology)
+    tubes = organs.build_body(rng, female, age, fat, pathology)
     grain = ndimage.gaussian_filter(rng.standard_normal((24, 32, 32)), 1.3, mode="wrap")
     grain = ((grain - grain.mean()) / grain.std()).astype(np.float32)
     width = float(np.clip(rng.normal(0.95 if female else 1.0, 0.04), 0.85, 1.12))

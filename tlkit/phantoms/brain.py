@@ -1,6 +1,6 @@
 """The brain of a phantom body in detail, with a glioma in it, as soft layers; `mr` makes images of them.
 
-Structures are tubes as in `organs` (same coordinates). The folds of the cortex and the tumour follow distances
+Structures are tubes as in `tubes` (same coordinates). The folds of the cortex and the tumour follow distances
 within the sampled volume, so they are made after sampling.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from tlkit.phantoms import anatomy
-from tlkit.phantoms.organs import Builder, Tube
+from tlkit.phantoms.tubes import Builder, Tube
 
 Matter = IntEnum(
     "Matter",

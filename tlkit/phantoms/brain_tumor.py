@@ -12,8 +12,8 @@ from scipy import ndimage
 from tlkit.phantoms import anatomy, bodymr, brain, mr
 from tlkit.phantoms.anatomy import Body, Tissue, View
 from tlkit.phantoms.brain import Matter, Slab
-from tlkit.phantoms.organs import Builder, Tube
 from tlkit.phantoms.streams import stream
+from tlkit.phantoms.tubes import Builder, Tube
 from tlkit.progress import track
 
 Place = tuple[float, float, float]  # x, y, z in mm of the standard body

@@ -10,8 +10,8 @@ import numpy as np
 
 from tlkit.phantoms import anatomy, xray
 from tlkit.phantoms.anatomy import Body, Tissue
-from tlkit.phantoms.organs import Builder, Tube
 from tlkit.phantoms.streams import stream
+from tlkit.phantoms.tubes import Builder, Tube
 from tlkit.progress import track
 
 HEADER = (

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tlkit.phantoms import anatomy, chestxray, xray
 from tlkit.phantoms.anatomy import Tissue
-from tlkit.phantoms.organs import Builder, Tube
 from tlkit.phantoms.streams import stream
+from tlkit.phantoms.tubes import Builder, Tube
 from tlkit.progress import track
 
 SHARE = 3_616 / (3_616 + 10_192)  # of COVID-19 in the real images of the two classes

@@ -98,7 +98,7 @@ def _header(body: anatomy.Body, view: anatomy.View, protocol: ct.Protocol, ids: 
 
 
 def _write_series(folder: Path, header, hu: np.ndarray, view: anatomy.View, uid: tuple, rng) -> None:
-    """Write one file a slice; file numbers do not follow the positions, as archives leave them."""
+    """Write one file per slice; file numbers do not follow the positions, as archives leave them."""
     from pydicom import dcmread
 
     folder.mkdir(parents=True)

@@ -10,7 +10,7 @@ import numpy as np
 from tlkit.phantoms import anatomy
 from tlkit.phantoms.anatomy import Body, Scene, Tissue
 from tlkit.phantoms.ct import HU
-from tlkit.phantoms.organs import Builder, Tube
+from tlkit.phantoms.tubes import Builder, Tube
 
 WATER = 0.0195  # attenuation of water in 1/mm at the mean energy of a hardened 120 kVp beam
 BONE_GAIN = 1.1  # bone attenuates more there, by the photo effect, than at the energy of its HU

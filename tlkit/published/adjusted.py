@@ -87,12 +87,12 @@ def read_study(spec: Mapping[str, Any]) -> SizeAdjustment | None:
     return SizeAdjustment(*sizes, tuple(parents), factors) if sizes and all(sizes) else None
 
 
-def estimated(adjustment: SizeAdjustment | None) -> list[str]:
+def list_estimates(adjustment: SizeAdjustment | None) -> list[str]:
     """Return the names of the pretrainings that have no runs of their own."""
     return [*adjustment.factors] if adjustment else []
 
 
-def published_runs(
+def add_pseudo_runs(
     results: pd.DataFrame, adjustment: SizeAdjustment, within: Sequence[str] = differences.PANEL
 ) -> pd.DataFrame:
     """Return `results` with the pseudo-runs of every estimate below, in each panel that has both parents.

@@ -154,7 +154,7 @@ def kruskal(printed: str, sizes: Sequence[int], most_tied: int = 5) -> dict[str,
 
 
 def check(claims: pd.DataFrame) -> pd.DataFrame:
-    """Return printed p-values (`claims.quoted` of a study with rank tests) with what the runs behind each must be like.
+    """Return printed p-values (`claims.read_quoted`, of rank tests) with what the runs behind each must be like.
 
     Columns: task, metric, a, b, test, n, p (printed), attainable ("yes" or "no"), untied ("yes" where runs without a
     tie give it), least_tied, u, ways, methods and example, as `pair` and `kruskal` say; u, ways and methods are of

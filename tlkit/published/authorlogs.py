@@ -99,10 +99,10 @@ def load(logs: str | Path = "") -> Logs:
 def read(folder: str | Path, train: bool = True) -> Logs:
     """Read the clone of the authors' repository, its logs_and_checkpoints, or the folder finetuning in it.
 
-    Frames: `results` (RESULTS; one row a run and test metric), `epochs` (HEAD and what occurs of EPOCHS; one row a run
-    and epoch), `training` (TRAINING; one row a train.log), `curves` (CELL, n runs, samples, loss: the mean over runs,
-    row by row), `rejects` (file, reason, used: whether the rest of it is used). Without `train`, the large train.log
-    are not opened. samples = (step + largest step * (epoch - 1)) * batch, as published (jonske2025 5.5).
+    Frames: `results` (RESULTS; one row per run and test metric), `epochs` (HEAD and what occurs of EPOCHS; one row per
+    run and epoch), `training` (TRAINING; one row per train.log), `curves` (CELL, n runs, samples, loss: the mean over
+    runs, row by row), `rejects` (file, reason, used: whether the rest of it is used). Without `train`, the large
+    train.log are not opened. samples = (step + largest step * (epoch - 1)) * batch, as published (jonske2025 5.5).
     Raises: PublishedLogsError where no experiment is found.
     """
     root = _root(Path(folder).expanduser())

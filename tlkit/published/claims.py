@@ -16,7 +16,7 @@ KEY = ["experiment", "task", "metric", "a", "b"]
 Step = tuple[tuple[str, str], tuple[str, str]]  # from (experiment, task) to (experiment, task)
 
 
-def quoted(paper: str = "jonske2025") -> pd.DataFrame:
+def read_quoted(paper: str = "jonske2025") -> pd.DataFrame:
     """Return the deltas and p-values that a paper prints, one row each; numbers are text, as printed.
 
     Columns of jonske2025: section, statement (in our words), KEY, delta_pct = (mean_a / mean_b - 1) * 100, p; a and b
@@ -28,7 +28,7 @@ def quoted(paper: str = "jonske2025") -> pd.DataFrame:
 
 
 def check(claims: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a claim: what is printed, ours from `differences.pairwise`, whether they agree, and what holds.
+    """Return one row per claim: what is printed, ours from `differences.pairwise`, whether they agree, and what holds.
 
     agrees is "yes" where ours rounds to the printed digits of both numbers, "no" where it does not, "no data"
     where the pair is not among `pairs`. Columns added to the claims: delta_ours, p_ours (as text, in the printed
@@ -97,7 +97,7 @@ def numbers(paper: str) -> pd.DataFrame:
     return table
 
 
-def told(pairs: pd.DataFrame, a: str, b: str, tasks: str = "") -> pd.DataFrame:
+def list_allowed(pairs: pd.DataFrame, a: str, b: str, tasks: str = "") -> pd.DataFrame:
     """Return the rows of `differences.pairwise` on a over b, of tasks that match a pattern, and what each allows.
 
     Columns: experiment, task, metric, difference (mean_a - mean_b), ci_low, ci_high, p_published, p_sound, p_holm,
@@ -113,7 +113,7 @@ def growth(results: pd.DataFrame, steps: Iterable[Step], own: str, other: str, m
     """Return by how much the advantage of one pretraining over another grows from an easier panel to a harder one.
 
     Args: results: real runs (one metric a row; a mixture's rows are not used); steps: ((experiment, task) of the easier
-    panel, (experiment, task) of the harder one); mixtures: as of `differences.pairwise`. One row a step and metric:
+    panel, (experiment, task) of the harder one); mixtures: as of `differences.pairwise`. One row per step and metric:
     easier, harder, metric, gap_easier, gap_harder (mean of own - mean of other), growth (gap_harder - gap_easier),
     ci_low, ci_high, p (the contrast of the runs of both panels), p_holm (over the rows). A step without runs is left
     out.

@@ -26,7 +26,7 @@ def images_per_epoch(training: pd.DataFrame) -> pd.DataFrame:
 
     Columns: experiment, task, nominal (the share that the task's name stands for), steps, batch, images
     (steps * batch, the most that an epoch can show), share (of the images of the undivided task, in the same tree).
-    Args: training: one row a training log with experiment, task, fraction, batch, steps_per_epoch. A task whose
+    Args: training: one row per training log with experiment, task, fraction, batch, steps_per_epoch. A task whose
     undivided one is not among the logs has share NaN.
     """
     cells = training.groupby(["experiment", "task"], observed=True)

@@ -36,7 +36,7 @@ def forest(
     names: Mapping[str, str] | None = None,
     phantom: bool = False,
 ) -> Figure:
-    """Draw a row a panel: the difference of the means a - b in points (x 100) with its 95 % interval, and what holds.
+    """Draw a row per panel: the difference of the means a - b in points (x 100) with its 95 % interval, and what holds.
 
     The band is +-`margin` (in units of the metric). Beside it: the difference, the three P_VALUES (bold below 0.05),
     and the verdict: higher or lower (p_holm < 0.05), within the margin (`equivalent`), both, or open. Where an
@@ -64,7 +64,7 @@ def forest(
 def nulls(frame: pd.DataFrame) -> Figure:
     """Draw how often each p-value comes out where there is no difference: p_published and p_sound of `frame`.
 
-    One row a simulated comparison; bins of 0.05, so that the first bin is the share of false positives at 0.05. The
+    One row per simulated comparison; bins of 0.05, so that the first bin is the share of false positives at 0.05. The
     grey band holds 95 % of the bins of a sound test (binomial, each bin by itself). Raises ValueError where a column
     is missing or has no value.
     """
@@ -74,7 +74,7 @@ def nulls(frame: pd.DataFrame) -> Figure:
     looks = {"p_published": ("as published", WORSE, (0, (3, 1))), "p_sound": ("contrast of the real runs", BETTER, "-")}
     p_values = frame.reindex(columns=list(looks))
     if p_values.isna().all().any():
-        raise ValueError(f"no p-values to draw: expected one row a simulated comparison, with {list(looks)}")
+        raise ValueError(f"no p-values to draw: expected one row per simulated comparison, with {list(looks)}")
     bins, n = np.linspace(0, 1, 21), int(p_values.count().min())
     with style():
         fig, ax = plt.subplots(figsize=(PAPER_WIDTH / 2, 65 * MM), layout="constrained")
@@ -95,7 +95,7 @@ def nulls(frame: pd.DataFrame) -> Figure:
 def _rows(pairs: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     """Return the pairs with their place `y` and `label`; the name of an experiment is a row without a pair."""
     rows, y = [], 0.0
-    for experiment, panels in layout.by_experiment(pairs, differences.PANEL).items():
+    for experiment, panels in layout.split_experiments(pairs, differences.PANEL).items():
         rows.append({"y": y, "label": layout.heading(experiment, names)})
         for i, panel in enumerate(panels, 1):
             pair = panel.iloc[0].to_dict()

@@ -18,7 +18,7 @@ from tlkit.stats import differences
 
 
 def omnibus(results: pd.DataFrame, within: Sequence[str] = differences.PANEL) -> pd.DataFrame:
-    """Return the tests over all pretrainings of each panel, one row a panel.
+    """Return the tests over all pretrainings of each panel, one row per panel.
 
     Columns: `within`, groups, n (runs in all), p_levene (equal spread, around the medians), h, p_kruskal (equal
     location; chi-squared approximation). NaN where a test is not defined: one group, no spread, and for Levene's no
@@ -43,7 +43,7 @@ def omnibus(results: pd.DataFrame, within: Sequence[str] = differences.PANEL) ->
 def mann_whitney(
     results: pd.DataFrame, within: Sequence[str] = differences.PANEL, order: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Return the two-sided Mann-Whitney U test of every two pretrainings of a panel, one row a pair.
+    """Return the two-sided Mann-Whitney U test of every two pretrainings of a panel, one row per pair.
 
     Columns: `within`, differences.SIDES, u (of a: how often a run of a is above one of b, ties half), p, p_bonferroni
     (times the pairs of the panel, at most 1). p is exact for up to eight runs without ties, else normal with
@@ -65,7 +65,7 @@ def mann_whitney(
 def student(
     results: pd.DataFrame, within: Sequence[str] = differences.PANEL, order: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Return Student's t-test (equal variances) of every two pretrainings of a panel, Welch's beside, one row a pair.
+    """Return Student's t-test (equal variances) of every two pretrainings of a panel, Welch's beside, one row per pair.
 
     Columns: `within`, differences.SIDES, p_student (as published for single- against multi-modality), p_welch, and
     ci_low, ci_high of Welch's difference of means. NaN where `differences.contrast` is. Nothing is corrected for the

@@ -1,4 +1,4 @@
-"""One rater's answers: a CSV file that grows by a line an answer and survives a kill at any moment."""
+"""One rater's answers: a CSV file that grows by a line per answer and survives a kill at any moment."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 session.json    the items and letters: all that rating reads, besides the pictures
 items/          001.png is an image, 001-a.png the same under the heat map of pretraining "a", ...
 key.json        which pretraining each letter of each item is; rating works without it
-<rater>.csv    one line an answer (`tlkit.rating.answers`)
+<rater>.csv    one line per answer (`tlkit.rating.answers`)
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ FOOTER_CHARACTERS = 145  # of one line over the width of the page
 HEADING, ABOVE = "heading", 20  # of an experiment, in points above its first panel
 
 
-def by_experiment(frame: pd.DataFrame, panel: Sequence[str]) -> dict[str, list[pd.DataFrame]]:
+def split_experiments(frame: pd.DataFrame, panel: Sequence[str]) -> dict[str, list[pd.DataFrame]]:
     """Return for each experiment the frames of its panels, all as they first appear.
 
     `panel` lists the columns that tell panels apart, the experiment first. Raises ValueError for an empty frame.
@@ -34,7 +34,7 @@ def by_experiment(frame: pd.DataFrame, panel: Sequence[str]) -> dict[str, list[p
     return panels
 
 
-def balanced(experiments: Mapping[str, Sequence], columns: int) -> tuple[int, list[int]]:
+def balance_rows(experiments: Mapping[str, Sequence], columns: int) -> tuple[int, list[int]]:
     """Return the columns and each experiment's rows: five panels in four columns become 3 + 2, not 4 + 1."""
     most = max(map(len, experiments.values()))
     columns = int(np.ceil(most / np.ceil(most / columns)))
@@ -57,7 +57,7 @@ def grid(
     """
     import matplotlib.pyplot as plt
 
-    columns, rows = balanced(experiments, columns)
+    columns, rows = balance_rows(experiments, columns)
     fig = plt.figure(figsize=(PAPER_WIDTH, (8 + height * sum(rows) + foot * len(rows)) * MM), layout="constrained")
     fig.get_layout_engine().set(w_pad=2 * MM)
     ratios = {"width_ratios": list(widths) * columns}

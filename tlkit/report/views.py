@@ -49,7 +49,7 @@ def image_grid(images: Sequence, titles: Sequence[str] = (), masks: Sequence | N
 
 
 def curves(histories: Mapping[str, pd.DataFrame], values: Sequence[str] = ("loss",), title: str = "") -> Figure:
-    """Draw training values by epoch: one panel a value, one line a run (`histories`: its label -> its epochs).
+    """Draw training values by epoch: one panel per value, one line per run (`histories`: its label -> its epochs).
 
     A value that a run lacks is left out of its panel.
     """

@@ -1,6 +1,6 @@
 """Means, spreads and pairwise comparisons of a tidy frame of results.
 
-A frame of results has one row a run and metric, with the columns experiment, pretraining, task, metric,
+A frame of results has one row per run and metric, with the columns experiment, pretraining, task, metric,
 seed, value, and any others.
 """
 
@@ -49,7 +49,7 @@ def pairwise(
     margin: float = 0.01,
     family: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """Compare every two pretrainings inside each group of `within`, one row a direction (a, b) and (b, a).
+    """Compare every two pretrainings inside each group of `within`, one row per direction (a, b) and (b, a).
 
     Columns: `within`, SIDES (sd with ddof=1), delta_pct = (mean_a / mean_b - 1) * 100 (NaN where mean_b is 0), TESTS.
     p_published is Welch's test of the rows as they are. All else is the `contrast` of real runs: a pretraining of

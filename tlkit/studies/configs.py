@@ -5,41 +5,19 @@ A study (`paper/studies/<name>.yaml`) names them once; its scales change sizes, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from itertools import chain, product
 from typing import Any
 
-from tlkit import paths, runs
+from tlkit import runs
 from tlkit.config import canonical, lookup, merge
-from tlkit.datasets import DataCard, card_of, cards, identity
-from tlkit.datasets.copies import DISTANCE
-from tlkit.datasets.options import Dataset, changed
-from tlkit.datasets.splits import COPIES
-from tlkit.models import weight_cards, weight_list
-from tlkit.models.weights import weights_hash
 from tlkit.studies.resolve import own_input, resolve
+from tlkit.studies.sources import StudyData
 from tlkit.training.recipes import recipe
 
-WITH_COPIES = {"copies": COPIES[0], "near": DISTANCE}  # of an image, where a study does not say what to do with them
-CHOSEN = ("classes", "images", "fraction_by", "where", "groups", "balance")  # what an entry says of its data
 
-
-class StudyRuns:
+class StudyRuns(StudyData):
     """What a study file says at one scale, as the configs of runs."""
-
-    def __init__(self, name: str, scale: str, spec: dict[str, Any]):
-        self.name, self.scale, self.spec = name, scale, spec
-        self.folder = paths.runs_root() / "studies" / name / scale
-        said = {n: card for n, card in spec.get("datasets", {}).items() if isinstance(card, dict)}
-        self.own = {n: cards.own_card(n, card) for n, card in said.items()}  # data sets that have no card elsewhere
-        self._identities: dict[str, dict[str, Any]] = {}  # hashing a real data set once is enough
-        self._planning = False  # a plan can be made without the data
-        self.absent: set[str] = set()  # real data sets that a plan did without
-
-    @property
-    def phantom(self) -> bool:
-        return self.spec["data"] == "phantom"
 
     @property
     def pretrainings(self) -> list[str]:
@@ -62,7 +40,7 @@ class StudyRuns:
         """
         found: dict[str, None] = {}
         for experiment in self.spec["experiments"].values():
-            pairs = self._pairs(experiment)
+            pairs = self.pairs(experiment)
             found |= dict.fromkeys(self._backbone(task) for task, source in pairs if source == pretraining)
         for name, entry in self.spec["pretrainings"].items():
             if entry.get("after") == pretraining:
@@ -72,7 +50,7 @@ class StudyRuns:
     def _first(self, pretraining: str) -> str:
         return next(iter(self.backbones(pretraining)), self.spec["backbone"])
 
-    def _pairs(self, experiment: dict[str, Any]) -> list[tuple[str, str]]:
+    def pairs(self, experiment: dict[str, Any]) -> list[tuple[str, str]]:
         """Return the (task, pretraining) of an experiment; its pretrainings are a list, or a list for each task."""
         chosen = experiment.get("pretrainings", self.pretrainings)
         if isinstance(chosen, dict):
@@ -92,36 +70,6 @@ class StudyRuns:
         entry = self.entry(pretraining, backbone)
         return [e for e in [entry, *(self.entry(n, backbone) for n in entry.get("corpora", []))] if "dataset" in e]
 
-    def phantom_parameters(self, dataset: str) -> dict[str, Any] | None:
-        """Return the parameters that make this study's phantom of a data set; None where the data are real."""
-        return dict(lookup(dataset, self.spec.get("phantoms", {}), "phantom of this study")) if self.phantom else None
-
-    def data(self, entry: dict[str, Any], seed: int | None = None) -> dict[str, Any]:
-        """Return what decides the data of a run: identity, image size, split, and how many classes and images.
-
-        A split of seed "run" is redrawn by every downstream run, by its `seed`. Pretrainings share one, but those that
-        are `redrawn`: they are done once for each seed.
-        """
-        dataset = entry["dataset"]
-        chosen = {k: entry[k] for k in CHOSEN if entry.get(k) is not None}
-        if "groups" in chosen:  # one grouping for all image sizes
-            chosen["groups"] = {**chosen["groups"], "size": self.spec["size"]}
-        chosen |= self.own_card(dataset)
-        if options := changed(self.dataset(dataset), entry.get("options")):
-            chosen["options"] = options
-        if (most := self.max_unreadable(dataset)) is not None:
-            chosen["max_unreadable"] = most
-        if dataset not in self._identities:
-            self._identities[dataset] = self._identity(dataset)
-        split = self._split(entry)
-        if split["seed"] == "run":
-            split = {**split, "seed": self.spec.get("pretraining_seed", 42) if seed is None else seed}
-        return {**self._identities[dataset], "size": entry.get("size", self.spec["size"]), "split": split, **chosen}
-
-    def _split(self, entry: dict[str, Any]) -> dict[str, Any]:
-        own = self.spec.get("splits", {}).get(entry["dataset"], {}) | (entry.get("split") or {})
-        return WITH_COPIES | self.spec["split"] | own
-
     def redrawn(self, pretraining: str, backbone: str) -> bool:
         """Tell whether a pretraining, or one before it, reads images of a task that each run splits anew.
 
@@ -129,61 +77,16 @@ class StudyRuns:
         """
         tested = {entry["dataset"] for entry in self.spec["tasks"].values()}
         own = self.corpus_entries(pretraining, backbone)
-        if any(e["dataset"] in tested and self._split(e)["seed"] == "run" for e in own):
+        if any(e["dataset"] in tested and self.split(e)["seed"] == "run" for e in own):
             return True
         before = self.entry(pretraining, backbone).get("after")
         return bool(before) and self.redrawn(before, backbone)
-
-    def dataset(self, name: str) -> Dataset:
-        """Return a data set for `datasets.prepare` and its kin: the card of one of the study's own, else the name."""
-        return self.own.get(name, name)
-
-    def own_card(self, dataset: str) -> dict[str, Any]:
-        """Return what a `data` entry holds of a data set of the study's own, so that any process finds it, else {}."""
-        return {"card": self.spec["datasets"][dataset]} if dataset in self.own else {}
-
-    def card(self, entry: dict[str, Any]) -> DataCard:
-        """Return the card of an entry's data set with the entry's options."""
-        return card_of(self.dataset(entry["dataset"]), entry.get("options"))
-
-    def task_card(self, task: str) -> DataCard:
-        return self.card(self.spec["tasks"][task])
-
-    def max_unreadable(self, dataset: str) -> float | None:
-        """Return the share of a data set's files that may be damaged; None where the study does not say it."""
-        most = self.spec.get("max_unreadable")
-        return most.get(dataset) if isinstance(most, dict) else most
 
     def stores(self, dataset: str) -> list[tuple[int, dict[str, Any]]]:
         """Return the different sizes (px) and options of a data set's card that runs use."""
         data = (d for config in self.configs() for d in runs.corpora(config) if d["name"] == dataset)
         found = [(d["size"], d.get("options", {})) for d in data] or [(self.spec["size"], {})]
         return list({canonical(how): how for how in found}.values())
-
-    def _identity(self, dataset: str) -> dict[str, Any]:
-        try:
-            return identity(self.dataset(dataset), self.phantom_parameters(dataset))
-        except cards.MissingDataError:
-            if not self._planning:
-                raise
-            self.absent.add(dataset)
-            return {"name": dataset, "content": None}
-
-    @contextmanager
-    def without_data(self) -> Iterator[None]:
-        """Let configs be made of real data that are not there; which they are is then in `absent`."""
-        before, self._planning = self._planning, True
-        try:
-            yield
-        finally:
-            self._planning = before
-            self._identities = {k: v for k, v in self._identities.items() if k not in self.absent}
-
-    @staticmethod
-    def has_data(config: dict[str, Any]) -> bool:
-        """Tell whether the data and published weights of a config that `without_data` made are there."""
-        used = [*runs.corpora(config), config.get("weights") or {}]
-        return all(part.get(key, "") is not None for part in used for key in ("content", "sha256"))
 
     def pretrain(self, pretraining: str, backbone: str = "", seed: int | None = None) -> dict[str, Any] | None:
         """Return the config of a pretraining run with `backbone` (default: the first of `backbones`).
@@ -224,21 +127,7 @@ class StudyRuns:
         entry = self.entry(pretraining, backbone)
         if "weights" not in entry:
             return None
-        return self._checkpoint(entry["weights"], backbone) | ({"partial": True} if entry.get("partial") else {})
-
-    def _checkpoint(self, source: str | dict[str, Any], backbone: str) -> dict[str, Any]:
-        """Return the weights of a source (a key of WEIGHTS begins with it) for a backbone, or those of a file."""
-        card = weight_list.find(source, backbone)
-        which = source if isinstance(source, dict) else {"card": card.name}
-        if card.name not in self._identities:
-            try:
-                self._identities[card.name] = {"sha256": weights_hash(weight_cards.where(card))}
-            except weight_cards.MissingWeightsError:
-                if not self._planning:
-                    raise
-                self.absent.add(card.name)
-                return {**which, "sha256": None}
-        return {**which, **self._identities[card.name]}
+        return self.checkpoint(entry["weights"], backbone) | ({"partial": True} if entry.get("partial") else {})
 
     def pretrain_configs(
         self, pretraining: str = "", method: str = "", backbones: Iterable[str] = ()
@@ -294,7 +183,7 @@ class StudyRuns:
                 continue
             pairs = [
                 (task, source)
-                for task, source in self._pairs(experiment)
+                for task, source in self.pairs(experiment)
                 if (not tasks or task in tasks) and pretraining in ("", source)
             ]
             own = [s for s in experiment.get("seeds", self.spec["seeds"]) if not seeds or s in seeds]

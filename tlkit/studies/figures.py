@@ -17,7 +17,7 @@ NAMED = {  # keys of a figure that list names, or have them as keys: the part of
 SHOWN = ("experiments", "tasks", "pretrainings", "arm")  # with nothing left of one of these there is no figure
 
 
-def at_scale(spec: dict[str, Any], every: dict[str, Iterable[str]], faults: Faults) -> dict[str, dict[str, Any]]:
+def keep_at_scale(spec: dict[str, Any], every: dict[str, Iterable[str]], faults: Faults) -> dict[str, dict[str, Any]]:
     """Return the figures of a study without the names that only other scales have.
 
     Args: every: the names of each part of the study at all its scales; of "files" those that a file can belong to.

@@ -18,7 +18,7 @@ from tlkit.studies.schema import Figure
 class Shown:
     """The runs that a figure shows, and what of them is not there. `.asked`: what the study file says of the figure.
 
-    `.table` has one row a run and experiment: experiment, run, task, pretraining, seed, state, cause. A run counts as
+    `.table` has one row per run and experiment: experiment, run, task, pretraining, seed, state, cause. A run counts as
     "not available" where the pretraining that it starts from is; its cause is then that of the pretraining.
     """
 
@@ -86,7 +86,7 @@ class Shown:
         return f"Missing: {len(missing)} of {self.table['run'].nunique()} runs ({parts})."
 
     def unavailable(self) -> pd.DataFrame:
-        """Return the pretrainings that cannot be made from these data: one row a task; task, pretraining, cause."""
+        """Return the pretrainings that cannot be made from these data: one row per task; task, pretraining, cause."""
         absent = self.table[self.table["state"] == "not available"].drop_duplicates(["task", "pretraining"])
         return absent[["task", "pretraining", "cause"]].reset_index(drop=True)
 
@@ -99,7 +99,7 @@ class Shown:
     def copies_text(self) -> list[str]:
         """Return a sentence for each task whose test images have copies before them, or lost some that had."""
         first = self.table[self.table["state"] == "done"].drop_duplicates("task").set_index("task")["run"]
-        facts = {task: runs.read_json(runs.folder(rid) / "metrics.json") for task, rid in first.items()}
+        facts = {task: runs.read_metrics(rid) for task, rid in first.items()}
         told = {task: say_of_test(f) for task, f in facts.items() if "test_copies" in f}
         return [f"{self.names[task]}: {text}." for task, text in told.items() if text]
 

@@ -151,7 +151,7 @@ class Study(StudyRuns):
             if runs.state_is_done(rid):
                 head = {k: config[k] for k in ("mode", "task", "pretraining", "fraction", "seed")}
                 epochs = runs.history(rid)
-                each = config.get("images_per_epoch") or runs.read_json(runs.folder(rid) / "metrics.json")["images"]
+                each = config.get("images_per_epoch") or runs.read_metrics(rid)["images"]
                 head |= {"samples": (epochs["epoch"] + 1) * each, "peak_lr": config["recipe"]["lr"]}
                 parts.append(epochs.assign(experiment=experiment, run=rid, **head))
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=HISTORY)

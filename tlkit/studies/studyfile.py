@@ -59,7 +59,7 @@ def read(name: str, scale: str, data: str = "") -> dict[str, Any]:
     keycheck.check_keys(spec, faults)
     faults.stop()
     spec = {"name": name, "title": name, "job": [], **{key: {} for key in SHOWN}, **spec}
-    spec["figures"] = figures.at_scale(spec, _every_name(text), faults)
+    spec["figures"] = figures.keep_at_scale(spec, _every_name(text), faults)
     crosscheck.check_study(spec, faults)
     faults.stop()
     return spec

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from tlkit.training.feed import sent
+from tlkit.training.feed import send
 
 
 class Place(NamedTuple):
@@ -96,7 +96,7 @@ def _sent(arrays: dict[str, np.ndarray], device: torch.device) -> dict[str, torc
     for dtype in {values.dtype for values in arrays.values()}:
         some = {name: values for name, values in arrays.items() if values.dtype == dtype and values.size}
         if some:
-            flat = sent(np.concatenate([values.ravel() for values in some.values()]), device)
+            flat = send(np.concatenate([values.ravel() for values in some.values()]), device)
             parts = flat.split([values.size for values in some.values()])
             found |= {name: part.view(some[name].shape) for name, part in zip(some, parts, strict=True)}
     return found

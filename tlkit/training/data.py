@@ -47,18 +47,18 @@ def open_data(data: dict[str, Any]) -> tuple[Store, pd.DataFrame]:
     split = {k: v for k, v in data["split"].items() if k != "near"}
     table = store.table.assign(row=np.arange(len(store.table)))
     if split.get("copies", "drop") == "drop":
-        table = table.assign(**owners_of(data, store))
+        table = table.assign(**find_owners(data, store))
         store.table = store.table.assign(patient=table["owner"])
     table = _labelled(_kept(table, data), data)
     if data.get("balance"):
-        table = table[table["id"].isin(splits.balanced(table, seed=data["split"]["seed"]))]
+        table = table[table["id"].isin(splits.balance(table, seed=data["split"]["seed"]))]
     table = table.assign(official=table.get("split", ""), split=splits.assign(table, **split).to_numpy())
     if split.get("by") != "image":
         table["patient"] = table.get("owner", table["patient"])
         splits.check_disjoint(table["split"], table["patient"])
     one_label = base_kind(store.meta["task"]) != "multilabel"
     if data.get("classes") is not None and one_label:
-        table["label"] = splits.of_classes(table["label"], data["classes"])
+        table["label"] = splits.choose_classes(table["label"], data["classes"])
     if {"classes", "groups"} & set(data) and one_label:
         whole = pd.Series(-1, index=store.table.index)
         whole.iloc[table["row"]] = table["label"]
@@ -174,19 +174,19 @@ def training_rows(config: dict[str, Any], table: pd.DataFrame) -> np.ndarray:
     return part[part["id"].isin(keep)]["row"].to_numpy()
 
 
-def owners_of(data: dict[str, Any], store: Store) -> pd.DataFrame:
+def find_owners(data: dict[str, Any], store: Store) -> pd.DataFrame:
     """Return `Store.owners` of all rows, at the distance that a config's `data` entry says."""
     return store.owners(data["split"].get("near", copies.DISTANCE))
 
 
-def facts_of_test(data: dict[str, Any], store: Store, table: pd.DataFrame) -> dict[str, float]:
+def describe_test(data: dict[str, Any], store: Store, table: pd.DataFrame) -> dict[str, float]:
     """Return what the test is made of, as metrics of a run.
 
     test_images; test_patients (NaN where nobody knows patients); test_copies: of how many test images training or
     validation has a copy (0 unless `split: {copies: keep}`); test_left_out and val_left_out: how many images of an
     official split were left out for such a copy.
     """
-    owner = owners_of(data, store)["owner"].iloc[table["row"]].to_numpy()
+    owner = find_owners(data, store)["owner"].iloc[table["row"]].to_numpy()
     test = (table["split"] == "test").to_numpy()
     seen = np.isin(owner[test], owner[table["split"].isin(["train", "val"])])
     left = table.loc[table["split"] == "", "official"].value_counts()
@@ -208,7 +208,7 @@ def sampled_rows(rows: np.ndarray, store: Store, recipe: Recipe, seed: int) -> n
         return rows
     if base_kind(store.meta["task"]) not in ("multiclass", "binary"):  # `label` of others is for stratified draws
         raise ConfigError(f"recipe.sampling is 'oversample', but '{store.meta['name']}' has no classes. Say `all`.")
-    return rows[splits.oversampled(store.table["label"].to_numpy()[rows], seed=seed)]
+    return rows[splits.oversample(store.table["label"].to_numpy()[rows], seed=seed)]
 
 
 def class_names(data: dict[str, Any], table: pd.DataFrame) -> tuple[str, ...]:
@@ -231,7 +231,7 @@ def class_names(data: dict[str, Any], table: pd.DataFrame) -> tuple[str, ...]:
         return tuple(named.sort_values("label")["class"].unique())
     if chosen is None:
         return names
-    labels = splits.of_classes(pd.Series(range(len(names))), chosen)
+    labels = splits.choose_classes(pd.Series(range(len(names))), chosen)
     return tuple(n for n, label in zip(names, labels, strict=True) if label >= 0)
 
 
@@ -263,7 +263,7 @@ def task_of(config: dict[str, Any], table: pd.DataFrame) -> Task:
 
 
 def training_images(config: dict[str, Any]) -> list[Samples]:
-    """Return the training images of a pretraining's config, one entry a corpus."""
+    """Return the training images of a pretraining's config, one entry per corpus."""
     found = []
     for data in runs.corpora(config):
         store, table = open_data(data)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def measured() -> Iterator[dict[str, float]]:
+def measure_energy() -> Iterator[dict[str, float]]:
     """Yield a dict that gets `energy_kwh`, of this process alone, when the block ends; nothing goes to the network.
 
     Where the machine has no power meter, codecarbon takes the processor's typical power times its load, so compare

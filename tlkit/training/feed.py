@@ -37,7 +37,7 @@ def fed(read: Callable[[Any], Batch], parts: Iterable[Any], device: torch.device
             yield part, tuple(t if t is None else t.to(device, non_blocking=True) for t in batch)
 
 
-def sent(values: np.ndarray, device: torch.device) -> torch.Tensor:
+def send(values: np.ndarray, device: torch.device) -> torch.Tensor:
     """Return an array as a tensor on a device, without a wait for a GPU."""
     tensor = torch.from_numpy(values)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

@@ -33,11 +33,5 @@ def finished_weights(rid: str) -> Path:
 
     Raises: FileNotFoundError where it is not done, RunDamagedError.
     """
-    where = runs.folder(rid)
-    if not where.exists():
-        raise FileNotFoundError(
-            f"pretraining run {rid} is not done: expected {where / 'model.safetensors'}. See which runs are "
-            "missing with `make plan`, and make them with `make figures`."
-        )
-    runfolder.check(where)
+    runfolder.check(runfolder.require_done(rid))
     return runs.checked(rid, "model.safetensors")

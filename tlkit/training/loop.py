@@ -15,14 +15,14 @@ from torch import nn
 
 from tlkit.config import ConfigError, TlkitError, lookup
 from tlkit.names import sign
-from tlkit.progress import watched
+from tlkit.progress import is_watched
 from tlkit.training import checkpoint
 from tlkit.training.optim import build_optimizer, learning_rate, plateau_factor
 from tlkit.training.processes import (
     autocast,
-    averaged,
+    average,
     barrier,
-    distributed,
+    distribute,
     pick_device,
     rank,
     share_buffers,
@@ -30,7 +30,7 @@ from tlkit.training.processes import (
 )
 from tlkit.training.recipe import Recipe
 from tlkit.training.resume import Keeper, Progress, write_history
-from tlkit.training.steps import Objective, backward, batches, epoch_order, grouped, ready
+from tlkit.training.steps import Objective, backward, batches, cut_groups, epoch_order, prepare_groups
 
 log = logging.getLogger(__name__)
 CHECK_EVERY = 100  # steps between two looks at the losses: each look waits for the device
@@ -42,7 +42,7 @@ class DivergedError(TlkitError, RuntimeError):
 
 @dataclass
 class Fit:
-    """What training leaves: one row an epoch, the selected epoch, and how long the steps took."""
+    """What training leaves: one row per epoch, the selected epoch, and how long the steps took."""
 
     history: pd.DataFrame
     selected: int
@@ -77,7 +77,7 @@ def fit(
     if not 0 < per_epoch <= objective.size:
         raise ConfigError(f"images_per_epoch: expected 1 to {objective.size}, the images there, found {per_epoch}")
     parts = _Parts(model, recipe, device)
-    trained = distributed(model, device, recipe.sync_batchnorm and not recipe.group)
+    trained = distribute(model, device, recipe.sync_batchnorm and not recipe.group)
     keeper = Keeper(folder, model, optimizer=parts.optimizer, scaler=parts.scaler)
     state = keeper.resume(device)
     resumed = bool(state.rows)
@@ -144,8 +144,8 @@ def _epoch(
     optimizer, scaler = parts.optimizer, parts.scaler
     start, cpu = time.perf_counter(), time.process_time()
     mine = batches(epoch_order(objective.size, seed, epoch)[:per_epoch], recipe.batch)
-    cut = grouped(mine, recipe)
-    groups = ready(objective, [group for step in cut for group in step], epoch, device)
+    cut = cut_groups(mine, recipe)
+    groups = prepare_groups(objective, [group for step in cut for group in step], epoch, device)
     steps = len(mine)
     losses = torch.zeros(steps, device=device)
     lr = 0.0
@@ -168,8 +168,8 @@ def _epoch(
         scaler.update()
         optimizer.zero_grad(set_to_none=True)
         if step % CHECK_EVERY == CHECK_EVERY - 1:
-            _check(averaged(losses[: step + 1]), epoch, steps)
-    losses = averaged(losses)
+            _check(average(losses[: step + 1]), epoch, steps)
+    losses = average(losses)
     _check(losses, epoch, steps)
     seconds = time.perf_counter() - start
     return {
@@ -184,7 +184,7 @@ def _epoch(
 
 def _progress(steps: Iterable[int], images: int, epoch: int, recipe: Recipe) -> Iterable[int]:
     """Return the steps, of so many images each, with a bar where somebody watches."""
-    if not watched() or rank() != 0:
+    if not is_watched() or rank() != 0:
         return steps
     from tqdm.auto import tqdm
 
@@ -207,8 +207,8 @@ def _out_of_patience(state: Progress, recipe: Recipe) -> bool:
 
 
 def _say(row: dict[str, float], recipe: Recipe) -> None:
-    """One line an epoch where nobody watches."""
-    if watched() or rank() != 0:
+    """One line per epoch where nobody watches."""
+    if is_watched() or rank() != 0:
         return
     values = " ".join(f"{k} {v:.4g}" for k, v in row.items() if k not in ("epoch", "cpu_seconds", "seconds"))
     log.info("epoch %d/%d %s", row["epoch"] + 1, recipe.epochs, values)

@@ -59,7 +59,7 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
 
 
-def distributed(model: nn.Module, device: torch.device, sync_batchnorm: bool) -> nn.Module:
+def distribute(model: nn.Module, device: torch.device, sync_batchnorm: bool) -> nn.Module:
     """Return `model` so that its gradients are averaged over the processes.
 
     `sync_batchnorm`: BatchNorm sees the whole batch instead of each process's part, which only GPUs can.
@@ -77,7 +77,7 @@ def distributed(model: nn.Module, device: torch.device, sync_batchnorm: bool) ->
     return nn.parallel.DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
 
 
-def of_first(values: list[int]) -> list[int]:
+def take_from_first(values: list[int]) -> list[int]:
     """Return the values that the first process (rank 0) has; all must ask for as many at the same point."""
     if world_size() == 1:
         return values
@@ -93,7 +93,7 @@ def share_buffers(model: nn.Module) -> None:
             torch.distributed.broadcast(buffer, 0)
 
 
-def averaged(losses: torch.Tensor) -> torch.Tensor:
+def average(losses: torch.Tensor) -> torch.Tensor:
     """Return the mean over the processes, so that all of them see a bad loss, and stop, at the same step."""
     if world_size() == 1:
         return losses

@@ -31,7 +31,7 @@ from tlkit.training.data import (
     DataChangedError,
     check_window,
     chosen_rows,
-    facts_of_test,
+    describe_test,
     open_data,
     sampled_rows,
     task_of,
@@ -86,7 +86,7 @@ def _run(config: dict[str, Any], wait: bool) -> Path:
         if rank() == 0:
             lineage.record(job.folder, inputs.find(config))
             runs.write_json(job.folder / "environment.json", environment(pick_device().type))
-        with energy.measured() as used:
+        with energy.measure_energy() as used:
             metrics, fitted = work(config, job.folder)
         if rank() != 0:
             return runs.folder(job.id)
@@ -191,7 +191,7 @@ def _finetune(config: dict[str, Any], folder: Path) -> tuple[dict[str, float], F
     store, table = open_data(data)
     card = card_in(data)
     check_window(card, recipe)
-    facts = facts_of_test(data, store, table)
+    facts = describe_test(data, store, table)
     if told := say_of_test(facts):
         log.warning("%s: %s", data["name"], told)
     rows, per_epoch = training_rows(config, table), config.get("images_per_epoch")

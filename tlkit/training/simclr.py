@@ -10,7 +10,7 @@ from torch import nn
 
 from tlkit.models.parts import in_float32
 from tlkit.training.contrastive import ProjectionHead, nt_xent
-from tlkit.training.feed import Batch, sent
+from tlkit.training.feed import Batch, send
 from tlkit.training.recipe import Recipe
 from tlkit.training.steps import Views
 from tlkit.training.supervised import Samples, random_view
@@ -86,7 +86,7 @@ class Contrastive:
         ]
         if len(parts) == 1:
             return parts[0]
-        return torch.cat(parts)[sent(np.concatenate(shares).argsort(), parts[0].device)]
+        return torch.cat(parts)[send(np.concatenate(shares).argsort(), parts[0].device)]
 
     def validate(self) -> dict[str, float]:
         return {}

@@ -20,17 +20,17 @@ from torch import Tensor, nn
 from tlkit.config import ConfigError
 from tlkit.models import batch_norms
 from tlkit.training.feed import Batch, fed
-from tlkit.training.processes import of_first, rank, world_size
+from tlkit.training.processes import rank, take_from_first, world_size
 from tlkit.training.recipe import Recipe
 
 TOGETHER = 2**22  # pixels that a GPU augments at once, of several steps where they are small: kernels are slow to start
-Views = tuple[Tensor, ...]  # what the network and the loss get; one row an image
+Views = tuple[Tensor, ...]  # what the network and the loss get; one row per image
 
 
 class Objective(Protocol):
     """What the loop minimises: a model, its training samples and, if there is one, a validation value.
 
-    A `joint` loss compares images of all groups of a step; then `embed(model, views)` returns one row an image, and
+    A `joint` loss compares images of all groups of a step; then `embed(model, views)` returns one row per image, and
     `compare(embedded)` the loss. The others are means over images.
     """
 
@@ -81,13 +81,13 @@ def batches(order: np.ndarray, batch: int) -> list[np.ndarray]:
     return [order[i + first : i + first + share] for i in range(0, len(order) - batch + 1, batch)]
 
 
-def grouped(mine: list[np.ndarray], recipe: Recipe) -> list[list[Group]]:
+def cut_groups(mine: list[np.ndarray], recipe: Recipe) -> list[list[Group]]:
     """Cut this process's part of each step into groups of `recipe.group` images; 0, or fewer images: one group.
 
     Raises: ConfigError where the part is no multiple of a group, or several processes have less than one each.
     """
     whole = recipe.augment.draw == "batch"
-    firsts = of_first([int(part[0]) for part in mine]) if whole else [None] * len(mine)
+    firsts = take_from_first([int(part[0]) for part in mine]) if whole else [None] * len(mine)
     steps = []
     for part, first in zip(mine, firsts, strict=True):
         size = min(recipe.group or len(part), len(part))
@@ -101,7 +101,7 @@ def grouped(mine: list[np.ndarray], recipe: Recipe) -> list[list[Group]]:
     return steps
 
 
-def ready(objective: Objective, groups: list[Group], epoch: int, device: torch.device) -> Iterator[Views]:
+def prepare_groups(objective: Objective, groups: list[Group], epoch: int, device: torch.device) -> Iterator[Views]:
     """Yield what the network gets of each group, in order, on the device; a GPU augments small ones together."""
 
     def read(part: list[Group]) -> Batch:

@@ -92,7 +92,7 @@ def random_view(
     With `recipe.crop` the boxes of the augmentation, which are shares of the stored image, become that many pixels.
     """
     if recipe.augment == AUGMENTS["none"]:
-        return plain_view(images, recipe), middle(masks, recipe)
+        return plain_view(images, recipe), cut_middle(masks, recipe)
     views, masks = augment(
         images,
         recipe.augment,
@@ -106,7 +106,7 @@ def random_view(
         window=recipe.window,
         intensity=recipe.intensity,
     )
-    return normalised(views, recipe), masks
+    return normalise(views, recipe), masks
 
 
 def plain_view(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
@@ -114,10 +114,10 @@ def plain_view(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
 
     In [0,1], or with the recipe's mean taken off and divided by its standard deviation.
     """
-    return normalised(as_rgb(to_float(middle(images, recipe), recipe.window, recipe.intensity)), recipe)
+    return normalise(repeat_grey(to_float(cut_middle(images, recipe), recipe.window, recipe.intensity)), recipe)
 
 
-def middle(images: torch.Tensor | None, recipe: Recipe) -> torch.Tensor | None:
+def cut_middle(images: torch.Tensor | None, recipe: Recipe) -> torch.Tensor | None:
     """Return the middle window of `recipe.crop` pixels of a store's images or masks [B,H,W] or [B,H,W,3]."""
     if images is None or not recipe.crop:
         return images
@@ -127,18 +127,18 @@ def middle(images: torch.Tensor | None, recipe: Recipe) -> torch.Tensor | None:
     return images[:, top : top + recipe.crop, left : left + recipe.crop]
 
 
-def normalised(views: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+def normalise(views: torch.Tensor, recipe: Recipe) -> torch.Tensor:
     """Return float32 [B,3,H,W] in [0,1] as `recipe.normalise` says."""
     how = recipe.normalisation
     if how.channels == "grey":
-        views = as_rgb((views * per_channel(tuple(LUMA[0]), views.device)).sum(1, True))
+        views = repeat_grey((views * per_channel(tuple(LUMA[0]), views.device)).sum(1, True))
     if (how.mean, how.std) == (NORMALISE["none"].mean, NORMALISE["none"].std):
         return views
     return (views - per_channel(how.mean, views.device)) / per_channel(how.std, views.device)
 
 
 def predict(model: nn.Module, task: Any, samples: Samples, recipe: Recipe) -> pd.DataFrame:
-    """Return one row a sample, in table order: id, patient, and what the task keeps (target, output ...).
+    """Return one row per sample, in table order: id, patient, and what the task keeps (target, output ...).
 
     No augmentation. Several processes share the samples and all get the whole frame.
     """
@@ -153,7 +153,7 @@ def predict(model: nn.Module, task: Any, samples: Samples, recipe: Recipe) -> pd
 
     def read(part: slice) -> Batch:
         images, masks = samples.store.take(mine[part])
-        labels = middle(masks, recipe) if targets is None else targets[part]
+        labels = cut_middle(masks, recipe) if targets is None else targets[part]
         return images, labels, *(columns[part] for columns in inputs)
 
     slices = [slice(start, start + step) for start in range(0, len(mine), step)]
@@ -168,7 +168,7 @@ def predict(model: nn.Module, task: Any, samples: Samples, recipe: Recipe) -> pd
     return frame.reset_index(drop=True)
 
 
-def as_rgb(images: torch.Tensor) -> torch.Tensor:
+def repeat_grey(images: torch.Tensor) -> torch.Tensor:
     """Return [B,3,H,W], channels_last; one grey channel is repeated."""
     return images.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
 

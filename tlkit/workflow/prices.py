@@ -93,12 +93,12 @@ def _there(table: pd.DataFrame, data: dict[str, Any]) -> int:
     for column, value in data.get("where", {}).items():
         table = table[table[column].astype(str) == str(value)]
     if data.get("balance"):
-        table = table[table["id"].isin(splits.balanced(table, seed=data["split"]["seed"]))]
+        table = table[table["id"].isin(splits.balance(table, seed=data["split"]["seed"]))]
     split = {k: v for k, v in data["split"].items() if k != "near"}  # copies are found in images, which are not read
     train = table[splits.assign(table, **split) == "train"]
     chosen = data.get("classes")
     if isinstance(chosen, int | dict):
-        return int((splits.of_classes(train["label"], chosen) >= 0).sum())
+        return int((splits.choose_classes(train["label"], chosen) >= 0).sum())
     return len(train)
 
 

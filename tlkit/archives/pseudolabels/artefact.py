@@ -1,7 +1,7 @@
 """Pseudo-labels as a cached artefact: the archive's images, each with its group and its label.
 
-`<name>[-phantom]-<8 hex>/` holds groups.parquet (one row an image of the store), summary.csv (one a group), scores.csv
-and groups.json. The 8 digits stand for the store and all settings. No text of a report or header is written.
+`<name>[-phantom]-<8 hex>/` holds groups.parquet (one row per image of the store), summary.csv (one per group),
+scores.csv and groups.json. The 8 digits stand for the store and all settings. No text of a report or header is written.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class Archive:
     store: Store
     root: Path
     card: DataCard
-    files: pd.DataFrame  # one row a file: path, patient, exam, modality, body_part
+    files: pd.DataFrame  # one row per file: path, patient, exam, modality, body_part
     held_out: np.ndarray
 
 

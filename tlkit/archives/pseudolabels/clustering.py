@@ -118,7 +118,7 @@ def compare(
 
 
 def heterogeneity(groups: np.ndarray, targets: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a group (the index): size and, for each target, its main value, share and entropy.
+    """Return one row per group (the index): size and, for each target, its main value, share and entropy.
 
     `<target>_entropy` is H(target within the group) / log(number of values of the target in all rows), 0 = one value
     alone, 1 = all equally often. Unknown values ("") count neither here nor in the share; a group without a known value

@@ -37,7 +37,7 @@ class Cleaned:
 
 
 def clean(frame: pd.DataFrame, without: tuple[str, ...] = TARGETS) -> Cleaned:
-    """Return the usable columns of raw header strings (one row a file).
+    """Return the usable columns of raw header strings (one row per file).
 
     Array-like strings become numbered columns; columns go that have fewer than 2 distinct values, categories of more
     than 50, or entries in under 20 % of the rows (radiologynet2025 0.2). The columns `without` are left out, since the
@@ -64,7 +64,7 @@ def clean(frame: pd.DataFrame, without: tuple[str, ...] = TARGETS) -> Cleaned:
 
 
 def _numbers(column: pd.Series) -> pd.DataFrame | None:
-    """Return the numbers of a column of strings, one column a place of an array; None where most are none."""
+    """Return the numbers of a column of strings, one column per place of an array; None where most are none."""
     bare = column.str.strip("[]()")
     parts = bare.str.split(re.compile(r"\s*[\\,]\s*"), regex=True, expand=True).iloc[:, :LONGEST]
     values = parts.apply(pd.to_numeric, errors="coerce").replace([np.inf, -np.inf], np.nan).astype(float)

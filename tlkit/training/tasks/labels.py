@@ -49,7 +49,7 @@ class Labels:
 
 
 class Multiclass(Labels):
-    """One class an image. Keeps the class probabilities; selects on accuracy."""
+    """One class per image. Keeps the class probabilities; selects on accuracy."""
 
     monitor = "accuracy"
     monitors = ("accuracy", "f1_macro", "log_loss")  # the metrics of an epoch, by which one can be selected

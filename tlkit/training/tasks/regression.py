@@ -13,7 +13,7 @@ from tlkit.training.tasks.labels import Labels
 
 
 class Regression(Labels):
-    """A number an image, in the unit of its column, from the image and the columns `inputs`. Selects on the MAE.
+    """A number per image, in the unit of its column, from the image and the columns `inputs`. Selects on the MAE.
 
     The model works on targets of mean 0 and sd 1, by the training images' mean and sd (`fit`), and puts out the unit.
     """

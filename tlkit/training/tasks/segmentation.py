@@ -15,7 +15,7 @@ from tlkit.models.unet import segmenter
 
 
 class Segmentation:
-    """One class a pixel, 0 = background. Keeps the pixel counts of each slice; selects on the mean Dice.
+    """One class per pixel, 0 = background. Keeps the pixel counts of each slice; selects on the mean Dice.
 
     Dice of a class: 2|P∩T| / (|P|+|T|). Where prediction and truth are both empty it is undefined and left out of the
     mean; where only one is empty it is 0. Three ways of pooling: by "slice", by "case" (all slices of a patient; ours),
@@ -99,7 +99,7 @@ def dice_loss(output: torch.Tensor, target: torch.Tensor, missed: float = 8.0) -
 def overlap_metrics(kept: pd.DataFrame, pooling: str, batch: int = 128) -> dict[str, float]:
     """Return dice_c and iou_c of each foreground class c, pooled by "slice", "case" (patient) or "batch".
 
-    Args: kept: one row a slice with `patient` and the pixel counts `target`, `output`, `overlap` [C] by class.
+    Args: kept: one row per slice with `patient` and the pixel counts `target`, `output`, `overlap` [C] by class.
     Undefined values (class empty in truth and prediction of the pool) are left out; the "batch" mean is weighted by
     the slices in the batch, as published (jonske2025 4, there in shuffled order). NaN where no pool has the class.
     """

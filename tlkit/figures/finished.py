@@ -14,6 +14,7 @@ import pandas as pd
 
 from tlkit import runs
 from tlkit.config import ConfigError, TlkitError, canonical
+from tlkit.runfolder import require_done
 
 if TYPE_CHECKING:
     import torch
@@ -66,9 +67,9 @@ class Finished:
     def pictures(self, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
         """Return the images to look at, float32 [n,H,W] (colour [n,H,W,3]) in [0,1], not normalised, and masks."""
         from tlkit.training.augment import to_float
-        from tlkit.training.supervised import middle
+        from tlkit.training.supervised import cut_middle
 
-        images, masks = (middle(part, self.recipe) for part in self.store.take(self.rows(ids)))
+        images, masks = (cut_middle(part, self.recipe) for part in self.store.take(self.rows(ids)))
         shown = to_float(images, self.recipe.window, self.recipe.intensity).numpy()
         colour = shown.shape[1] == 3 and not (shown == shown[:, :1]).all()
         return shown.transpose(0, 2, 3, 1) if colour else shown[:, 0], None if masks is None else masks.numpy()
@@ -160,9 +161,7 @@ def class_names(rid: str) -> tuple[str, ...]:
 
 def config_of(rid: str) -> dict[str, Any]:
     """Return the config of the finished run `rid`; raise FileNotFoundError where it is not done, RunDamagedError."""
-    path = runs.folder(rid)
-    if not path.exists():
-        raise FileNotFoundError(f"run {rid} is not done: expected {path}. `make plan` shows which runs are missing.")
+    require_done(rid)
     return runs.read_json(runs.checked(rid, "config.json"))
 
 
@@ -187,7 +186,7 @@ def same_test(ids: Iterable[str]) -> pd.DataFrame:
     return kept
 
 
-def drawn(ids: Iterable[str], count: int, seed: int) -> list[str]:
+def draw_ids(ids: Iterable[str], count: int, seed: int) -> list[str]:
     """Return `count` of the ids (all where there are fewer), drawn by `seed` from their sorted list, in that order."""
     found = sorted(ids)
     return [found[i] for i in np.random.default_rng(seed).permutation(len(found))[:count]]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tlkit.config import ConfigError, UnknownNameError
-from tlkit.stats import rates
+from tlkit.figures import rates
 
 MONITOR = {"PBA_InceptionV3": ("mae", -1), "GRAZ_ResNet34": ("accuracy", 1)}
 
@@ -31,7 +31,7 @@ def picked(choice: pd.DataFrame) -> list[float]:
 
 
 def test_the_best_mean_on_validation_wins_and_only_its_runs_stay():
-    found, choice = rates.chosen(runs(rates={1e-3: [0.9, 0.7], 1e-4: [0.8, 0.85], 1e-5: [0.6, 0.6]}), MONITOR)
+    found, choice = rates.choose_rates(runs(rates={1e-3: [0.9, 0.7], 1e-4: [0.8, 0.85], 1e-5: [0.6, 0.6]}), MONITOR)
     assert picked(choice) == [1e-4]
     assert set(found["lr"]) == {1e-4} and len(found) == 4
     row = choice[choice["lr"] == 1e-3].iloc[0]
@@ -44,12 +44,12 @@ def test_the_test_set_has_no_say():
     flattered = results.assign(
         value=results["value"].where((results["metric"] != "accuracy") | (results["lr"] != 1e-4), 1)
     )
-    assert picked(rates.chosen(flattered, MONITOR)[1]) == [1e-3]
+    assert picked(rates.choose_rates(flattered, MONITOR)[1]) == [1e-3]
 
 
 def test_a_low_error_is_a_good_one():
     results = runs("PBA_InceptionV3", rates={1e-3: [12, 14], 1e-4: [9, 11]})
-    assert picked(rates.chosen(results, MONITOR)[1]) == [1e-4]
+    assert picked(rates.choose_rates(results, MONITOR)[1]) == [1e-4]
 
 
 @settings(max_examples=40, deadline=None)
@@ -57,13 +57,13 @@ def test_a_low_error_is_a_good_one():
 def test_equal_means_go_to_the_smaller_rate_in_any_order_of_the_seeds(values, seed):
     shuffled = np.random.default_rng(seed).permutation(values).tolist()  # sums differ by an ulp
     results = runs(rates={1e-3: values, 1e-4: shuffled, 1e-5: [0.0] * len(values)})
-    assert picked(rates.chosen(results.sample(frac=1, random_state=seed), MONITOR)[1]) == [1e-4]
+    assert picked(rates.choose_rates(results.sample(frac=1, random_state=seed), MONITOR)[1]) == [1e-4]
 
 
 @pytest.mark.parametrize("lost", [np.nan, np.inf, None])
 def test_a_rate_that_diverges_cannot_win_by_its_other_runs_and_is_named(lost):
     results = runs(rates={1e-2: [0.99, lost], 1e-4: [0.8, 0.8]})
-    _, choice = rates.chosen(results, MONITOR)
+    _, choice = rates.choose_rates(results, MONITOR)
     assert picked(choice) == [1e-4]
     row = choice[choice["lr"] == 1e-2].iloc[0]
     assert (row["n"], row["note"]) == (1, "missing or diverged: seeds 1")
@@ -71,7 +71,7 @@ def test_a_rate_that_diverges_cannot_win_by_its_other_runs_and_is_named(lost):
 
 def test_a_rate_without_any_run_is_named_where_another_arm_has_it():
     both = pd.concat([runs(rates={1e-2: [0.9], 1e-4: [0.8]}), runs(arm="imagenet", rates={1e-4: [0.7]})])
-    _, choice = rates.chosen(both, MONITOR)
+    _, choice = rates.choose_rates(both, MONITOR)
     row = choice.query("pretraining == 'imagenet' and lr == 0.01").iloc[0]
     assert (row["n"], row["note"], bool(row["chosen"])) == (0, "no finished run", False)
     assert len(picked(choice)) == 2
@@ -84,21 +84,21 @@ def test_less_data_may_take_the_rates_that_all_data_chose():
     both, sources = pd.concat([whole, less]), {"less": "main"}
 
     def found(sources: dict[str, str]) -> dict[str, float]:
-        return rates.chosen_by(both, MONITOR, sources)[0].groupby("pretraining")["lr"].first().to_dict()
+        return rates.choose_rates_by(both, MONITOR, sources)[0].groupby("pretraining")["lr"].first().to_dict()
 
     assert found(sources) == {"scratch": 1e-3, "imagenet": 1e-4}, "what `main` chose"
     assert found({"less": "less"}) == {"scratch": 1e-4, "imagenet": 1e-3}, "its own choice"
-    assert set(rates.chosen_by(both, MONITOR, sources)[0]["experiment"]) == {"less"}
+    assert set(rates.choose_rates_by(both, MONITOR, sources)[0]["experiment"]) == {"less"}
     both = both[(both["experiment"] != "less") | (both["lr"] != 1e-4)]
     with pytest.raises(
         ConfigError, match=r"less takes the learning rates that main chose, .* GRAZ_ResNet34 from imagenet"
     ):
-        rates.chosen_by(both, MONITOR, sources)
+        rates.choose_rates_by(both, MONITOR, sources)
 
 
 def test_every_cell_of_the_study_gets_one_rate_and_keeps_every_metric():
     results = grid_frames.results()
-    found, choice = rates.chosen(results, grid_frames.MONITORS)
+    found, choice = rates.choose_rates(results, grid_frames.MONITORS)
     cells = results.drop_duplicates(rates.CELL)
     assert len(cells) == choice["chosen"].sum() == 12 * 3 + 9 * 2 + 2 * 9
     kept = found.groupby(rates.CELL)["seed"].nunique()
@@ -108,8 +108,8 @@ def test_every_cell_of_the_study_gets_one_rate_and_keeps_every_metric():
 
 def test_epochs_are_those_of_the_chosen_runs_in_their_experiments():
     results = grid_frames.results(tasks=("BTMR_ResNet50",), seeds=(1, 2))
-    found, _ = rates.chosen(results, grid_frames.MONITORS)
-    epochs = rates.of_runs(grid_frames.history(results, epochs=3), found)
+    found, _ = rates.choose_rates(results, grid_frames.MONITORS)
+    epochs = rates.keep_runs(grid_frames.history(results, epochs=3), found)
     assert set(epochs["lr"]) == {1e-4}
     shared = epochs[epochs["pretraining"] == "radiologynet"].groupby("experiment")["run"].nunique()
     assert shared.to_dict() == {"main": 2, "single_modality": 2}
@@ -127,12 +127,12 @@ def test_epochs_are_those_of_the_chosen_runs_in_their_experiments():
 )
 def test_what_does_not_fit_is_said(change, error, words):
     with pytest.raises(error, match=words):
-        rates.chosen(change(runs(rates={1e-3: [0.9, 0.7]})), MONITOR)
+        rates.choose_rates(change(runs(rates={1e-3: [0.9, 0.7]})), MONITOR)
 
 
 def test_a_sign_is_one_or_minus_one():
     with pytest.raises(ConfigError, match="sign 0"):
-        rates.chosen(runs(rates={1e-3: [0.9]}), {"GRAZ_ResNet34": ("accuracy", 0)})
+        rates.choose_rates(runs(rates={1e-3: [0.9]}), {"GRAZ_ResNet34": ("accuracy", 0)})
 
 
 @pytest.mark.parametrize(
@@ -140,27 +140,27 @@ def test_a_sign_is_one_or_minus_one():
 )
 def test_a_choice_at_the_edge_of_the_grid_is_told(best, edge):
     results = runs(rates={lr: [0.9 if lr == best else 0.5] for lr in (1e-2, 1e-3, 1e-4)})
-    _, choice = rates.chosen(results, MONITOR)
+    _, choice = rates.choose_rates(results, MONITOR)
     assert choice.set_index("lr")["edge"].to_dict() == {1e-2: "", 1e-3: "", 1e-4: ""} | {best: edge}
-    said = rates.edges(choice, {"scratch": "random weights", "GRAZ_ResNet34": "GRAZ, R34"})
+    said = rates.say_edges(choice, {"scratch": "random weights", "GRAZ_ResNet34": "GRAZ, R34"})
     assert (f"random weights on GRAZ, R34 ({edge}, {best:g})" in said) == bool(edge)
     assert said.startswith("1 of 1 chosen learning rates are" if edge else "No chosen learning rate is")
 
 
 def test_a_rate_next_to_one_that_diverged_is_not_at_the_edge():
-    _, choice = rates.chosen(runs(rates={1e-2: [np.nan], 1e-3: [0.9], 1e-4: [0.5]}), MONITOR)
+    _, choice = rates.choose_rates(runs(rates={1e-2: [np.nan], 1e-3: [0.9], 1e-4: [0.5]}), MONITOR)
     assert picked(choice) == [1e-3] and (choice["edge"] == "").all()
 
 
 def test_one_rate_is_no_grid():
-    _, choice = rates.chosen(runs(rates={1e-3: [0.9, 0.7]}), MONITOR)
-    assert (choice["edge"] == "").all() and rates.edges(choice) == (
+    _, choice = rates.choose_rates(runs(rates={1e-3: [0.9, 0.7]}), MONITOR)
+    assert (choice["edge"] == "").all() and rates.say_edges(choice) == (
         "One learning rate was run for each task, so none was chosen."
     )
 
 
 def test_many_edges_are_counted():
     results = grid_frames.results(rates=(1e-4, 1e-3), seeds=(1, 2))
-    _, choice = rates.chosen(results[results["experiment"] == "main"], grid_frames.MONITORS)
-    said = rates.edges(choice)
+    _, choice = rates.choose_rates(results[results["experiment"] == "main"], grid_frames.MONITORS)
+    said = rates.say_edges(choice)
     assert said.startswith("36 of 36 chosen learning rates") and said.endswith("may lie beyond.")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tlkit import runs
-from tlkit.stats import intervals
+from tlkit.figures import intervals
 from tlkit.training.tasks import Multiclass
 
 

@@ -11,7 +11,7 @@ from sealed import seal
 
 from tlkit import runs
 from tlkit.config import ConfigError
-from tlkit.training import finished
+from tlkit.figures import finished
 
 SHORT = {"epochs": 1}
 
@@ -78,6 +78,6 @@ def test_what_cannot_be_read_is_said(ids):
 @given(st.sets(st.text(min_size=1), min_size=1), st.integers(0, 99), st.randoms())
 def test_a_draw_knows_the_ids_and_the_seed_alone(names, seed, random):
     shuffled = sorted(names, key=lambda _: random.random())
-    whole = finished.drawn(shuffled, len(names), seed)
-    assert sorted(whole) == sorted(names) and whole == finished.drawn(names, len(names) + 3, seed)
-    assert finished.drawn(names, 2, seed) == whole[:2]
+    whole = finished.draw_ids(shuffled, len(names), seed)
+    assert sorted(whole) == sorted(names) and whole == finished.draw_ids(names, len(names) + 3, seed)
+    assert finished.draw_ids(names, 2, seed) == whole[:2]

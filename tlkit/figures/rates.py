@@ -1,6 +1,6 @@
 """The grid of learning rates: which one each arm does best at, by validation alone, and what the others gave.
 
-Results are the tidy frame of `Study.results()`: one row a run and metric, validation metrics as "val_<metric>".
+Results are the tidy frame of `Study.results()`: one row per run and metric, validation metrics as "val_<metric>".
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ MOST = 6  # choices that a caption names one by one
 Monitors = Mapping[str, tuple[str, int]]
 
 
-def chosen(results: pd.DataFrame, monitors: Monitors) -> tuple[pd.DataFrame, pd.DataFrame]:
+def choose_rates(results: pd.DataFrame, monitors: Monitors) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return (results at the chosen learning rates, the choice): by the mean validation value, ties to the smaller.
 
     Args: monitors: each task's (metric, sign), sign 1 where higher is better and -1 where lower is.
-    The choice has one row a cell (CELL) and rate that any arm of its task ran at: metric, lr, mean, sd (ddof=1), n,
+    The choice has one row per cell (CELL) and rate that any arm of its task ran at: metric, lr, mean, sd (ddof=1), n,
     chosen, edge ("largest" or "smallest" where the chosen rate is that of several), and a note that names seeds without
     a finite value: missing, failed or diverged. Only rates with the most finished runs of a cell compete, so that none
     wins by those of its runs that did not diverge.
@@ -39,10 +39,10 @@ def chosen(results: pd.DataFrame, monitors: Monitors) -> tuple[pd.DataFrame, pd.
     return results.merge(kept, on=[*CELL, "lr"]), choice
 
 
-def edges(choice: pd.DataFrame, names: Mapping[str, str] | None = None) -> str:
+def say_edges(choice: pd.DataFrame, names: Mapping[str, str] | None = None) -> str:
     """Return a sentence on the chosen rates at the edge of their grid, beyond which better ones may lie.
 
-    Args: choice: what `chosen` gives; names: display names of tasks and pretrainings.
+    Args: choice: what `choose_rates` gives; names: display names of tasks and pretrainings.
     """
     kept, shown = choice[choice["chosen"]], Names(names or {})
     at = kept.loc[kept["edge"] != "", ["pretraining", "task", "edge", "lr"]]
@@ -58,20 +58,20 @@ def edges(choice: pd.DataFrame, names: Mapping[str, str] | None = None) -> str:
     )
 
 
-def chosen_by(
+def choose_rates_by(
     results: pd.DataFrame, monitors: Monitors, sources: Mapping[str, str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return `chosen` of some experiments, each at the rates that its source chose for the task and the pretraining.
+    """Return `choose_rates` of some experiments, each at the rates that its source chose for task and pretraining.
 
     Args: sources: experiment to the one whose choice counts: itself, or another that has seen all training images
     (published for less data). Raises ConfigError for a pair of task and pretraining without a run at that rate, and as
-    `chosen`.
+    `choose_rates`.
     """
     parts = []
     for experiment, source in sources.items():
         rows = results[results["experiment"] == experiment]
         if source != experiment:
-            _, choice = chosen(results[results["experiment"] == source], monitors)
+            _, choice = choose_rates(results[results["experiment"] == source], monitors)
             rates = choice.loc[choice["chosen"], ["task", "pretraining", "lr"]]
             kept = rows.merge(rates, on=["task", "pretraining", "lr"])
             pairs, left = ({*zip(f["task"], f["pretraining"], strict=True)} for f in (rows, kept))
@@ -82,16 +82,16 @@ def chosen_by(
                 )
             rows = kept
         parts.append(rows)
-    return chosen(pd.concat(parts), monitors)
+    return choose_rates(pd.concat(parts), monitors)
 
 
-def of_runs(history: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
+def keep_runs(history: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
     """Return the epochs (`Study.history()`) of the runs in `results`, each in the experiments it has there."""
     return history.merge(results[["experiment", "run"]].drop_duplicates(), on=["experiment", "run"])
 
 
 def _validation(results: pd.DataFrame, monitors: Monitors) -> pd.DataFrame:
-    """Return one row a run with the validation value that its task is judged by."""
+    """Return one row per run with the validation value that its task is judged by."""
     needed = [*CELL, "run", "seed", "lr", "metric", "value"]
     if missing := [c for c in needed if c not in results]:
         raise ConfigError(f"results need the columns {missing}; found {list(results.columns)}")

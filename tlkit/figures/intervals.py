@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from tlkit.figures import finished
 from tlkit.stats import differences
-from tlkit.training import finished
 
 GROUPS = 20
 CELL = [*differences.PANEL, "pretraining"]
@@ -40,7 +40,7 @@ def over_patients(results: pd.DataFrame, groups: int = GROUPS, seed: int = 0) ->
 
 
 def _without_each(rid: str, groups: int, seed: int) -> pd.DataFrame:
-    """Return a run's test metrics without each group of its test patients, one row a group; NaN for one patient."""
+    """Return a run's test metrics without each group of its test patients, one row per group; NaN for one patient."""
     kept, job = finished.predictions(rid), finished.task_of(rid)
     code, patients = pd.factorize(kept["patient"], sort=True)
     dealt = np.random.default_rng(seed).permutation(len(patients)) % min(groups, len(patients))
