@@ -16,7 +16,7 @@ from tlkit import runs
 from tlkit.studies import load
 from tlkit.workflow import forked, graph
 
-FEWER = {"50_published_results": ("-p", "simulations", "500")}
+FEWER = {"50_published_results": ("-p", "simulations", "500"), "60_your_own_images": ("-p", "budget", "10s")}
 ACCOUNT = r"boundaries at smoke: \d+\.\d minutes, \d+ s of CPU time, of which training steps \d+ s"
 
 
@@ -74,6 +74,7 @@ def test_every_run_is_done_and_keeps_what_is_needed_to_check_it(there):
 def test_every_figure_and_table_of_the_paper_is_there(there):
     figures, tables = there / "paper" / "figures" / "boundaries", there / "paper" / "tables" / "boundaries"
     wanted = {*(f"fig{i}" for i in range(2, 8)), "sf1", "sf2", "sf3", "fig4_patience", "equal_steps", "mixed"}
+    wanted |= {"foretold"}
     assert {p.name for p in figures.iterdir()} == {
         f"{f}.{kind}" for f in wanted for kind in ("svg", "pdf", "png", "json")
     }
@@ -95,6 +96,7 @@ def test_figures_and_tables_name_their_runs(there):
     assert set(sidecars["fig3"]["runs"]) == downstream["E2"]
     assert set(sidecars["equal_steps"]["runs"]) == downstream["E4_equal_steps"]
     assert set(sidecars["mixed"]["runs"]) == downstream["E6"]
+    assert set(sidecars["foretold"]["runs"]) < downstream["E1"], "all but those of masks"
     assert sidecars["fig2"]["notebook"] == "30_fig2_task_dependency"
     assert "hantom" in (there / "paper" / "tables" / "boundaries" / "fig2.md").read_text()
 
@@ -120,7 +122,7 @@ def test_every_notebook_ran_without_errors_warnings_or_pages_of_text(executed):
 def test_the_account_says_what_training_cost(unbroken):
     said = (unbroken / "said.txt").read_text()
     assert re.search(rf"^{ACCOUNT} \(\d+ %\)\.$", said, re.M), said
-    assert said.strip().splitlines()[-1] == "boundaries at smoke: 7 of 7 figures made."
+    assert said.strip().splitlines()[-1] == "boundaries at smoke: 8 of 8 figures made."
 
 
 def test_a_renamed_copy_shows_the_same(there, tmp_path, monkeypatch):

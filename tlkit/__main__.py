@@ -121,13 +121,18 @@ def _studies(args: argparse.Namespace) -> list[str]:
 def advise(args: argparse.Namespace) -> None:
     from tlkit.advice import advise as whole
     from tlkit.advice import looking, reading, understand
+    from tlkit.advice.choices import AmbiguousError, with_commands
     from tlkit.config import ConfigError
 
     if not args.folder:
         raise ConfigError("which images? Say `make advise FOLDER=...`, or `python -m tlkit advise FOLDER`.")
     budget = whole.seconds_of(args.budget)
     asked = {flag: getattr(args, flag) for flag in understand.FLAGS}
-    found = understand.understand(args.folder, args.name, **asked)
+    try:
+        found = understand.understand(args.folder, args.name, **asked)
+    except AmbiguousError as error:
+        more = ["--look"] if args.look else []
+        raise ConfigError(with_commands(error, args.folder, asked | {"name": args.name}, more)) from error
     print("\n".join([f"{found['folder']}: {found['task']}", *(f"  {line}" for line in found["said"])]))
     print(f"  this reading can be edited: {reading.folder_of(found['name']) / 'data.yaml'}")
     if args.look:

@@ -53,3 +53,33 @@ def listed(root: Path, n: int = 24, **columns) -> Path:
         table[name] = [value(i) for i in range(n)]
     table.to_csv(root / "tabelle.csv", index=False)
     return root
+
+
+def mask(path: Path, values=(0, 255), width: int = 6, mode: str = "L") -> Path:
+    """Write a mask with a bar of each value but the first; of mode "RGB" each in a colour of its own."""
+    drawn = np.zeros((40, 40, 3), np.uint8) if mode == "RGB" else np.zeros((40, 40), np.uint8)
+    for k, value in enumerate(values[1:]):
+        drawn[4 + 6 * k : 9 + 6 * k, 3 : 3 + width] = np.eye(3, dtype=np.uint8)[k] * 255 if mode == "RGB" else value
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(drawn).save(path)
+    return path
+
+
+def masked(root: Path, images: str = "images/{}.png", masks: str = "masks/{}.png", n: int = 8, **how) -> Path:
+    """Write images and their masks, whose paths are patterns of a word."""
+    for i in range(n):
+        save(root / images.format(word(i)), 40 + i)
+        mask(root / masks.format(word(i)), width=5 + i % 9, **how)
+    return root
+
+
+def word(i: int) -> str:
+    return "abcdefghijklmnopqrstuvwxyz"[i % 26] + "x" * (1 + i // 26)
+
+
+def table(root: Path, n: int = 24, name: str = "{}.png", **columns) -> pd.DataFrame:
+    """Write images and return the table of them; a column is a function of the number of the row."""
+    files = [name.format(word(i)) for i in range(n)]
+    for i, file in enumerate(files):
+        save(root / "images" / file, i)
+    return pd.DataFrame({"file": files, **{key: [value(i) for i in range(n)] for key, value in columns.items()}})

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from simulated_runs import made
 
-from tlkit.advice import answer, contract, deciding, loading, page, prose, scores
+from tlkit.advice import answer, contract, deciding, drawings, loading, page, prose, scores
 from tlkit.advice.contract import AnswerError
 from tlkit.config import NotAvailableError
 from tlkit.models import backbone, classifier, regressor, save_weights, segmenter
@@ -205,6 +205,44 @@ def test_the_agreement_of_the_scores_is_told_with_its_chance(tmp_path):
     assert "NLEEP: no rank correlation (1 arm with both)." in told and "hints" in told
 
 
+def test_of_two_arms_no_rank_correlation_is_told():
+    rows = [{"score": s, "arms": 2, "tau": 1.0, "low": -1.0, "high": 1.0, "chance": 0.5} for s in ("probe", "logme")]
+    (said,) = prose.agreement(contract.checked(ONCE | {"agreement": rows}))
+    assert "cannot be said of 2 arms" in said and "τ" not in said
+
+
+def test_arms_without_a_run_for_want_of_time_are_named():
+    rows = [{"arm": "a", "value": 0.5, "runs": 1}, {"arm": "b", "probe": 0.5}, {"arm": prose.PIXELS, "probe": 0.4}]
+    (said,) = prose.more(contract.checked(ONCE | {"arms": rows, "start_from": "a", "confidence": "open"}))
+    assert "Raise --budget: b had no run in it" in said
+    (said,) = prose.more(contract.checked(ONCE | {"arms": rows[::2], "start_from": "a", "confidence": "open"}))
+    assert "Name --weights" in said
+    told = prose.reasons(contract.checked(ONCE | {"arms": rows, "start_from": "a", "confidence": "open"}))
+    assert "AUC 0.500 (no interval: one run) over 1 run." in told[0]
+
+
+def test_what_is_long_is_beside_the_table_or_folded(tmp_path):
+    load = "weights.pt: 318 of 318 of the encoder's tensors, prefix 'backbone.' taken off"
+    base = decided(study="key: value\n", study_file="study.yaml", reading="name: x\n")
+    base["arms"][0]["load"] = load
+    answer.write(tmp_path, base | {"arms": [*base["arms"], {"arm": prose.PIXELS, "probe": 0.5}]})
+    told = read(tmp_path)
+    assert f"imagenet, weights loaded: {load}." in told.text and "weights loaded" not in str(told.all("th"))
+    assert len(told.all("details")) == 2 and "study.yaml, beside this page" in told.text
+    assert len(told.all("tr")) == 4 + 5, "what cannot be fine-tuned is in the table of frozen features alone"
+    assert f"weights loaded: {answer._plain(load)}" in (tmp_path / "answer.md").read_text(encoding="utf-8")
+
+
+def test_small_differences_of_a_share_are_drawn_small():
+    rows = [{"arm": "a", "probe": 0.70}, {"arm": "b", "probe": 0.69}]
+    _, ax = drawings._axes(40)
+    ax.plot([row["probe"] for row in rows], [0, 1], "o")
+    drawings._widen(ax.xaxis, {"metric": "auc"})
+    assert ax.get_xlim() == pytest.approx((0.595, 0.795), abs=1e-6)
+    drawings._widen(ax.xaxis, {"metric": "mae"})
+    assert ax.get_xlim() == pytest.approx((0.595, 0.795), abs=1e-6)
+
+
 def test_the_agreement_is_made_of_the_evidence_of_the_arms(tmp_path):
     rng, target = np.random.default_rng(0), np.arange(60) % 2
     told = {"scratch": 0.0, "imagenet": 2.0, NASTY: 1.0}
@@ -303,13 +341,17 @@ def test_a_backbone_of_tlkit_is_said_to_be_its_own(tmp_path):
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (apt-get install chromium)")
-def test_a_browser_shows_the_page_without_a_complaint(tmp_path):
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_browser_shows_the_page_without_a_complaint(tmp_path, width):
     from playwright.sync_api import sync_playwright
 
-    answer.write(tmp_path, decided(name=NASTY))
+    curve = [{"arm": arm, "images": n, "value": 0.5, "low": 0.1, "high": 0.9} for arm in EFFECTS for n in (37, 372)]
+    base = decided(name=NASTY, curve=curve, study="x" * 300, warnings=[{"kind": "shortcut", "text": "ü" * 200}])
+    base["arms"][1]["title"] = "Gewichte_ohne_Leerzeichen_" * 6
+    answer.write(tmp_path, base)
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM)
-        tab, said = browser.new_page(viewport={"width": 1000, "height": 800}), []
+        tab, said = browser.new_page(viewport={"width": width, "height": 800}), []
         tab.on("console", lambda message: said.append(message.text))
         tab.on(
             "request",
@@ -317,6 +359,7 @@ def test_a_browser_shows_the_page_without_a_complaint(tmp_path):
         )
         tab.goto((tmp_path / "answer.html").as_uri())
         assert tab.evaluate("[...document.images].every(i => i.naturalWidth > 0)")
-        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), "wide parts scroll on their own"
+        assert tab.evaluate("[...document.images].every(i => i.width >= 450)"), "letters of figures stay legible"
         assert NASTY in tab.inner_text("h1") and not said
         browser.close()

@@ -47,8 +47,11 @@ def test_the_epochs_are_decided_once_and_fewer_for_less_time(study, monkeypatch)
     assert late[1:] == (fewer, some), "the same command gives the same study, however late it comes"
     shorter = plan.write(understand_again(study), 24, 16, epochs=fewer)
     assert budget.decide_length(shorter, 60.0, time.monotonic())[1] == fewer
-    told = budget.promise(shorter, late[0], some, whole)
+    told = budget.promise(shorter, long, some, whole)
     assert f"{fewer} epochs (in place of {whole}" in told and "3 runs over the rates" in told
+    assert "no time for any" in budget.promise(shorter, late[0], some, whole)
+    late[0].seconds += 1.5 * late[0].price(shorter.finetune()[0])
+    assert "one rate alone" in budget.promise(shorter, late[0], some, whole)
     assert budget.enough(study, late[0]) % 60 == 0
 
 

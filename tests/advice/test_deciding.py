@@ -68,6 +68,13 @@ def test_one_run_an_arm_is_open_and_so_is_one_arm():
     assert deciding.decide(made({"a": 0.0}), "auc")["confidence"] == "open"
 
 
+def test_reasons_name_the_arms_as_they_are_shown():
+    runs, names = made({"a": 0.0, "b": 5.0}, seeds=1), {"a": "random weights"}
+    assert deciding.decide(runs, "auc", names=names)["why"].startswith("random weights: fewer than 2 runs")
+    out = deciding.dropped(made({"a": 0.0, "b": 1.0}), "auc", names={"b": "ImageNet"})
+    assert "behind ImageNet over 3 runs" in out["a"]
+
+
 def test_few_patients_are_never_clear():
     found = deciding.decide(made({"a": 0.0, "b": 5.0}, patients=12), "auc")
     assert found["confidence"] == "likely" and "12 test patients" in found["why"]

@@ -63,6 +63,25 @@ def test_dicom_with_a_table(folder, by, modality, capsys, caplog):
         assert not file.is_file() or SECRET.encode() not in file.read_bytes(), file
 
 
+@pytest.mark.parametrize(("column", "names"), [("PatientID", "patients"), ("StudyInstanceUID", "exams")])
+def test_a_table_of_patients_or_exams(folder, column, names, capsys):
+    rows = []
+    for i in range(16):
+        path = folder / f"{SECRET}{i // 2}" / f"{SECRET}_{i}.dcm"
+        write(path, i)
+        rows.append({column: getattr(pydicom.dcmread(path), column), "finding": ["none", "nodule"][i // 2 % 2]})
+    pd.DataFrame(rows).drop_duplicates().to_csv(folder / "labels.csv", index=False)
+    assert main(["advise", str(folder), "--look", "--patient", "PatientID"]) == 0
+    shown = capsys.readouterr()
+    found = understand(folder, patient="PatientID")
+    store = open_store(build_store(reading.card_of(found), folder, 64))
+    assert found["options"]["names"] == names and len(store) == 16 and store.table["patient"].nunique() == 8
+    assert store.table["class"].value_counts().to_dict() == {"none": 8, "nodule": 8}
+    assert SECRET not in shown.out + shown.err
+    for file in paths.runs_root().rglob("*"):
+        assert not file.is_file() or SECRET.encode() not in file.read_bytes(), file
+
+
 def test_dicom_without_a_table_or_with_another_is_an_error_without_names(folder, tmp_path):
     for i in range(4):
         write(folder / f"{SECRET}{i}.dcm", i)

@@ -14,8 +14,9 @@ SAID = {
     "table": "t.csv", "table_sha256": "0" * 64, "file": "image", "label": "dx", "separator": "|", "none": ["normal"],
     "columns": ["a", "b"], "number": "age", "target": "age", "split": "set", "split_folders": True, "channels": 1,
     "patient": {"pattern": "p([0-9]+)"}, "range": [0.0, 4095.0], "pairs": [["images", "masks", ""]],
-    "image_end": "_0000", "mask_end": "_mask", "channel": 0, "values": [0, 255], "mask_columns": {"px_1": 1},
-    "only_labelled": True,
+    "image_end": "_0000", "mask_end": "_mask",
+    "image_start": "img", "mask_start": "mask", "channel": 0, "values": [0, 255], "mask_columns": {"px_1": 1},
+    "only_labelled": True, "names": "patients",
     "window": [40.0, 400.0], "percentiles": [1.0, 99.0], "polarity": "photometric", "level": 2, "beside": ["x/*"],
     "splits": {"early": "train"},
 }  # fmt: skip

@@ -79,7 +79,7 @@ def _answer(study, found, facts, cheap, done, clock) -> dict[str, Any]:
     best = tuning.chosen(made, study)
     if not best.empty:
         measure = tuning.measure_of(study, best)
-        decision = deciding.decide(best, metric, measure)
+        decision = deciding.decide(best, metric, measure, names=study.names())
         agreement = deciding.agreement(contract.score_table(cheap), best, metric, measure)
     titles, file = study.names(), reading.folder_of(found["name"]) / "study.yaml"
     if done.made:

@@ -46,7 +46,7 @@ def markdown(answer: Answer) -> str:
         *_section("Warnings", _list(warnings)),
         *_section("The arms", "\n\n".join(map(_table, table.arms(answer)))),
         _plain(prose.baseline(answer)),
-        _list(map(_plain, table.dropped(answer))),
+        _list(map(_plain, [*table.dropped(answer), *table.loaded(answer)])),
         *_section("What more hours would decide", _list(map(_plain, prose.more(answer)))),
         *_section("Did the cheap scores foretell it?", _list(map(_plain, agreement))),
         _plain(prose.hint_note()) if agreement else "",

@@ -175,13 +175,23 @@ def promise(study: Study, budget: Budget, images: int, wanted: int) -> str:
         f"of which {prose.duration(max(budget.left, 0))} are left:",
         f"  first what frozen features tell, of {seen:,} images: about {prose.duration(cheap)};",
         f"  then fine-tuning, {epochs} epochs{fewer} on {len(training_rows(config, table)):,} images, about "
-        f"{prose.duration(run)} a run here: {arms * len(rates)} runs over the rates "
-        f"{', '.join(f'{r:g}' for r in rates)} (about {prose.duration(run * arms * len(rates))}), the next rate for an "
-        "arm that is best at the edge, then another seed for each arm, and at last a learning curve, as far as the "
-        "time lasts.",
+        f"{prose.duration(run)} a run here: {_rounds(budget.left - cheap, run, arms, rates)}",
         "  A run that would not end in time is not begun. Interrupted, the same command goes on.",
     ]
     return "\n".join(lines)
+
+
+def _rounds(left: float, run: float, arms: int, rates: list[float]) -> str:
+    """Return what `tuning` does with the seconds left."""
+    whole, named = run * arms * len(rates), ", ".join(f"{rate:g}" for rate in rates)
+    if left < run:
+        return "no time for any."
+    if left < whole + run * arms:
+        return f"no time for {named} and a second seed, so one rate alone, and as many seeds as fit."
+    return (
+        f"{arms * len(rates)} runs over the rates {named} (about {prose.duration(whole)}), the next rate for an arm "
+        "that is best at the edge, then another seed for each arm, at last a learning curve, while time lasts."
+    )
 
 
 def enough(study: Study, budget: Budget) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 
 from tlkit.config import ConfigError
 
@@ -13,16 +14,30 @@ class AmbiguousError(ConfigError):
     """More than one way to read what is there, or none: the message shows the `choices`, each with its flag."""
 
     def __init__(self, text: str, choices: Sequence[Choice] = ()):
-        self.choices = tuple(choices)
+        self.text, self.choices = text, tuple(choices)
         width = max((len(flag) for flag, _ in choices), default=0)
         super().__init__("\n".join([text, *(f"  {flag:<{width}}  {meaning}" for flag, meaning in choices)]))
 
 
+def with_commands(error: AmbiguousError, folder: str, asked: Mapping[str, str], more: Sequence[str] = ()) -> str:
+    """Return the text of an error with the whole command for each choice: what was `asked`, and the choice's flags.
+
+    A choice without a flag is another folder.
+    """
+    told = [error.text]
+    for choice, meaning in error.choices:
+        words, flags = shlex.split(choice), dict(asked)
+        other = "" if words[0].startswith("--") else words.pop(0)
+        flags |= dict(zip([w.removeprefix("--") for w in words[::2]], words[1::2], strict=True))
+        said = [part for flag, value in flags.items() if value for part in (f"--{flag}", value)]
+        command = shlex.join(["python", "-m", "tlkit", "advise", other or folder, *said, *more])
+        told += [f"  {choice}: {meaning}" if meaning else f"  {choice}", f"    {command}"]
+    return "\n".join(told)
+
+
 def quoted(text: str) -> str:
     """Return a text as a shell takes it in one piece."""
-    from shlex import quote
-
-    return quote(text)
+    return shlex.quote(text)
 
 
 def few(names: Sequence[object], most: int = 5) -> str:

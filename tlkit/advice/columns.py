@@ -5,27 +5,32 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tlkit.advice.choices import AmbiguousError, few, quoted
+from tlkit.config import nearest
 from tlkit.layouts.entries import numbers, truth
-from tlkit.layouts.folders import SPLITS
-from tlkit.layouts.table import RESERVED, listed
+from tlkit.layouts.folders import split_of
+from tlkit.layouts.table import RESERVED, listed, parts_of
 
 LABELS = {
     "label", "labels", "class", "classes", "target", "diagnosis", "dx", "category", "y", "findings", "finding",
     "finding labels", "diagnose", "klasse",
 }  # fmt: skip
-PATIENT = re.compile(r"(patient(en)?|subject|case|person|participant|proband)( ?(id|nr|no|number|name))?|pid|mrn")
+PATIENT = re.compile(
+    r"(pat(ient(en)?)?|pt|subject|case|fall|person|participant|proband|individual|donor|animal|lesion"
+    r"|study( ?instance)?|exam)( ?(id|uid|nr|no|num|number|nummer|code|name))?|pid|mrn|sub"
+)
 PERSONAL = re.compile(r".*(name|vorname|birth|geburt|accession|address|adresse).*")
 SPLIT = {"split", "set", "subset", "partition", "fold", "part", "phase", "usage", "dataset"}
-SEPARATORS = "|;,+"
+SEPARATORS = "|;,+"  # of these the last two may as well belong to one name
 MOST_CLASSES, GRADES = 200, 10  # different texts, and whole numbers, up to which a column is taken for classes
 SURE = 30  # different whole numbers from which on a column is taken for a number
+AS = {"multiclass": "classes", "multilabel": "labels joined in one text", "regression": "a number"}
 HALF = 0.5  # of a table's rows that name a file, at least
 
 
@@ -37,6 +42,7 @@ class Target:
     task: str
     classes: tuple[str, ...]
     options: dict[str, Any]
+    others: tuple[str, ...] = ()  # tasks that the same column can be read for
 
     @property
     def flag(self) -> str:
@@ -61,6 +67,8 @@ def file_column(table: pd.DataFrame, paths: Sequence[str], asked: str = "") -> s
     good = {
         c: f for c, f in found.items() if f[f != ""].nunique() >= max(1, HALF * table[c].nunique(), HALF * len(f) / 4)
     }
+    alone = {c: f for c, f in good.items() if table[c].is_unique}  # a number that repeats is no name beside such a one
+    good = alone or good
     if len({tuple(f) for f in good.values()}) > 1:
         raise AmbiguousError(
             "More than one column of the table names files. Say which are the images:",
@@ -71,7 +79,7 @@ def file_column(table: pd.DataFrame, paths: Sequence[str], asked: str = "") -> s
 
 def split_column(table: pd.DataFrame) -> str:
     """Return the column that is called like a split and says nothing but train, val and test, "" where none does."""
-    fits = [c for c in table if plain(c) in SPLIT and set(table[c].str.lower()) <= set(SPLITS)]
+    fits = [c for c in table if plain(c) in SPLIT and table[c].map(split_of).all()]
     return next((c for c in fits if table[c].nunique() > 1), "")
 
 
@@ -85,6 +93,8 @@ def targets(table: pd.DataFrame, beside: Sequence[str], task: str = "") -> list[
     left = [c for c in table if c not in beside and table[c].replace("", np.nan).nunique() > 1]
     yes_no = [c for c in left if truth(table[c][table[c] != ""]).notna().all()]
     found = several(table, yes_no, task) if len(yes_no) > 1 else []
+    if found and not task and found[0].task == "multilabel" and (one_of := _exclusive(table, yes_no)):
+        found += several(table, one_of, "multiclass")
     for column in [c for c in left if c not in yes_no or len(yes_no) == 1]:
         found += one(table, column, task)
     return found
@@ -93,12 +103,22 @@ def targets(table: pd.DataFrame, beside: Sequence[str], task: str = "") -> list[
 def several(table: pd.DataFrame, columns: Sequence[str], task: str = "") -> list[Target]:
     """Return the reading of columns of yes and no: classes where each row has exactly one, else labels."""
     values = table[list(columns)].apply(truth)
-    alone = bool((values.sum(axis=1) == 1).all()) and len(columns) > 2
+    alone = bool((values.sum(axis=1) == 1).all())
     task = task or ("multiclass" if alone else "multilabel")
     if task == "regression" or (task == "multiclass" and not alone) or values.isna().all(axis=None):
         return []
     names = tuple(f"{c} (label)" if c in RESERVED else c for c in columns)
     return [Target(tuple(columns), task, names, {"columns": list(columns)})]
+
+
+def _exclusive(table: pd.DataFrame, columns: Sequence[str]) -> Sequence[str]:
+    """Return most neighbouring columns of yes and no, three or more, of which each row has exactly one; else none."""
+    values = table[list(columns)].apply(truth).to_numpy()
+    most = min(len(columns), 40)
+    runs = [(a, b) for a in range(most) for b in range(a + 3, most + 1)]
+    found = [(b - a, -a) for a, b in runs if (values[:, a:b].sum(axis=1) == 1).all() and values[:, a:b].any(0).all()]
+    size, start = max(found, default=(0, 0))
+    return columns[-start : size - start]
 
 
 def one(table: pd.DataFrame, column: str, task: str = "") -> list[Target]:
@@ -120,14 +140,19 @@ def one(table: pd.DataFrame, column: str, task: str = "") -> list[Target]:
         few_whole = distinct <= (GRADES if whole else 2)
         likely = ["multiclass"] if few_whole else ["regression"] if not whole or distinct > SURE else list(ways)
     else:
-        for sign in SEPARATORS:
-            parts = Counter(part.strip() for cell in text for part in set(cell.split(sign)))
-            if text.str.contains(sign, regex=False).any() and len(parts) <= min(many, distinct + 1):
+        sure = False
+        for sign in SEPARATORS + (" " if task == "multilabel" else ""):
+            cells = text.map(lambda cell, sign=sign: parts_of(cell, sign))
+            parts = Counter(part for cell in cells for part in set(cell))
+            if cells.map(len).max() > 1 and 1 < len(parts) <= max(2, min(many, distinct + 1)):
                 said = {"label": column, "separator": sign}
                 ways["multilabel"] = Target((column,), "multilabel", tuple(sorted(parts)), said)
+                alone, joined = ({p for c in cells if (len(c) > 1) == both for p in c} for both in (False, True))
+                sure = sign in "|;" or bool(alone & joined)
                 break
-        likely = ["multilabel"] if "multilabel" in ways else list(ways)
-    return [ways[kind] for kind in ([task] if task else likely) if kind in ways]
+        likely = ["multilabel"] if sure else list(ways)
+    chosen = [task] if task else likely
+    return [replace(ways[kind], others=tuple(set(ways) - set(chosen))) for kind in chosen if kind in ways]
 
 
 def _by_number(text: str) -> tuple:
@@ -145,7 +170,10 @@ def choose(table: pd.DataFrame, beside: Sequence[str], label: str = "", task: st
     if label:
         wanted = [label] if label in table else [part.strip() for part in label.split(",")]
         if missing := [c for c in wanted if c not in table]:
-            raise AmbiguousError(f"The table has no column {few(missing)} for --label. It has {few(list(table), 30)}.")
+            raise AmbiguousError(
+                f"The table has no column {few(missing)} for --label.{nearest(missing[0], table)} "
+                f"It has {few(list(table), 30)}."
+            )
         ways = [several(table, wanted, t) if len(wanted) > 1 else one(table, wanted[0], t) for t in (task, "")]
     else:
         ways = [_called(targets(table, beside, t)) for t in (task, "")]
@@ -191,3 +219,16 @@ def personal(table: pd.DataFrame) -> list[str]:
 def named_splits(table: pd.DataFrame) -> list[str]:
     """Return the columns that are called like a split, whatever they say."""
     return [c for c in table if plain(c) in SPLIT]
+
+
+def notes(table: pd.DataFrame, target: Target) -> list[str]:
+    """Return what else is to be said of an answer: other ways to read it, rows without one."""
+    told = [f"--task {task} reads '{target.columns[0]}' as {AS[task]}" for task in target.others]
+    empty = int((table[list(target.columns)] == "").any(axis=1).sum())
+    if empty:
+        told.append(f"{empty} rows say nothing there, and are left out")
+        if "separator" in target.options:
+            told[-1] += "; `none: ['']` in data.yaml reads them as images without any label"
+        elif len(target.columns) > 1:
+            told[-1] += "; fewer columns (--label A,B) leave fewer out"
+    return told

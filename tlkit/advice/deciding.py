@@ -18,7 +18,7 @@ look after each round, so the level is stricter. Looks before the end are at val
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from itertools import permutations
 from math import factorial
 from typing import Any
@@ -37,15 +37,21 @@ MOST_RUNS = 100  # more of an arm are not proposed
 
 
 def decide(
-    runs: pd.DataFrame, metric: str, measure: Metric = mean_score, draws: int = DRAWS, seed: int = 0
+    runs: pd.DataFrame,
+    metric: str,
+    measure: Metric = mean_score,
+    draws: int = DRAWS,
+    seed: int = 0,
+    names: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return the decision by the rule: leader, rate, confidence, why, patients, splits, seeds and arms.
 
     Args: runs as in `resampling`; `metric` its name, which tells whether less is better; `measure` computes it from
-    predictions without `score`. `arms` has a dict for each, the best first: arm, rate, runs, value with low and high
-    (95 %), best (share of draws that it leads), and of all but the leader difference (leader less arm, positive where
-    the leader is better), difference_low, difference_high, shared (runs), of_patients (share of the difference's
-    variance), decided_by (of `more_runs`). Deterministic by `seed`. Raises RunsError.
+    predictions without `score`; `names` say how arms are called in `why`. `arms` has a dict for each, the best first:
+    arm, rate, runs, value with low and high (95 %), best (share of draws that it leads), and of all but the leader
+    difference (leader less arm, positive where the leader is better), difference_low, difference_high, shared (runs),
+    of_patients (share of the difference's variance), decided_by (of `more_runs`). Deterministic by `seed`. Raises
+    RunsError.
     """
     found = resample(runs, measure, draws, seed)
     leader = leading(found, metric)
@@ -62,7 +68,7 @@ def decide(
             row |= {"difference": lead.mean, "difference_low": low, "difference_high": high, "shared": lead.runs}
             row |= {"of_patients": _share(lead), "decided_by": more_runs(lead, found.patients)}
         rows.append(row)
-    confidence, why = _confidence(leads, found.patients)
+    confidence, why = _confidence(leads, found.patients, names or {})
     rows.sort(key=lambda row: (row["arm"] != leader, np.nan_to_num(row.get("difference", 0.0), nan=np.inf)))
     levels = [len({cell[i] for cell in found.cells}) for i in (0, 1)]
     told = {"leader": leader, "rate": rates[leader], "confidence": confidence, "why": why, "metric": metric}
@@ -76,6 +82,7 @@ def dropped(
     keep: Collection[str] = (),
     draws: int = DRAWS,
     seed: int = 0,
+    names: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Return the arms that need no more runs, with the reason: see the rule. Never an arm of `keep`, nor the leader.
 
@@ -83,13 +90,14 @@ def dropped(
     """
     found = resample(runs, measure, draws, seed)
     leader, out = leading(found, metric), {}
+    called = (names or {}).get(leader, leader)
     for arm in found.arms:
         if arm != leader and arm not in keep:
             lead = difference(found, leader, arm, metric)
             low, high = lead.interval(DROPPED)
             if lead.runs >= LEAST_RUNS and low > 0:
                 out[arm] = (
-                    f"{low:.3g} to {high:.3g} ({100 * DROPPED:.0f} % interval) behind {leader} over {lead.runs} runs"
+                    f"{low:.3g} to {high:.3g} ({100 * DROPPED:.0f} % interval) behind {called} over {lead.runs} runs"
                 )
     return out
 
@@ -183,18 +191,22 @@ def agreement(
     return pd.DataFrame(rows, columns=["score", "arms", "tau", "low", "high", "chance"])
 
 
-def _confidence(leads: dict[str, Spread], patients: int) -> tuple[str, str]:
-    """Return the word of the rule and its reason."""
+def _confidence(leads: dict[str, Spread], patients: int, names: Mapping[str, str]) -> tuple[str, str]:
+    """Return the word of the rule and its reason, with the arms by their names."""
+
+    def called(arms: list[str]) -> str:
+        return ", ".join(names.get(arm, arm) for arm in arms)
+
     if not leads:
         return "open", "there is one arm, and nothing to compare it with"
     alone = [arm for arm, lead in leads.items() if lead.runs < LEAST_RUNS]
     if alone:
-        return "open", f"{', '.join(alone)}: fewer than {LEAST_RUNS} runs shared with the leader"
+        return "open", f"{called(alone)}: fewer than {LEAST_RUNS} runs shared with the leader"
     near = {level: [a for a, lead in leads.items() if not lead.interval(level)[0] > 0] for level in (CLEAR, LIKELY)}
     if near[LIKELY]:
-        return "open", f"the {100 * LIKELY:.0f} % interval of the lead over {', '.join(near[LIKELY])} reaches 0"
+        return "open", f"the {100 * LIKELY:.0f} % interval of the lead over {called(near[LIKELY])} reaches 0"
     if near[CLEAR]:
-        held = f"the {100 * CLEAR:.0f} % interval of the lead over {', '.join(near[CLEAR])} reaches 0"
+        held = f"the {100 * CLEAR:.0f} % interval of the lead over {called(near[CLEAR])} reaches 0"
         return "likely", f"{held}, the {100 * LIKELY:.0f} % interval of none does"
     if patients < LEAST_PATIENTS:
         return "likely", f"{patients} test patients are fewer than {LEAST_PATIENTS}"

@@ -7,8 +7,8 @@ import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tlkit.advice.prose import between, metric, number, title
-from tlkit.names import COLOURS, GREY
+from tlkit.advice.prose import interval, metric, number, title
+from tlkit.names import COLOURS, GREY, sign
 from tlkit.report.style import MM, STYLE, mark_phantom
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Answer = Mapping[str, Any]
 LEADER, OTHER = "#0072b2", "#595959"
+APART = 1.02  # factor between the places of two arms on an axis of images
+LEAST = 0.2  # of a metric between 0 and 1
 LONGEST = 40  # letters of a name beside an axis
 LOOK = STYLE | {
     "font.size": 8,
@@ -43,10 +45,11 @@ def arms(answer: Answer) -> tuple[str, str] | None:
     ax.set_yticks(range(len(rows)), [_short(title(answer, a["arm"])) for a in rows])
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.set_xlabel(metric(answer))
+    _widen(ax.xaxis, answer)
     ax.grid(axis="x", lw=0.4, color="0.9")
     ax.set_axisbelow(True)
     handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
-    ax.legend(handles.values(), handles.keys(), frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+    fig.legend(handles.values(), handles.keys(), frameon=False, loc="outside upper left", ncols=2)  # right: phantom
     told = [f"{title(answer, a['arm'])}: {_said(a)}" for a in rows]
     return _uri(fig, answer), f"{metric(answer)} of each arm. {'; '.join(told)}."
 
@@ -57,26 +60,41 @@ def curve(answer: Answer) -> tuple[str, str] | None:
     if not rows:
         return None
     fig, ax = _axes(62)
-    told = []
-    for i, arm in enumerate(dict.fromkeys(row["arm"] for row in rows)):
+    told, arms = [], list(dict.fromkeys(row["arm"] for row in rows))
+    for i, arm in enumerate(arms):
         part = sorted((row for row in rows if row["arm"] == arm), key=lambda row: row["images"])
         colour = LEADER if arm == answer["start_from"] else [GREY, *COLOURS][i % (len(COLOURS) + 1)]
-        ax.plot([r["images"] for r in part], [r["value"] for r in part], "o-", color=colour, ms=4)
-        for row in part:
+        places = [row["images"] * APART ** (i - (len(arms) - 1) / 2) for row in part]  # no interval hides another
+        ax.plot(places, [r["value"] for r in part], "o-", color=colour, ms=4, label=_short(title(answer, arm)))
+        for x, row in zip(places, part, strict=True):
             if row.get("low") is not None:
-                ax.plot([row["images"]] * 2, [row["low"], row["high"]], color=colour, lw=1)
-        last = part[-1]
-        beside = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "color": colour}
-        ax.annotate(_short(title(answer, arm)), (last["images"], last["value"]), **beside)
+                ax.plot([x, x], [row["low"], row["high"]], color=colour, lw=1)
         values = ", ".join(f"{number(r['value'])} with {r['images']:,} images" for r in part)
         told.append(f"{title(answer, arm)}: {values}")
+    _name_lines(fig, ax)
     images = sorted({row["images"] for row in rows})
     ax.set_xscale("log")
     ax.set_xticks(images, [f"{n:,}" for n in images])
     ax.minorticks_off()
     ax.set_xlabel("images that train")
     ax.set_ylabel(metric(answer))
+    _widen(ax.yaxis, answer)
     return _uri(fig, answer), f"{metric(answer)} by the number of images that train. {'; '.join(told)}."
+
+
+def _name_lines(fig: Any, ax: Any) -> None:
+    """Name the lines beside them, the highest first."""
+    named = zip(*ax.get_legend_handles_labels(), strict=True)
+    lines = sorted(named, key=lambda pair: -pair[0].get_ydata()[-1])
+    fig.legend(*zip(*lines, strict=True), frameon=False, loc="outside right center")
+
+
+def _widen(axis: Any, answer: Answer) -> None:
+    """Let an axis of a share be LEAST wide or wider, so that a small difference does not look like a large one."""
+    low, high = axis.get_view_interval()
+    missing = LEAST - (high - low)
+    if sign(answer["metric"]) > 0 and missing > 0:
+        axis.axes.set(**{f"{axis.axis_name}lim": (low - missing / 2, high + missing / 2)})
 
 
 def _axes(height: float) -> tuple[Any, Any]:
@@ -107,7 +125,7 @@ def _uri(fig: Figure, answer: Answer) -> str:
 def _said(arm: Mapping[str, Any]) -> str:
     parts = []
     if arm["value"] is not None:
-        parts.append(f"fine-tuned {number(arm['value'])} (95 % interval {between(arm['low'], arm['high'])})")
+        parts.append(f"fine-tuned {number(arm['value'])} ({interval(arm['low'], arm['high'])})")
     if arm["probe"] is not None:
         parts.append(f"linear probe {number(arm['probe'])}")
     return ", ".join(parts)

@@ -8,13 +8,14 @@ from typing import Any
 
 import pandas as pd
 
-from tlkit.advice import columns, masks, medical, pictures
+from tlkit.advice import class_folders, columns, endings, masks, masks_beside, medical, pictures
 from tlkit.advice.choices import AmbiguousError, few, quoted
 from tlkit.advice.seen import Seen
 from tlkit.config import ConfigError
 from tlkit.datasets.cards import visible
 from tlkit.layouts import folders
-from tlkit.layouts.entries import read_text
+from tlkit.layouts.entries import read_text, without_nothing
+from tlkit.layouts.table import listed
 
 TABLES = (".csv", ".tsv", ".xlsx", ".parquet")
 EXPECTED = (
@@ -30,7 +31,7 @@ def find(seen: Seen, name: str) -> dict[str, Any]:
     Besides the keys of `reading.Reading`: `table`, (rows, file, column of files), and the number of `folders` above an
     image that say its split or class.
     """
-    for way in (masks.described, masks.paired, masks.beside) if not seen.root.is_file() else ():
+    for way in (masks.described, masks.paired, masks_beside.beside) if not seen.root.is_file() else ():
         if found := way(seen):
             return found
     if found := medical.medmnist(seen, name):
@@ -39,17 +40,18 @@ def find(seen: Seen, name: str) -> dict[str, Any]:
     if medical.is_dicom(seen):
         return medical.dicom(seen, _tables(seen))
     if not images:
-        raise AmbiguousError(f"{seen.root} holds no images that can be read: {_contents(seen)}. {EXPECTED}")
+        raise AmbiguousError(f"{seen.root} holds no images that can be read: {endings.contents(seen)}. {EXPECTED}")
     tables = [table_of(seen, path, images) for path in _tables(seen)]
     named = [t for t in tables if t["column"]]
     if seen.asked.get("labels", "none").lower() != "none":
         return by_table(seen, named[0] if named else _unread(tables[0], images), images)
-    classes = class_folders(seen, images)
+    classes = class_folders.find(seen, images)
     if "labels" in seen.asked:
         return classes_or_error(seen, classes, images) | _for_patients(seen, named)
     ways = [("--labels none", f"the folders are classes: {few(classes['classes'])}")] if classes else []
+    answering = [t for t in named if _answers(seen, t, True)]
     ways += [
-        (f"--labels {quoted(str(t['path']))}", _meaning(seen, t)) for t in named if _answers(seen, t, bool(classes))
+        (f"--labels {quoted(str(t['path']))}", _meaning(seen, t)) for t in (answering or ([] if classes else named))
     ]
     if len(ways) > 1:
         raise AmbiguousError("More than one way to know what the images show. Say which:", ways)
@@ -59,7 +61,7 @@ def find(seen: Seen, name: str) -> dict[str, Any]:
     if classes:
         return classes | _for_patients(seen, named)
     if named:
-        return by_table(seen, named[0], images)
+        return by_table(seen, (answering or named)[0], images) | _who(seen, named, (answering or named)[0])
     return classes_or_error(seen, None, images)
 
 
@@ -68,22 +70,18 @@ def innermost(place: Path) -> Path:
 
     Folders of classes, or of patients, are no such sign: what lies alone above them may be the one class.
     """
+    found = place
     while place.is_dir():
-        there = [p for p in visible(place) if p.name != "__MACOSX"]
+        there = list(visible(place))
         inner = [p for p in there if p.is_dir()]
         if len(inner) != 1 or any(p.suffix.lower() in (*folders.EXTENSIONS, *TABLES, ".json") for p in there):
-            return place
-        names = {p.name.lower() for p in visible(inner[0])}
-        signs = names & {*folders.SPLITS, *masks.IMAGES, "dataset.json"}
-        if not signs and not any(name.endswith(TABLES) for name in names):
-            return place
+            return found
         place = inner[0]
-    return place
-
-
-def _contents(seen: Seen) -> str:
-    endings = Counter(PurePosixPath(f).suffix.lower() or "no ending" for f in seen.files)
-    return ", ".join(f"{n} x {ending}" for ending, n in endings.most_common(6)) or "it is empty"
+        names = {p.name.lower() for p in visible(place)}
+        signs = names & {*masks.IMAGES, "dataset.json"} or any(map(folders.split_of, names))
+        if signs or any(name.endswith(TABLES) for name in names):
+            found = place
+    return found
 
 
 def _tables(seen: Seen) -> list[Path]:
@@ -100,14 +98,26 @@ def _tables(seen: Seen) -> list[Path]:
 def table_of(seen: Seen, path: Path, images: list[str]) -> dict[str, Any]:
     """Return path, rows, and the column that names the files ("": none does) of a table."""
     try:
-        rows = read_text(path)
+        rows = without_nothing(read_text(path))
     except ConfigError as error:
         if seen.asked.get("labels", "").lower() == "none":
             return {"path": path, "rows": pd.DataFrame(), "column": ""}
         raise AmbiguousError(str(error), [("--labels none", "leave tables unread")]) from error
     if (file := seen.asked.get("file", "")) and file not in rows:
         raise AmbiguousError(f"--file: {path} has no column '{file}'. It has {few(list(rows), 20)}.")
-    return {"path": path, "rows": rows, "column": columns.file_column(rows, images, file)}
+    column = columns.file_column(rows, images, file)
+    headless = (
+        column.startswith("Unnamed: ") or (listed(pd.Series([column] if column else list(rows)), images) != "").any()
+    )
+    if headless and seen.asked.get("labels", "").lower() == "none":
+        return {"path": path, "rows": rows, "column": ""}
+    if headless:
+        raise AmbiguousError(
+            f"The first line of {path} names no columns: it says {few(list(rows))}. Write one above the rows, such as "
+            "file,label,patient, in a copy that you name: --labels FILE",
+            [("--labels none", "leave tables unread")],
+        )
+    return {"path": path, "rows": rows, "column": column}
 
 
 def _unread(table: dict[str, Any], images: list[str], ways: list = ()) -> Any:
@@ -153,7 +163,8 @@ def by_table(seen: Seen, table: dict[str, Any], images: list[str]) -> dict[str, 
     looks, said = pictures.options(seen.root, images)
     options = {"table": file, "file": column, **target.options, **split, **looks}
     told = [f"table {table['path'].name}: {len(rows)} rows for {len(images)} images, named by column '{column}'"]
-    told += [f"answers: {few(target.columns)}, {target.meaning}", _said_of_split(options), *said]
+    told += [f"answers: {few(target.columns)}, {target.meaning}", *columns.notes(rows, target)]
+    told += [_said_of_split(options), *_unread_splits(rows, options), *said]
     found = {"layout": "table", "task": target.task, "classes": list(target.classes), "options": options, "said": told}
     return found | {"table": (rows, file, column)}
 
@@ -165,18 +176,32 @@ def _split(seen: Seen, rows: pd.DataFrame, images: list[str]) -> dict[str, Any]:
         return {}
     if asked and asked not in rows:
         raise AmbiguousError(f"--split: the table has no column '{asked}'. It has {few(list(rows), 20)}, or say none.")
-    if asked and (odd := sorted(set(rows[asked].str.lower()) - set(folders.SPLITS))):
+    if asked and (odd := sorted({text for text in rows[asked] if not folders.split_of(text)})):
         raise AmbiguousError(f"--split: column '{asked}' holds {few(odd)}; expected train, val and test.")
     if column := asked or columns.split_column(rows):
         return {"split": column}
-    above = [{folders.SPLITS.get(p.lower()) for p in PurePosixPath(f).parts[:-1]} - {None} for f in images]
+    above = [{folders.split_of(p) for p in PurePosixPath(f).parts[:-1]} - {""} for f in images]
     return {"split_folders": True} if all(len(a) == 1 for a in above) and len(set.union(*above)) > 1 else {}
+
+
+def _unread_splits(rows: pd.DataFrame, options: dict[str, Any]) -> list[str]:
+    """Return a line for each column that is called like a split and is not read as one."""
+    odd = [c for c in columns.named_splits(rows) if c != options.get("split") and rows[c].nunique() > 1]
+    return [
+        f"column '{c}' is not read as parts: it says {few(list(rows[c].unique()))}, not train, val, test" for c in odd
+    ]
 
 
 def _said_of_split(options: dict[str, Any]) -> str:
     if options.get("split_folders"):
         return "splits: by the folders train, val, test (--split none draws them anew)"
     return f"splits: by column '{options['split']}'" if "split" in options else "splits: none, they are drawn"
+
+
+def _who(seen: Seen, named: list[dict[str, Any]], used: dict[str, Any]) -> dict[str, Any]:
+    """Return another table than the one of the answers where that alone can say who is shown."""
+    others = [t for t in named if t is not used and columns.patient_columns(t["rows"])]
+    return {} if columns.patient_columns(used["rows"]) else _for_patients(seen, others)
 
 
 def _for_patients(seen: Seen, named: list[dict[str, Any]]) -> dict[str, Any]:
@@ -187,56 +212,19 @@ def _for_patients(seen: Seen, named: list[dict[str, Any]]) -> dict[str, Any]:
     return {"table": (t["rows"], t["path"].relative_to(seen.root).as_posix(), t["column"])}
 
 
-def class_folders(seen: Seen, images: list[str]) -> dict[str, Any] | None:
-    """Return the reading of folders as classes, None where there are not two of them.
-
-    Raises AmbiguousError where the folders below them may as well be the classes.
-    """
-    parts = [PurePosixPath(f).parts for f in images]
-    split = [p for p in parts if len(p) > 1 and p[0].lower() in folders.SPLITS]
-    inside = [p[1:] for p in split] if split else parts
-    first, second = (Counter(p[at] for p in inside if len(p) > at + 1) for at in (0, 1))
-    deep = sum(second.values()) == len(inside)
-    shared = {p[1]: 0 for p in inside if len(p) > 2}
-    shared = {name for name in shared if len({p[0] for p in inside if len(p) > 2 and p[1] == name}) > 1}
-    turned = deep and 2 <= len(second) < len(first) and shared == set(second)
-    asked = seen.asked.get("label", "")
-    if turned and asked not in ("folder:1", "folder:2"):
-        raise AmbiguousError(
-            "Folders lie in folders, and either may be the classes. Say which:",
-            [("--label folder:1", f"{len(first)} classes: {few(sorted(first))}"),
-             ("--label folder:2", f"{len(second)} classes: {few(sorted(second))}")],
-        )  # fmt: skip
-    level = 2 if asked == "folder:2" else 1
-    names = sorted(second if level == 2 else first)
-    if len(names) < 2:
-        return None
-    options: dict[str, Any] = {} if level == 1 else {"level": 2}
-    if empty := _without_images(seen, images, bool(split), level):
-        options["beside"] = empty
-    looks, said = pictures.options(seen.root, images)
-    told = [f"folders are classes: {len(names)} of them, {few(names)}; {len(images)} images"]
-    told.append("splits: by the folders train, val, test" if split else "splits: none, they are drawn")
-    found = {"layout": "class_folders", "task": "multiclass", "classes": names, "options": options | looks}
-    return found | {"said": told + said, "folders": bool(split) + (level == 1)}
-
-
-def _without_images(seen: Seen, images: list[str], split: bool, level: int) -> list[str]:
-    """Return patterns of the folders where a class would lie and no image does."""
-    depth = split + level
-    has = {PurePosixPath(*PurePosixPath(f).parts[:depth]) for f in images if len(PurePosixPath(f).parts) > depth}
-    there = {PurePosixPath(p.relative_to(seen.root)) for p in seen.root.glob("/".join(["*"] * depth)) if p.is_dir()}
-    return sorted(f"{p}/*" for p in there - has if not any(n.startswith(".") for n in p.parts))
-
-
 def classes_or_error(seen: Seen, classes: dict[str, Any] | None, images: list[str]) -> dict[str, Any]:
     if classes:
         return classes
     above = Counter(PurePosixPath(f).parent.name or "." for f in images)
     deep = sorted({PurePosixPath(f).parts[1] for f in images if len(PurePosixPath(f).parts) > 2})
     ways = [("--label folder:2", f"the folders below are {len(deep)} classes: {few(deep)}")] if len(deep) > 1 else []
+    flat = set(above) == {"."}
+    where = f"in {'no folders of classes' if flat else few(sorted(above))}, and one class leaves nothing to learn"
+    hint = " Where their names say it, write a table: file,label." if flat else ""
     raise AmbiguousError(
-        f"Nothing says what the {len(images)} images in {seen.root} show: they lie in {few(sorted(above))}, and one "
-        f"class leaves nothing to learn. {EXPECTED}",
+        f"Nothing says what the {len(images)} images in {seen.root} show: they lie {where}.{hint} "
+        f"{' '.join(f'{s}.' for s in endings.what_to_do(map(endings.ending_of, seen.files)))} {EXPECTED}".replace(
+            "  ", " "
+        ),
         ways,
     )

@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tlkit.advice import mosaic, reading, shortcuts
+from tlkit.advice import endings, mosaic, reading, shortcuts
+from tlkit.config import ConfigError
 from tlkit.datasets import copies
 from tlkit.datasets.layout import SCANS
+from tlkit.datasets.rejects import UnreadableShareError
 from tlkit.datasets.store import Store, build_store, open_store
 from tlkit.files import write_text
 
 SIZE = 64  # px a side that images are decoded to
 MOST_UNREADABLE = 0.5  # share of the files: looking goes on where training would stop
 TEST = 0.2  # share of the patients that a test gets where the images come without one
+MOST_LINES = 40  # classes that are listed
+MOST_NAMED = 5  # classes that are named one by one
 FEW = 10  # patients of a class, below which no split of it is worth much
 ACCURACY, WIDEST = 0.8, 0.1  # a 95 % interval of such an accuracy is not wider than 10 points
 KINDS = (
@@ -37,8 +42,13 @@ def look(found: dict[str, Any], size: int = SIZE) -> dict[str, Any]:
     """
     start, card = time.perf_counter(), reading.card_of(found)
     root, out = Path(found["folder"]), reading.folder_of(found["name"])
-    store = open_store(build_store(card, root, size, max_unreadable=MOST_UNREADABLE))
+    try:
+        store = open_store(build_store(card, root, size, max_unreadable=MOST_UNREADABLE))
+    except UnreadableShareError as error:
+        told = str(error).partition("\nMend or remove")[0]
+        raise ConfigError(f"{told}\nMend such files, or take them out of the folder, and look again.") from error
     table = _with_splits(store, found)
+    _check_classes(store, table, found)
     rejects = pd.read_csv(store.path / "rejects.csv")
     facts = {
         "name": found["name"],
@@ -58,6 +68,17 @@ def look(found: dict[str, Any], size: int = SIZE) -> dict[str, Any]:
     facts["seconds"] = round(time.perf_counter() - start, 1)
     write_text(out / "look.json", json.dumps(facts, indent=1, ensure_ascii=False))
     return facts
+
+
+def _check_classes(store: Store, table: pd.DataFrame, found: dict[str, Any]) -> None:
+    """Raise ConfigError where the images that could be read are of one class, or all have one answer."""
+    if found["task"] not in ("multiclass", "binary") or table["label"].nunique() > 1:
+        return
+    only = found["classes"][int(table["label"].iloc[0])]
+    raise ConfigError(
+        f"All {len(table)} images of {found['folder']} that can be read are of one class ({only}): there is nothing to "
+        f"learn. The reason of each other file is in {store.path / 'rejects.csv'}."
+    )
 
 
 def _with_splits(store: Store, found: dict[str, Any]) -> pd.DataFrame:
@@ -155,12 +176,21 @@ def _patients(store: Store, table: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def _classes(store: Store, table: pd.DataFrame, found: dict[str, Any]) -> list[tuple[str, str]]:
-    unit = _unit(store)
-    return [
-        ("small_class", f"class '{name}' has {n['patients']} {unit}; below {FEW} a test says "
-         "nothing of it.")
-        for name, n in classes(table, found).items() if n["patients"] < FEW
-    ]  # fmt: skip
+    unit, has = _unit(store), members(table, found)
+    small = {name: n["patients"] for name, n in classes(table, found).items() if n["patients"] < FEW}
+    told = [f"class '{name}' has {n} {unit}; below {FEW} a test says nothing of it." for name, n in small.items()]
+    if len(small) > MOST_NAMED:
+        such = ", ".join(f"'{name}' {n}" for name, n in sorted(small.items(), key=lambda item: item[1])[:MOST_NAMED])
+        told = [f"{len(small)} of {len(has)} classes have fewer than {FEW} {unit}, such as {such}: a test says nothing "
+                "of them."]  # fmt: skip
+    train = (table["split"] == "train").to_numpy()
+    if train.any():
+        told += [
+            f"class '{name}' has no image in train."
+            for name, here in has.items()
+            if here.any() and not (here & train).any()
+        ]
+    return [("small_class", text) for text in told]
 
 
 def _unit(store: Store) -> str:
@@ -198,19 +228,26 @@ def _test(store: Store, table: pd.DataFrame) -> list[tuple[str, str]]:
 
 def _unreadable(store: Store, rejects: pd.DataFrame) -> list[tuple[str, str]]:
     bad = rejects[rejects["kind"] == "unreadable"]
+    kinds = Counter(endings.ending_of(path) for path in rejects.loc[rejects["kind"] == "rule", "path"])
+    others = {ending: n for ending, n in kinds.items() if ending in endings.PICTURES}
+    what = f"{'. '.join(endings.what_to_do(others))}."
+    told = [f"{sum(others.values())} files are pictures of a kind that is not read. {what}"]
     if bad.empty:
-        return []
+        return [("unreadable", text) for text in told if others]
     first = "; ".join(f"{path}: {reason}" for path, reason in bad[["path", "reason"]].head(3).itertuples(index=False))
-    return [("unreadable", f"{len(bad)} of {store.meta['files']} files cannot be read ({first}).")]
+    told = [f"{len(bad)} of {store.meta['files']} files cannot be read ({first}).", *(told if others else [])]
+    return [("unreadable", text) for text in told]
 
 
 def lines(facts: dict[str, Any]) -> list[str]:
     """Return the facts of `look` as lines to be read."""
     patients = "patients unknown" if facts["n_patients"] is None else f"{facts['n_patients']} patients"
     told = [f"{facts['n_images']} images, {patients}" + (", drawn by a program: phantoms" if facts["phantom"] else "")]
-    for name, n in facts["classes"].items():
+    for name, n in list(facts["classes"].items())[:MOST_LINES]:
         of = "" if facts["n_patients"] is None else f", {n['patients']} patients"
         told.append(f"  {name}: {n['images']} images{of}")
+    if len(facts["classes"]) > MOST_LINES:
+        told.append(f"  and {len(facts['classes']) - MOST_LINES} other classes (look.json)")
     if facts["splits"]:
         told.append("splits: " + ", ".join(f"{k} {n}" for k, n in facts["splits"].items()))
     told += [f"left out: {n} x {reason}" for reason, n in list(facts["left_out"].items())[:8]]

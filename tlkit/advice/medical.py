@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,7 +12,7 @@ from tlkit.advice.seen import Seen
 from tlkit.archives import dicom_table, multimodal
 from tlkit.datasets.cards import DataCard
 from tlkit.layouts import npz
-from tlkit.layouts.entries import read_text
+from tlkit.layouts.entries import read_text, without_nothing
 
 ENDINGS = (".dcm", ".dicom", ".ima")
 MAGIC = (128, b"DICM")
@@ -43,15 +44,26 @@ def medmnist(seen: Seen, name: str) -> dict[str, Any] | None:
         return None
     file = npz.the_file(root)
     shapes, answers = npz.headers(file), npz.labels(file, "train")
+    asked = seen.asked.get("task", "")
+    number = answers.shape[1] == 1 and (asked == "regression" or answers.dtype.kind == "f")
+    if number:
+        told = [f"MedMNIST: images of {' x '.join(map(str, shapes['train_images'][0][1:]))}, a number for each"]
+        found = {"folder": str(root), "layout": "npz", "task": "regression", "classes": ["number"]}
+        return found | {"options": {"target": "number"}, "said": [*told, _said_of_parts(shapes)]}
     task = "multilabel" if answers.shape[1] > 1 else "multiclass"
     count = answers.shape[1] if task == "multilabel" else 1 + max(npz.labels(file, p).max() for p in _parts(shapes))
     (_, *size), _ = shapes["train_images"]
     told = [
         f"MedMNIST: images of {' x '.join(map(str, size))}, {count} {'labels' if task == 'multilabel' else 'classes'}"
     ]
-    told.append("splits: " + ", ".join(f"{p} {shapes[f'{p}_images'][0][0]}" for p in _parts(shapes)))
+    told += ["--task regression reads the classes as a number"] if task == "multiclass" and count > 2 else []
+    told.append(_said_of_parts(shapes))
     classes = [f"class {i}" for i in range(count)]
     return {"folder": str(root), "layout": "npz", "task": task, "classes": classes, "options": {}, "said": told}
+
+
+def _said_of_parts(shapes: dict) -> str:
+    return "splits: " + ", ".join(f"{p} {shapes[f'{p}_images'][0][0]}" for p in _parts(shapes))
 
 
 def _parts(shapes: dict) -> list[str]:
@@ -84,20 +96,19 @@ def dicom(seen: Seen, tables: list[Path]) -> dict[str, Any]:
             f"{seen.root} holds DICOM files, and nothing says what they show. Name the table that does, with a column "
             "of file names or SOPInstanceUIDs: --labels FILE"
         )
-    found = [
-        (path, rows, column) for path in tables for rows in [read_text(path)] if (column := _names(seen, rows, path))
-    ]
+    read = [(path, without_nothing(read_text(path))) for path in tables]
+    found = [(path, rows, *by) for path, rows in read if (by := _names(seen, rows))]
     if not found:
         raise AmbiguousError(
-            f"No column of {few([p.name for p in tables])} names the DICOM files, by path, name or SOPInstanceUID. "
-            f"Columns: {few(list(read_text(tables[0])), 20)}. Name another table: --labels FILE"
+            f"No column of {few([p.name for p in tables])} names the DICOM files, by path, name, SOPInstanceUID, "
+            f"StudyInstanceUID or PatientID. Columns: {few(list(read[0][1]), 20)}. Name another table: --labels FILE"
         )
     if len(found) > 1:
         raise AmbiguousError(
             "More than one table names the DICOM files. Say which:",
-            [(f"--labels {quoted(str(p))}", "") for p, *_ in found],
+            [(f"--labels {quoted(str(p))}", f"columns {few(list(rows), 8)}") for p, rows, *_ in found],
         )
-    (path, rows, column) = found[0]
+    (path, rows, column, names) = found[0]
     out = [column, *columns.patient_columns(rows), *columns.personal(rows), *columns.named_splits(rows)]
     out += [c for c in (seen.asked.get(k, "") for k in ("patient", "split")) if c in rows]
     target = columns.choose(rows, out, seen.asked.get("label", ""), seen.asked.get("task", ""))
@@ -108,7 +119,8 @@ def dicom(seen: Seen, tables: list[Path]) -> dict[str, Any]:
     split = seen.asked.get("split") or columns.split_column(rows)
     options = {"table": file, "file": column, **target.options, "percentiles": dicom_table.WINDOWLESS}
     options |= {"split": split} if split and split.lower() != "none" else {}
-    told = [f"DICOM files, and table {path.name}: {len(rows)} rows, which name files in column '{column}'"]
+    options |= {"names": names} if names != "files" else {}
+    told = [f"DICOM files, and table {path.name}: {len(rows)} rows, which name {names} in column '{column}'"]
     told += [f"answers: {few(target.columns)}, {target.meaning}"]
     told.append(f"splits: by column '{options['split']}'" if "split" in options else "splits: none, they are drawn")
     told.append("a frame without a window is shown from its 1st to its 99th percentile (`percentiles`)")
@@ -116,14 +128,16 @@ def dicom(seen: Seen, tables: list[Path]) -> dict[str, Any]:
     return found | {"said": told, "table": (rows, file, column)}
 
 
-def _names(seen: Seen, rows, path: Path) -> str:
-    """Return the column that names at least half of its rows' DICOM files, "" where none does."""
+def _names(seen: Seen, rows) -> tuple[str, str] | None:
+    """Return the column that names DICOM files by at least half of its rows, and what it names; None for no column."""
     asked = seen.asked.get("file", "")
-    for column in [asked] if asked in rows else list(rows):
-        named = dicom_table.files_of(seen.root, BARE, rows[column])
-        if (named != "").mean() >= columns.HALF and named.nunique() > 1:
-            return column
-    return ""
+    for what in dicom_table.NAMES:
+        for column in [asked] if asked in rows else list(rows):
+            card = replace(BARE, options={"file": column, "names": what})
+            named = dicom_table.named_rows(seen.root, card, rows)[1]
+            if (named != "").mean() >= columns.HALF and named.nunique() > 1:
+                return column, what
+    return None
 
 
 def patient_way(found: dict[str, Any], samples, says: str, rows, file: str, column: str) -> dict[str, Any] | None:
@@ -133,7 +147,9 @@ def patient_way(found: dict[str, Any], samples, says: str, rows, file: str, colu
     shown = shown[shown["path"].isin(samples["path"])]
     offers = [("--patient PatientID", f"{shown['patient'].nunique()} ids for {len(shown)} files, by the headers")]
     for name in columns.patient_columns(rows):
-        offers.append((f"--patient {quoted(name)}", f"{rows[name].nunique()} ids for {len(rows)} rows of the table"))
+        if name != "PatientID":
+            told = f"{rows[name].nunique()} ids for {len(rows)} rows of the table"
+            offers.append((f"--patient {quoted(name)}", told))
     people.settle(says, offers)
     if says == "PatientID" and says not in rows:
         return dicom_table.HEADER

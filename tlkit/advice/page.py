@@ -24,15 +24,20 @@ h2 { font-size: 1.05rem; margin: 2.2rem 0 .5rem; border-bottom: 1px solid #ccc; 
 .warnings { color: #b00020; border: 1px solid #b00020; padding: .5rem 1rem .5rem 2rem; }
 .phantom { color: #b00020; font-weight: 600; }
 .wide { overflow-x: auto; margin-bottom: 1rem; }
-table { border-collapse: collapse; font-size: .85rem; overflow-wrap: normal; }
+.wide img { min-width: 30rem; }
+table { border-collapse: collapse; font-size: .85rem; overflow-wrap: normal; min-width: min(34rem, 100%); }
 th, td { padding: .25rem .55rem; text-align: right; border-bottom: 1px solid #e3e3e3; vertical-align: top; }
-th:first-child, td:first-child { text-align: left; min-width: 9rem; } th { border-bottom: 1px solid #888; }
-td { white-space: nowrap; } td:first-child { white-space: normal; }
+th { border-bottom: 1px solid #888; } td { white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; min-width: 7rem; max-width: 15rem; position: sticky; left: 0;
+  background: #fff; white-space: normal; overflow-wrap: anywhere; }
 tr.leader td { font-weight: 600; background: #eef5fa; } caption { text-align: left; color: #555; padding: .3rem 0; }
 img { max-width: 100%; height: auto; display: block; margin: .8rem 0; }
 pre { background: #f5f5f5; padding: .7rem 1rem; overflow-x: auto; font-size: .82rem; line-height: 1.4; }
 footer { color: #555; font-size: .8rem; margin: 2.5rem 0; }
-@media print { body { margin: 0; max-width: none; font-size: 11px; } details { display: block; } }
+summary { cursor: pointer; color: #0a4f8a; }
+@media print { body { margin: 0; max-width: none; font-size: 11px; } .wide { overflow: visible; }
+  .wide img { min-width: 0; } pre { white-space: pre-wrap; } table { font-size: .75rem; } td { white-space: normal; }
+  h2, caption, .answer { break-after: avoid; } tr, img, .answer { break-inside: avoid; } }
 """
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # whoever reads it: it asks nobody for anything
 
@@ -53,7 +58,7 @@ def html(answer: Answer) -> str:
                 figure(drawings.arms(answer)),
                 *map(_table, table.arms(answer)),
                 *_paragraphs([prose.baseline(answer)]),
-                _list(table.dropped(answer)),
+                _list([*table.dropped(answer), *table.loaded(answer)]),
             ],
         ),
         *_section("Learning curve", [figure(drawings.curve(answer))]),
@@ -61,8 +66,8 @@ def html(answer: Answer) -> str:
         *_section("Did the cheap scores foretell it?", _agreement(answer)),
         *_section("Not tried", [_list(table.missing(answer))]),
         *_section("How to load the winner's weights", _code(answer.get("loading"), answer.get("weights_file"))),
-        *_section("The study behind it", _code(answer.get("study"), answer.get("study_file"))),
-        *_section("How the images were read", _code(answer.get("reading"), None)),
+        *_section("The study behind it", _folded(answer.get("study"), answer.get("study_file") or "the study file")),
+        *_section("How the images were read", _folded(answer.get("reading"), "data.yaml")),
         f"<footer>tlkit {escape(__version__)}. The same numbers are in answer.json beside this page.</footer>",
     ]
     return (
@@ -114,7 +119,7 @@ def _agreement(answer: Answer) -> list[str]:
 
 def figure(picture: tuple[str, str] | None) -> str:
     """Return (data URI, alt text) of `drawings` as HTML; "" for None."""
-    return f'<img src="{picture[0]}" alt="{escape(picture[1])}">' if picture else ""
+    return f'<div class="wide"><img src="{picture[0]}" alt="{escape(picture[1])}"></div>' if picture else ""
 
 
 def _section(heading: str, parts: Iterable[str]) -> list[str]:
@@ -134,3 +139,11 @@ def _list(lines: Iterable[str]) -> str:
 def _code(text: str | None, file: str | None) -> list[str]:
     named = [f"<p><code>{escape(file)}</code></p>"] if file else []
     return [*named, f"<pre><code>{escape(text)}</code></pre>"] if text else named
+
+
+def _folded(text: str | None, file: str) -> list[str]:
+    """Return a long file to unfold; it is not printed, as it lies beside the page."""
+    if not text:
+        return []
+    told = f"<summary>{escape(file)}, beside this page: show it</summary>"
+    return [f"<details>{told}<pre><code>{escape(text)}</code></pre></details>"]

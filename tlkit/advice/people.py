@@ -10,6 +10,7 @@ import pandas as pd
 
 from tlkit.advice import columns
 from tlkit.advice.choices import AmbiguousError, few, quoted
+from tlkit.config import nearest
 
 NAME_PATTERNS = (  # what comes before the last number of a file's name, and what comes first in it
     r"([^/]+?)[-_ .(]+\d+\)?\.[^/.]+(?:\.gz)?$",
@@ -79,7 +80,7 @@ def way(asked: str, paths: pd.Series, table: pd.DataFrame | None, file: str, col
         return None
     if table is not None and asked in table:
         return {"table": file, "file": column, "patient": asked}
-    has = f" The table has the columns {few(list(table), 20)}." if table is not None else ""
+    has = f" The table has the columns {few(list(table), 20)}.{nearest(asked, table)}" if table is not None else ""
     try:
         found = (ids(paths, asked) != "").sum()
     except re.error as error:

@@ -48,7 +48,9 @@ def options(root: Path, paths: Sequence[str]) -> tuple[dict[str, Any], list[str]
         said.append("colour images" + (" and grey ones" if len(colour) < len(modes) else ""))
     values = [pixels for p in _spread(deep) if (pixels := _pixels(root, p, None)) is not None]
     if values:
-        low, high = min(float(v.min()) for v in values), max(float(v.max()) for v in values)
+        finite = [v[np.isfinite(v)] for v in values]
+        finite = [v for v in finite if v.size] or [np.zeros(1)]
+        low, high = min(float(v.min()) for v in finite), max(float(v.max()) for v in finite)
         if low >= 0 and all(v.dtype.kind in "iu" for v in values):
             low, high = 0.0, float(max(255, 2 ** int(high).bit_length() - 1))
         if low < high:

@@ -9,6 +9,8 @@ from tlkit.advice.hints import HINTS
 from tlkit.names import NAMES, sign
 
 Answer = Mapping[str, Any]
+LEAST_RANKED = 3  # arms, below which a rank correlation is 1 or -1
+PIXELS = "pixel statistics"  # an arm that no network has: it is never fine-tuned
 SCORES = {"probe": "linear probe", "knn": "k-NN", "logme": "LogME", "h_score": "H-score", "nleep": "NLEEP"}
 
 
@@ -21,6 +23,11 @@ def number(value: float | None, digits: int = 3) -> str:
 
 def between(low: float | None, high: float | None) -> str:
     return "no interval" if low is None or high is None else f"{number(low)} to {number(high)}"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Return "95 % interval 0.1 to 0.2", or that one run has none."""
+    return "no interval: one run" if low is None or high is None else f"95 % interval {between(low, high)}"
 
 
 def duration(seconds: float | None) -> str:
@@ -64,14 +71,14 @@ def reasons(answer: Answer) -> list[str]:
         arm = _arm(answer, answer["start_from"])
         if arm["value"] is not None:
             out.append(
-                f"{title(answer, arm['arm'])}, fine-tuned: {metric(answer)} {number(arm['value'])} (95 % interval "
-                f"{between(arm['low'], arm['high'])}) over {count(arm['runs'] or 0, 'run')}."
+                f"{title(answer, arm['arm'])}, fine-tuned: {metric(answer)} {number(arm['value'])} "
+                f"({interval(arm['low'], arm['high'])}) over {count(arm['runs'] or 0, 'run')}."
             )
         if nearest := next((a for a in answer["arms"] if a["difference"] is not None), None):
-            held = between(nearest["difference_low"], nearest["difference_high"])
+            held = interval(nearest["difference_low"], nearest["difference_high"])
             out.append(
                 f"The nearest other arm is {title(answer, nearest['arm'])}: the lead over it is "
-                f"{number(nearest['difference'])} (95 % interval {held}), "
+                f"{number(nearest['difference'])} ({held}), "
                 "paired over the same test patients, splits and seeds."
             )
     if answer.get("why"):
@@ -105,11 +112,15 @@ def baseline(answer: Answer) -> str:
 
 
 def agreement(answer: Answer) -> list[str]:
-    """Return for each cheap score how well it ranked the arms as fine-tuning did."""
+    """Return for each cheap score how well it ranked the arms as fine-tuning did; of two arms, that nobody can say."""
+    rows = answer.get("agreement") or ()
+    most = max((row["arms"] for row in rows), default=0)
+    if rows and most < LEAST_RANKED:
+        n = f"{count(most, 'arm')} with cheap scores and fine-tuned runs"
+        return [f"Rank correlations cannot be said of {n}: below {LEAST_RANKED} an order is too often right by chance."]
     out = []
-    for row in answer.get("agreement") or ():
-        few = row["score"].removeprefix("few_shot_")
-        name = SCORES.get(row["score"], f"{few} images a class")
+    for row in rows:
+        name = score_name(row["score"])
         if row["tau"] is None:
             out.append(f"{name}: no rank correlation ({count(row['arms'], 'arm')} with both).")
             continue
@@ -119,6 +130,12 @@ def agreement(answer: Answer) -> list[str]:
             "as well."
         )
     return out
+
+
+def score_name(score: str) -> str:
+    """Return how a cheap score is shown; few_shot_5 is "5 images a class"."""
+    few = score.removeprefix("few_shot_")
+    return SCORES.get(score, f"{few} image{'' if few == '1' else 's'} a class")
 
 
 def more(answer: Answer) -> list[str]:
@@ -148,9 +165,11 @@ def more(answer: Answer) -> list[str]:
         else:
             out.append(f"{name}: neither hours nor ten times the test patients; take the one that is easier to use.")
     if not out:
-        out.append(
-            "Nothing: there is no second arm to tell from the first. Name --weights, or get those that are missing."
-        )
+        untuned = [title(answer, a["arm"]) for a in answer["arms"] if a["value"] is None and a["arm"] != PIXELS]
+        help_ = "Name --weights, or get those that are missing"
+        if untuned:
+            help_ = f"Raise --budget: {', '.join(untuned)} had no run in it"
+        out.append(f"There is no second arm to tell from the first. {help_}.")
     return out
 
 

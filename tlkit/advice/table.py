@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tlkit.advice.hints import HINTS
 from tlkit.advice.prose import SCORES, between, metric, number, title
 
 Answer = Mapping[str, Any]
+Arm = Mapping[str, Any]
 
 
 class Table(NamedTuple):
@@ -32,7 +33,6 @@ def arms(answer: Answer) -> list[Table]:
         "rate": lambda a: "–" if a["rate"] is None else f"{a['rate']:g}",
         "minutes": lambda a: number(a["minutes"], 1),
         "MB": lambda a: number(a["mb"], 1),
-        "weights loaded": lambda a: a["load"] or "–",
     }
     frozen = {SCORES[name]: lambda a, name=name: number(a[name]) for name in ("probe", "knn")}
     frozen |= {f"{n} a class": lambda a, n=n: _few(a, n) for n in shots}
@@ -42,15 +42,17 @@ def arms(answer: Answer) -> list[Table]:
         f"Fine-tuned: {name} of the test patients.",
         f"Frozen features: {name} of the linear probe, k-NN and few images a class (± sd); hints have own scales.",
     )
-    found = [_filled(answer, caption, cells) for caption, cells in zip(captions, (tuned, frozen), strict=True)]
+    ran = [a for a in answer["arms"] if a["runs"] is not None or a["dropped"]]
+    parts = ((ran, captions[0], tuned), (answer["arms"], captions[1], frozen))
+    found = [_filled(answer, *part) for part in parts]
     return [table for table in found if len(table.columns) > 1]
 
 
-def _filled(answer: Answer, caption: str, cells: Mapping[str, Callable[[Mapping[str, Any]], str]]) -> Table:
-    full = [[title(answer, arm["arm"]), *(cell(arm) for cell in cells.values())] for arm in answer["arms"]]
+def _filled(answer: Answer, of: Sequence[Arm], caption: str, cells: Mapping[str, Callable[[Arm], str]]) -> Table:
+    full = [[title(answer, arm["arm"]), *(cell(arm) for cell in cells.values())] for arm in of]
     used = [i for i in range(len(cells) + 1) if i == 0 or any(row[i] != "–" for row in full)]
     columns = ["arm", *cells]
-    leads = [arm["arm"] == answer["start_from"] for arm in answer["arms"]]
+    leads = [arm["arm"] == answer["start_from"] for arm in of]
     return Table(caption, [columns[i] for i in used], [[row[i] for i in used] for row in full], leads)
 
 
@@ -67,10 +69,15 @@ def dropped(answer: Answer) -> list[str]:
     return [f"{title(answer, a['arm'])} got no more runs: {a['dropped']}." for a in answer["arms"] if a["dropped"]]
 
 
-def _few(arm: Mapping[str, Any], shots: str) -> str:
+def _few(arm: Arm, shots: str) -> str:
     """Return the mean over draws of so many images a class, and their standard deviation."""
     mean, sd = ((arm[key] or {}).get(shots) for key in ("few_shot", "few_shot_sd"))
     return number(mean) if sd is None else f"{number(mean)} ± {number(sd)}"
+
+
+def loaded(answer: Answer) -> list[str]:
+    """Return a line for each arm whose weights were read from a file: what of them was taken."""
+    return [f"{title(answer, a['arm'])}, weights loaded: {a['load']}." for a in answer["arms"] if a["load"]]
 
 
 def _held(arm: Mapping[str, Any], what: str) -> str:

@@ -106,8 +106,9 @@ class Tuning:
             best = chosen(self.runs, self.study)
             if best["seed"].nunique() > 1:
                 measure = measure_of(self.study, best)
-                keep, metric = plan.random_arms(self.study), metric_of(self.study)
-                dropped = deciding.dropped(_validated(self.study, best), metric, measure, keep)
+                keep, names = plan.random_arms(self.study), self.study.names()
+                validated = _validated(self.study, best)
+                dropped = deciding.dropped(validated, metric_of(self.study), measure, keep, names=names)
                 self.out |= {arm: why for arm, why in dropped.items() if arm not in self.out}
             for arm in self.arms:
                 if arm not in self.out and (rate := rate_of(best, arm)) is not None:

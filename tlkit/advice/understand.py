@@ -66,7 +66,8 @@ def check_flags(found: dict[str, Any], asked: dict[str, str]) -> None:
     """Raise ConfigError for flags that a reading of this kind does not hear, or that it does not do as they say."""
     heard = {"class_folders": ("labels", "label"), "pairs": ("file",), "npz": ()}.get(found["layout"], FLAGS)
     unheard = [flag for flag in asked if flag not in (*heard, "patient", "task", "split")]
-    if asked.get("split", "none").lower() != "none" and "table" not in found["options"]:
+    heard_split = "table" in found["options"] or ("=" in asked.get("split", "") and found["layout"] == "class_folders")
+    if asked.get("split", "none").lower() != "none" and not heard_split:
         unheard.append("split")
     if found["layout"] == "class_folders" and asked.get("label", "folder:1") not in ("folder:1", "folder:2"):
         unheard.append("label")

@@ -22,7 +22,7 @@ import pandas as pd
 from tlkit import paths
 from tlkit.archives import deidentify, dicom, headers
 from tlkit.datasets import bounds
-from tlkit.datasets.cards import PHANTOM_FACTS, UnreadableFile
+from tlkit.datasets.cards import PHANTOM_FACTS, UnreadableFile, hidden, is_loop
 from tlkit.files import replacing
 from tlkit.progress import track
 
@@ -114,10 +114,10 @@ def file_name(key: bytes, path: str) -> str:
 def walk(root: Path) -> Iterator[tuple[str, int, int]]:
     """Yield (path relative to `root`, bytes, time of change in ns) of all files, hidden ones left out."""
     for folder, folders, names in os.walk(root, followlinks=True):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        folders[:] = sorted(f for f in folders if not hidden(f) and not is_loop(folder, f))
         under = Path(folder).relative_to(root).as_posix()
         for name in sorted(names):
-            if not name.startswith(".") and name != PHANTOM_FACTS:
+            if not hidden(name) and name != PHANTOM_FACTS:
                 try:
                     facts = os.stat(os.path.join(folder, name))
                     size, changed = facts.st_size, facts.st_mtime_ns

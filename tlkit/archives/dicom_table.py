@@ -1,6 +1,7 @@
 """Layout "dicom_table": DICOM files of any modality in any tree, and a table that says what they show.
 
-A row names its file by its path, its name, or its SOPInstanceUID. What is written is de-identified as in `multimodal`,
+A row names its file by its path, its name, or its SOPInstanceUID, or all files of a PatientID or StudyInstanceUID.
+What is written is de-identified as in `multimodal`,
 whose export it is: files, UIDs and patients have pseudonyms, and what the table calls them stays in memory.
 """
 
@@ -23,6 +24,7 @@ from tlkit.layouts import table as tables
 from tlkit.layouts.patients import UNKNOWN, check_way
 
 WINDOWLESS = (1.0, 99.0)  # percentiles of a frame without a window that are black and white
+NAMES = {"files": "", "patients": "patient", "exams": "exam"}  # what a row names: column of the archive's index
 HEADER = {"header": "PatientID"}
 COLUMNS = ["id", "path", "frame", "window", "patient", "exam", "modality", "body_part"]
 
@@ -35,7 +37,7 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
     """
     key, rows = deidentify.load_key(root), tables.open_table(root, card)
     samples, left = multimodal.scan(root, archive_card(card))
-    found = files_of(root, card, rows[card.options["file"]])
+    rows, found = named_rows(root, card, rows)
     answers, rejects = tables.labelled(rows, found, card)
     hidden = [(p if p in set(found) else archive.file_name(key, p), reason, kind) for p, reason, kind in rejects]
     samples = samples.loc[samples["window"] == 0, COLUMNS]
@@ -50,6 +52,22 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
 def archive_card(card: DataCard) -> DataCard:
     """Return the card of the archive behind a table: all modalities are admitted, and frames without a window."""
     return replace(card, classes=multimodal.ADMITTED, options={"percentiles": WINDOWLESS, **card.options})
+
+
+def named_rows(root: Path, card: DataCard, rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
+    """Return the rows of a table, one a file, and the pseudonym of that file, "" for none.
+
+    By `options["names"]` a row names one file, or all of a patient or of an exam.
+    """
+    what, names = card.options.get("names", "files"), rows[card.options["file"]]
+    if what == "files":
+        return rows, files_of(root, card, names)
+    key, index = deidentify.load_key(root), multimodal.listing(root, archive_card(card))
+    files = index[index["reason"] == ""].groupby(NAMES[what])["path"].agg(list)
+    kind = "patient" if what == "patients" else "uid"
+    found = names.map(lambda text: files.get(deidentify.pseudonym(key, kind, text), "") if text else "").explode()
+    rows = rows.loc[found.index].reset_index(drop=True)
+    return rows, found.reset_index(drop=True)
 
 
 def files_of(root: Path, card: DataCard, names: pd.Series) -> pd.Series:
@@ -100,6 +118,7 @@ LAYOUT = Layout(
     identity=ct_series.identity,
     options={
         **tables.OPTIONS,
+        "names": (str, one_of(NAMES, "what a row names")),
         "patient": (dict[str, str | int] | None, AfterValidator(_check)),
         "polarity": (str, one_of(export.POLARITIES, "polarity")),
         "percentiles": PERCENTILES,

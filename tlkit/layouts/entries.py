@@ -14,6 +14,7 @@ import pandas as pd
 from tlkit.config import ConfigError
 
 TRUE, FALSE = {"true", "t", "yes", "y", "1", "1.0"}, {"false", "f", "no", "n", "0", "0.0"}
+NOTHING = {"na", "n/a", "#n/a", "nan", "null", "<na>", "?"}  # words that stand where nothing is known
 Reject = tuple[str, str, str]  # path, reason, kind
 
 
@@ -33,7 +34,7 @@ def read_table(file: Path, names: dict[str, tuple[str, ...]], separators: str = 
     return table[[name for name in found if name]].apply(lambda column: column.fillna("").astype(str).str.strip())
 
 
-def read_text(file: Path, separators: str = ",;\t") -> pd.DataFrame:
+def read_text(file: Path, separators: str = ",;\t|") -> pd.DataFrame:
     """Return a CSV, TSV or parquet file, or the first sheet of an .xlsx, as stripped text: "" where nothing stands.
 
     A CSV has that one of the `separators` which its header has most of, and is in UTF-8, UTF-16 with its mark, or
@@ -89,6 +90,11 @@ def _keys(table: pd.DataFrame, key: list[str]) -> pd.Series:
     return table[key].agg("/".join, axis=1) if len(table) else pd.Series([], dtype=str)
 
 
+def without_nothing(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of text with "" for the words of NOTHING, in any case."""
+    return table.apply(lambda column: column.where(~column.str.lower().isin(NOTHING), ""))
+
+
 def truth(column: pd.Series, true: set[str] = TRUE, false: set[str] = FALSE) -> pd.Series:
     """Return 1.0 for the words of `true`, 0.0 for those of `false`, in any case, and NaN for all others."""
     words = column.str.lower()
@@ -97,8 +103,15 @@ def truth(column: pd.Series, true: set[str] = TRUE, false: set[str] = FALSE) -> 
 
 
 def numbers(column: pd.Series) -> pd.Series:
-    """Return the numbers that text stands for, NaN where it is none."""
-    return pd.to_numeric(column, errors="coerce").astype(float)
+    """Return the numbers that text stands for, NaN where it is none.
+
+    A comma before the decimals is read, unless three digits stand behind each: those may be thousands.
+    """
+    text = column.astype(str)
+    decimal = text.str.fullmatch(r"\s*[-+]?\d+,\d+\s*")
+    if decimal.any() and not text[decimal].str.fullmatch(r".*,\d{3}\s*").all():
+        text = text.where(~decimal, text.str.replace(",", ".", regex=False))
+    return pd.to_numeric(text, errors="coerce").astype(float)
 
 
 def refuse(table: pd.DataFrame, checks: list[tuple[pd.Series, pd.Series | str, str]]) -> tuple[pd.DataFrame, list]:

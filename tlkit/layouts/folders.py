@@ -3,35 +3,45 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import warnings
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import pandas as pd
 
 from tlkit.config import ConfigError
 from tlkit.datasets import bounds
-from tlkit.datasets.cards import DataCard, UnreadableFile, visible, visible_files
-from tlkit.datasets.layout import RANGE, Layout, Option
+from tlkit.datasets.cards import DataCard, UnreadableFile, hidden, visible, visible_files
+from tlkit.datasets.layout import FLAG, RANGE, Layout, Option
 from tlkit.declared import one_of
 from tlkit.layouts.patients import PATIENT, name_patients, patients
 
-EXTENSIONS = {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
+EXTENSIONS = {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm",
+              ".jfif", ".jp2", ".avif"}  # fmt: skip
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
 BYTES = {"1": 8, "L": 8, "I;16": 32, "I;16B": 32, "I": 32, "F": 32}  # a pixel, in all that it passes through
 COLOURED = 24  # bytes a pixel of any other mode
 SPLITS = {
-    "train": "train", "training": "train",
-    "val": "val", "valid": "val", "validation": "val",
-    "test": "test", "testing": "test",
+    "train": "train", "training": "train", "trn": "train",
+    "val": "val", "valid": "val", "validation": "val", "dev": "val", "development": "val",
+    "test": "test", "testing": "test", "tst": "test", "holdout": "test", "hold out": "test",
 }  # fmt: skip
+AROUND = r"(?:(?:images?|data)[-_ ])?(.+?)[-_ ]?(?:set|data|split|images?|part|ing data)?"  # a split's word
 CHANNEL: Option = (int, one_of((1, 3), "number of channels"))
 SIXTEEN = (0.0, 65535.0)  # range of unsigned 16 bits
 MAPPING, SOLUTION = "LOC_synset_mapping.txt", "LOC_val_solution.csv"
 KAGGLE = Path("ILSVRC/Data/CLS-LOC")
+
+
+def split_of(name: str) -> str:
+    """Return train, val or test where a folder, or a word in a table, is called so, such as "Training Set"; else ""."""
+    said = name.lower().strip()
+    found = SPLITS.get(said) or SPLITS.get(re.fullmatch(AROUND, said)[1] if said else "")
+    return found or SPLITS.get(re.sub(r"[-_]", " ", said), "")
 
 
 def classes(root: Path, card: DataCard) -> tuple[str, ...]:
@@ -44,11 +54,12 @@ def classes(root: Path, card: DataCard) -> tuple[str, ...]:
     if mapping.is_file():
         return tuple(line.split()[0] for line in mapping.read_text().splitlines() if line.strip())
     above = "*/" * (card.options.get("level", 1) - 1)
+    spelt = {name.casefold(): name for name in reversed(card.classes)}
     found = {
-        c.name
+        c.name if c.name in card.classes else spelt.get(c.name.casefold(), c.name)
         for _, folder in _parts(root, card)
         for c in (folder.glob(f"{above}*") if above else visible(folder))
-        if c.is_dir() and not _beside(f"{c.relative_to(root).as_posix()}/", card)
+        if c.is_dir() and not hidden(c.name) and not _beside(f"{c.relative_to(root).as_posix()}/", card)
     }
     if card.classes and found != set(card.classes):
         raise ConfigError(
@@ -62,13 +73,15 @@ def classes(root: Path, card: DataCard) -> tuple[str, ...]:
 def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return (samples, rejects) of a tree `[split/]class/**/image`; no file is opened.
 
-    Split folders may be called train, training, val, valid, validation, test, testing in any case;
-    `options["splits"]` renames them, `options["halve"]` names the split that is cut into val and test,
-    half of each class each, and `options["beside"]` the patterns of paths that come with the data and are not read.
+    Split folders are called as `split_of` knows; `options["splits"]` renames them, or names other ones, and with
+    `options["split_folders"]` they lie below the classes. A class may be spelt in another case in another split.
+    `options["halve"]` names the split that is cut into val and test, half of each class each, and
+    `options["beside"]` the patterns of paths that come with the data and are not read.
     `options["level"]` counts the folders below the split down to the one whose name is the class (default: 1).
     `options["patient"]` says who is shown (`name_patients`); without it every image is a patient (`patient` = `id`).
     """
     index = {name: label for label, name in enumerate(classes(root, card))}
+    spelt = {name.casefold(): name for name in reversed(index)}
     solution = _solution(root)
     rows, rejects = [], []
     parts, level = _parts(root, card), card.options.get("level", 1)
@@ -78,6 +91,8 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
             if _beside(path, card):
                 continue
             name = inside.parts[level - 1] if len(inside.parts) > level else solution.get(file.stem)
+            name = name if name in index else spelt.get(str(name).casefold(), name)
+            split = split_above(inside) if card.options.get("split_folders") else split
             if file.suffix.lower() not in EXTENSIONS:
                 rejects.append((path, f"'{file.suffix}' is no image extension", "rule"))
             elif name not in index:
@@ -110,7 +125,7 @@ def decode(root: Path, rows: pd.DataFrame, card: DataCard) -> tuple[list[np.ndar
 
     with bounds.reading(partial(reason, root)), open_picture(root / rows["path"].iloc[0]) as image:
         if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-            raise UnreadableFile(f"{image.n_frames} frames in one file; expected one image")
+            raise UnreadableFile(f"{image.n_frames} frames in one file; expected one image: save each as a file")
         ends = _range(image, card) if image.mode[0] in "IF" else None
         upright = ImageOps.exif_transpose(image)
         if ends:
@@ -119,6 +134,11 @@ def decode(root: Path, rows: pd.DataFrame, card: DataCard) -> tuple[list[np.ndar
             upright = upright.convert("RGBA")
         pixels = np.asarray(upright.convert("L" if card.options.get("channels") == 1 else "RGB"))
     return [pixels], [None]
+
+
+def split_above(path: PurePath) -> str:
+    """Return the split that a folder above a file is called by, the outermost first, "" for none."""
+    return next(filter(None, map(split_of, path.parts[:-1])), "")
 
 
 def to_bytes(values: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
@@ -189,8 +209,11 @@ def _parts(root: Path, card: DataCard) -> list[tuple[str, Path]]:
     """Return (split, folder) pairs; one pair with an empty split where the tree has no split folders."""
     base = root / KAGGLE if (root / KAGGLE).is_dir() else root
     rename = card.options.get("splits", {})
-    found = [(SPLITS[p.name.lower()], p) for p in visible(base) if p.is_dir() and p.name.lower() in SPLITS]
-    return sorted((rename.get(split, split), p) for split, p in found) or [("", base)]
+    if card.options.get("split_folders"):
+        return [("", base)]
+    split = {p: split_of(p.name) for p in visible(base) if p.is_dir()}
+    found = [(rename.get(p.name) or rename.get(said, said), p) for p, said in split.items()]
+    return sorted((said, p) for said, p in found if said) or [("", base)]
 
 
 def _solution(root: Path) -> dict[str, str]:
@@ -203,7 +226,9 @@ def _solution(root: Path) -> dict[str, str]:
 
 
 def reason(root: Path, error: BaseException) -> str:
-    """Return an error without the machine's path: rejects tables are compared between machines."""
+    """Return an error without the file's path: rejects are counted by reason, and compared between machines."""
+    if type(error).__name__ == "UnidentifiedImageError":  # quotes the path
+        return "UnidentifiedImageError: cannot identify image file, which is damaged or no picture"
     return bounds.quote_error(error).replace(f"{root}/", "")
 
 
@@ -216,6 +241,7 @@ CLASS_FOLDERS = Layout(
     options={
         "channels": CHANNEL,
         "splits": (dict[str, str], {}),
+        "split_folders": FLAG,
         "level": (int, {"ge": 1}),
         "beside": (tuple[str, ...], {}),
         **_COMMON,

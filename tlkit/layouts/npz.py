@@ -61,6 +61,11 @@ def headers(file: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     if "train_images" not in found or odd:
         raise ConfigError(f"{file}: expected the arrays {', '.join(KEYS)} of MedMNIST, found {', '.join(found)}.")
     shape, dtype = found["train_images"]
+    if len(shape) == 4 and shape[3] > 4 and shape[3] == shape[1]:
+        raise ConfigError(
+            f"{file}: volumes of {' x '.join(map(str, shape[1:]))}, which are not read with classes: take a file of 2D "
+            "images, or save slices as PNG in folders of classes."
+        )
     if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] != 3) or dtype != np.uint8:
         raise ConfigError(f"{file}: expected images uint8 [N,H,W] or [N,H,W,3], found {dtype} {list(shape)}.")
     return found
@@ -76,23 +81,30 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
 
 
 def labels(file: Path, part: str) -> np.ndarray:
-    """Return the labels of a part, whole numbers [N,L]."""
+    """Return the labels of a part, [N,L], whole numbers or, of a regression, any."""
     with np.load(file, allow_pickle=False) as arrays:
         found = arrays[f"{part}_labels"]
-    if found.dtype.kind not in "iub" or found.ndim not in (1, 2):
-        raise ConfigError(f"{file}: expected whole numbers [N] or [N,L] as labels, found {found.dtype} {found.shape}.")
-    return found.reshape(len(found), -1).astype(int)
+    if found.dtype.kind not in "iubf" or found.ndim not in (1, 2) or not np.isfinite(found).all():
+        raise ConfigError(f"{file}: expected numbers [N] or [N,L] as labels, found {found.dtype} {found.shape}.")
+    whole = found.dtype.kind != "f" or (found == np.rint(found)).all()
+    return found.reshape(len(found), -1).astype(int if whole else float)
 
 
 def _targets(answers: np.ndarray, card: DataCard, file: Path) -> pd.DataFrame:
     names = list(card.classes)
+    if card.task == "regression":
+        if answers.shape[1] != 1:
+            raise ConfigError(f"{file}: expected one number an image, found {answers.shape[1]}.")
+        value = pd.Series(answers[:, 0].astype(float))
+        rank = np.ceil(value.rank(pct=True) * 10).astype(int)  # in tenths: for stratified draws
+        return pd.DataFrame({"label": rank, card.options["target"]: value})
     if card.task == "multilabel":
         if answers.shape[1] != len(names) or not np.isin(answers, (0, 1)).all():
             raise ConfigError(f"{file}: expected {len(names)} labels of 0 or 1 an image, found {answers.shape[1]}.")
         found = pd.DataFrame(answers.astype(float), columns=names)
         rarest = np.where(answers == 1, answers.sum(axis=0), len(answers) + 1).argmin(axis=1)
         return found.assign(label=np.where(answers.any(axis=1), rarest, len(names)))
-    if answers.shape[1] != 1 or answers.min() < 0 or answers.max() >= len(names):
+    if answers.shape[1] != 1 or answers.dtype.kind == "f" or answers.min() < 0 or answers.max() >= len(names):
         raise ConfigError(f"{file}: expected one label from 0 to {len(names) - 1} an image.")
     codes = answers[:, 0]
     return pd.DataFrame({"label": codes, "class": pd.Categorical.from_codes(codes, names)})
@@ -114,4 +126,4 @@ def slices(root: Path, rows: pd.DataFrame, card: DataCard) -> Iterator[tuple[np.
                     yield np.frombuffer(stream.read(size), dtype).reshape(shape[1:]), None
 
 
-LAYOUT = Layout(scan=scan, slices=slices, patients=lambda card: UNKNOWN)
+LAYOUT = Layout(scan=scan, slices=slices, patients=lambda card: UNKNOWN, options={"target": (str, {})})

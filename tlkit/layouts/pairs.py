@@ -14,6 +14,7 @@ from tlkit.datasets.layout import FLAG, PERCENTILES, RANGE, SCANS, WINDOW, Layou
 from tlkit.layouts import folders, lits
 from tlkit.layouts.patients import PATIENT, name_patients, patients
 
+COLOUR = 1 << 24  # from which on the values of a mask stand for colours
 VOLUMES = (".nii", ".nii.gz")
 COLUMNS = ["id", "path", "mask_path", "frame", "patient", "split"]
 TOP = (0.5, 99.5)  # percentiles of a volume that are black and white where no window is said
@@ -23,13 +24,18 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return (samples, rejects), one row per picture or slice of a volume; of volumes the headers are read.
 
     `options["pairs"]` lists [folder of images, folder of masks, split] below `root`. An image and its mask have one
-    stem, of the image without `options["image_end"]` (such as "_0000"), of the mask without `options["mask_end"]`.
+    stem, of the image without `options["image_end"]` (such as "_0000"), of the mask without `options["mask_end"]`; so
+    with `image_start` and `mask_start`.
     Rejected with a reason: images without mask, masks without image, pairs of volumes that do not fit, other channels.
     """
     rows, rejects, read = [], [], set()
     for images, masks, split in card.options["pairs"]:
-        known = stems(root, masks, card.options.get("mask_end", ""))
-        for stem, path in stems(root, images, card.options.get("image_end", "")).items():
+        said = card.options
+        known = stems(root, masks, said.get("mask_end", ""), said.get("mask_start", ""))
+        within = set(known.values()) if images == masks else set()
+        for stem, path in stems(root, images, said.get("image_end", ""), said.get("image_start", "")).items():
+            if path in within:  # masks lie beside their images
+                continue
             read.add(path)
             mask = known.pop(stem, None)
             if mask is None:
@@ -64,18 +70,26 @@ def stem_of(path: str) -> str:
     return PurePosixPath(path).name[: -len(".nii.gz")] if path.lower().endswith(".nii.gz") else PurePosixPath(path).stem
 
 
-def stems(root: Path, folder: str, end: str = "") -> dict[str, str]:
-    """Return {path below the folder without the `end` of its stem: path below `root`} of its images, sorted.
+def cut(name: str, end: str, start: str = "") -> str | None:
+    """Return a path whose last part is without its `start` and `end`; None for one without these."""
+    above, slash, stem = name.rpartition("/")
+    if not (stem.endswith(end) and stem.startswith(start)):
+        return None
+    return f"{above}{slash}{stem.removesuffix(end).removeprefix(start)}"
 
-    Files without that end are left out.
+
+def stems(root: Path, folder: str, end: str = "", start: str = "") -> dict[str, str]:
+    """Return {path below the folder, its stem without `start` and `end`: path below `root`} of its images, sorted.
+
+    Files without these are left out.
     """
     found = {}
     for file in visible_files(root / folder):
         path = file.relative_to(root).as_posix()
-        stem = stem_of(path)
-        if (is_volume(path) or file.suffix.lower() in folders.EXTENSIONS) and stem.endswith(end):
-            inside = file.relative_to(root / folder).parent / stem.removesuffix(end)
-            found[inside.as_posix()] = path
+        if is_volume(path) or file.suffix.lower() in folders.EXTENSIONS:
+            inside = cut((file.relative_to(root / folder).parent / stem_of(path)).as_posix(), end, start)
+            if inside is not None:
+                found[inside] = path
     return found
 
 
@@ -134,7 +148,7 @@ def _ends(volume: lits.Axial, card: DataCard) -> tuple[float, float]:
 def mask_values(file: Path) -> np.ndarray:
     """Return the values of a picture that is a mask, whole numbers [H,W]: of a palette its indices.
 
-    Raises UnreadableFile for colours and damaged files.
+    A mask in colours has COLOUR + 0xRRGGBB. Raises UnreadableFile for damaged files.
     """
     with bounds.reading(bounds.quote_error), folders.open_picture(file) as image:
         if image.mode == "1":
@@ -147,7 +161,7 @@ def mask_values(file: Path) -> np.ndarray:
             if image.mode in ("LA", "La"):
                 return values[..., 0].astype(np.int64)
             if (values[..., :3] != values[..., :1]).any():
-                raise UnreadableFile("a mask in colours; expected one whole number per pixel")
+                return COLOUR + values[..., :3].astype(np.int64) @ np.array([0x10000, 0x100, 1])
             values = values[..., 0]
         return values.astype(np.int64)
 
@@ -155,6 +169,8 @@ def mask_values(file: Path) -> np.ndarray:
 def _coded(values: np.ndarray, card: DataCard) -> np.ndarray:
     """Return a mask as numbers of classes, uint8."""
     known = np.asarray(card.options.get("values") or range(len(card.classes)))
+    if known.max() >= COLOUR > values.max(initial=0):  # a mask in colours that holds nothing but greys
+        values = COLOUR + values * 0x010101
     order = np.argsort(known)
     at = np.searchsorted(known[order], values).clip(max=len(known) - 1)
     if (known[order][at] != values).any():
@@ -169,8 +185,7 @@ LAYOUT = Layout(
     patients=lambda card: patients(card) if card.options.get("patient") else SCANS,
     options={
         "pairs": (list[list[str]], {}),
-        "image_end": (str, {}),
-        "mask_end": (str, {}),
+        **{name: (str, {}) for name in ("image_end", "mask_end", "image_start", "mask_start")},
         "channel": (int, {"ge": 0}),
         "values": (tuple[int, ...], {}),
         "mask_columns": (dict[str, int], {}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -16,7 +17,7 @@ from tlkit.datasets.layout import RANGE, Layout
 from tlkit.declared import some
 from tlkit.files import sha256
 from tlkit.layouts import folders
-from tlkit.layouts.entries import Reject, numbers, read_text, refuse, truth
+from tlkit.layouts.entries import Reject, numbers, read_text, refuse, truth, without_nothing
 from tlkit.layouts.patients import PATIENT, name_patients, patients
 
 RESERVED = (
@@ -38,6 +39,7 @@ OPTIONS = {
 }
 
 
+IMAGE_END = rf"({'|'.join(map(re.escape, sorted(folders.EXTENSIONS)))}|\.dcm|\.dicom)$"
 PATH = "\0path"  # no column of a table is called so
 
 
@@ -72,7 +74,7 @@ def open_table(root: Path, card: DataCard) -> pd.DataFrame:
         raise ConfigError(f"the table {file} is missing, which says what the images in {root} show.")
     if card.options.get("table_sha256", digest := sha256(file)) != digest:
         raise ConfigError(f"{file} was changed since it was read first: remove `table_sha256`, or bring it back.")
-    table = read_text(file)
+    table = without_nothing(read_text(file))
     for column in (*_columns(card), card.options["file"], *filter(None, [card.options.get("split")])):
         if column not in table:
             raise ConfigError(f"{file} has no column '{column}'.{nearest(column, table)} It has: {', '.join(table)}.")
@@ -88,17 +90,28 @@ def listed(names: pd.Series, paths: Iterable[str]) -> pd.Series:
     """Return the path that each name means, "" for none: its end of whole parts, with or without the ending.
 
     Case, Unicode's two ways to write an umlaut, and \\ for / do not count. A name that several files have means none;
-    the whole path of one counts more than the end of another.
+    the whole path of one counts more than the end of another. Last, a name stands for the file that has it with
+    another ending of images, or with zeros before its number.
     """
     whole: dict[str, str] = {}
     ends: dict[str, str] = {}
+    bare: dict[str, str] = {}  # without ending and zeros
     for path in paths:
+        stem = _bare(_plain(path))
+        bare[stem] = path if bare.get(stem, path) == path else ""
         parts = PurePosixPath(_plain(path)).parts
         for start in range(len(parts)):
             for end in {"/".join(parts[start:]), "/".join([*parts[start:-1], PurePosixPath(parts[-1]).stem])}:
                 known = ends if start else whole
                 known[end] = path if known.get(end, path) == path else ""
-    return names.map(lambda name: _meant(_plain(name), ends | whole))
+    known = ends | whole
+    return names.map(lambda name: _meant(_plain(name), known) or bare.get(_bare(_plain(name)), ""))
+
+
+def _bare(name: str) -> str:
+    """Return the name of a file without folders, an ending of images, and zeros before a number."""
+    stem = re.sub(IMAGE_END, "", name.partition("?")[0].rpartition("/")[2])
+    return stem.lstrip("0") or "0" if stem.isdecimal() else stem
 
 
 def _meant(name: str, known: dict[str, str]) -> str:
@@ -146,10 +159,11 @@ def _targets(table: pd.DataFrame, card: DataCard) -> tuple[pd.DataFrame, list]:
             found = table[list(said["columns"])].apply(truth).set_axis(names, axis=1)
             faults = [(found.isna().any(axis=1), "neither yes nor no in a column of labels", "rule")]
         else:
-            parts = table[said["label"]].map(lambda text: [p.strip() for p in text.split(said["separator"])])
+            parts = table[said["label"]].map(lambda text: parts_of(text, said["separator"]))
             found = pd.DataFrame({n: parts.map(lambda had, n=n: float(n in had)) for n in names}, index=table.index)
             odd = parts.map(lambda had: bool(set(had) - {*names, *said.get("none", ())}))
-            faults = [(odd, "a label that is no class: '" + table[said["label"]] + "'", "rule")]
+            faults = [(odd & (table[said["label"]] == ""), "no label in the table", "rule")]
+            faults += [(odd, "a label that is no class: '" + table[said["label"]] + "'", "rule")]
         frequency = found.sum().to_numpy()
         rarest = np.where(found == 1, frequency, len(found) + 1).argmin(axis=1) if len(found) else 0
         return found.assign(label=np.where((found == 1).any(axis=1), rarest, len(names))), faults
@@ -167,15 +181,20 @@ def _targets(table: pd.DataFrame, card: DataCard) -> tuple[pd.DataFrame, list]:
     return found, [(text == "", "no label in the table", "rule"), (label.isna(), "no class: '" + text + "'", "rule")]
 
 
+def parts_of(text: str, separator: str) -> list[str]:
+    """Return the labels that are joined in a text, without brackets and quotes; [""] of an empty text."""
+    parts = [part.strip(" []{}()'\"") for part in text.split(separator)] if text else [""]
+    return parts if text == "" else [part for part in parts if part]
+
+
 def _splits(path: pd.Series, text: pd.DataFrame, said: dict) -> pd.Series | str:
     if said.get("split_folders"):
-        parts = path.map(lambda file: PurePosixPath(file).parts[:-1])
-        return parts.map(lambda names: next(filter(None, (folders.SPLITS.get(n.lower()) for n in names)), ""))
+        return path.map(lambda file: folders.split_above(PurePosixPath(file)))
     if not said.get("split"):
         return ""
-    split = text[said["split"]].str.lower().map(folders.SPLITS)
-    if split.isna().any():
-        odd = ", ".join(sorted(set(text.loc[split.isna(), said["split"]]))[:10])
+    split = text[said["split"]].map(folders.split_of)
+    if (split == "").any():
+        odd = ", ".join(sorted(set(text.loc[split == "", said["split"]]))[:10])
         raise ConfigError(f"column '{said['split']}': expected train, val or test, found '{odd}'.")
     return split
 

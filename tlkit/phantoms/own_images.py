@@ -9,14 +9,14 @@ from tlkit.phantoms import anatomy, chestxray, xray
 from tlkit.phantoms.streams import stream
 from tlkit.progress import track
 
-CLASSES = {"mass": ("Mass",), "no finding": ()}
+CLASSES = {"consolidation": ("Consolidation",), "no finding": ()}
 IMAGES = 2  # of each patient
 PATIENT = r"(p\d+)_"  # what says in the name of a file who is shown
 PATIENTS = {"smoke": 12}  # by scale; of all others those of `write`
 
 
 def write(root: Path, seed: int, patients: int = 60, pixels: int = 96) -> None:
-    """Write phantom radiographs `<class>/p<patient>_<number>.png`, 8 bits, grey; half of the patients have a mass.
+    """Write phantom radiographs `<class>/p<patient>_<number>.png`, 8 bits, grey; half of the patients have a finding.
 
     The images of a patient show the same body and finding, each with an exposure and a pose of its own.
     """

@@ -86,18 +86,29 @@ def where(card: DataCard) -> Path:
     return folder
 
 
+def hidden(name: str) -> bool:
+    """Tell whether an entry of that name is none of the data: a dot, what macOS packs, the lock of an open table."""
+    return name.startswith((".", "~$")) or name == "__MACOSX"
+
+
 def visible(folder: Path) -> Iterator[Path]:
-    """Yield the entries of `folder` whose names do not start with a dot."""
-    return (p for p in folder.iterdir() if not p.name.startswith("."))
+    """Yield the entries of `folder` that are not `hidden`."""
+    return (p for p in folder.iterdir() if not hidden(p.name))
 
 
 def visible_files(root: Path) -> list[Path]:
     """Return the data's files below `root`, sorted: no hidden ones, none in hidden folders."""
     files = []
     for folder, folders, names in os.walk(root, followlinks=True):
-        folders[:] = [f for f in folders if not f.startswith(".")]
-        files += [Path(folder, n) for n in names if not n.startswith(".") and n != PHANTOM_FACTS]
+        folders[:] = [f for f in folders if not hidden(f) and not is_loop(folder, f)]
+        files += [Path(folder, n) for n in names if not hidden(n) and n != PHANTOM_FACTS]
     return sorted(files)
+
+
+def is_loop(folder: str, name: str) -> bool:
+    """Tell whether a folder is a link to one that it lies in, which would be walked for ever."""
+    path = os.path.join(folder, name)
+    return os.path.islink(path) and Path(folder).resolve().is_relative_to(Path(path).resolve())
 
 
 def _indent(text: str) -> str:

@@ -1,0 +1,94 @@
+"""Masks that lie beside their images, in one folder: volumes of equal names, pictures and volumes with an end."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import PurePosixPath
+from typing import Any
+
+from tlkit.advice.choices import AmbiguousError, few, quoted
+from tlkit.advice.masks import MASK_ENDS, MASK_NAME, MOST_UNEVEN, read_masks, shows
+from tlkit.advice.seen import Seen
+from tlkit.layouts import pairs
+from tlkit.layouts.folders import EXTENSIONS
+
+
+def beside(seen: Seen) -> dict[str, Any] | None:
+    """Return the reading of folders that hold equally named volumes, one of which is a mask; None where there are none.
+
+    Raises AmbiguousError where several volumes may be the image.
+    """
+    if found := _suffixed(seen):
+        return found
+    volumes = [PurePosixPath(f) for f in seen.files if pairs.is_volume(f)]
+    folders = {p.parent for p in volumes}
+    names = Counter(pairs.stem_of(p.name) for p in volumes)
+    common = sorted(name for name, n in names.items() if n == len(folders))
+    masks = [name for name in common if MASK_NAME.search(name)]
+    images = [name for name in common if name not in masks]
+    if len(masks) != 1 or not images or seen.ending(*EXTENSIONS):
+        return None
+    said = seen.asked.get("file", "").lower()
+    asked = [n for n in images if n.lower() == said] or [n for n in images if said and n.lower().startswith(said)]
+    if len(images) > 1 and len(asked) != 1:
+        raise AmbiguousError(
+            f"Each folder has several volumes beside its mask {masks[0]}. Say which is the image:",
+            [(f"--file {quoted(name)}", f"in {names[name]} folders") for name in images],
+        )
+    image = (asked or images)[0]
+    options = {"pairs": [[".", ".", ""]], "image_end": image, "mask_end": masks[0]}
+    return read_masks(seen, options, [f"volumes beside their masks: {image} and {masks[0]} in {len(folders)} folders"])
+
+
+def _suffixed(seen: Seen) -> dict[str, Any] | None:
+    """Return the reading of masks that lie beside their images, such as x.png and x_mask.png; None where none do.
+
+    Raises AmbiguousError where folders may be classes as well, or several volumes the image.
+    """
+    paths = {str(PurePosixPath(f).parent / pairs.stem_of(f)): f for f in seen.files if shows(f)}
+    found = {end: {s.removesuffix(end) for s in paths if s.endswith(end)} for end in MASK_ENDS if end}
+    end, bases = max(found.items(), key=lambda item: len(item[1]))
+    others = [s for s in paths if not s.endswith(end)]
+    kinds = Counter(s.removeprefix(b) for s in others for b in _prefixes(s) if b in bases)
+    kinds = Counter({kind: n for kind, n in kinds.items() if n > MOST_UNEVEN * len(bases)})
+    if not kinds or len(bases) < MOST_UNEVEN / 4 * len(paths):
+        return None
+    said, names = seen.asked.get("file", "").lower(), {kind: kind.strip("_- .") or "name" for kind in sorted(kinds)}
+    asked = [k for k, name in names.items() if name.lower() == said]
+    if len(kinds) > 1 and len(asked) != 1:
+        raise AmbiguousError(
+            f"Several images lie beside each mask, which ends in {end}. Say which is meant, by the end of its name:",
+            [(f"--file {quoted(name)}", f"{kinds[kind]} images") for kind, name in names.items()],
+        )
+    image, task = (asked or list(kinds))[0], seen.asked.get("task", "")
+    above = {PurePosixPath(s).parts[:-1] for s in others}
+    if task == "multiclass":
+        return None
+    if (
+        not task
+        and len({p[:1] for p in above}) > 1
+        and len(above) <= len(others) / 2
+        and not pairs.is_volume(seen.files[0])
+    ):
+        classes = few(sorted({p[0] for p in above if p}))
+        raise AmbiguousError(
+            f"{len(bases)} masks ({end}) lie beside their images, in folders. Say what is asked of an image:",
+            [("--task segmentation", "its mask"), ("--task multiclass", f"its folder: {classes}; masks are left out")],
+        )
+    options = {"pairs": [[".", ".", ""]], "mask_end": end} | ({"image_end": image} if image else {})
+    return read_masks(seen, options, [f"{len(bases)} masks beside their images, with {end} behind the name"])
+
+
+def ends_of_masks(seen: Seen) -> str:
+    """Return what most masks that lie beside pictures have behind their name, "" where none do."""
+    stems = {str(PurePosixPath(f).with_suffix("")) for f in seen.files if shows(f)}
+    counts = Counter(end for end in MASK_ENDS if end for s in stems if s.endswith(end) and s.removesuffix(end) in stems)
+    return max(counts, key=counts.__getitem__, default="")
+
+
+def _prefixes(stem: str) -> list[str]:
+    """Return a path without ending, and what is before each sign in its name."""
+    folder, _, name = stem.rpartition("/")
+    cuts = [len(name), *(m.start() for m in re.finditer(r"[-_ .]", name))]
+    return [f"{folder}/{name[:at]}" if folder else name[:at] for at in cuts]
