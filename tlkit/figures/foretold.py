@@ -18,11 +18,10 @@ from tlkit.advice.hints import HINTS
 from tlkit.advice.measures import Measure
 from tlkit.advice.prose import score_name
 from tlkit.advice.targets import ScoreError, folds
+from tlkit.figures import finished, rates
 from tlkit.names import Names, sign
-from tlkit.stats import rates
 from tlkit.studies import Study
 from tlkit.studies.shown import Shown
-from tlkit.training import finished
 from tlkit.training.data import chosen_rows, training_rows
 from tlkit.training.tasks import base_kind
 
@@ -55,7 +54,7 @@ def panels(study: Study, there: Shown) -> tuple[list[Panel], list[str]]:
     A panel: experiment, task, metric (that which selects the epoch), kind, runs (as `resampling` reads them, at the
     rate that validation chose, with `run`), measure, and configs, one of each arm. Raises ConfigError for no run.
     """
-    kept, _ = rates.chosen(there.rows(study.results()), study.monitors())
+    kept, _ = rates.choose_rates(there.rows(study.results()), study.monitors())
     found, out = [], []
     for (experiment, task), rows in kept.groupby(CELL, sort=False):
         metric, title = study.monitors()[task][0], study.names()[task]
