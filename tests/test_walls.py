@@ -15,7 +15,7 @@ FLOORS = (
     ("config", "doubts", "names", "progress", "random"),
     ("files", "paths", "plugins", "yamllines"),
     ("declared", "machine", "models", "runfolder"),
-    ("datasets", "lineage"),
+    ("datasets", "foreign", "lineage"),
     ("layouts", "runs", "check"),
     ("training",),
     ("archives", "stats"),
@@ -26,8 +26,8 @@ FLOORS = (
     ("figures",),
     ("__main__",),
 )
-CORE = ("datasets", "models", "training", "studies", "runs", "stats", "report")
-BEYOND = ("advice", "archives", "figures", "layouts", "phantoms", "published", "rating", "workflow")  # behind the wall
+CORE = ("datasets", "models", "training", "studies", "runs", "stats", "report")  # behind the wall are:
+BEYOND = ("advice", "archives", "figures", "foreign", "layouts", "phantoms", "published", "rating", "workflow")
 FILES = {".".join(("tlkit", *f.relative_to(PACKAGE).with_suffix("").parts)): f for f in sorted(PACKAGE.rglob("*.py"))}
 MODULES = {name.removesuffix(".__init__"): file for name, file in FILES.items()}
 

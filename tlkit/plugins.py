@@ -63,6 +63,16 @@ def published_recipes() -> dict[str, Any]:
     return resolve_name("tlkit.published.recipes:RECIPES")
 
 
+def recognise() -> ModuleType:
+    """Return the module that tells which network a weights file is of: `best`."""
+    return resolve_name("tlkit.foreign.recognise")
+
+
+def boxed() -> ModuleType:
+    """Return the module that reads pickles with objects besides tensors: `load_boxed`, `parts`."""
+    return resolve_name("tlkit.foreign.boxed")
+
+
 def pseudolabels() -> Any:
     """Return the package that groups an unlabelled archive: `make`, `labels`, `settings` and `declared`."""
     return resolve_name("tlkit.archives.pseudolabels")

@@ -68,6 +68,9 @@ def test_a_summary_counts_hits_against_chance_with_an_interval(cheap):
     assert found.loc["probe", ["low", "high"]].tolist() == pytest.approx([0.0945, 0.9055], abs=1e-3), "Wilson, 1 of 2"
     said = "\n".join(foretold.say(told, NAMES))
     assert "linear probe: the best arm in 1 of 2 tasks (0.09 to 0.91; by chance 0.7)" in said and "fails on" not in said
+    both = told.assign(experiment="few", hit=False)
+    both = "\n".join(foretold.say(pd.concat([told.assign(hit=False), both]), NAMES))
+    assert f"fails on {NAMES['T']}, {NAMES['few']}:" in both, "two experiments are told apart"
     with_fails = "\n".join(foretold.say(told.assign(hit=False, picked="own"), NAMES))
     assert "fails on T: 0 of 2 scores pick imagenet, the best there (clear)" in with_fails
 

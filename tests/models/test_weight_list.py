@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torchvision import models
 
 from tlkit.config import ConfigError, UnknownNameError
+from tlkit.foreign.recognise import FAMILIES
 from tlkit.models import WEIGHTS, WeightsFileError, load_card, segmenter, weight_cards, weight_list
-from tlkit.models.recognise import FAMILIES
 
 RADIOLOGYNET_PARTS = {  # what the study's own classes wrap the torchvision model into (radiologynet2025 1.9)
     "resnet18": ["model."], "resnet34": ["model."], "resnet50": ["model."], "inception_v3": ["model."],

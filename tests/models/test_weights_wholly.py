@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torchvision import models
 
 from tlkit.config import UnknownNameError
-from tlkit.models import WeightsMismatchError, backbone, load_encoder, recognise, save_weights
+from tlkit.foreign import recognise
+from tlkit.models import WeightsMismatchError, backbone, load_encoder, save_weights
 from tlkit.models.weights import first_convolution
 
 TIMM = ("resnet26d", "mobilenetv3_small_050", "convnext_atto", "vit_tiny_patch16_224", "densenet121")

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from tlkit.config import ConfigError, file_name
-from tlkit.models import LoadReport, WeightsFileError, backbone, read_tensors, recognise
+from tlkit.foreign import recognise
+from tlkit.foreign.recognise import Found, TwoEncodersError
+from tlkit.models import LoadReport, WeightsFileError, backbone, read_tensors
 from tlkit.models.parts import first_convolution, suiting_stem
-from tlkit.models.recognise import Found, TwoEncodersError
 from tlkit.models.weight_files import SUFFIXES
 from tlkit.models.weights import compare
 from tlkit.training.recipe import NORMALISE

@@ -207,7 +207,7 @@ def draw(told: pd.DataFrame, names: Names, phantom: bool = False) -> Figure:
             step = 0.6 * ((i + 0.5) / len(cells) - 0.5)
             y = part["score"].map(order) + step
             look = {"color": TASK_COLOURS[i % len(TASK_COLOURS)]}
-            axes[1].plot(part["regret"], y, "o", ms=3, label=names[cell[1]], **look)
+            axes[1].plot(part["regret"], y, "o", ms=3, label=_title(cell, told, names), **look)
             axes[2].plot(part["tau"], y, "o", ms=3, **look)
             axes[2].hlines(y, part["low"], part["high"], lw=0.8, **look)
         axes[0].set(xlim=(-0.03, 1.03), xlabel="share of the tasks", ylim=(len(shares) - 0.5, -0.5))
@@ -225,6 +225,12 @@ def draw(told: pd.DataFrame, names: Names, phantom: bool = False) -> Figure:
         return finish(fig, "", phantom)
 
 
+def _title(cell: tuple[str, str], told: pd.DataFrame, names: Names) -> str:
+    """Return the name of a task, with that of its experiment where there are several."""
+    experiment, task = cell
+    return names[task] if told["experiment"].nunique() == 1 else f"{names[task]}, {names[experiment]}"
+
+
 def say(told: pd.DataFrame, names: Names) -> list[str]:
     """Return what was found in sentences: each score against chance, and the tasks on which most scores failed."""
     lines = []
@@ -234,11 +240,12 @@ def say(told: pd.DataFrame, names: Names) -> list[str]:
             f"{row['high']:.2f}; by chance {row['expected']:.1f}), loses {row['regret']:.3f} on average (a blind pick "
             f"{row['regret_chance']:.3f})"
         )
-    for (_, task), part in told.groupby(CELL, sort=False):
+    for cell, part in told.groupby(CELL, sort=False):
         if part["hit"].mean() < 0.5:
             worst = part.loc[part["regret"].idxmax()]
             lines.append(
-                f"fails on {names[task]}: {int(part['hit'].sum())} of {len(part)} scores pick {names[worst['best']]}, "
-                f"the best there ({worst['word']}); {score_name(worst['score'])} loses {worst['regret']:.3f}"
+                f"fails on {_title(cell, told, names)}: {int(part['hit'].sum())} of {len(part)} scores pick "
+                f"{names[worst['best']]}, the best there ({worst['word']}); "
+                f"{score_name(worst['score'])} loses {worst['regret']:.3f}"
             )
     return lines

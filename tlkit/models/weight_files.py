@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tlkit import plugins
 from tlkit.config import TlkitError
 from tlkit.files import sha256
-from tlkit.models.boxed import load_boxed, parts
 
 WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "encoder")  # what others save around it
 OTHERS = ("optimizer", "optim", "scaler", "scheduler", "lr_sched", "loops", "callbacks", "hyper_parameters")  # no model
@@ -77,7 +77,7 @@ def _unpickled(path: Path, title: str) -> Any:
             raise WeightsFileError(f"{title} is a TorchScript program. {SAVE}") from error
         raise _damaged(title, error) from error
     try:
-        return load_boxed(path)
+        return plugins.boxed().load_boxed(path)
     except OSError:
         raise
     except Exception as error:
@@ -93,6 +93,7 @@ def _tensors(found: Any) -> dict[str, Tensor]:
 
     What has other keys than names is no model but the state of an optimiser.
     """
+    parts = plugins.boxed().parts
     inside = parts(found) or {}
     if not all(isinstance(k, str) for k in inside):
         return {}

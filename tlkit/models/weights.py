@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tlkit import plugins
 from tlkit.config import TlkitError, lookup
 from tlkit.files import write_bytes
-from tlkit.models import recognise
 from tlkit.models.key_rules import Rule, renamer
 from tlkit.models.parts import first_convolution, suiting_stem
 from tlkit.models.weight_files import WeightsFileError, read_tensors, weights_hash
@@ -135,7 +135,7 @@ def load_encoder(
     if not report.matched or (stem and not report.stem) or not (partial or report.whole):
         advice, better = _stem_advice(report, encoder, stem), None
         if not advice:
-            found = recognise.best(tensors)
+            found = plugins.recognise().best(tensors)
             better = found.backbone if found and found.whole else None
             advice = _advice(report, found if better else None)
         raise WeightsMismatchError(report, advice, better)
@@ -159,7 +159,7 @@ def _stem_advice(report: LoadReport, encoder: nn.Module, stem: str) -> str:
     )
 
 
-def _advice(report: LoadReport, found: recognise.Found | None) -> str:
+def _advice(report: LoadReport, found: Any) -> str:
     if found and (found.rules or _strip(found.prefix, {"": None})):
         return f"It fits '{found.backbone}' with {found.said}: say so beside `file`, or take that backbone."
     if found:

@@ -78,7 +78,7 @@ def load_boxed(path: Path) -> Any:
     def load(file: Any, **how: Any) -> Any:
         return _Unpickler(file, **how).load()
 
-    reader = SimpleNamespace(Unpickler=_Unpickler, load=load, __name__="tlkit.models.boxed")
+    reader = SimpleNamespace(Unpickler=_Unpickler, load=load, __name__="tlkit.foreign.boxed")
     return torch.load(path, map_location="cpu", weights_only=False, pickle_module=reader)
 
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tlkit.models import backbone, load_encoder, read_tensors, recognise
+from tlkit.foreign import recognise
+from tlkit.models import backbone, load_encoder, read_tensors
 
 RESNET, VIT = "torchvision/resnet18", "vit_tiny_patch16_224"
 
