@@ -45,7 +45,7 @@ def test_the_epochs_are_decided_once_and_fewer_for_less_time(study, monkeypatch)
     assert images >= some >= budget.evidence.LEAST and long.cost == {"train": 0.1, "see": 0.01}
     late = budget.decide_length(study, 60.0, time.monotonic() - 50)
     assert late[1:] == (fewer, some), "the same command gives the same study, however late it comes"
-    shorter = plan.write(understand_again(study), 24, 16, epochs=fewer)
+    shorter = plan.shorten(study, fewer)
     assert budget.decide_length(shorter, 60.0, time.monotonic())[1] == fewer
     told = budget.promise(shorter, long, some, whole)
     assert f"{fewer} epochs (in place of {whole}" in told and "3 runs over the rates" in told
@@ -53,12 +53,6 @@ def test_the_epochs_are_decided_once_and_fewer_for_less_time(study, monkeypatch)
     late[0].seconds += 1.5 * late[0].price(shorter.finetune()[0])
     assert "one rate alone" in budget.promise(shorter, late[0], some, whole)
     assert budget.enough(study, late[0]) % 60 == 0
-
-
-def understand_again(study):
-    from tlkit.advice import reading
-
-    return reading.read(study.name)
 
 
 def test_a_step_is_measured(study):

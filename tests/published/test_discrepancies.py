@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from panels import tidy
 
 from tlkit.published import discrepancies
 
@@ -55,16 +56,6 @@ def test_a_subset_run_that_saw_all_images_shows():
 
 def test_a_subset_without_its_whole_task_has_no_share():
     assert np.isnan(discrepancies.images_per_epoch(training(("E2", "RXS", 0.01, 256, 50)))["share"].item())
-
-
-def tidy(panels: dict[tuple[str, str, str], dict[str, tuple[float, ...]]]) -> pd.DataFrame:
-    rows = [
-        (*panel, name, seed, value)
-        for panel, groups in panels.items()
-        for name, values in groups.items()
-        for seed, value in enumerate(values)
-    ]
-    return pd.DataFrame(rows, columns=["experiment", "task", "metric", "pretraining", "seed", "value"])
 
 
 def test_leave_one_out_by_hand():

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from panels import tidy
 
 from tlkit.config import TlkitError
 from tlkit.figures.leads import leaders
@@ -19,16 +20,6 @@ GROUPS = ([0.71, 0.74, 0.72, 0.75], [0.80, 0.86, 0.81], [0.90, 0.77, 0.83, 0.85,
 WEIGHTS = (0.7, 0.3, -1.0)
 KEYS = ("estimate", "se", "df", "p", "ci_low", "ci_high", "hedges_g", "p_equivalent")
 RESULTS_OF_TESTS = [c for c in differences.TESTS if c != "equivalent"]
-
-
-def tidy(panels: dict[tuple[str, str, str], dict[str, tuple[float, ...]]]) -> pd.DataFrame:
-    rows = [
-        (*panel, name, seed, value)
-        for panel, groups in panels.items()
-        for name, values in groups.items()
-        for seed, value in enumerate(values)
-    ]
-    return pd.DataFrame(rows, columns=["experiment", "task", "metric", "pretraining", "seed", "value"])
 
 
 def two(a: list[float], b: list[float]) -> pd.DataFrame:

@@ -61,7 +61,7 @@ def _planned(found, facts, budget, begun, tell, asked, files) -> tuple[Study, Bu
     wanted = study.finetune(seeds=study.seeds[:1])[0]["recipe"]["epochs"]
     clock, epochs, images = decide_length(study, budget, begun)
     if epochs < wanted:
-        study = plan.write(found, facts["n_images"], *asked, epochs, tell=lambda text: None, **files)
+        study = plan.shorten(study, epochs)
     tell(promise(study, clock, images, wanted))
     return study, clock, images
 
@@ -155,7 +155,7 @@ def _undertrained(study: Study, done: tuning.Tuning, best: Any) -> list[dict[str
             if edge == "only"
             else f"{listed} did best at the {edge} rate tried, {rate:g}: {beyond}."
         )
-    selected = [runs.read_json(runs.folder(rid) / "metrics.json") for rid in best["run"]]
+    selected = [runs.read_metrics(rid) for rid in best["run"]]
     late = sum(m["best_epoch"] == m["last_epoch"] for m in selected)
     if late > len(selected) / 2:
         told.append(f"{late} of {len(selected)} runs were best at their last epoch: more epochs may change the order.")

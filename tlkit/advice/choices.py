@@ -35,11 +35,6 @@ def with_commands(error: AmbiguousError, folder: str, asked: Mapping[str, str], 
     return "\n".join(told)
 
 
-def quoted(text: str) -> str:
-    """Return a text as a shell takes it in one piece."""
-    return shlex.quote(text)
-
-
 def few(names: Sequence[object], most: int = 5) -> str:
     """Return the first names in a row, and how many there are where there are more."""
     shown = ", ".join(map(str, names[:most]))

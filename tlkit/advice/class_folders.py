@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import PurePosixPath
+from shlex import quote
 from typing import Any
 
 from tlkit.advice import masks_beside, pictures
-from tlkit.advice.choices import AmbiguousError, few, quoted
+from tlkit.advice.choices import AmbiguousError, few
 from tlkit.advice.seen import Seen
 from tlkit.datasets.cards import hidden
 from tlkit.layouts import folders
@@ -78,7 +79,7 @@ def _renamed(seen: Seen, parts: list[tuple[str, ...]]) -> dict[str, str]:
         raise AmbiguousError(
             f"{few(sorted(known))} are parts by their names, and {left[0]}, with {others[left[0]]} images, is not. "
             "Say what it is:",
-            [(f"--split {quoted(','.join([*map('='.join, said.items()), f'{left[0]}={part}']))}",
+            [(f"--split {quote(','.join([*map('='.join, said.items()), f'{left[0]}={part}']))}",
               "it is left out" if part == "none" else f"it is a part: {part}") for part in ("val", "test", "none")],
         )  # fmt: skip
     return {folder: part for folder, part in said.items() if part != "none"}

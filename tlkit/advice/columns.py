@@ -6,12 +6,13 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from shlex import quote
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tlkit.advice.choices import AmbiguousError, few, quoted
+from tlkit.advice.choices import AmbiguousError, few
 from tlkit.config import nearest
 from tlkit.layouts.entries import numbers, truth
 from tlkit.layouts.folders import split_of
@@ -46,7 +47,7 @@ class Target:
 
     @property
     def flag(self) -> str:
-        return f"--label {quoted(','.join(self.columns))}"
+        return f"--label {quote(','.join(self.columns))}"
 
     @property
     def meaning(self) -> str:
@@ -72,7 +73,7 @@ def file_column(table: pd.DataFrame, paths: Sequence[str], asked: str = "") -> s
     if len({tuple(f) for f in good.values()}) > 1:
         raise AmbiguousError(
             "More than one column of the table names files. Say which are the images:",
-            [(f"--file {quoted(c)}", f"such as {few(list(table[c]), 3)}") for c in good],
+            [(f"--file {quote(c)}", f"such as {few(list(table[c]), 3)}") for c in good],
         )
     return max(good, key=lambda c: table[c].str.len().mean(), default="")
 
@@ -189,7 +190,7 @@ def choose(table: pd.DataFrame, beside: Sequence[str], label: str = "", task: st
             )
     found = ways[0]
     if not found and (task or label):
-        given = " ".join(filter(None, [f"--task {task}" if task else "", f"--label {quoted(label)}" if label else ""]))
+        given = " ".join(filter(None, [f"--task {task}" if task else "", f"--label {quote(label)}" if label else ""]))
         seen = "What they can be:" if ways[1] else "Expected classes, yes and no, or numbers, of which not all differ."
         raise AmbiguousError(
             f"The answers in the table do not fit {given}. {seen}", [_choice(t, True) for t in ways[1]]

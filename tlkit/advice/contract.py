@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tlkit.advice import looking
 from tlkit.advice.hints import HINTS
 from tlkit.config import TlkitError
 
@@ -25,10 +26,7 @@ ARM = (
 )  # fmt: skip
 FEW = {"few_shot": "mean", "few_shot_sd": "sd"}  # over draws of the few images
 WORDS = ("clear", "likely", "open")
-KINDS = (
-    "exact_copies", "near_copies", "conflicting_labels", "patients_in_splits", "patients_unknown", "small_class",
-    "shortcut", "small_test", "unreadable", "undertrained",
-)  # fmt: skip
+KINDS = (*looking.KINDS, "undertrained")
 
 
 class AnswerError(TlkitError, ValueError):

@@ -29,8 +29,8 @@ def cheap(
 
     Cross-validated over patients, on at most `most` images drawn over all of them but those of an official test part,
     so the test is not touched. Arms of `skip` are left out, and those pretrained on these images, whose encoders know
-    them. What was computed before is read. What these images do not
-    allow is told, and {} then. Memory grows by the features alone.
+    them. What was computed before is read. What these images do not allow is told, and {} then.
+    Memory grows by the features alone.
     """
     first_of_all = study.finetune(seeds=study.seeds[:1])
     arms = {c["pretraining"]: c for c in first_of_all if "run" not in (c["weights"] or {})}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path, PurePosixPath
+from shlex import quote
 from typing import Any
 
 import pandas as pd
 
 from tlkit.advice import class_folders, columns, endings, masks, masks_beside, medical, pictures
-from tlkit.advice.choices import AmbiguousError, few, quoted
+from tlkit.advice.choices import AmbiguousError, few
 from tlkit.advice.seen import Seen
 from tlkit.config import ConfigError
 from tlkit.datasets.cards import visible
@@ -51,7 +52,7 @@ def find(seen: Seen, name: str) -> dict[str, Any]:
     ways = [("--labels none", f"the folders are classes: {few(classes['classes'])}")] if classes else []
     answering = [t for t in named if _answers(seen, t, True)]
     ways += [
-        (f"--labels {quoted(str(t['path']))}", _meaning(seen, t)) for t in (answering or ([] if classes else named))
+        (f"--labels {quote(str(t['path']))}", _meaning(seen, t)) for t in (answering or ([] if classes else named))
     ]
     if len(ways) > 1:
         raise AmbiguousError("More than one way to know what the images show. Say which:", ways)

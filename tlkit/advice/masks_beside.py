@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from pathlib import PurePosixPath
+from shlex import quote
 from typing import Any
 
-from tlkit.advice.choices import AmbiguousError, few, quoted
+from tlkit.advice.choices import AmbiguousError, few
 from tlkit.advice.masks import MASK_ENDS, MASK_NAME, MOST_UNEVEN, read_masks, shows
 from tlkit.advice.seen import Seen
 from tlkit.layouts import pairs
@@ -34,7 +35,7 @@ def beside(seen: Seen) -> dict[str, Any] | None:
     if len(images) > 1 and len(asked) != 1:
         raise AmbiguousError(
             f"Each folder has several volumes beside its mask {masks[0]}. Say which is the image:",
-            [(f"--file {quoted(name)}", f"in {names[name]} folders") for name in images],
+            [(f"--file {quote(name)}", f"in {names[name]} folders") for name in images],
         )
     image = (asked or images)[0]
     options = {"pairs": [[".", ".", ""]], "image_end": image, "mask_end": masks[0]}
@@ -59,7 +60,7 @@ def _suffixed(seen: Seen) -> dict[str, Any] | None:
     if len(kinds) > 1 and len(asked) != 1:
         raise AmbiguousError(
             f"Several images lie beside each mask, which ends in {end}. Say which is meant, by the end of its name:",
-            [(f"--file {quoted(name)}", f"{kinds[kind]} images") for kind, name in names.items()],
+            [(f"--file {quote(name)}", f"{kinds[kind]} images") for kind, name in names.items()],
         )
     image, task = (asked or list(kinds))[0], seen.asked.get("task", "")
     above = {PurePosixPath(s).parts[:-1] for s in others}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from shlex import quote
 from typing import Any
 
 from tlkit.advice import columns, people, reading
-from tlkit.advice.choices import AmbiguousError, few, quoted
+from tlkit.advice.choices import AmbiguousError, few
 from tlkit.advice.seen import Seen
 from tlkit.archives import dicom_table, multimodal
 from tlkit.datasets.cards import DataCard
@@ -38,7 +39,7 @@ def medmnist(seen: Seen, name: str) -> dict[str, Any] | None:
     elif len(files := seen.ending(".npz")) > 1:
         raise AmbiguousError(
             f"{root} holds {len(files)} .npz files. Name one of them in place of the folder:",
-            [(quoted(str(root / f)), "") for f in files],
+            [(quote(str(root / f)), "") for f in files],
         )
     elif not files:
         return None
@@ -106,7 +107,7 @@ def dicom(seen: Seen, tables: list[Path]) -> dict[str, Any]:
     if len(found) > 1:
         raise AmbiguousError(
             "More than one table names the DICOM files. Say which:",
-            [(f"--labels {quoted(str(p))}", f"columns {few(list(rows), 8)}") for p, rows, *_ in found],
+            [(f"--labels {quote(str(p))}", f"columns {few(list(rows), 8)}") for p, rows, *_ in found],
         )
     (path, rows, column, names) = found[0]
     out = [column, *columns.patient_columns(rows), *columns.personal(rows), *columns.named_splits(rows)]
@@ -149,7 +150,7 @@ def patient_way(found: dict[str, Any], samples, says: str, rows, file: str, colu
     for name in columns.patient_columns(rows):
         if name != "PatientID":
             told = f"{rows[name].nunique()} ids for {len(rows)} rows of the table"
-            offers.append((f"--patient {quoted(name)}", told))
+            offers.append((f"--patient {quote(name)}", told))
     people.settle(says, offers)
     if says == "PatientID" and says not in rows:
         return dicom_table.HEADER

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from shlex import quote
 from typing import Any
 
 import pandas as pd
 
 from tlkit.advice import columns
-from tlkit.advice.choices import AmbiguousError, few, quoted
+from tlkit.advice.choices import AmbiguousError, few
 from tlkit.config import nearest
 
 NAME_PATTERNS = (  # what comes before the last number of a file's name, and what comes first in it
@@ -30,19 +31,19 @@ def proposals(
     """
     found = []
     for column in columns.patient_columns(table) if table is not None else ():
-        found.append((f"--patient {quoted(column)}", _counts(table[column], "column of the table")))
+        found.append((f"--patient {quote(column)}", _counts(table[column], "column of the table")))
     depth = min((path.count("/") for path in paths), default=0)
     for level in range(folders, depth):
         pattern = rf"^(?:[^/]+/){{{level}}}([^/]+)/" if level else r"^([^/]+)/"
         if _plausible(ids(paths, pattern), len(paths), label):
-            found.append((f"--patient {quoted(pattern)}", _counts(ids(paths, pattern), "folders")))
+            found.append((f"--patient {quote(pattern)}", _counts(ids(paths, pattern), "folders")))
     seen: set[tuple] = set()
     names = paths.str.rpartition("/")[2].nunique()  # files of one name in two folders are no sign of one patient
     for pattern in NAME_PATTERNS:
         named = ids(paths, pattern)
         if _plausible(named, names, label) and tuple(named) not in seen:
             seen.add(tuple(named))
-            found.append((f"--patient {quoted(pattern)}", _counts(named, "names of files")))
+            found.append((f"--patient {quote(pattern)}", _counts(named, "names of files")))
     return found
 
 

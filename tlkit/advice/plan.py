@@ -42,7 +42,6 @@ def write(
     size: int,
     weights: Iterable[Path] = (),
     metric: str = "",
-    epochs: int = 0,
     *,
     network: str = "",
     prefix: str = "",
@@ -51,10 +50,9 @@ def write(
 ) -> studies.Study:
     """Write the study of a reading to its folder, and return it; `images` are those that can be used.
 
-    `metric` selects epoch and rate, and decides ("": the task's own); `epochs` of a run, 0 for those of STEPS.
-    `network`, `prefix` and `partial` are of the `weights` files, see `brought.bring`; each has a line to `tell`. Raises
-    UnknownNameError for a metric that the task does not have, and for another network; ConfigError for a file that
-    can't be tried.
+    `metric` selects epoch and rate, and decides ("": the task's own). `network`, `prefix` and `partial` are of the
+    `weights` files, see `brought.bring`; each has a line to `tell`. Raises UnknownNameError for a metric that the task
+    does not have, and for another network; ConfigError for a file that can't be tried.
     """
     check_monitor(found["task"], metric)
     if network:
@@ -71,7 +69,7 @@ def write(
     for i, (name, entries) in enumerate(groups.items()):
         task = f"answer_{_short(name)}" if i else "answer"
         other = {"backbone": name} if i else {}
-        how = _recipe(found["task"], images, metric, epochs, weighted=any(len(e) > 1 for e in groups.values()))
+        how = _recipe(found["task"], images, metric, weighted=any(len(e) > 1 for e in groups.values()))
         tasks[task] = {"title": found["name"], "dataset": card.name, **other, "recipe": how}
         pretrainings |= entries
         chosen[task] = list(entries)
@@ -100,6 +98,16 @@ def write(
     }
     _save(reading.folder_of(found["name"]) / "study.yaml", common)
     return studies.load(found["name"], SCALE)
+
+
+def shorten(study: studies.Study, epochs: int) -> studies.Study:
+    """Write the study anew with so many epochs of every fine-tuning, and return it."""
+    file = reading.folder_of(study.name) / "study.yaml"
+    common = yaml.safe_load(file.read_text(encoding="utf-8"))["common"]
+    for task in common["tasks"].values():
+        task["recipe"]["epochs"] = epochs
+    _save(file, common)
+    return studies.load(study.name, SCALE)
 
 
 def rewrite(file: Path, experiments: dict[str, dict[str, Any]], curve: str, configs: list[dict[str, Any]]) -> None:
@@ -217,12 +225,12 @@ def _hindrance(network: str, kind: str, size: int) -> str:
     return ""
 
 
-def _recipe(kind: str, images: int, metric: str, epochs: int, weighted: bool) -> dict[str, Any]:
+def _recipe(kind: str, images: int, metric: str, weighted: bool) -> dict[str, Any]:
     """Return what a task's recipe says: about STEPS steps, and the input of the weights where there are any."""
     batch = min(32, max(4, images // 8))
     return {
         "base": BASE.get(kind, "label"),
-        "epochs": epochs or min(max(math.ceil(STEPS * batch / (0.6 * images)), EPOCHS[0]), EPOCHS[1]),
+        "epochs": min(max(math.ceil(STEPS * batch / (0.6 * images)), EPOCHS[0]), EPOCHS[1]),
         "batch": batch,
         "monitor": metric,
         "normalise": "card" if weighted else "none",

@@ -24,6 +24,7 @@ from tlkit.advice.evidence import metric_of
 from tlkit.advice.measures import Measure
 from tlkit.names import sign
 from tlkit.studies import Study
+from tlkit.training.data import open_data, task_of
 from tlkit.training.loop import DivergedError
 from tlkit.training.run import run
 
@@ -221,6 +222,8 @@ def pretrained(study: Study, budget: Budget, tell: Tell = print) -> dict[str, st
                     run(config, wait=True)
                 except OutOfTimeError:
                     out[arm] = "the time was up before its pretraining was done"
+                    tell(f"  {study.names()[arm]} is left out: {out[arm]}")
+                    continue
                 tell(f"  {study.names()[arm]}: pretraining ({budget.said()})")
     return out
 
@@ -252,8 +255,6 @@ def chosen(made: pd.DataFrame, study: Study) -> pd.DataFrame:
 
 def measure_of(study: Study, made: pd.DataFrame) -> Measure:
     """Return the metric that decides, of predictions of these runs."""
-    from tlkit.training.data import open_data, task_of
-
     config = made["config"].iloc[0]
     return Measure(task_of(config, open_data(config["data"])[1]), metric_of(study))
 
@@ -265,7 +266,7 @@ def _validated(study: Study, made: pd.DataFrame) -> pd.DataFrame:
 
 
 def _row(study: Study, config: Config, folder: Any) -> dict[str, Any]:
-    metrics = runs.read_json(folder / "metrics.json")
+    metrics = runs.read_metrics(folder.name)
     value = metrics[f"val_{metric_of(study)}"]
     row = {"arm": config["pretraining"], "rate": config["recipe"]["lr"]}
     row |= dict.fromkeys(("seed", "split"), config["seed"]) | {"fraction": config["fraction"], "config": config}
@@ -275,5 +276,5 @@ def _row(study: Study, config: Config, folder: Any) -> dict[str, Any]:
 
 
 def _predictions(study: Study, config: Config, split: str) -> pd.DataFrame:
-    kept = pd.read_parquet(runs.folder(runs.run_id(config)) / f"predictions_{split}.parquet")
+    kept = pd.read_parquet(runs.checked(runs.run_id(config), f"predictions_{split}.parquet"))
     return resampling.row_scores(kept, config["task_kind"], metric_of(study))
