@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(items) -> None:
 
 
 def pytest_collection_finish() -> None:
-    gc.freeze()  # statsmodels' `multipletests` collects garbage on each call: not through all that was imported
+    gc.collect = lambda generation=2: 0  # statsmodels' `multipletests` asks for it on each call; Python collects itself
 
 
 @pytest.fixture(autouse=True)
