@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from tlkit.__main__ import main
 from tlkit.advice import endings, reading
@@ -252,6 +253,54 @@ def test_masks_beside_images_in_folders_of_classes_are_two_readings(folder):
     assert len(stored(understand(folder, task="segmentation"))) == 16
     found = understand(folder, task="multiclass")
     assert found["classes"] == ["benign", "malignant"] and len(stored(found)) == 16
+
+
+def drive(root):
+    """Write a tree as that of DRIVE: images, masks by hand, and masks of the field of view."""
+    for part in ("training", "test"):
+        for i in range(4):
+            made.save(root / part / "images" / f"{21 + i}_{part}.tif", i + len(part), mode="colour")
+            made.mask(root / part / "1st_manual" / f"{21 + i}_manual1.gif", width=4 + i)
+            made.mask(root / part / "mask" / f"{21 + i}_{part}_mask.gif", width=12)
+    return root
+
+
+def test_several_folders_of_masks_are_a_choice(folder):
+    drive(folder)
+    with pytest.raises(AmbiguousError, match="More than one folder may hold the masks") as error:
+        understand(folder)
+    assert [flag for flag, _ in error.value.choices] == ["--label 1st_manual", "--label mask"]
+    found = understand(folder, label="1st_manual", patient="none")
+    table = stored(found).table
+    assert table["split"].value_counts().to_dict() == {"train": 4, "test": 4}
+    assert found["classes"] == ["background", "foreground"] and "1st_manual" in found["said"][0]
+    with pytest.raises(AmbiguousError, match="--label mask"):
+        understand(folder, label="2nd_manual")
+
+
+def test_masks_of_two_people_beside_their_images_are_a_choice(folder):
+    for i in range(6):
+        made.save(folder / f"Image_{i:02d}L.png", i)
+        for end in ("1stHO", "2ndHO"):
+            made.mask(folder / f"Image_{i:02d}L_{end}.png", width=4 + i)
+    with pytest.raises(AmbiguousError, match="6 masks of 2 values") as error:
+        understand(folder)
+    assert "--label _1stHO" in [flag for flag, _ in error.value.choices]
+    found = understand(folder, label="_1stHO", patient="none")
+    assert found["task"] == "segmentation" and len(stored(found)) == 6
+
+
+def test_masks_saved_as_jpeg_are_read_by_a_threshold(folder):
+    made.masked(folder, masks="masks/{}.png")
+    for file in list((folder / "masks").iterdir()):
+        Image.open(file).convert("RGB").resize((80, 80)).save(file.with_suffix(".jpg"), quality=60)
+        file.unlink()
+    for file in (folder / "images").iterdir():
+        Image.open(file).resize((80, 80)).save(file)
+    found = understand(folder)
+    store = stored(found)
+    assert found["options"]["threshold"] == 127 and found["classes"] == ["background", "foreground"]
+    assert 0 < (store.masks == 1).mean() < 0.3 and len(store) == 8
 
 
 def test_masks_in_colours(folder):

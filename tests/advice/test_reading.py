@@ -16,10 +16,12 @@ SAID = {
     "patient": {"pattern": "p([0-9]+)"}, "range": [0.0, 4095.0], "pairs": [["images", "masks", ""]],
     "image_end": "_0000", "mask_end": "_mask",
     "image_start": "img", "mask_start": "mask", "channel": 0, "values": [0, 255], "mask_columns": {"px_1": 1},
-    "only_labelled": True, "names": "patients",
+    "only_labelled": True,
     "window": [40.0, 400.0], "percentiles": [1.0, 99.0], "polarity": "photometric", "level": 2, "beside": ["x/*"],
-    "splits": {"early": "train"},
+    "splits": {"early": "train"}, "tables": {"train.csv": "train"}, "no": [""], "word": 1, "threshold": 127,
+    "burnt_in": True,
 }  # fmt: skip
+OWN = {"table": {"names": "groups"}, "dicom_table": {"names": "patients"}}  # said in other words elsewhere
 READING = {"name": "own", "folder": "/x", "task": "multiclass", "classes": ["a", "b"]}
 
 
@@ -32,7 +34,8 @@ def written(kind: str, options: dict) -> dict:
 
 @pytest.mark.parametrize("kind", LAYOUTS)
 def test_every_option_can_be_said(kind):
-    options = {name: SAID[name] for name in layout(kind).options}
+    said = SAID | OWN.get(kind, {})
+    options = {name: said[name] for name in layout(kind).options}
     assert written(kind, options)["options"] == options
     for name in options:
         with pytest.raises(ConfigError, match=f"options.{name}"):

@@ -78,9 +78,8 @@ def _answer(study, found, facts, cheap, done, clock) -> dict[str, Any]:
     metric, decision, made = evidence.metric_of(study), None, done.runs
     best = tuning.chosen(made, study)
     if not best.empty:
-        measure = tuning.measure_of(study, best)
-        decision = deciding.decide(best, metric, measure, names=study.names())
-        agreement = deciding.agreement(contract.score_table(cheap), best, metric, measure)
+        decision = deciding.decide(best, metric, done.measure, names=study.names())
+        agreement = deciding.agreement(contract.score_table(cheap), best, metric, done.measure)
     titles, file = study.names(), reading.folder_of(found["name"]) / "study.yaml"
     if done.made:
         plan.rewrite(file, done.experiments(), tuning.CURVE, [row["config"] for row in done.made])

@@ -28,8 +28,8 @@ def with_commands(error: AmbiguousError, folder: str, asked: Mapping[str, str], 
     for choice, meaning in error.choices:
         words, flags = shlex.split(choice), dict(asked)
         other = "" if words[0].startswith("--") else words.pop(0)
-        flags |= dict(zip([w.removeprefix("--") for w in words[::2]], words[1::2], strict=True))
-        said = [part for flag, value in flags.items() if value for part in (f"--{flag}", value)]
+        flags |= dict(zip([w.removeprefix("--").replace("-", "_") for w in words[::2]], words[1::2], strict=True))
+        said = [part for flag, value in flags.items() if value for part in (f"--{flag.replace('_', '-')}", value)]
         command = shlex.join(["python", "-m", "tlkit", "advise", other or folder, *said, *more])
         told += [f"  {choice}: {meaning}" if meaning else f"  {choice}", f"    {command}"]
     return "\n".join(told)

@@ -13,21 +13,26 @@ import numpy as np
 import pandas as pd
 
 from tlkit.advice.choices import AmbiguousError, few
+from tlkit.advice.words import are_dates, spelt, yes_no_columns
 from tlkit.config import nearest
-from tlkit.layouts.entries import numbers, truth
+from tlkit.layouts.entries import numbers
 from tlkit.layouts.folders import split_of
-from tlkit.layouts.table import RESERVED, listed, parts_of
+from tlkit.layouts.table import RESERVED, as_class, listed, parts_of, yes_or_no
 
 LABELS = {
     "label", "labels", "class", "classes", "target", "diagnosis", "dx", "category", "y", "findings", "finding",
-    "finding labels", "diagnose", "klasse",
+    "finding labels", "class name", "class id", "class label", "label name", "label id", "image label", "ground truth",
+    "disease", "pathology", "outcome", "diagnose", "diagnosen", "klasse", "klassen", "befund", "befunde", "kategorie",
 }  # fmt: skip
 PATIENT = re.compile(
     r"(pat(ient(en)?)?|pt|subject|case|fall|person|participant|proband|individual|donor|animal|lesion"
-    r"|study( ?instance)?|exam)( ?(id|uid|nr|no|num|number|nummer|code|name))?|pid|mrn|sub"
+    r"|study( ?instance)?|exam|pseudonym)( ?(id|uid|nr|no|num|number|nummer|code|name))?|pid|mrn|sub"
 )
 PERSONAL = re.compile(r".*(name|vorname|birth|geburt|accession|address|adresse).*")
-SPLIT = {"split", "set", "subset", "partition", "fold", "part", "phase", "usage", "dataset"}
+SPLIT = {
+    "split", "set", "subset", "partition", "fold", "part", "phase", "usage", "dataset", "aufteilung", "teil",
+    "teilmenge", "datensatz",
+}  # fmt: skip
 SEPARATORS = "|;,+"  # of these the last two may as well belong to one name
 MOST_CLASSES, GRADES = 200, 10  # different texts, and whole numbers, up to which a column is taken for classes
 SURE = 30  # different whole numbers from which on a column is taken for a number
@@ -44,6 +49,7 @@ class Target:
     classes: tuple[str, ...]
     options: dict[str, Any]
     others: tuple[str, ...] = ()  # tasks that the same column can be read for
+    same: tuple[str, ...] = ()  # columns that say the same in other words
 
     @property
     def flag(self) -> str:
@@ -79,9 +85,9 @@ def file_column(table: pd.DataFrame, paths: Sequence[str], asked: str = "") -> s
 
 
 def split_column(table: pd.DataFrame) -> str:
-    """Return the column that is called like a split and says nothing but train, val and test, "" where none does."""
-    fits = [c for c in table if plain(c) in SPLIT and table[c].map(split_of).all()]
-    return next((c for c in fits if table[c].nunique() > 1), "")
+    """Return the column that says nothing but train, val and test, "" where none does; one called so goes first."""
+    fits = [c for c in table if table[c].nunique() > 1 and table[c].map(split_of).all()]
+    return next((c for c in sorted(fits, key=lambda c: plain(c) not in SPLIT)), "")
 
 
 def patient_columns(table: pd.DataFrame) -> list[str]:
@@ -91,30 +97,47 @@ def patient_columns(table: pd.DataFrame) -> list[str]:
 
 def targets(table: pd.DataFrame, beside: Sequence[str], task: str = "") -> list[Target]:
     """Return each way to read an answer from the columns that are not `beside` it; a column of one value is none."""
-    left = [c for c in table if c not in beside and table[c].replace("", np.nan).nunique() > 1]
-    yes_no = [c for c in left if truth(table[c][table[c] != ""]).notna().all()]
-    found = several(table, yes_no, task) if len(yes_no) > 1 else []
-    if found and not task and found[0].task == "multilabel" and (one_of := _exclusive(table, yes_no)):
-        found += several(table, one_of, "multiclass")
+    left = [c for c in table if c not in beside]
+    yes_no, no = yes_no_columns(table, left)
+    left = [c for c in left if c in yes_no or (len(spelt(table[c])) > 1 and not are_dates(table[c][table[c] != ""]))]
+    found = several(table, yes_no, task, no) if len(yes_no) > 1 else []
+    if found and not task and found[0].task == "multilabel" and (one_of := _exclusive(table, yes_no, no)):
+        found += several(table, one_of, "multiclass", no)
     for column in [c for c in left if c not in yes_no or len(yes_no) == 1]:
         found += one(table, column, task)
-    return found
+    return _told_once(table, found)
 
 
-def several(table: pd.DataFrame, columns: Sequence[str], task: str = "") -> list[Target]:
+def _told_once(table: pd.DataFrame, found: list[Target]) -> list[Target]:
+    """Return the ways, and of columns that name the same classes the one way of their words, not of their numbers."""
+    alike: dict[tuple, list[Target]] = {}
+    for target in found:
+        classes = target.task == "multiclass" and "label" in target.options
+        codes = pd.factorize(table[target.columns[0]].map(as_class))[0] if classes else ()
+        alike.setdefault((target.task, *(codes if classes else target.columns)), []).append(target)
+    kept = []
+    for ways in alike.values():
+        first = min(ways, key=lambda t: all(name.isdigit() for name in t.classes))
+        kept.append(replace(first, same=tuple(c for t in ways if t is not first for c in t.columns)))
+    numbered = {(c,) for target in kept for c in target.same}
+    return [t for t in kept if t.columns not in numbered]
+
+
+def several(table: pd.DataFrame, columns: Sequence[str], task: str = "", no: Sequence[str] = ()) -> list[Target]:
     """Return the reading of columns of yes and no: classes where each row has exactly one, else labels."""
-    values = table[list(columns)].apply(truth)
+    values = table[list(columns)].apply(yes_or_no, no=no)
     alone = bool((values.sum(axis=1) == 1).all())
     task = task or ("multiclass" if alone else "multilabel")
     if task == "regression" or (task == "multiclass" and not alone) or values.isna().all(axis=None):
         return []
     names = tuple(f"{c} (label)" if c in RESERVED else c for c in columns)
-    return [Target(tuple(columns), task, names, {"columns": list(columns)})]
+    options = {"columns": list(columns)} | ({"no": list(no)} if no else {})
+    return [Target(tuple(columns), task, names, options)]
 
 
-def _exclusive(table: pd.DataFrame, columns: Sequence[str]) -> Sequence[str]:
+def _exclusive(table: pd.DataFrame, columns: Sequence[str], no: Sequence[str]) -> Sequence[str]:
     """Return most neighbouring columns of yes and no, three or more, of which each row has exactly one; else none."""
-    values = table[list(columns)].apply(truth).to_numpy()
+    values = table[list(columns)].apply(yes_or_no, no=no).to_numpy()
     most = min(len(columns), 40)
     runs = [(a, b) for a in range(most) for b in range(a + 3, most + 1)]
     found = [(b - a, -a) for a, b in runs if (values[:, a:b].sum(axis=1) == 1).all() and values[:, a:b].any(0).all()]
@@ -128,10 +151,10 @@ def one(table: pd.DataFrame, column: str, task: str = "") -> list[Target]:
     Of a `task` that is named, what the column can be at all.
     """
     text = table[column][table[column] != ""]
-    distinct, ways = text.nunique(), {}
-    many = min(MOST_CLASSES, len(text) / 2)
-    if distinct <= max(2, many):
-        names = tuple(sorted(text.unique(), key=_by_number))
+    known, ways = spelt(text), {}
+    distinct, many = len(known), min(MOST_CLASSES, len(text) / 2)
+    if 1 < distinct <= max(2, many):
+        names = tuple(sorted(known.values(), key=_by_number))
         ways["multiclass"] = Target((column,), "multiclass", names, {"label": column})
     value = numbers(text)
     if np.isfinite(value).all() and len(text):
@@ -144,6 +167,8 @@ def one(table: pd.DataFrame, column: str, task: str = "") -> list[Target]:
         sure = False
         for sign in SEPARATORS + (" " if task == "multilabel" else ""):
             cells = text.map(lambda cell, sign=sign: parts_of(cell, sign))
+            shown = spelt(pd.Series([part for cell in cells for part in cell], dtype=object))
+            cells = cells.map(lambda cell, shown=shown: [shown[as_class(part)] for part in cell if part])
             parts = Counter(part for cell in cells for part in set(cell))
             if cells.map(len).max() > 1 and 1 < len(parts) <= max(2, min(many, distinct + 1)):
                 said = {"label": column, "separator": sign}
@@ -175,7 +200,8 @@ def choose(table: pd.DataFrame, beside: Sequence[str], label: str = "", task: st
                 f"The table has no column {few(missing)} for --label.{nearest(missing[0], table)} "
                 f"It has {few(list(table), 30)}."
             )
-        ways = [several(table, wanted, t) if len(wanted) > 1 else one(table, wanted[0], t) for t in (task, "")]
+        no = yes_no_columns(table, wanted)[1]
+        ways = [several(table, wanted, t, no) if len(wanted) > 1 else one(table, wanted[0], t) for t in (task, "")]
     else:
         ways = [_called(targets(table, beside, t)) for t in (task, "")]
         only = [
@@ -204,8 +230,9 @@ def choose(table: pd.DataFrame, beside: Sequence[str], label: str = "", task: st
 
 
 def _called(found: list[Target]) -> list[Target]:
-    """Return the ways whose column is called like a label; all where none is."""
-    return [t for t in found if len(t.columns) == 1 and plain(t.columns[0]) in LABELS] or found
+    """Return the ways whose column, or one that says the same, is called like a label; all where none is."""
+    called = [t for t in found if len(t.columns) == 1 and any(plain(c) in LABELS for c in (*t.columns, *t.same))]
+    return called or found
 
 
 def _choice(target: Target, with_task: bool) -> tuple[str, str]:
@@ -225,7 +252,18 @@ def named_splits(table: pd.DataFrame) -> list[str]:
 def notes(table: pd.DataFrame, target: Target) -> list[str]:
     """Return what else is to be said of an answer: other ways to read it, rows without one."""
     told = [f"--task {task} reads '{target.columns[0]}' as {AS[task]}" for task in target.others]
-    empty = int((table[list(target.columns)] == "").any(axis=1).sum())
+    told += [f"column '{column}' says the same in other words" for column in target.same]
+    no = target.options.get("no", ())
+    told += (
+        [f"{' and '.join(w or 'nothing' for w in no)}: read as no (`no`; without it such rows are left out)"]
+        if no
+        else []
+    )
+    shown = spelt(table[target.columns[0]]) if "label" in target.options and "separator" not in target.options else {}
+    cells = table[target.columns[0]].map(lambda text: " ".join(text.split()))
+    other = sorted({text for text in cells.unique() if shown.get(as_class(text), text) != text.removesuffix(".0")})
+    told += [f"{few(other)}: taken for the class of that name in other letters"] if other else []
+    empty = int((table[list(target.columns)] == "").any(axis=1).sum()) if "" not in no else 0
     if empty:
         told.append(f"{empty} rows say nothing there, and are left out")
         if "separator" in target.options:

@@ -71,44 +71,45 @@ def metric_of(study: Study) -> str:
 def _of_labels(study, arms, store, rows, job, kept) -> list[tuple[str, Callable[[], dict[str, Any]]]]:
     """Return (arm, what computes its scores) of features, the cheapest first."""
     target, kind = job.targets(store.table).numpy()[rows], base_kind(next(iter(arms.values()))["task_kind"])
+    held = features.digest((target.tobytes(), *kept["patients"], kept["metric"]))
 
-    def scored(arm: str, config: Any, make: Callable[[], np.ndarray]) -> Callable[[], dict[str, Any]]:
-        held = (target.tobytes(), *kept["patients"], kept["metric"])
-        key = features.key_of(config, rows, arm == PIXELS, features.digest(held))
-
+    def scored(arm: str, key: str, values: Callable[[], np.ndarray]) -> tuple[str, Callable[[], dict[str, Any]]]:
         def score() -> dict[str, Any]:
-            values = (
-                make() if arm == PIXELS else features.kept_array(study.name, arm, features.key_of(config, rows), make)
-            )
-            return scores.evidence(values, target, kind, classes=job.classes, **kept)
+            return scores.evidence(values(), target, kind, classes=job.classes, **kept)
 
-        return lambda: features.kept_scores(study.name, arm, key, score)
+        return arm, lambda: features.kept_scores(study.name, arm, features.joined(key, held), score)
+
+    def frozen(arm: str, config: Any) -> tuple[str, Callable[[], dict[str, Any]]]:
+        key = features.key_of(config, rows)
+        return scored(arm, key, lambda: features.kept_array(study.name, arm, key, lambda: computed(config)))
+
+    def computed(config: Any) -> np.ndarray:
+        return features.features(config, store, rows)
 
     first = next(iter(arms.values()))
-    told = [(PIXELS, scored(PIXELS, first, lambda: features.pixels(store, rows)))]
-    return told + [(a, scored(a, c, lambda c=c: features.features(c, store, rows))) for a, c in arms.items()]
+    grey = scored(PIXELS, features.key_of(first, rows, PIXELS), lambda: features.pixels(store, rows))
+    return [grey, *(frozen(arm, config) for arm, config in arms.items())]
 
 
 def _of_masks(study, arms, store, rows, job, kept) -> list[tuple[str, Callable[[], dict[str, Any]]]]:
     """Return (arm, what computes its scores) of maps, the cheapest first."""
     masks, first = store.take(rows)[1].numpy(), next(iter(arms.values()))
     cells, how = features.cells_of(masks.shape[-1]), (masks, job, kept["metric"], kept["patients"])
+    held = features.digest((masks.tobytes(), *kept["patients"], kept["metric"]))
 
-    def scored(arm: str, config: Any, make: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
-        held = features.digest((masks.tobytes(), *kept["patients"], kept["metric"]))
-        key = features.key_of(config, rows, "maps", arm if arm in (CONSTANT, PIXELS) else "", held)
-        return lambda: features.kept_scores(study.name, arm, key, make)
+    def scored(arm: str, key: str, make: Callable[[], dict[str, Any]]) -> tuple[str, Callable[[], dict[str, Any]]]:
+        return arm, lambda: features.kept_scores(study.name, arm, features.joined(key, held), make)
 
-    def mapped(arm: str, config: Any) -> dict[str, Any]:
+    def frozen(arm: str, config: Any) -> tuple[str, Callable[[], dict[str, Any]]]:
         key = features.key_of(config, rows, "maps")
-        maps = features.kept_array(study.name, arm, key, lambda: features.maps(config, store, rows))
-        return pixels.evidence(maps, *how)
+        return scored(arm, key, lambda: pixels.evidence(maps(arm, key, config), *how))
+
+    def maps(arm: str, key: str, config: Any) -> np.ndarray:
+        return features.kept_array(study.name, arm, key, lambda: features.maps(config, store, rows))
 
     def grey() -> dict[str, Any]:
         return pixels.evidence(pixels.intensity_maps(store.take(rows)[0].numpy(), cells), *how)
 
-    told = [
-        (CONSTANT, scored(CONSTANT, first, lambda: pixels.constant(cells, *how))),
-        (PIXELS, scored(PIXELS, first, grey)),
-    ]
-    return told + [(a, scored(a, c, lambda a=a, c=c: mapped(a, c))) for a, c in arms.items()]
+    without = {CONSTANT: lambda: pixels.constant(cells, *how), PIXELS: grey}
+    told = [scored(name, features.key_of(first, rows, "maps", name), make) for name, make in without.items()]
+    return told + [frozen(arm, config) for arm, config in arms.items()]

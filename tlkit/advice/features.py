@@ -106,6 +106,11 @@ def key_of(config: Config, rows: np.ndarray, *more: Any) -> str:
     return deciding_hash({**seen, "held": [digest([rows.tobytes()]), *map(str, more)]})
 
 
+def joined(*keys: str) -> str:
+    """Return one key of several."""
+    return digest(keys)[: len(keys[0])]
+
+
 def digest(parts: Iterable[Any]) -> str:
     """Return the SHA-256 of bytes and texts."""
     found = hashlib.sha256()

@@ -8,11 +8,14 @@ from pathlib import PurePosixPath
 from shlex import quote
 from typing import Any
 
-from tlkit.advice.choices import AmbiguousError, few
-from tlkit.advice.masks import MASK_ENDS, MASK_NAME, MOST_UNEVEN, read_masks, shows
+from tlkit.advice.choices import AmbiguousError, Choice, few
+from tlkit.advice.mask_folders import MASK_ENDS, MASK_NAME, MOST_UNEVEN, shows
+from tlkit.advice.masks import read_masks, values_of
 from tlkit.advice.seen import Seen
 from tlkit.layouts import pairs
 from tlkit.layouts.folders import EXTENSIONS
+
+MOST_VALUES = 8  # of files beside others, to be masks
 
 
 def beside(seen: Seen) -> dict[str, Any] | None:
@@ -49,20 +52,25 @@ def _suffixed(seen: Seen) -> dict[str, Any] | None:
     """
     paths = {str(PurePosixPath(f).parent / pairs.stem_of(f)): f for f in seen.files if shows(f)}
     found = {end: {s.removesuffix(end) for s in paths if s.endswith(end)} for end in MASK_ENDS if end}
+    asked = seen.asked.get("label", "")
+    if re.match(r"[-_ .]", asked) and any(s.endswith(asked) for s in paths):
+        found = {asked: {s.removesuffix(asked) for s in paths if s.endswith(asked)}}
     end, bases = max(found.items(), key=lambda item: len(item[1]))
     others = [s for s in paths if not s.endswith(end)]
     kinds = Counter(s.removeprefix(b) for s in others for b in _prefixes(s) if b in bases)
     kinds = Counter({kind: n for kind, n in kinds.items() if n > MOST_UNEVEN * len(bases)})
+    if end == asked and "" in kinds:
+        kinds = Counter({"": kinds[""]})  # what else lies there are masks of others
     if not kinds or len(bases) < MOST_UNEVEN / 4 * len(paths):
         return None
     said, names = seen.asked.get("file", "").lower(), {kind: kind.strip("_- .") or "name" for kind in sorted(kinds)}
-    asked = [k for k, name in names.items() if name.lower() == said]
-    if len(kinds) > 1 and len(asked) != 1:
+    meant = [k for k, name in names.items() if name.lower() == said]
+    if len(kinds) > 1 and len(meant) != 1:
         raise AmbiguousError(
             f"Several images lie beside each mask, which ends in {end}. Say which is meant, by the end of its name:",
             [(f"--file {quote(name)}", f"{kinds[kind]} images") for kind, name in names.items()],
         )
-    image, task = (asked or list(kinds))[0], seen.asked.get("task", "")
+    image, task = (meant or list(kinds))[0], seen.asked.get("task", "")
     above = {PurePosixPath(s).parts[:-1] for s in others}
     if task == "multiclass":
         return None
@@ -79,6 +87,20 @@ def _suffixed(seen: Seen) -> dict[str, Any] | None:
         )
     options = {"pairs": [[".", ".", ""]], "mask_end": end} | ({"image_end": image} if image else {})
     return read_masks(seen, options, [f"{len(bases)} masks beside their images, with {end} behind the name"])
+
+
+def proposals(seen: Seen) -> list[Choice]:
+    """Return (flag, meaning) for each end of names of files that lie beside those without it, and hold few values."""
+    stems = {str(PurePosixPath(f).parent / pairs.stem_of(f)): f for f in seen.files if shows(f)}
+    ends = Counter(s.removeprefix(b) for s in stems for b in _prefixes(s)[1:] if b in stems)
+    found = []
+    for end, n in ends.items():
+        files = [f for s, f in stems.items() if s.endswith(end)]
+        enough = n > MOST_UNEVEN * (len(stems) - ends.total())  # of the files without any such end
+        values = values_of(seen.root, files[:3])[0] if enough else set()
+        if 2 <= len(values) <= MOST_VALUES:
+            found.append((f"--label {quote(end)}", f"{n} masks of {len(values)} values beside their images"))
+    return found
 
 
 def ends_of_masks(seen: Seen) -> str:

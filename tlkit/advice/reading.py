@@ -17,7 +17,8 @@ from tlkit.datasets.arrays import FITS
 from tlkit.datasets.cards import DATASETS, DataCard
 from tlkit.datasets.layout import layout
 from tlkit.declared import Keys, check, declare, one_of
-from tlkit.files import sha256, write_text
+from tlkit.files import write_text
+from tlkit.layouts.table import digest_of
 from tlkit.plugins import LAYOUTS
 from tlkit.training.tasks import TASKS, check_classes
 from tlkit.yamllines import parse
@@ -91,9 +92,10 @@ def card_of(reading: dict[str, Any]) -> DataCard:
 
     Raises ConfigError for classes that do not fit the task.
     """
-    options, table = dict(reading["options"]), reading["options"].get("table", "")
-    if Path(table).is_absolute() and Path(table).is_file():
-        options.setdefault("table_sha256", sha256(Path(table)))
+    options = dict(reading["options"])
+    tables = [Path(table) for table in options.get("tables") or [options.get("table", "")]]
+    if any(t.is_absolute() for t in tables) and all((Path(reading["folder"]) / t).is_file() for t in tables):
+        options.setdefault("table_sha256", digest_of(Path(reading["folder"]) / t for t in tables))
     check_classes(reading["task"], len(reading["classes"]))
     return DataCard(
         name=f"own {reading['name']}" if reading["name"] in DATASETS else reading["name"],

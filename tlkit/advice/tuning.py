@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,12 @@ class Tuning:
         """The runs on all images: the columns of `resampling` and fraction, images, run, value (in validation), ..."""
         frame = pd.DataFrame(self.made, columns=COLUMNS)
         return frame[frame["fraction"] == 1].reset_index(drop=True)
+
+    @cached_property
+    def measure(self) -> Measure:
+        """The metric that decides, of predictions: the same for all runs."""
+        config = self.study.finetune(seeds=self.study.seeds[:1])[0]
+        return Measure(task_of(config, open_data(config["data"])[1]), metric_of(self.study))
 
     def config(self, arm: str, rate: float, seed: int, **changes: Any) -> Config:
         config = next(c for c in self.study.finetune(arm, seeds=[seed]))
@@ -106,10 +113,9 @@ class Tuning:
         for seed in others:
             best = chosen(self.runs, self.study)
             if best["seed"].nunique() > 1:
-                measure = measure_of(self.study, best)
                 keep, names = plan.random_arms(self.study), self.study.names()
                 validated = _validated(self.study, best)
-                dropped = deciding.dropped(validated, metric_of(self.study), measure, keep, names=names)
+                dropped = deciding.dropped(validated, metric_of(self.study), self.measure, keep, names=names)
                 self.out |= {arm: why for arm, why in dropped.items() if arm not in self.out}
             for arm in self.arms:
                 if arm not in self.out and (rate := rate_of(best, arm)) is not None:
@@ -177,7 +183,7 @@ class Tuning:
         best = chosen(self.runs, self.study)
         every, found = pd.concat([fewer, best[best["arm"].isin(fewer["arm"])]], ignore_index=True), []
         for _, part in every.groupby("fraction", sort=True):
-            drawn = resampling.resample(part, measure_of(self.study, best))
+            drawn = resampling.resample(part, self.measure)
             for i, arm in enumerate(drawn.arms):
                 own = resampling.spread(drawn, drawn.values[i], drawn.draws[:, i])
                 low, high = own.interval()
@@ -251,12 +257,6 @@ def chosen(made: pd.DataFrame, study: Study) -> pd.DataFrame:
     )
     best = order.drop_duplicates("arm")[["arm", "rate"]]
     return made.merge(best, on=["arm", "rate"])
-
-
-def measure_of(study: Study, made: pd.DataFrame) -> Measure:
-    """Return the metric that decides, of predictions of these runs."""
-    config = made["config"].iloc[0]
-    return Measure(task_of(config, open_data(config["data"])[1]), metric_of(study))
 
 
 def _validated(study: Study, made: pd.DataFrame) -> pd.DataFrame:

@@ -8,14 +8,14 @@ from typing import Any
 
 import pandas as pd
 
-from tlkit.advice import kinds, medical, people, reading
+from tlkit.advice import dicoms, kinds, people, reading
 from tlkit.advice.choices import AmbiguousError, few
 from tlkit.advice.seen import Seen
 from tlkit.config import ConfigError
 from tlkit.datasets.layout import layout_of
 from tlkit.training.tasks import TASKS
 
-FLAGS = ("labels", "label", "file", "task", "patient", "split")
+FLAGS = ("labels", "label", "file", "task", "patient", "split", "burnt_in")
 SMALLEST_SHARE = 0.1  # of images, rows and masks that must be used: else the reading is wrong
 BESIDE = (
     "is no image extension|folder is no split|^no image$|^neither an image nor|^no .npz|^no DICOM file"  # of rejects
@@ -64,12 +64,15 @@ def guess(place: Path, name: str, asked: dict[str, str]) -> dict[str, Any]:
 
 def check_flags(found: dict[str, Any], asked: dict[str, str]) -> None:
     """Raise ConfigError for flags that a reading of this kind does not hear, or that it does not do as they say."""
-    heard = {"class_folders": ("labels", "label"), "pairs": ("file",), "npz": ()}.get(found["layout"], FLAGS)
+    heard = {"class_folders": ("labels", "label"), "pairs": ("file", "label"), "npz": ()}.get(found["layout"], FLAGS)
     unheard = [flag for flag in asked if flag not in (*heard, "patient", "task", "split")]
-    heard_split = "table" in found["options"] or ("=" in asked.get("split", "") and found["layout"] == "class_folders")
+    of_folders = "=" in asked.get("split", "") and found["layout"] == "class_folders"
+    heard_split = of_folders or {"table", "tables"} & found["options"].keys()
     if asked.get("split", "none").lower() != "none" and not heard_split:
         unheard.append("split")
-    if found["layout"] == "class_folders" and asked.get("label", "folder:1") not in ("folder:1", "folder:2"):
+    levels = ("folder:1", "folder:2")
+    named = "word" in found["options"]
+    if found["layout"] == "class_folders" and not named and asked.get("label", "folder:1") not in levels:
         unheard.append("label")
     if unheard:
         raise ConfigError(
@@ -111,7 +114,7 @@ def _add_patients(found: dict[str, Any], samples: pd.DataFrame, says: str, table
     rows, file, column = table or (None, "", "")
     paths = samples["path"].drop_duplicates()
     if found["layout"] == "dicom_table":
-        how = medical.patient_way(found, samples, says, rows, file, column)
+        how = dicoms.patient_way(found, samples, says, rows, file, column)
     else:
         people.settle(says, says or people.proposals(paths, samples.get("class"), rows, folders))
         how = people.way(says, paths, rows, file, column) if says else None

@@ -1,4 +1,4 @@
-"""Layout "dicom_table": DICOM files of any modality in any tree, and a table that says what they show.
+"""Layout "dicom_table": DICOM files of any modality in any tree, and a table, or folders, that say what they show.
 
 A row names its file by its path, its name, or its SOPInstanceUID, or all files of a PatientID or StudyInstanceUID.
 What is written is de-identified as in `multimodal`,
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
@@ -18,14 +18,16 @@ from pydantic import AfterValidator
 from tlkit.archives import archive, ct_series, deidentify, export, multimodal
 from tlkit.config import ConfigError
 from tlkit.datasets.cards import NAMED, DataCard
-from tlkit.datasets.layout import PERCENTILES, Layout
+from tlkit.datasets.layout import FLAG, PERCENTILES, Layout
 from tlkit.declared import one_of
+from tlkit.layouts import folders
 from tlkit.layouts import table as tables
 from tlkit.layouts.patients import UNKNOWN, check_way
 
 WINDOWLESS = (1.0, 99.0)  # percentiles of a frame without a window that are black and white
 NAMES = {"files": "", "patients": "patient", "exams": "exam"}  # what a row names: column of the archive's index
 HEADER = {"header": "PatientID"}
+FOLDERS = {"file": "file", "label": "class", "split": "split"}  # columns of the table that folders stand for
 COLUMNS = ["id", "path", "frame", "window", "patient", "exam", "modality", "body_part"]
 
 
@@ -35,7 +37,7 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
     Of several windows the first is taken. Targets as in layout "table"; `modality` and `body_part` by the header.
     Raises: as `tables.open_table`.
     """
-    key, rows = deidentify.load_key(root), tables.open_table(root, card)
+    key, rows = deidentify.load_key(root), open_rows(root, card)
     samples, left = multimodal.scan(root, archive_card(card))
     rows, found = named_rows(root, card, rows)
     answers, rejects = tables.labelled(rows, found, card)
@@ -49,9 +51,31 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
     return samples.sort_values("id", ignore_index=True), rejects.sort_values(["path", "reason"], ignore_index=True)
 
 
+def open_rows(root: Path, card: DataCard) -> pd.DataFrame:
+    """Return the rows of the card's table; with `options["level"]` those that folders stand for."""
+    if "level" not in card.options:
+        return tables.open_table(root, card)
+    rows = folder_rows([path for path, *_ in archive.walk(root)], card.options["level"])
+    return rows if (rows["split"] != "").all() else rows.assign(split="train")  # then `split` is no option
+
+
+def folder_rows(paths: list[str], level: int) -> pd.DataFrame:
+    """Return a table of files, each with the folder of that level as its class, and the split of another folder.
+
+    Folders of splits are not counted. Files that do not lie so deep have no row.
+    """
+    rows = []
+    for path in paths:
+        above = [part for part in path.split("/")[:-1] if not folders.split_of(part)]
+        if len(above) >= level:
+            rows.append((path, above[level - 1], folders.split_above(PurePosixPath(path))))
+    return pd.DataFrame(rows, columns=list(FOLDERS.values()))
+
+
 def archive_card(card: DataCard) -> DataCard:
-    """Return the card of the archive behind a table: all modalities are admitted, and frames without a window."""
-    return replace(card, classes=multimodal.ADMITTED, options={"percentiles": WINDOWLESS, **card.options})
+    """Return the card of the archive behind a table: every modality is admitted, and frames without a window."""
+    own = {"percentiles": WINDOWLESS, "channels": 1, "drop": False}
+    return replace(card, classes=multimodal.EVERY, options=own | dict(card.options))
 
 
 def named_rows(root: Path, card: DataCard, rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
@@ -88,7 +112,7 @@ def _with_patients(
     if how == HEADER:
         return samples, []
     if not how:
-        return samples.assign(patient=samples["id"]), []
+        return samples.assign(patient=samples["path"]), []  # the frames of a file stay together
     if "patient" in answers:
         said = samples["path"].map(dict(zip(answers["path"], answers["patient"], strict=True)))
     elif "pattern" in how:
@@ -122,5 +146,8 @@ LAYOUT = Layout(
         "patient": (dict[str, str | int] | None, AfterValidator(_check)),
         "polarity": (str, one_of(export.POLARITIES, "polarity")),
         "percentiles": PERCENTILES,
+        "channels": folders.CHANNEL,
+        "level": (int, {"ge": 1}),  # of the folders whose names are the classes, in place of a table
+        "burnt_in": FLAG,  # images that may have text burnt in are taken
     },
 )

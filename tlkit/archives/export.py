@@ -62,11 +62,14 @@ class Rules:
     """What a card says of the export: see `multimodal.LAYOUT`.
 
     `polarity` names one of `POLARITIES`. `percentiles` (0 to 100) of a frame are its window where the header has none;
-    None: such a frame is left out.
+    None: such a frame is left out. `channels`: colours become greys (1), or all images are in colour (3); 0: a file in
+    colours is left out. `drop`: images that show too little are left out, see `why_dropped`.
     """
 
     polarity: str = POLARITIES[0]
     percentiles: tuple[float, float] | None = None
+    channels: int = 0
+    drop: bool = True
 
 
 def export(
@@ -74,14 +77,18 @@ def export(
 ) -> list[np.ndarray | str]:
     """Return a square uint8 image [S,S] for each (frame, window) of one file, `size` px a side or as large as it is.
 
+    With three channels of the rules [S,S,3].
+
     In place of an image stands the reason (str) where a rule drops it. Raises UnreadableFile where pixels are
     missing, damaged or not finite.
     """
-    results = len(wanted) * size**2 if size else 0
+    rules = rules or Rules()
+    results = len(wanted) * size**2 * max(1, rules.channels) if size else 0
     with bounds.reading(dicom.damaged), headers.quiet():
         ds = headers.read_dataset(file)
-        if reason := pixels.not_grey(ds):
-            return [reason] * len(wanted)
+        colours = pixels.not_grey(ds)
+        if colours and not rules.channels:
+            return [colours] * len(wanted)
         side = max(pixels.number(ds, name, 0) for name in ("Rows", "Columns"))
         pixels.check_pixels(ds, results or (1 + len(wanted)) * side**2)
         count, last = pixels.frame_count(ds), max(frame for frame, _ in wanted)
@@ -89,9 +96,13 @@ def export(
             raise UnreadableFile(f"{count} frames; the header says at least {last + 1}")
         images = {}
         for frame, stored in pixels.frames(ds, sorted({frame for frame, _ in wanted})):
-            values, outside = _values(ds, stored, frame), pixels.padding(ds, stored, frame)
-            for pair in (pair for pair in wanted if pair[0] == frame):
-                image = _image(ds, values, outside, *pair, rules or Rules())
+            pairs = [pair for pair in wanted if pair[0] == frame]
+            if colours:
+                shown = [_in_channels(pixels.colours(ds, stored), rules.channels)] * len(pairs)
+            else:
+                values, outside = _values(ds, stored, frame), pixels.padding(ds, stored, frame)
+                shown = [_in_channels(_image(ds, values, outside, *pair, rules), rules.channels) for pair in pairs]
+            for pair, image in zip(pairs, shown, strict=True):
                 images[pair] = image if isinstance(image, str) else resize(square(image), size or max(image.shape))
         return [images[pair] for pair in wanted]
 
@@ -107,6 +118,15 @@ def export_block(
         except UnreadableFile as error:
             found.append(UnreadableFile(str(error)))  # without the frames that hold the file's arrays
     return found
+
+
+def _in_channels(image: np.ndarray | str, channels: int) -> np.ndarray | str:
+    """Return an image [H,W] or [H,W,3] as greys, or with three channels in colour."""
+    if isinstance(image, str) or image.ndim == (3 if channels == 3 else 2):
+        return image
+    if channels == 3:
+        return np.stack([image] * 3, axis=-1)
+    return np.rint(image @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)  # as Pillow weighs them
 
 
 def is_inverted(ds, polarity: str) -> bool:
@@ -138,6 +158,8 @@ def _image(ds, values: np.ndarray, outside: np.ndarray, frame: int, number: int,
         image = 255 - image
     image[outside] = 0
     several = ds.get("Modality") == "XA" and pixels.frame_count(ds) > 1
+    if not rules.drop:
+        return image
     return why_dropped(image, FEW_XA if several else FEW) or image
 
 

@@ -25,6 +25,8 @@ from tlkit.declared import one_of, some
 
 BLOCK = 64  # files decoded by one process at a time
 MODALITIES = ("MR", "CT", "CR", "XA", "RF")  # those of the study
+EVERY = ("every modality",)  # what a card of one's own images names
+MARKS = ("SR", "PR", "KO", "SEG", "RTSTRUCT", "RTDOSE", "RTPLAN", "REG", "FID", "DOC")  # no images to look at
 ADMITTED = (*MODALITIES, "DX", "MG", "US", "PT", "NM")  # those that a card may name
 MULTIFRAME = ("MR", "XA", "US", "PT", "NM")  # of the others a file with frames is left out
 IMAGE = "1.2.840.10008.5.1.4.1.1"  # what the UIDs of image classes start with
@@ -90,7 +92,7 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
     samples = samples.assign(frame=number // samples["windows"], window=number % samples["windows"], split="")
     parts = zip(samples["path"], samples["frame"], samples["window"], strict=True)
     samples["id"] = [f"{path}_{frame:05d}_{window:02d}" for path, frame, window in parts]
-    samples["label"] = samples["modality"].map({name: i for i, name in enumerate(card.classes)}).astype("int64")
+    samples["label"] = samples["modality"].map({m: i for i, m in enumerate(card.classes)}).fillna(-1).astype("int64")
     return samples.assign(**{"class": samples["modality"]}).reset_index(drop=True)[COLUMNS], rejects
 
 
@@ -128,7 +130,8 @@ def decode(root: Path, rows: pd.DataFrame, card: DataCard) -> tuple[list[np.ndar
 
 def export_rules(card: DataCard) -> export.Rules:
     """Return what a card says of the export."""
-    return export.Rules(**{k: card.options[k] for k in ("polarity", "percentiles") if k in card.options})
+    keys = ("polarity", "percentiles", "channels", "drop")
+    return export.Rules(**{k: card.options[k] for k in keys if k in card.options})
 
 
 def tags(root: Path, card: DataCard, workers: int | None = None) -> pd.DataFrame:
@@ -161,6 +164,7 @@ def listing(root: Path, card: DataCard) -> pd.DataFrame:
 
 def _reading(card: DataCard) -> archive.Reading:
     modalities, windowless = card.classes, export_rules(card).percentiles is not None
+    modalities += ("burnt in",) * bool(card.options.get("burnt_in"))
     version = "multimodal 3" + ("" if modalities == MODALITIES else f" {' '.join(modalities)}")
     row = partial(_row, modalities=modalities, windowless=windowless)
     return archive.Reading(version + " windowless" * windowless, INDEX, row, {"tags": TAGS})
@@ -194,7 +198,8 @@ def _row(head: dict[str, str], key: bytes, modalities: tuple[str, ...], windowle
     modality, frames = head["Modality"], int(next(iter(archive.floats(head["NumberOfFrames"])), 1)) or 1
     pairs = export.windows(head["WindowCenter"], head["WindowWidth"])
     missing = pairs if isinstance(pairs, str) else ""
-    inside = (modality in MULTIFRAME and frames > 1) or head["SOPClassUID"] in ENHANCED  # where windows may be as well
+    several = modality in MULTIFRAME or set(EVERY) <= set(modalities)
+    inside = (several and frames > 1) or head["SOPClassUID"] in ENHANCED  # where windows may be as well
     if rule := _not_an_image(head, frames, modalities) or ("" if inside or windowless else missing):
         return {"reason": rule, "kind": "rule"}
     shown = len(pairs) if modality in ("CT", "XA") and isinstance(pairs, list) else 1
@@ -218,6 +223,8 @@ def _not_an_image(head: dict[str, str], frames: int, modalities: tuple[str, ...]
     modality = head["Modality"]
     if head["MediaStorageSOPClassUID"] == headers.DICOMDIR:
         return "DICOMDIR, an index file"
+    if set(EVERY) <= set(modalities):
+        return _shows_nothing(head, frames) or ("" if "burnt in" in modalities else _may_name_somebody(head))
     if not modality:
         return "no Modality in the header"
     if modality not in modalities:
@@ -229,14 +236,33 @@ def _not_an_image(head: dict[str, str], frames: int, modalities: tuple[str, ...]
         return "text is burnt into the image"
     if modality == "US" and head["BurnedInAnnotation"].upper() != "NO":  # most show the patient's name
         return "ultrasound whose header does not say that no text is burnt in"
-    if head["SOPClassUID"] in RAW:
-        return "raw pixels for processing, not for presentation"
-    if not head["Rows"] or not head["Columns"]:
-        return "no image: the header has no rows or no columns"
-    if frames < 1:
-        return "no plausible number of frames and windows"
+    if reason := _shows_nothing(head, frames):
+        return reason
     if frames > 1 and modality not in MULTIFRAME:
         return f"more than one frame in a file of {modality}; only one is exported"
+    return ""
+
+
+def _shows_nothing(head: dict[str, str], frames: int) -> str:
+    """Return why a file is no image to look at, of any modality."""
+    if head["SOPClassUID"] in RAW:
+        return "raw pixels for processing, not for presentation"
+    if head["Modality"] in MARKS:
+        return f"modality {head['Modality']}, which is no image"
+    if not head["Rows"] or not head["Columns"]:
+        return "no image: the header has no rows or no columns"
+    return "no plausible number of frames and windows" if frames < 1 else ""
+
+
+def _may_name_somebody(head: dict[str, str]) -> str:
+    """Return why the pixels of a file may show a name, "" where nothing says so."""
+    way = "; where it names nobody: --burnt-in accept"
+    if dicom.burnt_in(head):
+        return f"text is burnt into the image{way}"
+    secondary = f"{head['SOPClassUID']}.".startswith(f"{SECONDARY}.")
+    if (head["Modality"] == "US" or secondary) and head["BurnedInAnnotation"].upper() != "NO":
+        kind = "a secondary capture" if secondary else "ultrasound"
+        return f"{kind} whose header does not say that no text is burnt in{way}"
     return ""
 
 

@@ -85,6 +85,19 @@ def not_grey(ds) -> str:
     return ""
 
 
+def colours(ds, stored: np.ndarray) -> np.ndarray:
+    """Return the stored values of a frame in colours, [H,W,3] or indices into a palette [H,W], as uint8 [H,W,3]."""
+    from pydicom.pixels import apply_color_lut
+
+    bits = int(number(ds, "BitsStored", 8))
+    if stored.ndim == 2:
+        stored = apply_color_lut(stored, ds)
+        bits = 8 * stored.dtype.itemsize
+    if stored.ndim != 3 or stored.shape[2] != 3:
+        raise UnreadableFile(f"pixels of shape {stored.shape}, which are no colours")
+    return (stored >> max(0, bits - 8)).astype(np.uint8)
+
+
 def holder(ds, name: str, frame: int = 0):
     """Return the data set in which an element of a frame stands: a functional group or the top level.
 

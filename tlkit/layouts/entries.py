@@ -13,7 +13,29 @@ import pandas as pd
 
 from tlkit.config import ConfigError
 
-TRUE, FALSE = {"true", "t", "yes", "y", "1", "1.0"}, {"false", "f", "no", "n", "0", "0.0"}
+TRUE = {
+    "true",
+    "t",
+    "yes",
+    "y",
+    "1",
+    "1.0",
+    "x",
+    "positive",
+    "pos",
+    "present",
+    "ja",
+    "j",
+    "wahr",
+    "positiv",
+    "oui",
+    "vrai",
+}
+FALSE = {"false", "f", "no", "n", "0", "0.0", "negative", "neg", "absent", "nein", "falsch", "negativ", "non", "faux"}
+MARKS = {  # the longer ones first: that of UTF-32 begins as that of UTF-16 does
+    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8-sig",
+}  # fmt: skip
 NOTHING = {"na", "n/a", "#n/a", "nan", "null", "<na>", "?"}  # words that stand where nothing is known
 Reject = tuple[str, str, str]  # path, reason, kind
 
@@ -37,8 +59,8 @@ def read_table(file: Path, names: dict[str, tuple[str, ...]], separators: str = 
 def read_text(file: Path, separators: str = ",;\t|") -> pd.DataFrame:
     """Return a CSV, TSV or parquet file, or the first sheet of an .xlsx, as stripped text: "" where nothing stands.
 
-    A CSV has that one of the `separators` which its header has most of, and is in UTF-8, UTF-16 with its mark, or
-    else Windows-1252. Raises ConfigError for a file that is no table.
+    A CSV has that one of the `separators` which its header has most of (of none, blanks, where each row has as many),
+    and is in UTF-8, UTF-16, UTF-32 with its mark, or else Windows-1252. Raises ConfigError for a file that is no table.
     """
     try:
         if file.suffix.lower() == ".xlsx":
@@ -50,26 +72,40 @@ def read_text(file: Path, separators: str = ",;\t|") -> pd.DataFrame:
                 warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
                 how = {"dtype": str, "keep_default_na": False, "index_col": False}
                 table = pd.read_csv(io.StringIO(text := _decoded(file)), sep=_separator(text, separators), **how)
+    except pd.errors.ParserWarning as error:
+        first = text.splitlines()[0][:80]
+        raise ConfigError(
+            f"{file} is no table that can be read: its rows are longer than its first line, '{first}', where the names "
+            "of the columns are expected."
+        ) from error
     except ImportError as error:
         raise ConfigError(f"{file} is an Excel sheet: save it as CSV beside it, or `pip install openpyxl`.") from error
     except Exception as error:  # broken files fail in every way, in pandas and in the parsers below it
-        raise ConfigError(f"{file} is no table that can be read: {type(error).__name__}: {error}") from error
+        raise ConfigError(
+            f"{file} is no table that can be read: {type(error).__name__}: {str(error).strip()}"
+        ) from error
     table.columns = [str(c).strip() for c in table]
     return table.astype(object).where(table.notna(), "").apply(lambda column: column.astype(str).str.strip())
 
 
 def _decoded(file: Path) -> str:
     data = file.read_bytes()
-    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        return data.decode("utf-16")
+    for mark, name in MARKS.items():
+        if data.startswith(mark):
+            return data.decode(name)
+    if b"\0" in data[:100]:  # UTF-16 without its mark
+        return data.decode("utf-16-le" if data[1:2] == b"\0" else "utf-16-be")
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8")
     except UnicodeDecodeError:
         return data.decode("cp1252")
 
 
 def _separator(text: str, known: str) -> str:
-    header = re.sub(r'"[^"]*"', "", next(iter(text.splitlines()), ""))
+    lines = [line for line in text.splitlines()[:50] if line.strip()]
+    header = re.sub(r'"[^"]*"', "", next(iter(lines), ""))
+    if not any(sign in header for sign in known) and len({len(line.split()) for line in lines}) == 1 and " " in header:
+        return r"\s+"
     return max(known, key=header.count)
 
 

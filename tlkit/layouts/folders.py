@@ -27,9 +27,10 @@ BYTES = {"1": 8, "L": 8, "I;16": 32, "I;16B": 32, "I": 32, "F": 32}  # a pixel, 
 COLOURED = 24  # bytes a pixel of any other mode
 SPLITS = {
     "train": "train", "training": "train", "trn": "train",
-    "val": "val", "valid": "val", "validation": "val", "dev": "val", "development": "val",
+    "val": "val", "valid": "val", "validierung": "val", "validation": "val", "dev": "val", "development": "val",
     "test": "test", "testing": "test", "tst": "test", "holdout": "test", "hold out": "test",
 }  # fmt: skip
+PARTS = tuple(dict.fromkeys(SPLITS.values()))
 AROUND = r"(?:(?:images?|data)[-_ ])?(.+?)[-_ ]?(?:set|data|split|images?|part|ing data)?"  # a split's word
 CHANNEL: Option = (int, one_of((1, 3), "number of channels"))
 SIXTEEN = (0.0, 65535.0)  # range of unsigned 16 bits
@@ -53,6 +54,8 @@ def classes(root: Path, card: DataCard) -> tuple[str, ...]:
     mapping = root / MAPPING
     if mapping.is_file():
         return tuple(line.split()[0] for line in mapping.read_text().splitlines() if line.strip())
+    if "word" in card.options:
+        return card.classes
     above = "*/" * (card.options.get("level", 1) - 1)
     spelt = {name.casefold(): name for name in reversed(card.classes)}
     found = {
@@ -70,6 +73,12 @@ def classes(root: Path, card: DataCard) -> tuple[str, ...]:
     return card.classes or tuple(sorted(found))
 
 
+def word_of(path: str, place: int) -> str:
+    """Return the word at a place in a file's name, letters or digits in a row, 1 the first, -1 the last; else ""."""
+    words = re.findall(r"[^\W\d_]+|\d+", PurePath(path).stem)
+    return words[place - (place > 0)] if -len(words) <= place - (place > 0) < len(words) else ""
+
+
 def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return (samples, rejects) of a tree `[split/]class/**/image`; no file is opened.
 
@@ -77,6 +86,7 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
     `options["split_folders"]` they lie below the classes. A class may be spelt in another case in another split.
     `options["halve"]` names the split that is cut into val and test, half of each class each, and
     `options["beside"]` the patterns of paths that come with the data and are not read.
+    With `options["word"]` the class is a word of the file's name, see `word_of`.
     `options["level"]` counts the folders below the split down to the one whose name is the class (default: 1).
     `options["patient"]` says who is shown (`name_patients`); without it every image is a patient (`patient` = `id`).
     """
@@ -91,6 +101,7 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
             if _beside(path, card):
                 continue
             name = inside.parts[level - 1] if len(inside.parts) > level else solution.get(file.stem)
+            name = word_of(path, card.options["word"]) if "word" in card.options else name
             name = name if name in index else spelt.get(str(name).casefold(), name)
             split = split_above(inside) if card.options.get("split_folders") else split
             if file.suffix.lower() not in EXTENSIONS:
@@ -209,7 +220,7 @@ def _parts(root: Path, card: DataCard) -> list[tuple[str, Path]]:
     """Return (split, folder) pairs; one pair with an empty split where the tree has no split folders."""
     base = root / KAGGLE if (root / KAGGLE).is_dir() else root
     rename = card.options.get("splits", {})
-    if card.options.get("split_folders"):
+    if card.options.get("split_folders") or "word" in card.options:
         return [("", base)]
     split = {p: split_of(p.name) for p in visible(base) if p.is_dir()}
     found = [(rename.get(p.name) or rename.get(said, said), p) for p, said in split.items()]
@@ -243,6 +254,7 @@ CLASS_FOLDERS = Layout(
         "splits": (dict[str, str], {}),
         "split_folders": FLAG,
         "level": (int, {"ge": 1}),
+        "word": (int, {}),
         "beside": (tuple[str, ...], {}),
         **_COMMON,
     },

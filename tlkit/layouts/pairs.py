@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from tlkit.datasets.layout import FLAG, PERCENTILES, RANGE, SCANS, WINDOW, Layou
 from tlkit.layouts import folders, lits
 from tlkit.layouts.patients import PATIENT, name_patients, patients
 
+ENDS = ("image_end", "mask_end", "image_start", "mask_start")
 COLOUR = 1 << 24  # from which on the values of a mask stand for colours
 VOLUMES = (".nii", ".nii.gz")
 COLUMNS = ["id", "path", "mask_path", "frame", "patient", "split"]
@@ -25,15 +27,15 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     `options["pairs"]` lists [folder of images, folder of masks, split] below `root`. An image and its mask have one
     stem, of the image without `options["image_end"]` (such as "_0000"), of the mask without `options["mask_end"]`; so
-    with `image_start` and `mask_start`.
+    with `image_start` and `mask_start`. A pair may have these four of its own behind the split.
     Rejected with a reason: images without mask, masks without image, pairs of volumes that do not fit, other channels.
     """
     rows, rejects, read = [], [], set()
-    for images, masks, split in card.options["pairs"]:
-        said = card.options
-        known = stems(root, masks, said.get("mask_end", ""), said.get("mask_start", ""))
+    for images, masks, split, *own in card.options["pairs"]:
+        pair = (images, masks, split, *own)
+        known = of_pair(root, pair, card.options, "mask")
         within = set(known.values()) if images == masks else set()
-        for stem, path in stems(root, images, said.get("image_end", ""), said.get("image_start", "")).items():
+        for stem, path in of_pair(root, pair, card.options, "image").items():
             if path in within:  # masks lie beside their images
                 continue
             read.add(path)
@@ -93,6 +95,13 @@ def stems(root: Path, folder: str, end: str = "", start: str = "") -> dict[str, 
     return found
 
 
+def of_pair(root: Path, pair: Sequence[str], options: Mapping[str, Any], what: str) -> dict[str, str]:
+    """Return `stems` of the images ("image") or the masks ("mask") of a pair of folders."""
+    own = dict(zip(ENDS, pair[3:], strict=False))
+    ends = (own.get(key, options.get(key, "")) for key in (f"{what}_end", f"{what}_start"))
+    return stems(root, pair[what == "mask"], *ends)
+
+
 def _slices(image: Path, mask: Path) -> int:
     """Return the number of axial slices of two volumes; the image may have channels behind its three dimensions."""
     with bounds.reading(bounds.quote_error):
@@ -120,7 +129,9 @@ def slices(root: Path, rows: pd.DataFrame, card: DataCard) -> Iterator[tuple[np.
         ends = _ends(volume, card)
         pairs = ((folders.to_bytes(volume[k], ends), labels.whole(k)) for k in rows["frame"])
     else:
-        pairs = iter([(folders.decode(root, rows, card)[0][0], mask_values(root / mask_path))])
+        pairs = iter(
+            [(folders.decode(root, rows, card)[0][0], mask_values(root / mask_path, card.options.get("threshold")))]
+        )
     for image, values in pairs:
         if image.shape[:2] != values.shape:
             raise UnreadableFile(f"sizes of image {image.shape[:2]} and mask {values.shape} differ")
@@ -145,12 +156,17 @@ def _ends(volume: lits.Axial, card: DataCard) -> tuple[float, float]:
     return float(low), float(high if high > low else low + 1)
 
 
-def mask_values(file: Path) -> np.ndarray:
+def mask_values(file: Path, threshold: int | None = None, levels: bool = False) -> np.ndarray:
     """Return the values of a picture that is a mask, whole numbers [H,W]: of a palette its indices.
+
+    With a `threshold` 1 above that grey value, else 0; with `levels` these grey values.
 
     A mask in colours has COLOUR + 0xRRGGBB. Raises UnreadableFile for damaged files.
     """
     with bounds.reading(bounds.quote_error), folders.open_picture(file) as image:
+        if levels or threshold is not None:
+            greys = np.asarray(image.convert("L"))
+            return greys if levels else (greys > threshold).astype(np.int64)
         if image.mode == "1":
             return np.asarray(image).astype(np.int64)
         values = np.asarray(image)
@@ -185,8 +201,9 @@ LAYOUT = Layout(
     patients=lambda card: patients(card) if card.options.get("patient") else SCANS,
     options={
         "pairs": (list[list[str]], {}),
-        **{name: (str, {}) for name in ("image_end", "mask_end", "image_start", "mask_start")},
+        **{name: (str, {}) for name in ENDS},
         "channel": (int, {"ge": 0}),
+        "threshold": (int, {"ge": 0, "le": 254}),
         "values": (tuple[int, ...], {}),
         "mask_columns": (dict[str, int], {}),
         "only_labelled": FLAG,
