@@ -42,6 +42,7 @@ class DataCard:
     classes: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     phantom: str | None = None
+    fetch: dict[str, Any] = field(default_factory=dict)  # where it can be had without a login: see tlkit/sources
 
 
 class MissingDataError(TlkitError, FileNotFoundError):
