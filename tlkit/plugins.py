@@ -28,6 +28,7 @@ LAYOUTS: dict[str, Any] = {
     "pairs": "tlkit.layouts.pairs:LAYOUT",
     "npz": "tlkit.layouts.npz:LAYOUT",
     "dicom_table": "tlkit.archives.dicom_table:LAYOUT",
+    "dicom_seg": "tlkit.archives.dicom_seg:LAYOUT",
 }
 
 
