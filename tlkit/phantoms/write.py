@@ -27,6 +27,7 @@ from tlkit.phantoms import (
     lits_png,
     logs,
     luna16,
+    medmnist,
     own_images,
     radnet,
 )
@@ -48,6 +49,7 @@ PHANTOMS: dict[str, ModuleType] = {
     "rsna-bone-age": boneage,
     "grazpedwri": grazped,
     "imagenet": imagenet,
+    "medmnist": medmnist,
     "own_images": own_images,
     "logs": logs,
 }
