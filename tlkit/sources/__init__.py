@@ -10,8 +10,8 @@ text names another size (`mini: 64`), so that one size may have two names. A kin
     files(card, size) -> pandas.DataFrame, one row per file to fetch, by the columns of COLUMNS, without the network
         wherever that is possible. `path` is below the data set's folder, with "/" between its parts. Where a source
         lists folders only (a series of DICOM), a row is one folder: its path ends in "/", `files` says how many files
-        it holds, `bytes` their sum. `size` is a name among `sizes` (see `size_of`). Deterministic: equal rows in equal
-        order from one version.
+        lie in it, `bytes` about their sum. `size` is a name among `sizes` (see `size_of`). Deterministic: equal rows in
+        equal order from one version.
     version(card) -> str: what decides the rows (the version of an index, a record, a commit). Default: "".
     transfer(rows, to, endpoint, progress) -> None: where HTTP does not do. Bring the rows (those that are not there
         and good; in the order given) into the folder `to`, each at its `path`; call progress(bytes) as they come. It
@@ -19,7 +19,9 @@ text names another size (`mini: 64`), so that one size may have two names. A kin
         that anew. Names that begin with a dot are its own. `endpoint` is text or "" (see `endpoint`).
         Raises SourceError for what the source refuses, OfflineError where it cannot be reached.
     check(rows, folder) -> list[str], one per row: "" for one that is whole, else what is wrong with it; on top of what
-        is always checked: a file's `bytes` and `md5`, of a folder how many `files` it holds, where they are said.
+        is always checked: a file's `bytes` and `md5`, where they are said, and how many `files` a folder holds.
+    about(card, size) -> int, bytes of a size, where the card does not say them; attribution(card, size) -> str, whom to
+        cite, in place of the card's citation.
 
 `tlkit.sources.fetch` does the rest: plan, room on the disk, resuming, checking, the receipt, the final name.
 """
@@ -94,8 +96,12 @@ def parameters(card: DataCard, size: str) -> Any:
 
 
 def about(card: DataCard, size: str) -> int:
-    """Return about how many bytes a size has, by the card; -1 where it does not say."""
-    return int({str(k): v for k, v in card.fetch.get("about", {}).items()}.get(size_of(card, size), -1))
+    """Return about how many bytes a size has, by the card or its kind; -1 where neither says it."""
+    said = {str(k): v for k, v in card.fetch.get("about", {}).items()}.get(size_of(card, size))
+    if said is None:
+        told = getattr(kind_of(card), "about", None)
+        said = told(card, size_of(card, size)) if told else -1
+    return int(said)
 
 
 def files(card: DataCard, size: str = "") -> pd.DataFrame:

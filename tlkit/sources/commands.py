@@ -138,6 +138,7 @@ def _done(card: DataCard, folder: Path, to: Path | None) -> str:
     found = receipt.read(folder)
     files = found[1] if found else []
     told = f"{folder}: whole, {len(files):,} files, {megabytes(int(files['bytes'].sum()))}."
+    told += f" Whom to cite: {folder / receipt.CITE}" if (folder / receipt.CITE).is_file() else ""
     root = folder_above(card, folder)
     return told if root == paths.data_root() else f"{told}\nTo use it: export TLKIT_DATA={root}"
 

@@ -197,7 +197,7 @@ def _ask(
         if status == 200 and have:  # no ranges here, or the file has changed: from its beginning
             progress(-have)
         tag.write_text(_tag(answer))
-        with open(got, "ab" if status == 206 else "wb") as file:
+        with open(got, "ab" if status == 206 else "wb", buffering=0) as file:  # a kill loses nothing
             while chunk := answer.raw.read1(CHUNK, decode_content=False):  # what has come, before the line breaks
                 file.write(chunk)
                 progress(len(chunk))

@@ -20,7 +20,7 @@ from tlkit.datasets.cards import DataCard, visible
 from tlkit.files import DiskSpaceError, sync
 from tlkit.progress import Bytes
 from tlkit.sources import OfflineError, SourceError, about, download, endpoint, kind_of, receipt
-from tlkit.sources.plan import Plan, elsewhere, facts, folder_of
+from tlkit.sources.plan import Plan, attribution, elsewhere, facts, folder_of
 from tlkit.sources.unpack import unpack
 
 UNPACKED = 2  # bytes of what an archive holds, for each byte of it, at most in general
@@ -159,7 +159,7 @@ def finish(planned: Plan, known: pd.DataFrame, what: str = "These did not come a
         found = receipt.look(tree)
     for rest in tree.glob(".*"):  # what was needed on the way
         shutil.rmtree(rest) if rest.is_dir() else rest.unlink()
-    receipt.write(tree, facts(planned.card, planned), found)
+    receipt.write(tree, facts(planned.card, planned), found, attribution(planned))
     old = planned.folder.with_name(f".{planned.folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if planned.folder.is_dir():

@@ -97,6 +97,16 @@ def facts(card: DataCard, planned: Plan | None = None) -> dict[str, Any]:
     }
 
 
+def attribution(planned: Plan) -> str:
+    """Return whom to cite and under which licences the files came, for a reader who passes results on."""
+    told = getattr(kind_of(planned.card), "attribution", None)
+    if told:
+        return told(planned.card, planned.size)
+    licences = ", ".join(facts(planned.card, planned)["licences"])
+    card = planned.card
+    return f"{card.title}, size {planned.size}.\n{card.citation}\n{card.source}\nLicence: {licences}\n"
+
+
 def steps(card: DataCard) -> str:
     """Return the steps of a source that asks for a login or a signature, and how its files are taken then."""
     last = f"`python -m tlkit data get {card.name} --from FOLDER` checks the files and links or copies them."

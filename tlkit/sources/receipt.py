@@ -1,4 +1,7 @@
-"""What lies in a fetched folder, and what was said of it: `.source.json` (facts) and `.source.csv` (every file)."""
+"""What lies in a fetched folder, and what was said of it.
+
+`.source.json` (facts), `.source.csv` (path, bytes and MD5 of every file) and `.source.md` (whom to cite).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from tlkit.archives.archive import walk
 from tlkit.files import replacing, write_text
 from tlkit.sources import SourceError
 
-FACTS, FILES = ".source.json", ".source.csv"
+FACTS, FILES, CITE = ".source.json", ".source.csv", ".source.md"
 TYPES = {"path": "str", "bytes": "int64", "md5": "str"}
 BLOCK = 5000  # files at a time
 
@@ -56,18 +59,17 @@ def faults(rows: pd.DataFrame, found: pd.DataFrame) -> pd.Series:
 
     Without an md5 in `found`, sizes alone are held against each other.
     """
-    folders = found.groupby(above(found["path"]))["bytes"].agg(["size", "sum"])
-    files = found.set_index("path")
-    whole = rows["path"].str.endswith("/")
-    size = rows["path"].map(files["bytes"]).where(~whole, rows["path"].map(folders["sum"]))
-    count = rows["path"].map(folders["size"]).where(whole, 1)
+    files, within = found.set_index("path"), found.groupby(above(found["path"])).size()
+    folder = rows["path"].str.endswith("/")
+    size = files["bytes"].reindex(rows["path"]).set_axis(rows.index)
+    count = within.reindex(rows["path"]).set_axis(rows.index).where(folder, 1)
     md5 = files["md5"].reindex(rows["path"]).fillna("").set_axis(rows.index)
     said = pd.Series("", index=rows.index)
     texts = (
-        (~whole & (rows["md5"] != "") & (md5 != "") & (md5 != rows["md5"]), "MD5 " + md5 + ", expected " + rows["md5"]),
-        ((rows["bytes"] >= 0) & (size != rows["bytes"]), _expected(size, rows["bytes"], "bytes")),
+        ((rows["md5"] != "") & (md5 != "") & (md5 != rows["md5"]), "MD5 " + md5 + ", expected " + rows["md5"]),
+        (~folder & (rows["bytes"] >= 0) & (size != rows["bytes"]), _expected(size, rows["bytes"], "bytes")),
         (count != rows["files"], _expected(count, rows["files"], "files")),
-        (size.isna(), pd.Series("is not there", index=rows.index)),
+        (size.where(~folder, count).isna(), pd.Series("is not there", index=rows.index)),
     )
     for wrong, text in texts:
         said = said.mask(wrong, text)
@@ -88,7 +90,9 @@ def covered(rows: pd.DataFrame, paths: pd.Series) -> pd.Series:
     return paths.isin(rows["path"]) | above(paths).isin(rows["path"])
 
 
-def write(folder: Path, facts: dict[str, Any], found: pd.DataFrame) -> None:
+def write(folder: Path, facts: dict[str, Any], found: pd.DataFrame, cite: str = "") -> None:
+    if cite:
+        write_text(folder / CITE, cite)
     with replacing(folder / FILES) as part:
         found.to_csv(part, index=False)
     write_text(folder / FACTS, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
