@@ -293,8 +293,9 @@ def do_job(args: argparse.Namespace) -> None:
 
 
 def do_figures(args: argparse.Namespace) -> int:
-    from tlkit.workflow import dag
+    from tlkit.workflow import dag, getting
 
+    getting.fetch_missing(_studies(args), args.scale, args.data)
     return dag.make_figures(_studies(args), args.scale, args.data, args.cores, args.profile)
 
 

@@ -18,15 +18,14 @@ WIDTH = 100
 def table() -> str:
     """Return the table of all data sets, at most WIDTH columns wide: what each is, its size, licence, and presence."""
     rows = [(c.name, f"{c.domain} {c.task}", _sizes(c), c.licence, _present(c)) for c in DATASETS.values()]
-    names, whats = (max(len(row[i]) for row in rows) for i in (0, 1))
-    rest = WIDTH - names - whats - 8 - 4 * 2
-    widths = (names, whats, rest // 2, rest - rest // 2, 8)
+    names = max(len(row[0]) for row in rows)
+    widths = (names, 24, 19, WIDTH - names - 24 - 19 - 7 - 4 * 2, 7)
     head = ("name", "what", "size to fetch", "licence", "present")
     lines = ["  ".join(_cut(text, width) for text, width in zip(row, widths, strict=True)) for row in (head, *rows)]
     known = paths.data_root()
     told = [
         f"Looked for in {known or plan.folder_root()}{'' if known else ' (TLKIT_DATA is not set)'}.",
-        "`data show NAME`: tree, steps, licence, citation. `data get NAME`: fetched, or taken --from a folder.",
+        "`data show NAME` has tree, steps, licence and citation; `data get NAME` brings what is not here.",
     ]
     return "\n".join([*(line.rstrip() for line in lines), "", *told])
 
@@ -39,7 +38,7 @@ def _sizes(card: DataCard) -> str:
     if not card.fetch:
         return "by hand"
     first = size_of(card)
-    return f"{megabytes(about(card, first))} ({first})" + (f" to {megabytes(most)}" if (most := _most(card)) else "")
+    return megabytes(about(card, first)) + (f" to {megabytes(most)}" if (most := _most(card)) else "")
 
 
 def _most(card: DataCard) -> int:
