@@ -21,6 +21,7 @@ LAYOUTS: dict[str, Any] = {
     "lits_png": "tlkit.layouts.lits_png:LAYOUT",
     "luna16": "tlkit.layouts.luna16:LAYOUT",
     "brats": "tlkit.layouts.brats:LAYOUT",
+    "open_ms": "tlkit.layouts.open_ms:LAYOUT",
     "chestxray": "tlkit.layouts.chestxray:LAYOUT",
     "boneage": "tlkit.layouts.boneage:LAYOUT",
     "grazped": "tlkit.layouts.grazped:LAYOUT",

@@ -1,24 +1,27 @@
 """Where data sets come from, and the way to fetch them: one module a kind of source, named by a card's `fetch`.
 
-    fetch: {kind: http | git | idc | MODULE:OBJECT, ...what the kind reads, sizes: {mini: ..., small: ..., full: ...}}
+    fetch: {kind: http | git | idc | MODULE:OBJECT, ...what the kind reads, sizes: {mini: ..., small: ..., full: ...},
+            about: {mini: 1040000000, ...}}     # bytes of each size, for the table of all data sets
 
 A card without `fetch` has a source that asks for a login or a signature: its steps are `access`. A size that is
 text names another size (`mini: 64`), so that one size may have two names. A kind has two functions, or four:
 
-    KEYS: what the kind reads of `fetch`, besides `kind` and `sizes`.
+    KEYS: what the kind reads of `fetch`, besides `kind`, `sizes` and `about`.
     files(card, size) -> pandas.DataFrame, one row per file to fetch, by the columns of COLUMNS, without the network
         wherever that is possible. `path` is below the data set's folder, with "/" between its parts. Where a source
         lists folders only (a series of DICOM), a row is one folder: its path ends in "/", `files` says how many files
-        it holds, `bytes` their sum. `size` is a name among `sizes` (see `size_of`). Deterministic: equal rows in equal
-        order from one version.
+        lie in it, `bytes` about their sum. `size` is a name among `sizes` (see `size_of`). Deterministic: equal rows in
+        equal order from one version.
     version(card) -> str: what decides the rows (the version of an index, a record, a commit). Default: "".
     transfer(rows, to, endpoint, progress) -> None: where HTTP does not do. Bring the rows (those that are not there
         and good; in the order given) into the folder `to`, each at its `path`; call progress(bytes) as they come. It
         may be killed at any moment and is started again with what is left: it goes on from what lies in `to`, or does
         that anew. Names that begin with a dot are its own. `endpoint` is text or "" (see `endpoint`).
         Raises SourceError for what the source refuses, OfflineError where it cannot be reached.
-    check(rows, folder) -> list[str], one per row: "" for one that is whole, else what is wrong with it. Default: a file
-        of `bytes` and `md5`; of a folder, `files` files and `bytes` in sum, each where it is said.
+    check(rows, folder) -> list[str], one per row: "" for one that is whole, else what is wrong with it; on top of what
+        is always checked: a file's `bytes` and `md5`, where they are said, and how many `files` a folder holds.
+    about(card, size) -> int, bytes of a size, where the card does not say them; attribution(card, size) -> str, whom to
+        cite, in place of the card's citation.
 
 `tlkit.sources.fetch` does the rest: plan, room on the disk, resuming, checking, the receipt, the final name.
 """
@@ -48,9 +51,9 @@ COLUMNS: dict[str, str] = {  # name: dtype; a table may lack those from `files` 
     "licence": "str",
     "files": "int64",  # 1, or how many a folder holds
     "group": "str",  # of files that belong together, such as those of a series
-    "about": "int64",  # bytes at most, where `bytes` is -1 and this is known; else -1
 }
-DEFAULTS = {"files": 1, "group": "", "about": -1}
+DEFAULTS = {"files": 1, "group": ""}
+COMMON = ("kind", "sizes", "about")  # keys of every `fetch`
 
 
 class SourceError(TlkitError, RuntimeError):
@@ -68,7 +71,7 @@ def kind_of(card: DataCard) -> ModuleType | Any | None:
     if "kind" not in card.fetch:
         raise ConfigError(f"`fetch` of '{card.name}' lacks `kind`. Allowed: {', '.join(KINDS)}, MODULE:OBJECT.")
     found = plugins.find(card.fetch["kind"], KINDS, "kind of source")
-    known = {"kind", "sizes", *found.KEYS}
+    known = {*COMMON, *found.KEYS}
     for key in card.fetch.keys() - known:
         raise ConfigError(f"`fetch` of '{card.name}': nothing reads '{key}'.{nearest(key, known)}")
     return found
@@ -90,6 +93,15 @@ def size_of(card: DataCard, size: str = "") -> str:
 def parameters(card: DataCard, size: str) -> Any:
     """Return what a card says of a size."""
     return {str(k): v for k, v in card.fetch.get("sizes", {}).items()}.get(size_of(card, size))
+
+
+def about(card: DataCard, size: str) -> int:
+    """Return about how many bytes a size has, by the card or its kind; -1 where neither says it."""
+    said = {str(k): v for k, v in card.fetch.get("about", {}).items()}.get(size_of(card, size))
+    if said is None:
+        told = getattr(kind_of(card), "about", None)
+        said = told(card, size_of(card, size)) if told else -1
+    return int(said)
 
 
 def files(card: DataCard, size: str = "") -> pd.DataFrame:
