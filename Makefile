@@ -6,10 +6,11 @@ PROFILE ?=
 FOLDER ?=
 BUDGET ?= 30m
 PATIENT ?=
+ACCEPT ?=
 PYTHON ?= python3
 TORCH_INDEX ?=
 BIN = .venv/bin
-export STUDY SCALE DATA PROFILE FOLDER BUDGET PATIENT
+export STUDY SCALE DATA PROFILE FOLDER BUDGET PATIENT ACCEPT
 WHERE = --study "$$STUDY" --scale "$$SCALE" --data "$$DATA"
 
 .DEFAULT_GOAL = help
@@ -17,7 +18,7 @@ WHERE = --study "$$STUDY" --scale "$$SCALE" --data "$$DATA"
 
 help:
 	@awk '/^## /{text=substr($$0,4)} /^[a-z-]+:/{if(text){sub(":.*","");printf "make %-11s %s\n",$$0,text;text=""}}' Makefile
-	@echo "Variables: STUDY=$(STUDY) SCALE=$(SCALE) (smoke quick course paper) DATA= (phantom real); TLKIT_DATA = your data"
+	@echo "Variables: STUDY=$(STUDY) SCALE=$(SCALE) (smoke quick course paper) DATA= (phantom real) ACCEPT=1 (fetch open data); TLKIT_DATA = your data"
 	@echo "A small environment for a machine without a GPU: make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu"
 
 ## install everything into .venv

@@ -60,7 +60,7 @@ def own_folders(tmp_path, monkeypatch):
     monkeypatch.setenv("TLKIT_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("TLKIT_PAPER", str(tmp_path / "paper"))
     monkeypatch.setenv("TLKIT_UNATTENDED", "1")
-    monkeypatch.delenv("TLKIT_DATA", raising=False)
+    monkeypatch.setenv("TLKIT_DATA", "")  # none, not even the one in the repository
     monkeypatch.delenv("TLKIT_LOGS", raising=False)
     monkeypatch.delenv("TLKIT_WEIGHTS", raising=False)
 

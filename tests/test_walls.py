@@ -19,7 +19,7 @@ FLOORS = (
     ("layouts", "runs", "check"),
     ("training",),
     ("archives", "stats"),
-    ("report", "studies"),
+    ("report", "sources", "studies"),
     ("published", "workflow"),
     ("advice", "phantoms"),
     ("rating",),
@@ -27,7 +27,9 @@ FLOORS = (
     ("__main__",),
 )
 CORE = ("datasets", "models", "training", "studies", "runs", "stats", "report")  # behind the wall are:
-BEYOND = ("advice", "archives", "figures", "foreign", "layouts", "phantoms", "published", "rating", "workflow")
+BEYOND = (
+    "advice", "archives", "figures", "foreign", "layouts", "phantoms", "published", "rating", "sources", "workflow",
+)  # fmt: skip
 FILES = {".".join(("tlkit", *f.relative_to(PACKAGE).with_suffix("").parts)): f for f in sorted(PACKAGE.rglob("*.py"))}
 MODULES = {name.removesuffix(".__init__"): file for name, file in FILES.items()}
 

@@ -192,6 +192,21 @@ def lits_png(root: Path) -> Path:
     return root
 
 
+def npz(root: Path, card, pixels: int = 8, each: int = 2) -> Path:
+    """Write one file of MedMNIST's six arrays, `each` images of every class in each part."""
+    import numpy as np
+
+    rng, many, arrays = np.random.default_rng(0), max(2, len(card.classes)) * each, {}
+    for part in ("train", "val", "test"):
+        arrays[f"{part}_images"] = rng.integers(0, 256, (many, pixels, pixels), np.uint8)
+        codes = np.arange(many) % len(card.classes)
+        one = np.eye(len(card.classes), dtype=np.uint8)[codes]
+        arrays[f"{part}_labels"] = one if card.task == "multilabel" else codes[:, None].astype(np.uint8)
+    root.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(root / f"{card.name}.npz", **arrays)
+    return root
+
+
 def for_card(card, root: Path) -> Path:
     """Write a tiny data set that fits `card`."""
     writers: dict[str, Callable[[Path], Path]] = {"imagenet": imagenet, "ct_series": ct_series, "lits": lits}
@@ -203,6 +218,9 @@ def for_card(card, root: Path) -> Path:
     writers |= {"luna16": lambda root: luna16(root, shape=(100, 96, 7))}  # the card's crop has 96 px
     writers |= {"brats": brats, "chestxray": chestxray, "lits_png": lits_png}
     writers |= {"multimodal": multimodal}
+    from test_open_ms import tree as open_ms
+
+    writers |= {"open_ms": open_ms, "npz": lambda root: npz(root, card)}
     if card.layout in writers:
         return writers[card.layout](root)
     parts = ("train", "val") if "splits" in card.options else ("Training", "Testing")

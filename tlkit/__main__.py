@@ -67,8 +67,14 @@ def parser() -> argparse.ArgumentParser:
     own.add_argument("--metric", default="", help="what decides, such as auc (default: the task's own)")
     own.add_argument("--budget", default="30m", help="time for all of it, such as 10m or 2h (default: 30m)")
     command("check", check, "show whether this machine has what the project needs")
-    data = command("data", show_data, "list the data sets, or make a study's phantoms and stores")
-    data.add_argument("action", nargs="?", default="list", choices=["list", "make"])
+    data = command("data", show_data, "list, show, get or verify data sets, or make a study's phantoms and stores")
+    data.add_argument("action", nargs="?", default="list", choices=["list", "show", "get", "verify", "make"])
+    data.add_argument("name", nargs="?", default="", metavar="NAME", help="a data set, for show, get and verify")
+    data.add_argument("--size", default="", help="get: mini, small, full, or another one that `show` lists")
+    data.add_argument("--to", type=Path, metavar="DIR", help="get, verify: in place of TLKIT_DATA")
+    data.add_argument("--dry-run", action="store_true", help="get: count and size, fetch nothing")
+    data.add_argument("--from", dest="source", type=Path, metavar="FOLDER", help="get: take the files from there")
+    data.add_argument("--yes", action="store_true", help="get: don't ask, and replace another size")
     study(data)
     command("keys", show_keys, "list every key of a study file with what it is for")
     plan = command("plan", show_plan, "list a study's runs as done, missing or failed, with the minutes each needs")
@@ -166,14 +172,26 @@ def show_keys(args: argparse.Namespace) -> None:
     print(schema.describe())
 
 
-def show_data(args: argparse.Namespace) -> None:
-    from tlkit.datasets import cards
+def show_data(args: argparse.Namespace) -> int:
     from tlkit.models import weight_list
+    from tlkit.sources import commands
 
     if args.action == "list":
-        print(cards.overview().to_string(index=False))
+        print(commands.table())
         print(f"\nPublished weights, under TLKIT_WEIGHTS\n{weight_list.overview().to_string(index=False)}")
-        return
+        return 0
+    if args.action != "make":
+        if not args.name:
+            raise ConfigError(f"which data set? `python -m tlkit data {args.action} NAME`; `data` alone lists them.")
+        if args.action == "verify":
+            text, good = commands.verify(args.name, args.to)
+            print(text)
+            return int(not good)
+        how = {"size": args.size, "to": args.to, "dry": args.dry_run, "source": args.source, "yes": args.yes}
+        print(commands.show(args.name) if args.action == "show" else commands.get(args.name, **how))
+        return 0
+    if args.name:
+        raise ConfigError(f"`data make` makes all data of a study: `data make --study {args.name}`?")
     from tlkit.workflow.execution import make_job
     from tlkit.workflow.graph import jobs
 
@@ -181,6 +199,7 @@ def show_data(args: argparse.Namespace) -> None:
     for job in jobs(study):
         if not job.notebook:
             print(make_job(study, job.name)["store"])
+    return 0
 
 
 def show_plan(args: argparse.Namespace) -> None:
@@ -275,8 +294,9 @@ def do_job(args: argparse.Namespace) -> None:
 
 
 def do_figures(args: argparse.Namespace) -> int:
-    from tlkit.workflow import dag
+    from tlkit.workflow import dag, getting
 
+    getting.fetch_missing(_studies(args), args.scale, args.data)
     return dag.make_figures(_studies(args), args.scale, args.data, args.cores, args.profile)
 
 

@@ -10,6 +10,7 @@ from tlkit.config import TlkitError
 REPO = Path(__file__).resolve().parent.parent
 NOTEBOOKS = Path(os.environ.get("TLKIT_NOTEBOOKS") or REPO / "notebooks").expanduser().resolve()
 STUDIES = Path(os.environ.get("TLKIT_STUDIES") or REPO / "paper" / "studies").expanduser().resolve()
+DATA = REPO / "data"  # of real data sets, where TLKIT_DATA is not set and `tlkit data get` made it
 CLAIMS = REPO / "paper" / "claims"
 DEVIATIONS = REPO / "paper" / "deviations"
 
@@ -28,8 +29,13 @@ def require_checkout() -> None:
 
 
 def data_root() -> Path | None:
-    """Return the folder of real data sets (environment variable TLKIT_DATA), or None where it is not set."""
+    """Return the folder of real data sets: TLKIT_DATA; where that is not set, `data` in the repository if it is there.
+
+    None without both, and where TLKIT_DATA is set to nothing.
+    """
     value = os.environ.get("TLKIT_DATA")
+    if value is None:
+        return DATA if DATA.is_dir() else None
     return Path(value).expanduser().resolve() if value else None
 
 

@@ -21,6 +21,7 @@ LAYOUTS: dict[str, Any] = {
     "lits_png": "tlkit.layouts.lits_png:LAYOUT",
     "luna16": "tlkit.layouts.luna16:LAYOUT",
     "brats": "tlkit.layouts.brats:LAYOUT",
+    "open_ms": "tlkit.layouts.open_ms:LAYOUT",
     "chestxray": "tlkit.layouts.chestxray:LAYOUT",
     "boneage": "tlkit.layouts.boneage:LAYOUT",
     "grazped": "tlkit.layouts.grazped:LAYOUT",
@@ -28,6 +29,7 @@ LAYOUTS: dict[str, Any] = {
     "pairs": "tlkit.layouts.pairs:LAYOUT",
     "npz": "tlkit.layouts.npz:LAYOUT",
     "dicom_table": "tlkit.archives.dicom_table:LAYOUT",
+    "dicom_seg": "tlkit.archives.dicom_seg:LAYOUT",
 }
 
 

@@ -6,7 +6,8 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from threading import Lock
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -33,3 +34,44 @@ def track(items: Iterable[T], total: int | None = None, label: str = "", unit: s
         n += 1
     seconds = time.perf_counter() - start
     log.info("%s: %d %ss in %.1f s (%.0f a second)", label, n, unit, seconds, n / max(seconds, 1e-9))
+
+
+class Bytes:
+    """Counts bytes that come from several threads: a bar where someone watches, else a line a minute and a last one."""
+
+    EVERY = 60  # s
+
+    def __init__(self, total: int | None, label: str):
+        self.total, self.label, self.done, self.lock = total, label, 0, Lock()
+        self.start = self.said = time.perf_counter()
+        self.bar = None
+        if is_watched():
+            from tqdm.auto import tqdm
+
+            self.bar = tqdm(total=total, desc=label, unit="B", unit_scale=True, smoothing=0.1, leave=False)
+
+    def add(self, n: int) -> None:
+        with self.lock:
+            self.done += n
+            if self.bar is not None:
+                self.bar.update(n)
+            elif time.perf_counter() - self.said > self.EVERY:
+                self.say()
+
+    def say(self) -> None:
+        self.said = time.perf_counter()
+        rate, of, left = self.done / max(self.said - self.start, 1e-9), "", ""
+        if self.total:
+            of = f" of {self.total / 1e6:,.1f}"
+        if self.total and 0 < self.done < self.total:
+            left = f", {(self.total - self.done) / rate / 60:.0f} minutes left"
+        log.info("%s: %s%s MB, %.1f MB a second%s", self.label, f"{self.done / 1e6:,.1f}", of, rate / 1e6, left)
+
+    def __enter__(self) -> Callable[[int], None]:
+        return self.add
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+        else:
+            self.say()

@@ -2,13 +2,14 @@ import pytest
 
 from tlkit import datasets
 from tlkit.config import UnknownNameError
-from tlkit.datasets import DATASETS, MissingDataError, cards, layout_of, present, where
+from tlkit.datasets import DATASETS, MissingDataError, layout_of, present, where
 
 
 @pytest.mark.parametrize("card", DATASETS.values(), ids=DATASETS)
 def test_a_card_is_complete(card):
     assert layout_of(card).scan
-    assert set(card.domain.split(", ")) <= {"natural", "CT", "MR", "CR", "XA", "RF"}
+    known = {"natural", "CT", "MR", "CR", "XA", "RF", "US", "OCT", "fundus", "microscopy", "dermatoscopy"}
+    assert set(card.domain.split(", ")) <= known
     assert card.task in {"multiclass", "multilabel", "binary", "regression", "segmentation", "none"}
     assert all((card.licence, card.source, card.citation, card.access, card.counts))
     assert card.folder in card.tree
@@ -37,7 +38,6 @@ def test_an_empty_folder_is_not_present(tmp_path, monkeypatch):
     assert not present(DATASETS["lits"], tmp_path)
     (folder / "volume-0.nii").touch()
     assert where(DATASETS["lits"]) == folder
-    assert cards.overview().set_index("name")["present"].to_dict()["lits"] == "yes"
 
 
 def test_a_misspelt_name_finds_its_neighbour():

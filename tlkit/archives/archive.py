@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit import paths
-from tlkit.archives import deidentify, dicom, headers
+from tlkit.archives import deidentify, dicom, headers, regions
 from tlkit.datasets import bounds
 from tlkit.datasets.cards import PHANTOM_FACTS, UnreadableFile, hidden, is_loop
 from tlkit.files import replacing
@@ -188,10 +188,8 @@ def _row(head: dict[str, str] | UnreadableFile | None, key: bytes, reading: Read
         return {"reason": f"{error}: the header holds what cannot be", "kind": "unreadable"}
 
 
-def _ct_row(head: dict[str, str], key: bytes, derived: bool = False) -> dict[str, str | float]:
-    """Return what a header says, de-identified; of what is no slice of a CT series the reason alone."""
-    if rule := dicom.not_a_slice(head, derived):
-        return {"reason": rule, "kind": "rule"}
+def slice_values(head: dict[str, str], key: bytes) -> dict[str, str | float]:
+    """Return what the header of a slice says, de-identified, by COLUMNS; `label` is RadNet's rule."""
     kept = deidentify.replace_values(head, key)
     where, turn = (floats(kept[f"Image{name}Patient"]) for name in ("Position", "Orientation"))
     row: dict[str, str | float] = {name: kept[word] for name, word in TEXTS.items()}
@@ -205,6 +203,19 @@ def _ct_row(head: dict[str, str], key: bytes, derived: bool = False) -> dict[str
     return row
 
 
+def _ct_row(head: dict[str, str], key: bytes, derived: bool = False, described: bool = False) -> dict[str, str | float]:
+    """Return `slice_values`; of what is no slice of a CT series the reason alone.
+
+    `described`: the label may come from descriptions, of which nothing else is kept.
+    """
+    if rule := dicom.not_a_slice(head, derived):
+        return {"reason": rule, "kind": "rule"}
+    row = slice_values(head, key)
+    if described:
+        row["label"] = regions.region(*(head[word] for word in ("BodyPartExamined", *DESCRIPTIONS)))
+    return row
+
+
 def _known_uid(text: str) -> str:
     """Return a UID that the standard has, "" for any other text."""
     from pydicom.uid import UID_dictionary
@@ -212,8 +223,17 @@ def _known_uid(text: str) -> str:
     return text if text in UID_dictionary else ""
 
 
-CT_SLICES = Reading("2", COLUMNS, _ct_row)
-WITH_DERIVED = Reading("2 derived", COLUMNS, partial(_ct_row, derived=True))
+DESCRIPTIONS = {"SeriesDescription": (0x0008, 0x103E), "StudyDescription": (0x0008, 0x1030)}
+
+
+def ct_reading(derived: bool = False, described: bool = False) -> Reading:
+    """Return how CT slices are read: derived ones too; labelled by descriptions where the tag says nothing."""
+    version = "2" + " derived" * derived + " described" * described
+    options = {"tags": headers.TAGS | DESCRIPTIONS} if described else {}
+    return Reading(version, COLUMNS, partial(_ct_row, derived=derived, described=described), options)
+
+
+CT_SLICES = ct_reading()
 
 
 def _along_normal(a: list[float], b: list[float], where: list[float]) -> float:

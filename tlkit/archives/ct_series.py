@@ -17,6 +17,7 @@ from tlkit.archives import archive, deidentify, dicom
 from tlkit.datasets.cards import DataCard, UnreadableFile
 from tlkit.datasets.layout import FLAG, Layout
 from tlkit.datasets.splits import take_count
+from tlkit.declared import one_of
 
 BLOCK = 64  # slices decoded by one process at a time
 SERIAL = 4000  # slices up to which one process is faster than starting several
@@ -39,7 +40,8 @@ def identity(root: Path) -> dict[str, Any]:
 
 def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return (samples, rejects) from the headers of all files below `root`, one row per slice; see `assemble`."""
-    reading = archive.WITH_DERIVED if card.options.get("derived") else archive.CT_SLICES
+    described = card.options.get("regions", "tag") == "described"
+    reading = archive.ct_reading(bool(card.options.get("derived")), described)
     table = archive.index(root, deidentify.load_key(root), reading=reading)
     return assemble(table, card.options.get("min_slices", 30))
 
@@ -148,5 +150,10 @@ LAYOUT = Layout(
     scan=scan,
     read=read,
     identity=identity,
-    options={"min_slices": (int, {"ge": 1}), "min_coverage": (float, {"ge": 0, "le": 1}), "derived": FLAG},
+    options={
+        "min_slices": (int, {"ge": 1}),
+        "min_coverage": (float, {"ge": 0, "le": 1}),
+        "derived": FLAG,
+        "regions": (str, one_of(("tag", "described"), "source of regions")),
+    },
 )

@@ -60,6 +60,9 @@ TAGS = TECHNICAL | {
     "ProtocolName": (0x0018, 0x1030), "StudyInstanceUID": (0x0020, 0x000D), "SeriesInstanceUID": (0x0020, 0x000E),
     "BurnedInAnnotation": (0x0028, 0x0301), "RequestedProcedureDescription": (0x0032, 0x1060),
 }  # fmt: skip
+DESCRIPTIONS = {"StudyDescription": (0x0008, 0x1030), "SeriesDescription": (0x0008, 0x103E)}
+DESCRIBED = {name: TAGS[name] for name in ("SpecificCharacterSet", "MediaStorageSOPClassUID", "TransferSyntaxUID")}
+DESCRIBED |= DESCRIPTIONS | {"SeriesInstanceUID": TAGS["SeriesInstanceUID"]}
 INDEX = {  # columns of the index
     **dict.fromkeys(("path", "reason", "kind", "sop", "patient", "exam", "accession", "modality", "body_part"), "str"),
     "no_window": "str",
@@ -149,10 +152,26 @@ def tags(root: Path, card: DataCard, workers: int | None = None) -> pd.DataFrame
 def reports(root: Path, card: DataCard) -> pd.Series:
     """Return the report of each exam that `scan` lists (index: `exam`), "" where there is none.
 
-    From `<root>/reports.csv`; see `reports.read_reports`, also for what `attrs` of the result tells. Never written.
+    From `<root>/reports.csv`; see `reports.read_reports`, also for what `attrs` of the result tells. With
+    `options["text"]` "descriptions": those of study and series in place of it. Never written.
     """
     table = listing(root, card)
-    return read_reports(Path(root) / REPORTS, table[table["reason"] == ""], deidentify.load_key(root))
+    table = table[table["reason"] == ""]
+    if card.options.get("text") == "descriptions":
+        return _descriptions(Path(root), table)
+    return read_reports(Path(root) / REPORTS, table, deidentify.load_key(root))
+
+
+def _descriptions(root: Path, table: pd.DataFrame) -> pd.Series:
+    """Return what an exam's headers call the study and its series, each text once."""
+    found = archive.locate(root, table["path"])
+    heads = headers.read_headers([root / path for path in found], DESCRIBED)
+    words = [[h[k] for k in DESCRIPTIONS] if isinstance(h, dict) else [] for h in heads]
+    texts = pd.Series(words, table["exam"].to_numpy()).explode().dropna()
+    texts = texts[texts != ""].groupby(level=0).agg(lambda told: "\n".join(dict.fromkeys(told)))
+    texts = texts.reindex(sorted(table["exam"].unique()), fill_value="").astype("str").rename("report")
+    texts.attrs = {"missing": int((texts == "").sum()), "other": 0, "cp1250": 0, "rejected": {}}
+    return texts.rename_axis("exam")
 
 
 def listing(root: Path, card: DataCard) -> pd.DataFrame:
@@ -276,5 +295,6 @@ LAYOUT = Layout(
         "modalities": (tuple[Annotated[str, one_of(ADMITTED, "modality")], ...], AfterValidator(some)),
         "polarity": (str, one_of(export.POLARITIES, "polarity")),
         "percentiles": PERCENTILES,
+        "text": (str, one_of(("reports", "descriptions"), "source of texts")),
     },
 )

@@ -36,14 +36,24 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
     channels or the segmentation, files whose shape or affine differs from the segmentation's.
     Raises ConfigError for channels that the data set does not have.
     """
-    channels = _channels(card)
     patients, rejects = _patients(root)
+    names = {number: (f"BraTS20_Training_{number}", files) for number, files in patients.items()}
+    return tabulate(root, names, find_channels(card), rejects, "BraTS20_Training_{}_{}.nii[.gz]")
+
+
+def tabulate(
+    root: Path, patients: dict[str, tuple[str, dict[str, Path]]], channels: Sequence[str], rejects: list, wanted: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return (samples, rejects) of patients, one row per slice: {patient: (begin of ids, files by channel and "seg")}.
+
+    `wanted` is the name of a file, with {} for patient and channel.
+    """
     rows = []
-    for number, files in patients.items():
+    for number, (begin, files) in patients.items():
         folder = next(iter(files.values())).parent.relative_to(root).as_posix()
         missing = [k for k in (*channels, "seg") if k not in files]
         if missing:
-            rejects.append((folder, f"no BraTS20_Training_{number}_{missing[0]}.nii[.gz]", "unreadable"))
+            rejects.append((folder, f"no {wanted.format(number, missing[0])}", "unreadable"))
             continue
         names = {k: files[k].relative_to(root).as_posix() for k in (*channels, "seg")}
         for k in channels:
@@ -54,7 +64,7 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
                 break
         else:
             same = {"path": folder, "mask_path": names.pop("seg"), **names, "patient": number, "split": ""}
-            rows += [{"id": f"BraTS20_Training_{number}_{z:03d}", "frame": z, **same} for z in range(n)]
+            rows += [{"id": f"{begin}_{z:03d}", "frame": z, **same} for z in range(n)]
     columns = ["id", "path", "mask_path", *channels, "frame", "patient", "split"]
     samples = pd.DataFrame(rows, columns=columns).sort_values("id", ignore_index=True)
     return samples, pd.DataFrame(sorted(rejects), columns=["path", "reason", "kind"])
@@ -69,16 +79,24 @@ def decode(root: Path, rows: pd.DataFrame, card: DataCard) -> tuple[list[np.ndar
     With `options["only_tumour"]`, a reason (str) stands in place of a slice without tumour. Raises
     UnreadableFile for damaged, constant or non-finite volumes and for other labels than 0, 1, 2, 4.
     """
-    first, shared = rows.iloc[0], card.options.get("scale", "channel")
+    masks = _masks(root / rows["mask_path"].iloc[0], rows["frame"])
+    empty = "no tumour in the slice" if card.options.get("only_tumour") else ""
+    return scale(root, rows, find_channels(card), masks, card.options.get("scale", "channel"), empty)
+
+
+def scale(
+    root: Path, rows: pd.DataFrame, channels: Sequence[str], masks: list, shared: str, empty: str
+) -> tuple[list[np.ndarray | str], list[np.ndarray | None]]:
+    """Return (images, masks) of the slices of one patient (see `decode`); `empty` stands for one without a mask."""
+    first = rows.iloc[0]
     lookup(shared, dict.fromkeys(SCALES), "scale")
-    masks = _masks(root / first["mask_path"], rows["frame"])
-    volumes = [_volume(root / first[k]) for k in _channels(card)]
-    tops = [_top(v, root / first[k]) for v, k in zip(volumes, _channels(card), strict=True)]
+    volumes = [_volume(root / first[k]) for k in channels]
+    tops = [_top(v, root / first[k]) for v, k in zip(volumes, channels, strict=True)]
     factors = np.float32(FULL) / np.array([max(tops)] * len(tops) if shared == "patient" else tops, np.float32)
     images: list[np.ndarray | str] = []
     for i, k in enumerate(rows["frame"]):
-        if card.options.get("only_tumour") and not masks[i].any():
-            images.append("no tumour in the slice")
+        if empty and not masks[i].any():
+            images.append(empty)
             masks[i] = None
         else:
             image = np.stack([v[k] * f for v, f in zip(volumes, factors, strict=True)], axis=-1)
@@ -87,11 +105,11 @@ def decode(root: Path, rows: pd.DataFrame, card: DataCard) -> tuple[list[np.ndar
     return images, masks
 
 
-def _channels(card: DataCard) -> tuple[str, ...]:
+def find_channels(card: DataCard, known: Sequence[str] = MODALITIES) -> tuple[str, ...]:
     """Return the modalities that become the image: one (grey) or three."""
     channels = tuple(card.options.get("channels", ("t1", "t1ce", "flair")))
     for name in channels:
-        lookup(name, dict.fromkeys(MODALITIES), f"channel of {card.name}")
+        lookup(name, dict.fromkeys(known), f"channel of {card.name}")
     return check_count(channels)
 
 

@@ -23,7 +23,8 @@ KEYS = tuple(f"{part}_{kind}" for part in PARTS for kind in ("images", "labels")
 def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return (samples, rejects) of the one .npz below `root`, one row per image, in the order of the arrays.
 
-    `label` and `class`, or a column of 0.0 and 1.0 for each class of a multi-label task. Raises ConfigError where there
+    `label` and `class`, or a column of 0.0 and 1.0 for each class of a multi-label task, and for
+    `options["also"]` where an image has none of them. Raises ConfigError where there
     is not one file, or its arrays do not fit each other or the classes of the card.
     """
     file, rows = the_file(root), []
@@ -102,6 +103,7 @@ def _targets(answers: np.ndarray, card: DataCard, file: Path) -> pd.DataFrame:
         if answers.shape[1] != len(names) or not np.isin(answers, (0, 1)).all():
             raise ConfigError(f"{file}: expected {len(names)} labels of 0 or 1 an image, found {answers.shape[1]}.")
         found = pd.DataFrame(answers.astype(float), columns=names)
+        found = found.assign(**dict.fromkeys(card.options.get("also", ()), (~answers.any(axis=1)).astype(float)))
         rarest = np.where(answers == 1, answers.sum(axis=0), len(answers) + 1).argmin(axis=1)
         return found.assign(label=np.where(answers.any(axis=1), rarest, len(names)))
     if answers.shape[1] != 1 or answers.dtype.kind == "f" or answers.min() < 0 or answers.max() >= len(names):

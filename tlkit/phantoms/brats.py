@@ -21,22 +21,27 @@ def write(root: Path, seed: int, patients: int = 24, pixels: int = 96, slices: i
     """
     import nibabel as nib
 
-    mm = FOV / pixels
-    affine = np.diag([-mm, -mm, brain.HEIGHT / slices, 1.0])
-    affine[1, 3] = FOV - mm
     for k in track(range(patients), patients, "phantom brats", "patient"):
-        body, rng = anatomy.random_body(stream(seed, "brats body", k)), stream(seed, "brats patient", k)
-        made = brain.sample(body, brain.view(body, slices, pixels, FOV, rng), rng)
-        values = mr.tissues(rng)
-        volumes = {name: mr.image(made, values, name, rng) for name in mr.SEQUENCES} | {"seg": made.labels}
+        made, affine = volumes(seed, k, pixels, slices)
         name = f"BraTS20_Training_{k + 1:03d}"
         folder = root / "MICCAI_BraTS2020_TrainingData" / name
         folder.mkdir(parents=True)
-        for kind, volume in volumes.items():
+        for kind, volume in made.items():
             picture = nib.Nifti1Image(volume.transpose(2, 1, 0), affine)
             picture.header.set_xyzt_units("mm")
             picture.header["descrip"] = b"tlkit PHANTOM"
             nib.save(picture, folder / f"{name}_{kind}.nii")
+
+
+def volumes(seed: int, patient: int, pixels: int, slices: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return (volumes int16 [Z,P,P] of a patient by contrast, and "seg"; their affine)."""
+    mm = FOV / pixels
+    affine = np.diag([-mm, -mm, brain.HEIGHT / slices, 1.0])
+    affine[1, 3] = FOV - mm
+    body, rng = anatomy.random_body(stream(seed, "brats body", patient)), stream(seed, "brats patient", patient)
+    made = brain.sample(body, brain.view(body, slices, pixels, FOV, rng), rng)
+    values = mr.tissues(rng)
+    return {name: mr.image(made, values, name, rng) for name in mr.SEQUENCES} | {"seg": made.labels}, affine
 
 
 def expected_bytes(settings: dict) -> int:

@@ -23,10 +23,13 @@ from tlkit.phantoms import (
     grazped,
     hospital,
     imagenet,
+    imagenette,
     lits,
     lits_png,
     logs,
     luna16,
+    medmnist,
+    open_ms,
     own_images,
     radnet,
 )
@@ -48,6 +51,9 @@ PHANTOMS: dict[str, ModuleType] = {
     "rsna-bone-age": boneage,
     "grazpedwri": grazped,
     "imagenet": imagenet,
+    "imagenette": imagenette,
+    "medmnist": medmnist,
+    "open_ms": open_ms,
     "own_images": own_images,
     "logs": logs,
 }

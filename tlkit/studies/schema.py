@@ -63,6 +63,7 @@ class Study(Keys):
     datasets: dict[
         Name, Annotated[Text | dict[str, Any], expected("its name in figures, or the card of a data set of your own")]
     ] = key("data sets by name: its name in figures, where not its own, or the card of one of yours", {})
+    fetch: dict[Dataset, Text] = key("size of an open data set that `figures` offers to fetch; default: mini", {})
     estimates: dict[Name, dict[str, Any]] = key("pretrainings that figures show and nobody made, by name", {})
     job: Annotated[
         list[Annotated[str, one_of(("tasks", "experiments", "seeds"), "part of a job")]], AfterValidator(once)

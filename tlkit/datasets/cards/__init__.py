@@ -9,8 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from tlkit import paths
 from tlkit.config import ConfigError, TlkitError, frozen, nearest
 from tlkit.yamllines import parse
@@ -29,7 +27,7 @@ class DataCard:
 
     name: str
     title: str
-    domain: str  # natural | CT | MR | CR | XA | RF
+    domain: str  # natural | CT | MR | CR | XA | RF | US | OCT | fundus | microscopy | dermatoscopy
     task: str  # multiclass | multilabel | binary | regression | segmentation | none
     layout: str
     folder: str
@@ -42,6 +40,7 @@ class DataCard:
     classes: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     phantom: str | None = None
+    fetch: dict[str, Any] = field(default_factory=dict)  # where it can be had without a login: see tlkit/sources
 
 
 class MissingDataError(TlkitError, FileNotFoundError):
@@ -151,21 +150,3 @@ def own_card(name: str, said: dict[str, Any]) -> DataCard:
 DATASETS: dict[str, DataCard] = {
     card.name: card for card in map(read_card, sorted(Path(__file__).parent.glob("*.yaml")))
 }
-
-
-def overview() -> pd.DataFrame:
-    """Return one row per data set: what it is, its licence, how to get it, and whether it is present."""
-    root = paths.data_root()
-    rows = [
-        {
-            "name": card.name,
-            "domain": card.domain,
-            "task": card.task,
-            "present": "yes" if present(card, root) else "no",
-            "phantom": "yes" if card.phantom else "no",
-            "licence": card.licence,
-            "source": card.source,
-        }
-        for card in DATASETS.values()
-    ]
-    return pd.DataFrame(rows)

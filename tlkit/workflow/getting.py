@@ -1,0 +1,66 @@
+"""Data of a study that are not here and that a command can fetch: asked for once, before the study is made."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+
+from tlkit import paths
+from tlkit.config import TlkitError
+from tlkit.datasets.cards import DATASETS, present
+from tlkit.sources import about, commands, fetch, plan, size_of
+from tlkit.studies import Study, load
+
+ACCEPT = "ACCEPT"  # environment variable: 1 fetches without asking
+
+
+def fetch_missing(names: Iterable[str], scale: str, data: str = "") -> None:
+    """Fetch what studies need and is not here: what a person agrees to, or all with ACCEPT=1; else say the commands.
+
+    A study that cannot be read says so later; what cannot be fetched is told, and the studies go on without it.
+    """
+    missing: dict[str, str] = {}
+    for name in names:
+        try:
+            missing |= find_missing(load(name, scale, data))
+        except (TlkitError, OSError):
+            continue
+    if not missing:
+        return
+    told = {name: f"  python -m tlkit data get {name} --size {size}" for name, size in missing.items()}
+    lines = [f"{line}   {_said(name, missing[name])}" for name, line in told.items()]
+    print("\n".join(["These data are not here, and need no login:", *lines, f"They go to {plan.folder_root()}."]))
+    if not _agreed():
+        print("Not fetched. Say ACCEPT=1, or fetch them by the commands above; what is here is done without them.")
+        return
+    for name, size in missing.items():
+        try:
+            wanted = plan.ask_sizes(plan.plan(DATASETS[name], size))
+            print(commands.summary(wanted), flush=True)
+            fetch.get(wanted)
+        except (TlkitError, OSError) as error:
+            print(f"{type(error).__name__}: {error}", flush=True)
+
+
+def find_missing(study: Study) -> dict[str, str]:
+    """Return {data set: size} that a study needs, that is not here, and that a command can fetch."""
+    if study.phantom:
+        return {}
+    used = {entry["dataset"] for entry in study.spec["tasks"].values()}
+    used |= {name for pretraining in study.pretrainings for name in study.corpora(pretraining)}
+    cards = {name: DATASETS[name] for name in sorted(used) if name in DATASETS and DATASETS[name].fetch}
+    wanted = study.spec.get("fetch", {})
+    here = paths.data_root()
+    return {name: size_of(card, wanted.get(name, "")) for name, card in cards.items() if not present(card, here)}
+
+
+def _said(name: str, size: str) -> str:
+    card = DATASETS[name]
+    return f"about {commands.megabytes(about(card, size))}, {card.licence}"
+
+
+def _agreed() -> bool:
+    if os.environ.get(ACCEPT) == "1":
+        return True
+    return sys.stdin.isatty() and input("Fetch them now? [y/N] ").strip().lower() in ("y", "yes")
