@@ -20,6 +20,11 @@ def tell(**progress: Any) -> None:
     _progress.update(progress)
 
 
+def forget() -> None:
+    """Begin anew: what was told was of other work."""
+    _progress.clear()
+
+
 def progress() -> dict[str, Any]:
     """Return what `tell` was last told."""
     return dict(_progress)
