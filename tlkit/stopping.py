@@ -5,9 +5,10 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 KEEP = getattr(signal, "SIGUSR1", None)  # Windows has none
+SIGNALS = (signal.SIGTERM, *([KEEP] if KEEP else []))
 
 
 class Stopped(KeyboardInterrupt):
@@ -28,12 +29,14 @@ class Asked:
 
 
 @contextmanager
-def listening(then: Callable[[int], object] = lambda number: None) -> Iterator[Asked]:
-    """Take SIGTERM and SIGUSR1 as wishes while the block lasts, and call `then` with the signal's number.
+def listening(
+    then: Callable[[int], object] = lambda number: None, numbers: tuple[int, ...] = SIGNALS
+) -> Iterator[Asked]:
+    """Take signals as wishes while the block lasts, and call `then` with the number of each that comes.
 
     Python hands signals to the main thread alone; in another one nothing changes.
     """
-    asked, numbers = Asked(), [signal.SIGTERM, *([KEEP] if KEEP else [])]
+    asked = Asked()
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return
@@ -49,6 +52,17 @@ def listening(then: Callable[[int], object] = lambda number: None) -> Iterator[A
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def pass_on(number: int, top: int | None = None) -> None:
+    """Send a signal to all processes below this one, or to the process `top` and all below it."""
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(top)
+        for one in [*([process] if top else []), *process.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                one.send_signal(number)
 
 
 def outlive_warnings() -> None:

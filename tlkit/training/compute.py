@@ -14,11 +14,14 @@ from typing import Any
 
 import torch
 
-from tlkit import paths
+from tlkit import paths, stopping
 from tlkit.config import ConfigError, TlkitError
 
 PARTS = ("threads", "processes")
 LAUNCHER = "TLKIT_LAUNCHER"  # the process that called `launch`
+
+
+RESTARTS = 2  # of the processes of a run, where one was lost
 
 
 class ProcessesError(TlkitError, RuntimeError):
@@ -107,7 +110,7 @@ def end_with_launcher() -> None:
 def launch(config_file: Path, processes: int) -> int:
     """Do the run of a config file by as many processes, joined by torchrun, and return their exit status.
 
-    Raises: ProcessesError where GPUs are missing.
+    Raises: ProcessesError where GPUs are missing; stopping.Stopped where this process is asked to end, after theirs.
     """
     check_devices(processes)
     command = [
@@ -116,9 +119,14 @@ def launch(config_file: Path, processes: int) -> int:
     ]  # fmt: skip
     path = os.pathsep.join(filter(None, (str(paths.REPO), os.environ.get("PYTHONPATH"))))  # this very tlkit
     env = {**os.environ, "PYTHONPATH": path, LAUNCHER: str(os.getpid())}
+    stopping.outlive_warnings()
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=env)
     try:
-        return child.wait()
+        with stopping.listening(lambda number: stopping.pass_on(number, child.pid)) as asked:
+            status = child.wait()
+        if status:
+            asked.kept()
+        return status
     except BaseException:
         child.terminate()  # torchrun passes it on to its processes
         child.wait()
