@@ -343,7 +343,7 @@ def test_the_account_counts_what_ran_elsewhere(study, snakemake, profile, capsys
     def elsewhere():
         finish(study)
         for at, status in enumerate(paths.runs_root().glob("*/status.json")):
-            told = runs.read_json(status)
+            told = runfolder.read_status(status.parent)
             runfolder.write_status(status.parent, told | {"host": f"n{at % 2 + 1}", "gpus": 2, "seconds": 1800})
 
     snakemake.then = elsewhere
