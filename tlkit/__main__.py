@@ -217,7 +217,7 @@ def _show_plan(args: argparse.Namespace, study) -> None:
 
 
 def do_run(args: argparse.Namespace) -> None:
-    from tlkit.training.compute import end_with_launcher
+    from tlkit.launching import end_with_launcher
     from tlkit.training.run import run
 
     end_with_launcher()

@@ -22,7 +22,9 @@ touch $work/gpu0 $work/gpu1
 sed "s#@WORK@#$work#g; s#@HOST@#$host#g" tests/cluster/slurm.conf >/etc/slurm/slurm.conf
 echo "NodeName=n[1-2] Name=gpu File=$work/gpu[0-1]" >/etc/slurm/gres.conf
 end() {
-    scancel --state=RUNNING,PENDING 2>/dev/null || true
+    [ -z "${figures:-}" ] || kill -INT "$figures" 2>/dev/null || true
+    scancel --state=PENDING 2>/dev/null && scancel --state=RUNNING 2>/dev/null || true
+    for _ in $(seq 40); do [ "$(squeue -h 2>/dev/null)" ] || break; sleep 1; done
     for name in slurmctld slurmd_n1 slurmd_n2; do [ -f $work/$name.pid ] && kill "$(cat $work/$name.pid)" 2>/dev/null; done
     rm -f /etc/slurm/slurm.conf /etc/slurm/gres.conf
     [ "${keep:-}" ] || rm -rf "$work"
@@ -54,19 +56,20 @@ figures=$!
 kept() { ls $TLKIT_RUNS/pretrain-imagenet-*.partial/checkpoint/last.pt; }
 ranks() { for p in $(pgrep -f -- "-m tlkit run $TLKIT_RUNS"); do
     tr '\0' '\n' </proc/$p/environ 2>/dev/null | grep -qx RANK=1 && echo $p; done | grep .; }
-until_there 300 kept && until_there 30 ranks
+until_there 1200 kept && until_there 60 ranks
 kill -9 "$(ranks | head -1)" && say "killed rank 1 of a pretraining by two processes"
 $python -m tlkit status --watch >$work/watched & watcher=$!
 sleep 6 && kill $watcher && grep running $work/watched | head -2
 
 # A job that is requeued, and a node whose daemon dies for a while under another one.
 first() { squeue -h -t R -o "%A %N" | grep "$1" | head -1 | cut -d' ' -f1 | grep .; }
-until_there 300 first n1
+until_there 1200 first n1
 job=$(first n1) && sleep 3 && scontrol requeue "$job" && say "requeued job $job of node n1"
-until_there 300 first n2
+until_there 1200 first n2
 kill -9 "$(cat $work/slurmd_n2.pid)" && say "killed the daemon of node n2 under job $(first n2)"
 sleep 45 && node n2 && say "node n2 is back"
 wait $figures && state=0 || state=$?
+figures=
 say "all jobs have ended"
 tail -n 16 $work/log
 sinfo -o "%P %D %T %G"

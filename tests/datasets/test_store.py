@@ -18,12 +18,13 @@ from test_folders import damaged
 
 from tlkit import files
 from tlkit.datasets import DATASETS, content_hash, identity, layout_of, prepare, store
-from tlkit.datasets.arrays import NpyWriter, resize
+from tlkit.datasets.arrays import resize
 from tlkit.datasets.rejects import StoreError, UnreadableShareError
 from tlkit.datasets.splits import assign, check_disjoint
 from tlkit.datasets.store import build_store, open_store
 from tlkit.files import DiskSpaceError
 from tlkit.layouts import folders
+from tlkit.npyfiles import NpyWriter
 
 CARD = replace(DATASETS["brain-tumor-mri"], name="toy", classes=())
 pytestmark = pytest.mark.filterwarnings("ignore:toy. .* unreadable files")

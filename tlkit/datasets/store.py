@@ -8,12 +8,10 @@ taken for it.
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
+import shutil
 import warnings
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,13 +23,13 @@ import torch
 from tlkit import paths
 from tlkit.config import file_name, short_hash
 from tlkit.datasets import copies, decoding, notes, rejects
-from tlkit.datasets.arrays import NpyWriter, read_rows
 from tlkit.datasets.cards import NAMED, PHANTOM_FACTS, DataCard
 from tlkit.datasets.content import content_hash
 from tlkit.datasets.layout import layout_of, reader
 from tlkit.datasets.rejects import Rejects, StoreError
-from tlkit.files import DiskSpaceError, building, require_room
-from tlkit.progress import track
+from tlkit.datasets.shards import join, make_shards, read_looks
+from tlkit.files import building
+from tlkit.npyfiles import read_rows
 
 STORE_VERSION = 4
 MAX_UNREADABLE = 0.01  # share of the files that may be damaged, where nobody says otherwise
@@ -117,7 +115,8 @@ def build_store(
 ) -> Path:
     """Decode the data set in `root` to `size` x `size` px and return the store's folder.
 
-    A finished store is returned at once; a second process waits for the one that builds. Files that cannot be
+    A finished store is returned at once; a second process waits for the one that builds. What a killed one has decoded
+    is not decoded again (`shards`). Files that cannot be
     read and slices left out by a rule go to rejects.csv; raises UnreadableShareError where more than
     `max_unreadable` of the files cannot be read (None: MAX_UNREADABLE), StoreError where nothing can be or the disk
     gets full, DiskSpaceError where it has no room from the start.
@@ -138,10 +137,17 @@ def build_store(
     facts = root / PHANTOM_FACTS
     phantom = json.loads(facts.read_text()) if facts.is_file() else None
     name = f"{file_name(card.name)}{'-phantom' if phantom else ''}-{size}px-{short_hash(key)}"
-    final = out_root / name
+    final, aside = out_root / name, out_root / f".{name}.shards"
     with building(final) as part:
         if part:
-            _build(card, root, part, most, workers, key, phantom)
+            try:
+                _build(card, root, part, aside, most, workers, key, phantom)
+            except BaseException:
+                if not any(aside.glob("[0-9]*")):  # else what is decoded is kept
+                    shutil.rmtree(aside, ignore_errors=True)
+                raise
+    if part:
+        shutil.rmtree(aside, ignore_errors=True)
     store = open_store(final)
     if part:
         _tell(store)
@@ -150,9 +156,16 @@ def build_store(
 
 
 def _build(
-    card: DataCard, root: Path, part: Path, most: float, workers: int | None, key: dict, phantom: dict | None
+    card: DataCard,
+    root: Path,
+    part: Path,
+    aside: Path,
+    most: float,
+    workers: int | None,
+    key: dict,
+    phantom: dict | None,
 ) -> None:
-    """Write a whole store into the folder `part`."""
+    """Write a whole store into the folder `part`, by shards in the folder `aside`."""
     layout = layout_of(card)
     samples, scanned = layout.scan(root, card)
     files = len(decoding.starts(samples)) + int((scanned["kind"] == "unreadable").sum())
@@ -161,37 +174,38 @@ def _build(
     for note in notes.note_classes(samples):
         left_out.add(*note)
 
-    decoded = decoding.decode(layout, root, samples, card, key["size"], workers)
-    kept, counts, seen, shape, dtype = _write_arrays(part, card, samples, decoded, left_out)
-    if not kept:
+    shards = make_shards(aside, root, card, samples, key["size"], workers, left_out)
+    known = join(shards, part)
+    if known.empty:
         raise StoreError(
             f"{card.name}: no image to store in {root}; {len(left_out)} files or slices were left out"
             f"{''.join(f'{chr(10)}  {path}: {reason}' for path, reason, _ in left_out[:5])}\n"
             f"Expected:\n{card.tree}"
         )
-    table = samples.loc[kept].reset_index(drop=True)
-    table = table.assign(**pd.DataFrame(counts)) if counts[0] else table
-    table, unit = table.assign(pixels=seen.pixels), layout.patients(card)
-    pairs = seen.pairs(table["patient"])
-    if pairs is None:
+    table, unit = samples.loc[known.index].reset_index(drop=True), layout.patients(card)
+    table = table.assign(**known.reset_index(drop=True))
+    pairs = None
+    if len(table) > copies.MOST:
         left_out.add(".", f"over {copies.MOST:,} images: only equal ones were sought among them", "note")
     else:
+        pairs = copies.near_pairs(read_looks(shards), table["patient"].to_numpy())
         pairs.to_parquet(part / "near.parquet")
     near = copies.keep_near(pairs, copies.DISTANCE)
     for note in copies.note_copies(table, near, unit == NAMED):
         left_out.add(*note)
     table.to_parquet(part / "table.parquet")
     pd.DataFrame(left_out, columns=rejects.COLUMNS).to_csv(part / "rejects.csv", index=False)
+    images = np.load(part / "images.npy", mmap_mode="r")
     meta = {
         "name": card.name,
         "title": f"Phantom of {card.title}" if phantom else card.title,
         "domain": card.domain,
         "task": card.task,
         "classes": layout.classes(root, card),
-        "n": len(kept),
+        "n": len(table),
         "size": key["size"],
-        "channels": 3 if len(shape) == 3 else 1,
-        "dtype": dtype,
+        "channels": 3 if images.ndim == 4 else 1,
+        "dtype": str(images.dtype),
         "files": left_out.files,
         "unreadable": len(left_out.unreadable),
         "left_out": sum(kind == "rule" for *_, kind in left_out),  # kind "note" is in the store
@@ -201,59 +215,6 @@ def _build(
         "key": key,
     }
     (part / "store.json").write_text(json.dumps(meta, indent=1))
-
-
-def _write_arrays(
-    part: Path, card: DataCard, samples: pd.DataFrame, decoded: Iterator[tuple], left_out: Rejects
-) -> tuple[list[int], list[dict[str, int]], copies.Gathered, tuple[int, ...], str]:
-    """Write images and masks into the folder `part`.
-
-    Returns the rows of `samples` that were kept, the counts of their masks, what copies are sought by, and shape and
-    type of an image.
-    """
-    writers: dict[str, NpyWriter] = {}
-    kept, counts, seen = [], [], copies.Gathered()
-    with closing(decoded), _disk_errors(part):
-        files = zip(decoding.split_files(samples), decoded, strict=True)
-        count = len(decoding.starts(samples))
-        for rows, (images, masks, error, *told) in track(files, count, f"{card.name}: decode", "file"):
-            if error:
-                left_out.add(rows["path"].iloc[0], error, "unreadable")
-                continue
-            for note in filter(None, told):
-                left_out.add(rows["path"].iloc[0], note, "note")
-            for i, image, mask in zip(rows.index, images, masks, strict=True):
-                if isinstance(image, str):
-                    where = f" (slice {rows.at[i, 'frame']})" if len(rows) > 1 else ""
-                    left_out.add(rows.at[i, "path"], image + where, "rule")
-                    continue
-                arrays = {"images": image} if mask is None else {"images": image, "masks": mask}
-                if not kept:
-                    require_room(part, len(samples) * sum(a.nbytes for a in arrays.values()), "the store")
-                    writers = {k: NpyWriter(part / f"{k}.npy", a) for k, a in arrays.items()}
-                for k, writer in writers.items():
-                    writer.append(arrays[k])
-                seen.add(image)
-                kept.append(i)
-                counts.append(decoding.count_mask(mask, card))
-        for writer in writers.values():
-            writer.finish()
-    one = writers.get("images")
-    return kept, counts, seen, one.shape if one else (), str(one.dtype) if one else ""
-
-
-@contextmanager
-def _disk_errors(part: Path) -> Iterator[None]:
-    """Say what to do where the disk is too small."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno != errno.ENOSPC or isinstance(error, DiskSpaceError):
-            raise
-        raise StoreError(
-            f"no space for the store in {part.parent} ({error.strerror}); nothing was kept. Free some, "
-            "choose a smaller size, or set TLKIT_RUNS to a folder on a larger disk."
-        ) from error
 
 
 def _tell(store: Store) -> None:

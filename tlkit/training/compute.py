@@ -4,24 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from tlkit import paths, stopping
 from tlkit.config import ConfigError, TlkitError
 
 PARTS = ("threads", "processes")
-LAUNCHER = "TLKIT_LAUNCHER"  # the process that called `launch`
-
-
-RESTARTS = 2  # of the processes of a run, where one was lost
 
 
 class ProcessesError(TlkitError, RuntimeError):
@@ -84,50 +74,3 @@ def check_devices(processes: int) -> None:
             f"a run by {processes} processes needs a GPU for each; found {torch.cuda.device_count()}. Set `gpus` in "
             "the study file to what is there (its runs then get ids of their own), or take a machine that has them."
         )
-
-
-def end_with_launcher() -> None:
-    """In a process that `launch` started: end when torchrun, or who called `launch`, is gone, even if it was killed."""
-    if LAUNCHER not in os.environ:
-        return
-    import psutil
-
-    above = [psutil.Process(pid) for pid in (os.getppid(), int(os.environ[LAUNCHER])) if psutil.pid_exists(pid)]
-
-    def is_alive(process: psutil.Process) -> bool:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-        return False
-
-    def watch() -> None:
-        while len(above) == 2 and all(map(is_alive, above)):
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def launch(config_file: Path, processes: int) -> int:
-    """Do the run of a config file by as many processes, joined by torchrun, and return their exit status.
-
-    Raises: ProcessesError where GPUs are missing; stopping.Stopped where this process is asked to end, after theirs.
-    """
-    check_devices(processes)
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes),
-        "-m", "tlkit", "run", str(config_file),
-    ]  # fmt: skip
-    path = os.pathsep.join(filter(None, (str(paths.REPO), os.environ.get("PYTHONPATH"))))  # this very tlkit
-    env = {**os.environ, "PYTHONPATH": path, LAUNCHER: str(os.getpid())}
-    stopping.outlive_warnings()
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=env)
-    try:
-        with stopping.listening(lambda number: stopping.pass_on(number, child.pid)) as asked:
-            status = child.wait()
-        if status:
-            asked.kept()
-        return status
-    except BaseException:
-        child.terminate()  # torchrun passes it on to its processes
-        child.wait()
-        raise

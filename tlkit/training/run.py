@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from tlkit import lineage, runs, stopping
+from tlkit import launching, lineage, runs, stopping
 from tlkit.config import ConfigError, NotAvailableError, TlkitError, is_own, lookup
 from tlkit.datasets import card_in
 from tlkit.datasets.copies import say_of_test
@@ -111,8 +111,9 @@ def _run_processes(config: dict[str, Any], processes: int, wait: bool) -> Path:
     with runs.claim(config, wait) as job:
         if job is None:
             return runs.folder(runs.run_id(config))
-    for left in reversed(range(1 + compute.RESTARTS)):
-        status = compute.launch(job.folder / "config.json", processes)
+    compute.check_devices(processes)
+    for left in reversed(range(1 + launching.RESTARTS)):
+        status = launching.launch(job.folder / "config.json", processes)
         told = read_status(job.folder).get("error", f"exit status {status}")
         if told.startswith(stopping.Stopped.__name__):
             raise stopping.Stopped(told)
