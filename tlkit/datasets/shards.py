@@ -38,32 +38,30 @@ def make_shards(
     root: Path,
     card: DataCard,
     samples: pd.DataFrame,
+    left_out: Rejects,
     size: int,
     workers: int | None,
-    left_out: Rejects,
     share: tuple[int, int] = (0, 1),
 ) -> list[Path]:
-    """Decode the shards that are not there below `folder`, and return all of them in order; `left_out` gets rejects.
+    """Decode the shards that are not there below `folder` to `size` px, and return their folders in order.
 
-    `share` (i, n): of every n shards the i-th, from 0, as one of n processes or machines does them; the last call does
-    those that are missing then.
+    `left_out` gets what is rejected. `share`: see `build_store`.
     """
-    parts = cut(samples)
-    paths = [folder / f"{i:05d}" for i in range(len(parts))][share[0] :: share[1]]
-    parts = parts[share[0] :: share[1]]
-    todo = [part for path, part in zip(paths, parts, strict=True) if not path.is_dir()]
-    wanted = samples if len(todo) * share[1] == len(paths) == len(cut(samples)) else pd.concat([samples[:0], *todo])
+    shards = {folder / f"{i:05d}": part for i, part in enumerate(cut(samples))}
+    mine = dict(list(shards.items())[share[0] :: share[1]])
+    todo = [part for path, part in mine.items() if not path.is_dir()]
+    wanted = samples if len(todo) == len(shards) else pd.concat([samples[:0], *todo])
     decoded = decoding.decode(layout_of(card), root, wanted, card, size, workers)
     with closing(decoded), _disk_errors(folder):
         stream = iter(track(decoded, len(decoding.starts(wanted)), f"{card.name}: decode", "file"))
-        for path, part in zip(paths, parts, strict=True):
+        for path, part in mine.items():
             if path.is_dir():
                 left_out.extend(pd.read_csv(path / "rejects.csv"))
                 continue
             with building(path) as aside:
                 if aside:
                     _write(aside, card, part, stream, left_out, len(samples))
-    return paths
+    return list(mine)
 
 
 def _write(

@@ -112,16 +112,17 @@ def build_store(
     out_root: Path | None = None,
     max_unreadable: float | None = None,
     workers: int | None = None,
+    share: tuple[int, int] | None = None,
 ) -> Path:
     """Decode the data set in `root` to `size` x `size` px and return the store's folder.
 
     A finished store is returned at once; a second process waits for the one that builds. What a killed one has decoded
-    is not decoded again (`shards`). Files that cannot be
-    read and slices left out by a rule go to rejects.csv; raises UnreadableShareError where more than
-    `max_unreadable` of the files cannot be read (None: MAX_UNREADABLE), StoreError where nothing can be or the disk
-    gets full, DiskSpaceError where it has no room from the start.
+    is not decoded again (`shards`). Files that cannot be read and slices left out by a rule go to rejects.csv; raises
+    UnreadableShareError where more than `max_unreadable` of the files cannot be read (None: MAX_UNREADABLE), StoreError
+    where nothing can be or the disk gets full, DiskSpaceError where it has no room from the start.
     `workers` decode at the same time (default: 4 at most) and do not change the result. A layout that has a `read`
-    of its own (CT series: processes, and files named by pseudonyms) decodes with that.
+    of its own (CT series: processes, and files named by pseudonyms) decodes with that. With a `share` (i, n), as one of
+    n processes or machines, only every n-th shard from the i-th (0 is the first) is decoded, and no store built.
     """
     most = MAX_UNREADABLE if max_unreadable is None else max_unreadable
     root, out_root = Path(root), Path(out_root or paths.store_root())
@@ -138,6 +139,10 @@ def build_store(
     phantom = json.loads(facts.read_text()) if facts.is_file() else None
     name = f"{file_name(card.name)}{'-phantom' if phantom else ''}-{size}px-{short_hash(key)}"
     final, aside = out_root / name, out_root / f".{name}.shards"
+    if share:
+        if not final.is_dir():
+            make_shards(aside, root, card, *_scan(card, root, most), size, workers, share)
+        return final
     with building(final) as part:
         if part:
             try:
@@ -146,35 +151,30 @@ def build_store(
                 if not any(aside.glob("[0-9]*")):  # else what is decoded is kept
                     shutil.rmtree(aside, ignore_errors=True)
                 raise
-    if part:
-        shutil.rmtree(aside, ignore_errors=True)
     store = open_store(final)
     if part:
+        shutil.rmtree(aside, ignore_errors=True)
         _tell(store)
     Rejects(card, store.meta["files"], most).extend(pd.read_csv(final / "rejects.csv"))
     return final
 
 
-def _build(
-    card: DataCard,
-    root: Path,
-    part: Path,
-    aside: Path,
-    most: float,
-    workers: int | None,
-    key: dict,
-    phantom: dict | None,
-) -> None:
-    """Write a whole store into the folder `part`, by shards in the folder `aside`."""
-    layout = layout_of(card)
-    samples, scanned = layout.scan(root, card)
-    files = len(decoding.starts(samples)) + int((scanned["kind"] == "unreadable").sum())
-    left_out = Rejects(card, files, most)
+def _scan(card: DataCard, root: Path, most: float) -> tuple[pd.DataFrame, Rejects]:
+    """Return the samples of a data set, and what is left out before anything is decoded."""
+    samples, scanned = layout_of(card).scan(root, card)
+    left_out = Rejects(card, len(decoding.starts(samples)) + int((scanned["kind"] == "unreadable").sum()), most)
     left_out.extend(scanned)
     for note in notes.note_classes(samples):
         left_out.add(*note)
+    return samples, left_out
 
-    shards = make_shards(aside, root, card, samples, key["size"], workers, left_out)
+
+def _build(
+    card: DataCard, root: Path, part: Path, aside: Path, most: float, workers: int | None, key: dict, phantom: Any
+) -> None:
+    """Write a whole store into the folder `part`, by shards in the folder `aside`."""
+    layout, (samples, left_out) = layout_of(card), _scan(card, root, most)
+    shards = make_shards(aside, root, card, samples, left_out, key["size"], workers)
     known = join(shards, part)
     if known.empty:
         raise StoreError(
