@@ -15,7 +15,7 @@ FLOORS = (
     ("config", "doubts", "names", "npyfiles", "progress", "pulse", "random", "stopping"),
     ("locks",),
     ("files", "paths", "plugins", "yamllines"),
-    ("declared", "launching", "machine", "models", "runfolder"),
+    ("declared", "launching", "machine", "models", "runfolder", "stamps"),
     ("datasets", "foreign", "lineage", "openrun"),
     ("layouts", "runs", "check"),
     ("training",),
