@@ -22,8 +22,8 @@ import pandas as pd
 from benchmarks import as_rows
 from tlkit.archives import archive, ct_series, deidentify
 from tlkit.datasets import DATASETS
-from tlkit.datasets.arrays import NpyWriter
 from tlkit.datasets.store import build_store
+from tlkit.npyfiles import NpyWriter
 
 PIXELS, SIZE, REPEATS = 512, 224, 5
 COUNT = {"uncompressed": 240, "RLE": 160, "JPEG 2000": 30}

@@ -5,11 +5,13 @@ import copy
 import errno
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import namedtuple
 
 import pandas as pd
@@ -17,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tlkit import runs
+from tlkit import openrun, pulse, runfolder, runs
 from tlkit.machine import environment
 from tlkit.runs import RunBusyError, RunFailedError, claim, finish, run_id
 
@@ -128,7 +130,7 @@ def test_a_kill_just_before_the_rename_costs_nothing(monkeypatch):
 
 HOLD = """
 import json, sys
-from tlkit import runs
+from tlkit import openrun, pulse, runfolder, runs
 with runs.claim(json.loads(sys.argv[1])) as run:
     print("ready", flush=True)
     sys.stdin.readline()
@@ -248,3 +250,67 @@ def test_history_is_read_back(tmp_path):
     where = done()
     pd.DataFrame({"epoch": [0], "loss": [0.5]}).to_csv(where / "history.csv", index=False)
     assert runs.history(RID)["loss"].tolist() == [0.5]
+
+
+# --- seen from outside ---
+
+
+def test_a_run_at_work_says_how_far_it_is_where_and_when(monkeypatch):
+    monkeypatch.setattr(pulse, "BEAT", 0.01)
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    with claim(CONFIG) as run:
+        pulse.tell(epoch=2, epochs=3, step=5, steps=9)
+        while "epoch" not in (told := openrun.read_status(run.folder)):
+            time.sleep(0.01)
+        assert (told["epoch"], told["step"], told["job"], told["pid"]) == (2, 5, "77", os.getpid())
+        assert abs(told["heartbeat"] - time.time()) < 60 and told["host"] == socket.gethostname()
+        where = finish(run, {})
+        time.sleep(0.05)
+    told = runs.read_json(where / "status.json")
+    assert told["state"] == "done" and "epoch" not in told and not run.folder.with_name(f"{RID}.partial").exists()
+
+
+def left_running(**changes) -> None:
+    """Leave the folder of a run whose process is gone without a word."""
+    with pytest.raises(ZeroDivisionError), claim(CONFIG):
+        _ = 1 / 0
+    where = runs.folder(RID + runs.PARTIAL)
+    status = {**runs.read_json(where / "status.json"), "state": "running", "heartbeat": time.time(), **changes}
+    status.pop("check")
+    runfolder.write_status(where, status)
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({}, "interrupted"),  # killed on this machine, whose locks are sure
+        ({"host": "n7"}, "running"),  # where locks are not seen between machines
+        ({"host": "n7", "heartbeat": 1e9, "job": "77"}, "lost"),
+    ],
+)
+def test_a_run_without_a_sign_of_life_is_lost(changes, state):
+    left_running(**changes)
+    found, why = runs.state_and_cause(RID)
+    assert found == state == runs.listing()["state"].item()
+    if state == "lost":
+        assert why == runs.listing()["error"].item()
+        assert re.match(
+            r"no sign of life from process \d+ on n7, job 77 since .*python -m tlkit run .*config.json", why
+        )
+    with claim(CONFIG) as run:  # and can be gone on with
+        finish(run, {})
+
+
+def test_a_run_that_hangs_is_lost_while_its_process_lives():
+    with claim(CONFIG) as run:
+        run.rest()
+        told = openrun.read_status(run.folder)
+        runfolder.write_status(run.folder, told | {"heartbeat": time.time() - openrun.SILENT})
+        assert runs.state(RID) == "lost"
+
+
+def test_a_run_that_another_process_took_over_writes_no_more():
+    with pytest.raises(RunBusyError, match="was taken over"), claim(CONFIG) as run:
+        run.lock.lost = True
+        finish(run, {})
+    assert openrun.read_status(runs.folder(RID + runs.PARTIAL))["state"] == "running"

@@ -12,10 +12,11 @@ from tlkit import paths
 PACKAGE = paths.REPO / "tlkit"
 # From the ground up: a room imports from floors below its own, and no two files import each other in a circle.
 FLOORS = (
-    ("config", "doubts", "names", "progress", "random"),
+    ("config", "doubts", "names", "npyfiles", "progress", "pulse", "random", "stopping"),
+    ("locks",),
     ("files", "paths", "plugins", "yamllines"),
-    ("declared", "machine", "models", "runfolder"),
-    ("datasets", "foreign", "lineage"),
+    ("declared", "launching", "machine", "models", "runfolder", "stamps"),
+    ("datasets", "foreign", "lineage", "openrun"),
     ("layouts", "runs", "check"),
     ("training",),
     ("archives", "stats"),

@@ -10,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-from tlkit import paths
+from tlkit import paths, stopping
 from tlkit.config import ConfigError, TlkitError
 from tlkit.workflow import forked
 
@@ -22,6 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("papermill").setLevel(logging.WARNING)
     args = parser().parse_args(argv)
+    stopping.outlive_warnings()
     try:
         paths.require_checkout()
         return args.do(args) or 0
@@ -82,7 +83,8 @@ def parser() -> argparse.ArgumentParser:
     study(plan, ", or several")
     run = command("run", do_run, "do the run of a config file")
     run.add_argument("config", type=Path)
-    command("status", show_status, "list the runs in the runs folder")
+    status = command("status", show_status, "list the runs in the runs folder")
+    status.add_argument("--watch", action="store_true", help="show those at work, on any machine, every 5 s")
     away = command("remove", do_remove, "delete runs, finished or not, and all that started from them")
     away.add_argument("runs", nargs="+", metavar="RUN", help="the id of a run, or the name of a folder of groups")
     book = command("notebook", do_notebook, "execute one notebook with parameters")
@@ -235,7 +237,7 @@ def _show_plan(args: argparse.Namespace, study) -> None:
 
 
 def do_run(args: argparse.Namespace) -> None:
-    from tlkit.training.compute import end_with_launcher
+    from tlkit.launching import end_with_launcher
     from tlkit.training.run import run
 
     end_with_launcher()
@@ -248,13 +250,18 @@ def do_run(args: argparse.Namespace) -> None:
 
 def show_status(args: argparse.Namespace) -> None:
     from tlkit import runs
-    from tlkit.workflow import records
+    from tlkit.workflow import records, watching
 
+    if args.watch:
+        watching.watch()
+        return
     table = runs.listing()
     if table.empty:
         print(f"no runs yet below {paths.runs_root()}; `make figures` makes them")
         return
     print(table.to_string(index=False))
+    if set(table["state"]) & {"running", "lost"}:
+        print(f"\nAt work (--watch shows them again and again)\n{watching.say_at_work()}")
     for path in records.failed(paths.runs_root() / "studies"):
         print(records.say(records.read(path)))
 

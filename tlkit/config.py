@@ -38,6 +38,11 @@ class UnreadParameterError(TlkitError, ValueError):
     """A parameter was set but nothing read it, so the run would not be what its config says."""
 
 
+def is_own(told: str, base: type = TlkitError) -> bool:
+    """Tell whether "Name: message" is of an error of the project: what another try would end with, too."""
+    return told.partition(":")[0] == base.__name__ or any(is_own(told, kind) for kind in base.__subclasses__())
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the closest allowed name, or an empty string."""
     names, wanted = {str(a).casefold(): str(a) for a in allowed}, str(name).casefold()

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import logging
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
+from tlkit import pulse
 from tlkit.config import TlkitError
+from tlkit.locks import Lock
 
 log = logging.getLogger(__name__)
+DAY = 86_400
 
 
 class DiskSpaceError(TlkitError, OSError):
@@ -33,7 +38,7 @@ def replacing(path: Path) -> Iterator[Path]:
     The content is on the disk before the name is. The folder is made where it is missing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{_mine()}.part")
     try:
         yield part
         sync(part)
@@ -63,7 +68,7 @@ def building(final: Path) -> Iterator[Path | None]:
         yield None
         return
     final.parent.mkdir(parents=True, exist_ok=True)
-    lock, part = FileLock(final.parent / f".{final.name}.lock"), final.parent / f".{final.name}.part"
+    lock, part = Lock(final.parent / f".{final.name}.lock"), final.parent / f".{final.name}.{_mine()}.part"
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -73,13 +78,34 @@ def building(final: Path) -> Iterator[Path | None]:
         if final.is_dir():
             yield None
             return
-        shutil.rmtree(part, ignore_errors=True)  # we hold the lock, so whoever left it is gone
+        _drop_dead(final)
         part.mkdir()
         yield part
-        part.rename(final)
+        try:
+            part.rename(final)
+        except OSError:
+            if not final.is_dir():  # else another process has built the same, where locks do not hold
+                raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
         lock.release()
+
+
+def _mine() -> str:
+    """Return what tells this process from those of this and other machines, as part of a file name."""
+    return f"{pulse.me()['host']}-{os.getpid()}"
+
+
+def _drop_dead(final: Path) -> None:
+    """Remove what builders left that are gone: of this machine; of others what is older than a day."""
+    import psutil
+
+    for part in final.parent.glob(f".{glob.escape(final.name)}.*.part"):
+        host, _, pid = part.name.removesuffix(".part").rpartition("-")
+        here = host.endswith(f".{pulse.me()['host']}") and pid.isdigit()
+        gone = here and (int(pid) == os.getpid() or not psutil.pid_exists(int(pid)))
+        if gone or time.time() - part.stat().st_mtime > DAY:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def require_room(folder: Path, need: float, what: str) -> None:

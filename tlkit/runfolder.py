@@ -10,10 +10,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from tlkit import files, paths
 from tlkit.config import TlkitError, short_hash
+from tlkit.locks import Lock
 
 PARTIAL = ".partial"
 NAMED = re.compile(r".+-s-?\d+-[0-9a-f]{8}(\.partial)?")  # what `runs.run_id` makes
@@ -202,17 +201,13 @@ def id_of(where: Path) -> str:
     return where.name.removesuffix(PARTIAL)
 
 
-def lock(rid: str) -> FileLock:
-    """Return the advisory lock of a run, which the system drops when its process ends, however it ends."""
+def lock(rid: str) -> Lock:
+    """Return the lock of a run, which is free again when its process ends, however it ends."""
     path = paths.runs_root() / ".locks" / f"{rid}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(path)
+    return Lock(path)
 
 
 def is_at_work(rid: str) -> bool:
     """Tell whether a process holds the run."""
-    try:
-        with lock(rid).acquire(timeout=0):
-            return False
-    except Timeout:
-        return True
+    return lock(rid).is_held()

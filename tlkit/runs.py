@@ -12,19 +12,18 @@ import errno
 import math
 import os
 import shutil
-import socket
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from filelock import Timeout
 
-from tlkit import files, paths, runfolder
+from tlkit import files, openrun, paths, runfolder
 from tlkit.config import NotAvailableError, TlkitError, file_name
 from tlkit.doubts import doubt
 from tlkit.lineage import InputsChangedError, remove
+from tlkit.openrun import Run, read_status
 from tlkit.runfolder import (
     PARTIAL,
     RunBusyError,
@@ -34,7 +33,6 @@ from tlkit.runfolder import (
     folder,
     is_at_work,
     read_json,
-    read_status,
     write_json,
 )
 
@@ -68,14 +66,14 @@ def corpora(config: dict[str, Any]) -> list[dict[str, Any]]:
 def state(rid: str, verify: bool = False) -> str:
     """Return the state of the run `rid`, by what lies on the disk.
 
-    "done", "damaged", "running", "failed", "not available" (it cannot be made from these data), "interrupted" or
-    "missing". Damage is looked for as `runfolder.check` does; `verify` compares every byte.
+    "done", "damaged", "running", "lost" (no sign of life for minutes), "failed", "not available" (it cannot be made
+    from these data), "interrupted" or "missing". Damage is looked for as `runfolder.check` does; `verify` compares all.
     """
     return _state(rid, verify)[0]
 
 
 def _state(rid: str, verify: bool = False) -> tuple[str, str]:
-    """Return the state and, of a damaged run, what is wrong with it."""
+    """Return the state and, of a damaged or lost run, what is wrong with it."""
     final, partial = folder(rid), folder(rid + PARTIAL)
     try:
         if final.exists():
@@ -84,38 +82,17 @@ def _state(rid: str, verify: bool = False) -> tuple[str, str]:
         if not partial.exists():
             return "missing", ""
         if is_at_work(rid):
-            return "running", ""
+            return openrun.find_state(rid, held=True)
         runfolder.check_partial(partial)
     except RunDamagedError as error:
         return "damaged", str(error)
-    told = _status(partial)
-    return (told["state"] if told.get("state") in ("failed", "not available") else "interrupted"), ""
+    return openrun.find_state(rid, held=False)
 
 
 def state_and_cause(rid: str) -> tuple[str, str]:
     """Return the state of a run and, where it is not done, the error that its status names, or what is damaged."""
     found, damage = _state(rid)
-    return found, damage or ("" if found == "done" else _status(folder(rid + PARTIAL)).get("error", ""))
-
-
-def _status(where: Path) -> dict[str, Any]:
-    """Return the status of a run folder; nothing where there is none, or none that can be read."""
-    with contextlib.suppress(RunDamagedError):
-        return read_status(where)
-    return {}
-
-
-class Run:
-    """An open run: its config, its folder, and its status."""
-
-    def __init__(self, config: dict[str, Any], rid: str, where: Path):
-        self.config, self.id, self.folder = config, rid, where
-
-    def status(self, state: str, **more: Any) -> None:
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        started = _status(self.folder).get("started", now)
-        who = {"pid": os.getpid(), "host": socket.gethostname()}
-        runfolder.write_status(self.folder, {"started": started, "state": state, "updated": now, **who, **more})
+    return found, damage or ("" if found == "done" else read_status(folder(rid + PARTIAL)).get("error", ""))
 
 
 @contextlib.contextmanager
@@ -134,18 +111,19 @@ def claim(config: dict[str, Any], wait: bool = False) -> Iterator[Run | None]:
     except Timeout:
         raise RunBusyError(_busy_text(rid)) from None
     try:
-        run = Run(config, rid, folder(rid + PARTIAL))
+        run = Run(config, rid, folder(rid + PARTIAL), lock)
         if _is_finished(run):
             yield None
             return
         try:
             run.folder.mkdir(parents=True, exist_ok=True)
             write_json(run.folder / "config.json", config)
-            run.status("running")
+            run.live()
             yield run
         except BaseException as error:
-            with contextlib.suppress(OSError):
-                if _status(run.folder).get("state") != "done":  # else only its rename was interrupted
+            run.rest()
+            with contextlib.suppress(OSError, RunBusyError):
+                if read_status(run.folder).get("state") != "done":  # else only its rename was interrupted
                     run.status(_state_after(error), error=f"{type(error).__name__}: {error}")
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise RunFailedError(_full_text(rid)) from error
@@ -160,7 +138,7 @@ def _is_finished(run: Run) -> bool:
         check(folder(run.id))
         return True
     runfolder.check_partial(run.folder)
-    if _status(run.folder).get("state") != "done":
+    if read_status(run.folder).get("state") != "done":
         return False
     check(run.folder)
     _seal(run)
@@ -179,7 +157,7 @@ def state_is_done(rid: str) -> bool:
 
 
 def _busy_text(rid: str) -> str:
-    who = _status(folder(rid + PARTIAL))
+    who = read_status(folder(rid + PARTIAL))
     return (
         f"run {rid} is being trained by process {who.get('pid', '?')} on {who.get('host', '?')} since "
         f"{who.get('started', '?')}. Wait for it (python -m tlkit status), or stop that process first."
@@ -196,6 +174,7 @@ def _full_text(rid: str) -> str:
 
 def finish(run: Run, metrics: dict[str, float], **status: Any) -> Path:
     """Write the metrics, and the status with the size and hash of every file; then rename the folder: it is done."""
+    run.rest()
     write_json(run.folder / "metrics.json", {k: None if math.isnan(v) else v for k, v in metrics.items()})
     _drop_left(run.folder)
     run.status("done", **status, files=runfolder.manifest(run.folder))
@@ -246,7 +225,7 @@ def listing() -> pd.DataFrame:
     rows = []
     for rid, where in {runfolder.id_of(p): p for p in reversed(runfolder.folders())}.items():
         found, damage = _state(rid)
-        config, status = _config(where), _status(where)
+        config, status = _config(where), read_status(where)
         told = {k: config.get(k, "") for k in ("kind", "task", "pretraining", "seed")}
         minutes = round(status.get("seconds", 0) / 60, 2)
         why = f"in doubt: {unsure}" if found == "done" and (unsure := doubt_of(rid)) else ""

@@ -1,4 +1,5 @@
 import errno
+import itertools
 import json
 import logging
 import os
@@ -13,17 +14,20 @@ import pandas as pd
 import pytest
 import torch
 import trees
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from test_folders import damaged
 
 from tlkit import files
-from tlkit.datasets import DATASETS, content_hash, identity, layout_of, prepare, store
-from tlkit.datasets.arrays import NpyWriter, resize
+from tlkit.datasets import DATASETS, content_hash, decoding, identity, layout_of, prepare, shards, store
+from tlkit.datasets.arrays import resize
 from tlkit.datasets.rejects import StoreError, UnreadableShareError
 from tlkit.datasets.splits import assign, check_disjoint
 from tlkit.datasets.store import build_store, open_store
 from tlkit.files import DiskSpaceError
 from tlkit.layouts import folders
+from tlkit.npyfiles import NpyWriter
 
 CARD = replace(DATASETS["brain-tumor-mri"], name="toy", classes=())
 pytestmark = pytest.mark.filterwarnings("ignore:toy. .* unreadable files")
@@ -331,3 +335,93 @@ def test_images_of_another_kind_do_not_fit(tmp_path):
     writer.finish()
     assert np.load(tmp_path / "x.npy").tolist() == [[[1, 1], [1, 1]]]
     assert Image.open(tmp_path / "x.png").size == (16, 20)
+
+
+# --- shards ---
+
+
+@pytest.fixture
+def small_shards(monkeypatch):
+    """Shards of three rows, and the number of times that each file is decoded."""
+    decoded, real = [], decoding._read_file
+    monkeypatch.setattr(shards, "ROWS", 3)
+    monkeypatch.setattr(decoding, "_read_file", lambda *args: decoded.extend(args[-1]["path"].unique()) or real(*args))
+    return decoded
+
+
+def bytes_of(path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in path.iterdir()}
+
+
+@pytest.mark.parametrize("layout", ["one file an image", "volumes with masks"])
+def test_a_store_by_shards_is_the_store_at_one_go(tmp_path, monkeypatch, layout):
+    card, root = CARD, tmp_path / "data"
+    if layout == "volumes with masks":
+        card = replace(DATASETS["lits"], name="toy", options=DATASETS["lits"].options | {"only_liver": True})
+        trees.lits(root)
+    else:
+        trees.class_folders(root)
+        damaged(root / "Training/a")
+    whole = build_store(card, root, 8, out_root=tmp_path / "whole", max_unreadable=1)
+    monkeypatch.setattr(shards, "ROWS", 3)
+    assert bytes_of(build_store(card, root, 8, out_root=tmp_path / "out", max_unreadable=1)) == bytes_of(whole)
+    assert [p.name for p in (tmp_path / "out").iterdir() if p.is_dir()] == [whole.name], "no shard is left"
+
+
+def test_what_a_killed_builder_had_decoded_is_not_decoded_again(tmp_path, monkeypatch, small_shards):
+    trees.class_folders(tmp_path / "data")
+    whole = build_store(CARD, tmp_path / "data", 8, out_root=tmp_path / "whole", workers=1)
+    every, append, count = sorted(small_shards), NpyWriter.append, itertools.count()
+
+    def killed(self, array):
+        if next(count) == 7:
+            raise KeyboardInterrupt
+        append(self, array)
+
+    small_shards.clear()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(NpyWriter, "append", killed)
+        build_store(CARD, tmp_path / "data", 8, out_root=tmp_path / "out", workers=1)
+    small_shards.clear()
+    assert bytes_of(build_store(CARD, tmp_path / "data", 8, out_root=tmp_path / "out", workers=1)) == bytes_of(whole)
+    assert len(every) == 16 and sorted(small_shards) == sorted(every)[6:], "two shards of three were there"
+
+
+def test_several_processes_share_the_shards(tmp_path, small_shards):
+    root = trees.class_folders(tmp_path / "data")
+    for i in (1, 0, 2):
+        small_shards.clear()
+        build_store(CARD, root, 8, out_root=tmp_path, share=(i, 3))
+        assert 3 <= len(small_shards) <= 6
+    small_shards.clear()
+    store = open_store(build_store(CARD, root, 8, out_root=tmp_path))
+    assert small_shards == [] and len(store) == 16
+
+
+def test_a_full_disk_keeps_whole_shards(tmp_path, monkeypatch, small_shards):
+    trees.class_folders(tmp_path / "data")
+    append, count = NpyWriter.append, itertools.count()
+
+    def full(self, array):
+        if next(count) == 7:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(self, array)
+
+    with monkeypatch.context() as patch, pytest.raises(StoreError, match="of whole shards all"):
+        patch.setattr(NpyWriter, "append", full)
+        build_store(CARD, tmp_path / "data", 8, out_root=tmp_path / "out", workers=1)
+    small_shards.clear()
+    build_store(CARD, tmp_path / "data", 8, out_root=tmp_path / "out", workers=1)
+    assert len(small_shards) == 10
+
+
+@given(st.lists(st.integers(1, 9), max_size=12))
+@settings(max_examples=50, deadline=None)
+def test_shards_hold_every_row_once_and_cut_no_file(rows):
+    samples = pd.DataFrame({"path": np.repeat([f"f{i}" for i in range(len(rows))], rows)})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shards, "ROWS", 5)
+        found = shards.cut(samples)
+    assert np.concatenate([part.index for part in found]).tolist() == list(range(len(samples)))
+    names = [set(part["path"]) for part in found]
+    assert sum(map(len, names)) == len(rows) and len(found) >= 1

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import socket
 from collections import namedtuple
 from pathlib import Path
 
@@ -41,7 +42,8 @@ def test_a_full_disk_is_an_os_error_and_leaves_the_old_files(size, tmp_path):
     checkpoint.save(last, {"epoch": 1})
     save_weights(nn.Linear(1, 1), best)
     old = best.read_bytes()
-    for part in (tmp_path / f".last.pt.{os.getpid()}.part", tmp_path / f".best.safetensors.{os.getpid()}.part"):
+    for name in ("last.pt", "best.safetensors"):
+        part = tmp_path / f".{name}.{socket.gethostname()}-{os.getpid()}.part"
         part.symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left"):
         checkpoint.save(last, {"w": torch.zeros(size)})

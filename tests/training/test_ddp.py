@@ -6,6 +6,8 @@ import contextlib
 import errno
 import json
 import os
+import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -21,7 +23,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from tlkit import runs
+from tlkit import runs, stopping
 from tlkit.models import classifier
 from tlkit.training import checkpoint, resume
 from tlkit.training.augment import DRAWS
@@ -148,6 +150,47 @@ def test_two_processes_train_what_one_does(tmp_path):
         assert first["history"] == second["history"] and first["predicted"] == second["predicted"]
         pairs = zip([*first["validated"], first["weights"]], [*second["validated"], second["weights"]], strict=True)
         assert all(torch.equal(b[k], v) for a, b in pairs for k, v in a.items())
+
+
+class AskedToEnd(Supervised):
+    """Both processes get SIGTERM in the second step of the second epoch."""
+
+    def loss(self, model, views):
+        self.step = getattr(self, "step", 0) + 1
+        if self.step == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().loss(model, views)
+
+
+def _asked(folder: Path, ports: list[int]) -> None:
+    for norm, (whole, first, second) in zip((False, True), (ports[:3], ports[3:]), strict=True):
+        with joined(whole):
+            unbroken = outcome(toy(norm), folder / f"{norm}-whole")
+        good, broken = toy(norm), folder / f"{norm}"
+        bad = AskedToEnd(good.model, good.task, good.train, good.val, PLAIN, 0)
+        broken.mkdir(exist_ok=True)
+        # the first ends when it has kept its state, the second when it misses the first
+        with contextlib.suppress(stopping.Stopped, RuntimeError), joined(first):
+            fit(bad, PLAIN, seed=0, folder=broken, device=CPU)
+            raise AssertionError("it went on")
+        with joined(second) as rank:
+            if rank == 0:
+                shutil.copytree(broken, folder / f"{norm}-alone")
+            torch.distributed.barrier()
+            torch.save([unbroken, outcome(toy(norm), broken)], folder / f"{norm}-{rank}.pt")
+
+
+def test_two_processes_end_in_an_epoch_and_go_on_as_two_or_as_one(tmp_path):
+    together(_asked, tmp_path, jobs=6)
+    for norm in (False, True):
+        for unbroken, found in (torch.load(tmp_path / f"{norm}-{r}.pt") for r in (0, 1)):
+            assert found["history"] == unbroken["history"]
+            assert all(torch.equal(value, unbroken["weights"][name]) for name, value in found["weights"].items())
+    assert checkpoint.load(tmp_path / "False-alone" / resume.LAST)["within"]["step"] == 2
+    unbroken, _ = torch.load(tmp_path / "False-0.pt")
+    alone = outcome(toy(norm=False), tmp_path / "False-alone")
+    assert alone["history"]["loss"] == pytest.approx(unbroken["history"]["loss"], abs=1e-5)
+    assert all(torch.allclose(value, unbroken["weights"][name], atol=1e-5) for name, value in alone["weights"].items())
 
 
 def two_corpora(draw: str) -> Contrastive:

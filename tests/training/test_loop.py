@@ -3,7 +3,9 @@ from __future__ import annotations
 import errno
 import inspect
 import logging
+import os
 import shutil
+import signal
 from collections import namedtuple
 
 import numpy as np
@@ -14,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from tlkit import stopping
 from tlkit.config import ConfigError
 from tlkit.training import checkpoint, loop, resume, steps
 from tlkit.training.loop import DivergedError, fit
@@ -127,13 +130,96 @@ def test_a_kill_between_two_files_repeats_one_epoch(tmp_path, monkeypatch, point
     assert_same_bits(trained(tmp_path / "broken"), whole)
 
 
+class Clocked(Toy):
+    """A toy whose epochs end at the seconds `ends` of the clock `now`, and whose states take a second to write."""
+
+    def __init__(self, monkeypatch, ends: list[float]):
+        super().__init__()
+        self.now, self.ends, self.kept, real = 0.0, ends, [], checkpoint.save
+        monkeypatch.setattr(resume, "monotonic", lambda: self.now)
+
+        def save(path, state):
+            self.now += 1
+            self.kept.append((len(state["rows"]), (state["within"] or {"step": 0})["step"]))
+            real(path, state)
+
+        monkeypatch.setattr(checkpoint, "save", save)
+
+    def validate(self):
+        self.now = self.ends[len(self.validated)]
+        return super().validate()
+
+
 def test_writing_the_resume_state_takes_little_of_the_time(tmp_path, monkeypatch):
-    kept, now, real = [], iter([0, 1, 3, 4, 20, 25, 26]), checkpoint.save  # seconds: of the fit, and of epochs' ends
-    monkeypatch.setattr(resume, "monotonic", lambda: next(now))
-    monkeypatch.setattr(checkpoint, "save", lambda path, state: kept.append(len(state["rows"])) or real(path, state))
-    trained(tmp_path)
-    assert kept == [2, 4]  # none in the first three seconds; a second each: the next one twenty seconds after the first
+    toy = Clocked(monkeypatch, ends=[1, 3, 20, 25])
+    fit(toy, toy_recipe(), seed=0, folder=tmp_path, device=CPU)
+    assert toy.kept == [(2, 0), (4, 0)]  # none in the first three seconds; the next twenty seconds after the first
     assert len(pd.read_csv(tmp_path / "history.csv")) == 4
+
+
+def test_a_long_epoch_is_kept_in_its_middle_every_some_minutes(tmp_path, monkeypatch):
+    toy = Clocked(monkeypatch, ends=[1000, 1001, 1002, 1003])
+    real = toy.loss
+
+    def slow(model, views):
+        toy.now += 200  # 3 steps of an epoch
+        return real(model, views)
+
+    toy.loss = slow
+    fit(toy, toy_recipe(), seed=0, folder=tmp_path, device=CPU)
+    assert toy.kept[:2] == [(0, 2), (1, 0)]
+
+
+# --- asked to end, or to keep what is there ---
+
+
+class Signalled(Toy):
+    """A toy to which a signal is sent while it computes the step `at`, counted from 1."""
+
+    def __init__(self, at: int, number: int):
+        super().__init__()
+        self.at, self.number = at, number
+
+    def loss(self, model, views):
+        if len(self.seen) == self.at:
+            os.kill(os.getpid(), self.number)
+        return super().loss(model, views)
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 5, 12])  # of 4 epochs of 3 steps
+@pytest.mark.parametrize(
+    "changes", [{}, {"optimizer": "lars", "lr": 1.0}, {"group": 2}, {"select": "last", "schedule": "cosine"}], ids=str
+)
+def test_asked_to_end_in_the_middle_of_an_epoch_it_goes_on_to_the_bit(tmp_path, at, changes):
+    whole = trained(tmp_path / "whole", **changes)
+    (tmp_path / "asked").mkdir()
+    toy, before = Signalled(at, signal.SIGTERM), signal.getsignal(signal.SIGTERM)
+    with pytest.raises(stopping.Stopped, match="asked to end"):
+        fit(toy, toy_recipe(**changes), seed=0, folder=tmp_path / "asked", device=CPU)
+    images = len(np.concatenate([positions for _, positions in toy.seen]))
+    assert signal.getsignal(signal.SIGTERM) is before
+    torch.manual_seed(99)
+    again = trained(tmp_path / "asked", **changes)
+    assert_same_bits(again, whole)
+    assert images + len(np.concatenate([positions for _, positions in again[0].seen] or [[]])) == 4 * 18  # none twice
+    assert again[1].resumed
+
+
+def test_asked_to_keep_its_state_it_does_and_goes_on(tmp_path, monkeypatch):
+    kept, real = [], checkpoint.save
+    monkeypatch.setattr(checkpoint, "save", lambda path, state: kept.append(state["within"]) or real(path, state))
+    toy = Signalled(5, signal.SIGUSR1)
+    fitted = fit(toy, toy_recipe(), seed=0, folder=tmp_path, device=CPU)
+    assert [(w["step"], len(w["losses"])) for w in kept] == [(2, 2)]
+    assert_same_bits((toy, fitted), trained(tmp_path / "whole"))
+
+
+def test_seconds_of_an_epoch_in_two_parts_are_those_of_both(tmp_path, monkeypatch):
+    now = iter(range(0, 1_000, 10))
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: next(now))
+    with pytest.raises(stopping.Stopped):
+        fit(Signalled(2, signal.SIGTERM), toy_recipe(epochs=1), seed=0, folder=tmp_path, device=CPU)
+    assert trained(tmp_path, epochs=1)[1].history["seconds"].tolist() == [20]  # ten before, ten after
 
 
 @pytest.mark.usefixtures("every_epoch")

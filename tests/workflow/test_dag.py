@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from finished_study import all_done, finish
 
-from tlkit import paths, runs
+from tlkit import locks, paths, runfolder, runs
 from tlkit.config import ConfigError, UnknownNameError
 from tlkit.studies import load
 from tlkit.workflow import dag, forked, graph, placement, records
@@ -265,6 +265,7 @@ def test_a_profile_gets_the_jobs_with_what_they_ask_for(study, snakemake, profil
     make_figures(["boundaries"], "smoke", cores=3, profile=str(profile))
     ((command, env),) = snakemake.asked
     assert command[command.index("--profile") + 1] == str(profile) and env["TLKIT_FORK"] == "0"
+    assert env[locks.SETTING] == "lease", "nodes may see no lock of each other"
     assert "--cores" not in command and "--resources" not in command
     asked = {}
     for node in runs.read_json(study.folder / "dag.json")["jobs"]:
@@ -278,6 +279,77 @@ def test_what_a_study_says_of_resources_counts():
     asked = placement.resources("pretrain", 1, minutes=100, said={"mem_mb": 64_000})
     assert asked == {"gpu": 1, "runtime": 300, "mem_mb": 64_000}
     assert placement.resources("data", 0, 0, {"runtime": 10})["runtime"] == 10
+    assert placement.resources("pretrain", 2, 0, {"gpu": 0})["gpu"] == 0
+
+
+@pytest.fixture
+def sinfo(tmp_path, monkeypatch):
+    """A SLURM of which `sinfo` says these partitions."""
+
+    def say(*lines: str, status: int = 0) -> None:
+        program = tmp_path / "sinfo"
+        text = "".join(f"echo '{line}'\n" for line in lines)
+        program.write_text(f"#!/bin/sh\n{text or 'echo slurmctld is down >&2'}\nexit {status}\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+    return say
+
+
+@pytest.mark.parametrize(
+    ("lines", "partition", "there"),
+    [
+        (["gpu|gpu:a100:4(S:0-1)", "cpu*|(null)"], "gpu", 4),
+        (["gpu|gpu:a100:4(S:0-1)", "cpu*|(null)"], "", 0),
+        (["all*|gpu:2", "all*|gpu:h100_80gb:8,shard:4"], "", 8),
+        (["cpu*|(null)"], "gone", None),
+    ],
+)
+def test_the_gpus_of_a_partition(lines, partition, there):
+    assert placement.most_gpus(lines, partition) == there
+
+
+@pytest.mark.parametrize("given", ["{slurm_partition: \"'big'\"}", "[\"slurm_partition='big'\"]"])
+def test_more_gpus_than_a_node_has_are_told_before_anything_is_handed_on(
+    study, snakemake, profile, sinfo, monkeypatch, capsys, given
+):
+    monkeypatch.setattr(placement, "find_spec", lambda name: True)
+    monkeypatch.setattr(type(study), "compute", lambda self, kind: {"threads": 1, "processes": 8})
+    (profile / "config.yaml").write_text(f"executor: slurm\ndefault-resources: {given}\n")
+    sinfo()
+    answer = SimpleNamespace(returncode=0, stdout="big|gpu:4\ncpu*|(null)\n")
+    monkeypatch.setattr(placement.subprocess, "run", lambda *args, **how: answer)  # its Popen is that of `snakemake`
+    assert make_figures(["boundaries"], "smoke", profile=str(profile)) == 1
+    said = capsys.readouterr().out
+    assert "pretrain jobs ask for 8 GPUs of a node (`gpus` in the study)" in said and "partition big" in said
+    assert "resources: {pretrain: {gpu: 0}}" in said and "`slurm_partition`" in said and str(profile) in said
+    assert snakemake.asked == []
+
+
+def test_a_partition_without_gpus_is_told(profile, sinfo):
+    (profile / "config.yaml").write_text("executor: slurm\n")
+    sinfo("cpu*|(null)", "gpu|gpu:4")
+    placement.check_gpus(profile, {"data": 0})
+    with pytest.raises(ConfigError, match=r"finetune jobs ask for 1 GPUs.*partition by default has more than 0"):
+        placement.check_gpus(profile, {"data": 0, "finetune": 1})
+    sinfo(status=1)
+    with pytest.raises(ConfigError, match=r"SLURM does not answer: slurmctld is down\. Jobs go there by the profile"):
+        placement.check_gpus(profile, {"finetune": 1})
+    (profile / "config.yaml").write_text("executor: slurm\nslurm-partition-config: partitions.yaml\n")
+    placement.check_gpus(profile, {"finetune": 1})  # the executor chooses
+
+
+def test_the_account_counts_what_ran_elsewhere(study, snakemake, profile, capsys):
+    def elsewhere():
+        finish(study)
+        for at, status in enumerate(paths.runs_root().glob("*/status.json")):
+            told = runfolder.read_status(status.parent)
+            runfolder.write_status(status.parent, told | {"host": f"n{at % 2 + 1}", "gpus": 2, "seconds": 1800})
+
+    snakemake.then = elsewhere
+    make_figures(["boundaries"], "smoke", profile=str(profile))
+    (account,) = (line for line in capsys.readouterr().out.splitlines() if " minutes, training steps " in line)
+    assert account.endswith(f"s, {len(study.configs())}.00 GPU-hours on n1, n2.")
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import nbformat
 import pytest
 from finished_study import finish
 
-from tlkit import paths, runs
+from tlkit import paths, runs, stopping
 from tlkit.config import UnknownNameError
 from tlkit.studies import load
 from tlkit.workflow import execution, graph, records
@@ -15,6 +16,7 @@ from tlkit.workflow.execution import NotebookError, UnknownParameterError, execu
 TEST_NOTEBOOK = """
 import os
 import signal
+import time
 
 import tlkit
 from tlkit.config import NotAvailableError
@@ -25,6 +27,17 @@ if how == "absent":
     raise NotAvailableError("one group is left, two are needed")
 if how == "die":
     os.kill(os.getpid(), signal.SIGKILL)
+if how == "stop":
+    from tlkit import stopping
+
+    with stopping.listening() as asked:
+        os.kill(os.getppid(), signal.SIGTERM)
+        while not asked.to_end:  # the job hands it on
+            time.sleep(0.01)
+        asked.kept()
+if how == "stop early":
+    os.kill(os.getppid(), signal.SIGTERM)
+    time.sleep(60)
 where = os.getcwd()
 print(tlkit.__file__)
 """
@@ -187,6 +200,17 @@ def test_what_stops_a_notebook_is_recorded(study, small_notebook, monkeypatch, h
     assert (record["state"], record["cause"].splitlines()[0]) == (state, cause)
     assert record["notebook"].endswith(".failed.ipynb") and os.path.isfile(record["notebook"])
     assert records.say(record) == f"{state:<13} figure-small: {cause} Open {record['notebook']}"
+
+
+@pytest.mark.parametrize("how", ["stop", "stop early"])
+def test_a_job_that_is_asked_to_end_hands_it_on_waits_and_leaves_no_record(study, small_notebook, monkeypatch, how):
+    job = graph.Job("figure-small", "small", {"how": how})
+    monkeypatch.setattr(execution, "by_name", lambda *_: job)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(stopping.Stopped, match="goes on from"):
+        make_job(study, "figure-small")
+    assert not (study.folder / job.output).exists(), "it is done again"
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_what_stops_a_data_step_is_recorded(study, monkeypatch):

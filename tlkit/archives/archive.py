@@ -24,6 +24,7 @@ from tlkit.archives import deidentify, dicom, headers, regions
 from tlkit.datasets import bounds
 from tlkit.datasets.cards import PHANTOM_FACTS, UnreadableFile, hidden, is_loop
 from tlkit.files import replacing
+from tlkit.locks import Lock
 from tlkit.progress import track
 
 BLOCK = 2000  # files read by one process at a time, and rows of a part
@@ -66,14 +67,12 @@ def index(root: Path, key: bytes, workers: int | None = None, reading: Reading |
     `position` (mm) is along the normal of `orientation`, NaN where either is missing. `workers` processes (default:
     all cores, at most 4; one for a few files) do not change the rows, which are sorted by `path`.
     """
-    from filelock import FileLock
-
     root, present, reading = Path(root).resolve(), [], reading or CT_SLICES
     bound = bounds.identity()  # a header that was too much may be read with more memory
     folder = paths.index_root() / deidentify.pseudonym(key, "index", f"{root} {reading.version}{bound or ''}")[:8]
     none = _table([], reading.columns)
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
+    with Lock(folder / ".lock"):
         known = pd.concat([pd.read_parquet(part, columns=["state"]) for part in _parts(folder)] or [none])
         new = _new(root, key, np.sort(known["state"].to_numpy()), present)
         first = len(_parts(folder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,19 +11,20 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from tlkit import paths
+from tlkit import paths, stamps
 from tlkit.config import short_hash
 from tlkit.datasets import bounds
-from tlkit.datasets.cards import UnreadableFile, visible_files
+from tlkit.datasets.cards import UnreadableFile, visible_names
 from tlkit.files import replacing
 
 UNREADABLE = ("no regular file", "not readable")  # in place of a digest
 STATE = ["number", "size", "mtime_ns", "ctime_ns"]
+LARGE = 100_000  # files, which take seconds to look at one by one, in every process
 SETTLED = 2e9  # ns: a file changed less than this ago may change again within one tick of the clock
-
-
+log = logging.getLogger(__name__)
 _seen: ContextVar[dict[tuple, str] | None] = ContextVar("_seen", default=None)
 
 
@@ -41,7 +43,7 @@ def content_hash(root: Path, cache: Path | None = None) -> str:
 
     Digests are kept in `cache` (default: beside the stores) by what the disk says of a file, so that an unchanged
     tree is not read again: its number, size, and times of change. The cache holds no paths, which may have names of
-    patients in them. Two copies of a tree have the same hash wherever they lie.
+    patients in them. From LARGE files on a stamp says the hash (`stamps`); `verify_content` reads all again. Two copies of a tree have the same hash wherever they lie.
     """
     seen, asked = _seen.get(), (Path(root).resolve(), cache)
     if seen is None:
@@ -51,17 +53,37 @@ def content_hash(root: Path, cache: Path | None = None) -> str:
     return seen[asked]
 
 
+def verify_content(root: Path) -> tuple[str, str]:
+    """Read every file of a folder again; return its hash as it was known before ("": not at all), and as it is now."""
+    root = Path(root).resolve()
+    kept = [file for file in (_stamp(root), _cache(root)) if file.is_file()]
+    known = _content_hash(root, None) if kept else ""
+    for file in kept:
+        file.unlink(missing_ok=True)
+    return known, _content_hash(root, None)
+
+
+def _cache(root: Path) -> Path:
+    return paths.store_root() / "digests" / f"{short_hash(str(root))}.parquet"
+
+
+def _stamp(root: Path) -> Path:
+    return _cache(root).with_suffix(".stamp")
+
+
 def _content_hash(root: Path, cache: Path | None) -> str:
-    cache = cache or paths.store_root() / "digests" / f"{short_hash(str(root))}.parquet"
-    files = visible_files(root)
-    names = [f.relative_to(root).as_posix() for f in files]
-    states = [_state(f) for f in files]
-    now = pd.DataFrame(states, columns=STATE, dtype="int64")
+    if stamped := stamps.read(_stamp(root), root):
+        log.info("%s: %d files as they were read on %s", root.name, stamped["files"], stamped["read"])
+        return stamped["sha256"]
+    cache = cache or _cache(root)
+    names = visible_names(root)
+    states = np.fromiter((n for name in names for n in _state(root / name)), np.int64).reshape(-1, len(STATE))
+    now = pd.DataFrame(states, columns=STATE)
     old = pd.read_parquet(cache) if cache.is_file() else now.head(0).assign(sha256="")
     now = now.merge(old, how="left", on=STATE)
     new = now["sha256"].isna()
     with ThreadPoolExecutor() as pool:  # hashing and reading both let other threads run
-        now.loc[new, "sha256"] = list(pool.map(_sha256, [files[i] for i in now.index[new]]))
+        now.loc[new, "sha256"] = list(pool.map(_sha256, [root / names[i] for i in now.index[new]]))
     if new.any():
         settled = now[["mtime_ns", "ctime_ns"]].max(axis=1) < time.time_ns() - SETTLED
         with replacing(cache) as part:
@@ -69,6 +91,8 @@ def _content_hash(root: Path, cache: Path | None) -> str:
     total = hashlib.sha256()
     for name, digest in zip(names, now["sha256"], strict=True):
         total.update(f"{name}\0{digest}\n".encode("utf-8", "surrogateescape"))
+    if len(names) >= LARGE:
+        stamps.write(_stamp(root), root, total.hexdigest(), len(names))
     return total.hexdigest()
 
 

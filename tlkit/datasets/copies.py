@@ -19,6 +19,7 @@ import pandas as pd
 from tlkit.config import ConfigError
 
 GRID, FREQUENCIES = 32, 16  # px a side of what is transformed; frequencies kept in each direction
+LOOK = FREQUENCIES**2 // 8  # bytes of a hash
 WHOLE, WIDEST = 256, 29  # a cosine of 1 as a whole number; bits that are left of a row's sums
 # Bits of 256 up to which two images look the same. Nearly all JPEG files of quality 90 and of half the resolution stay
 # below, nine of ten of quality 50. Of 46 million pairs of 9,000 photographs, 3,264 brain MR and 690 chest CT slices
@@ -43,7 +44,7 @@ def look(image: np.ndarray) -> np.ndarray:
     grey = image.sum(axis=2) if image.ndim == 3 else image
     low, high = int(grey.min()), int(grey.max())
     if low == high:
-        return np.zeros(FREQUENCIES**2 // 8, np.uint8)
+        return np.zeros(LOOK, np.uint8)
     rows, columns = _cosines(image.shape[0]), _cosines(image.shape[1])
     # whole numbers all along: sums of them are exact below 2 ** 53, and halving one to its floor is exact as well
     half = rows @ grey.astype(np.float64) - low * rows.sum(axis=1, keepdims=True)
@@ -95,11 +96,6 @@ class Gathered:
     def add(self, image: np.ndarray) -> None:
         self.pixels.append(fingerprint(image))
         self.looks.append(look(image))
-
-    def pairs(self, patient: pd.Series) -> pd.DataFrame | None:
-        """Return the `near_pairs`; None where there are too many images to seek them."""
-        few = len(self.looks) <= MOST
-        return near_pairs(np.stack(self.looks), patient.to_numpy()) if few else None
 
 
 def owners(table: pd.DataFrame, pairs: pd.DataFrame, named: bool) -> pd.DataFrame:

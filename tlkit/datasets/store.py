@@ -8,12 +8,10 @@ taken for it.
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
+import shutil
 import warnings
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,13 +23,13 @@ import torch
 from tlkit import paths
 from tlkit.config import file_name, short_hash
 from tlkit.datasets import copies, decoding, notes, rejects
-from tlkit.datasets.arrays import NpyWriter, read_rows
 from tlkit.datasets.cards import NAMED, PHANTOM_FACTS, DataCard
 from tlkit.datasets.content import content_hash
 from tlkit.datasets.layout import layout_of, reader
 from tlkit.datasets.rejects import Rejects, StoreError
-from tlkit.files import DiskSpaceError, building, require_room
-from tlkit.progress import track
+from tlkit.datasets.shards import join, make_shards, read_looks
+from tlkit.files import building
+from tlkit.npyfiles import read_rows
 
 STORE_VERSION = 4
 MAX_UNREADABLE = 0.01  # share of the files that may be damaged, where nobody says otherwise
@@ -114,15 +112,17 @@ def build_store(
     out_root: Path | None = None,
     max_unreadable: float | None = None,
     workers: int | None = None,
+    share: tuple[int, int] | None = None,
 ) -> Path:
     """Decode the data set in `root` to `size` x `size` px and return the store's folder.
 
-    A finished store is returned at once; a second process waits for the one that builds. Files that cannot be
-    read and slices left out by a rule go to rejects.csv; raises UnreadableShareError where more than
-    `max_unreadable` of the files cannot be read (None: MAX_UNREADABLE), StoreError where nothing can be or the disk
-    gets full, DiskSpaceError where it has no room from the start.
+    A finished store is returned at once; a second process waits for the one that builds. What a killed one has decoded
+    is not decoded again (`shards`). Files that cannot be read and slices left out by a rule go to rejects.csv; raises
+    UnreadableShareError where more than `max_unreadable` of the files cannot be read (None: MAX_UNREADABLE), StoreError
+    where nothing can be or the disk gets full, DiskSpaceError where it has no room from the start.
     `workers` decode at the same time (default: 4 at most) and do not change the result. A layout that has a `read`
-    of its own (CT series: processes, and files named by pseudonyms) decodes with that.
+    of its own (CT series: processes, and files named by pseudonyms) decodes with that. With a `share` (i, n), as one of
+    n processes or machines, only every n-th shard from the i-th (0 is the first) is decoded, and no store built.
     """
     most = MAX_UNREADABLE if max_unreadable is None else max_unreadable
     root, out_root = Path(root), Path(out_root or paths.store_root())
@@ -138,60 +138,74 @@ def build_store(
     facts = root / PHANTOM_FACTS
     phantom = json.loads(facts.read_text()) if facts.is_file() else None
     name = f"{file_name(card.name)}{'-phantom' if phantom else ''}-{size}px-{short_hash(key)}"
-    final = out_root / name
+    final, aside = out_root / name, out_root / f".{name}.shards"
+    if share:
+        if not final.is_dir():
+            make_shards(aside, root, card, *_scan(card, root, most), size, workers, share)
+        return final
     with building(final) as part:
         if part:
-            _build(card, root, part, most, workers, key, phantom)
+            try:
+                _build(card, root, part, aside, most, workers, key, phantom)
+            except BaseException:
+                if not any(aside.glob("[0-9]*")):  # else what is decoded is kept
+                    shutil.rmtree(aside, ignore_errors=True)
+                raise
     store = open_store(final)
     if part:
+        shutil.rmtree(aside, ignore_errors=True)
         _tell(store)
     Rejects(card, store.meta["files"], most).extend(pd.read_csv(final / "rejects.csv"))
     return final
 
 
-def _build(
-    card: DataCard, root: Path, part: Path, most: float, workers: int | None, key: dict, phantom: dict | None
-) -> None:
-    """Write a whole store into the folder `part`."""
-    layout = layout_of(card)
-    samples, scanned = layout.scan(root, card)
-    files = len(decoding.starts(samples)) + int((scanned["kind"] == "unreadable").sum())
-    left_out = Rejects(card, files, most)
+def _scan(card: DataCard, root: Path, most: float) -> tuple[pd.DataFrame, Rejects]:
+    """Return the samples of a data set, and what is left out before anything is decoded."""
+    samples, scanned = layout_of(card).scan(root, card)
+    left_out = Rejects(card, len(decoding.starts(samples)) + int((scanned["kind"] == "unreadable").sum()), most)
     left_out.extend(scanned)
     for note in notes.note_classes(samples):
         left_out.add(*note)
+    return samples, left_out
 
-    decoded = decoding.decode(layout, root, samples, card, key["size"], workers)
-    kept, counts, seen, shape, dtype = _write_arrays(part, card, samples, decoded, left_out)
-    if not kept:
+
+def _build(
+    card: DataCard, root: Path, part: Path, aside: Path, most: float, workers: int | None, key: dict, phantom: Any
+) -> None:
+    """Write a whole store into the folder `part`, by shards in the folder `aside`."""
+    layout, (samples, left_out) = layout_of(card), _scan(card, root, most)
+    shards = make_shards(aside, root, card, samples, left_out, key["size"], workers)
+    known = join(shards, part)
+    if known.empty:
         raise StoreError(
             f"{card.name}: no image to store in {root}; {len(left_out)} files or slices were left out"
             f"{''.join(f'{chr(10)}  {path}: {reason}' for path, reason, _ in left_out[:5])}\n"
             f"Expected:\n{card.tree}"
         )
-    table = samples.loc[kept].reset_index(drop=True)
-    table = table.assign(**pd.DataFrame(counts)) if counts[0] else table
-    table, unit = table.assign(pixels=seen.pixels), layout.patients(card)
-    pairs = seen.pairs(table["patient"])
-    if pairs is None:
+    table, unit = samples.loc[known.index].reset_index(drop=True), layout.patients(card)
+    table = table.assign(**known.reset_index(drop=True))
+    pairs = None
+    if len(table) > copies.MOST:
         left_out.add(".", f"over {copies.MOST:,} images: only equal ones were sought among them", "note")
     else:
+        pairs = copies.near_pairs(read_looks(shards), table["patient"].to_numpy())
         pairs.to_parquet(part / "near.parquet")
     near = copies.keep_near(pairs, copies.DISTANCE)
     for note in copies.note_copies(table, near, unit == NAMED):
         left_out.add(*note)
     table.to_parquet(part / "table.parquet")
     pd.DataFrame(left_out, columns=rejects.COLUMNS).to_csv(part / "rejects.csv", index=False)
+    images = np.load(part / "images.npy", mmap_mode="r")
     meta = {
         "name": card.name,
         "title": f"Phantom of {card.title}" if phantom else card.title,
         "domain": card.domain,
         "task": card.task,
         "classes": layout.classes(root, card),
-        "n": len(kept),
+        "n": len(table),
         "size": key["size"],
-        "channels": 3 if len(shape) == 3 else 1,
-        "dtype": dtype,
+        "channels": 3 if images.ndim == 4 else 1,
+        "dtype": str(images.dtype),
         "files": left_out.files,
         "unreadable": len(left_out.unreadable),
         "left_out": sum(kind == "rule" for *_, kind in left_out),  # kind "note" is in the store
@@ -201,59 +215,6 @@ def _build(
         "key": key,
     }
     (part / "store.json").write_text(json.dumps(meta, indent=1))
-
-
-def _write_arrays(
-    part: Path, card: DataCard, samples: pd.DataFrame, decoded: Iterator[tuple], left_out: Rejects
-) -> tuple[list[int], list[dict[str, int]], copies.Gathered, tuple[int, ...], str]:
-    """Write images and masks into the folder `part`.
-
-    Returns the rows of `samples` that were kept, the counts of their masks, what copies are sought by, and shape and
-    type of an image.
-    """
-    writers: dict[str, NpyWriter] = {}
-    kept, counts, seen = [], [], copies.Gathered()
-    with closing(decoded), _disk_errors(part):
-        files = zip(decoding.split_files(samples), decoded, strict=True)
-        count = len(decoding.starts(samples))
-        for rows, (images, masks, error, *told) in track(files, count, f"{card.name}: decode", "file"):
-            if error:
-                left_out.add(rows["path"].iloc[0], error, "unreadable")
-                continue
-            for note in filter(None, told):
-                left_out.add(rows["path"].iloc[0], note, "note")
-            for i, image, mask in zip(rows.index, images, masks, strict=True):
-                if isinstance(image, str):
-                    where = f" (slice {rows.at[i, 'frame']})" if len(rows) > 1 else ""
-                    left_out.add(rows.at[i, "path"], image + where, "rule")
-                    continue
-                arrays = {"images": image} if mask is None else {"images": image, "masks": mask}
-                if not kept:
-                    require_room(part, len(samples) * sum(a.nbytes for a in arrays.values()), "the store")
-                    writers = {k: NpyWriter(part / f"{k}.npy", a) for k, a in arrays.items()}
-                for k, writer in writers.items():
-                    writer.append(arrays[k])
-                seen.add(image)
-                kept.append(i)
-                counts.append(decoding.count_mask(mask, card))
-        for writer in writers.values():
-            writer.finish()
-    one = writers.get("images")
-    return kept, counts, seen, one.shape if one else (), str(one.dtype) if one else ""
-
-
-@contextmanager
-def _disk_errors(part: Path) -> Iterator[None]:
-    """Say what to do where the disk is too small."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno != errno.ENOSPC or isinstance(error, DiskSpaceError):
-            raise
-        raise StoreError(
-            f"no space for the store in {part.parent} ({error.strerror}); nothing was kept. Free some, "
-            "choose a smaller size, or set TLKIT_RUNS to a folder on a larger disk."
-        ) from error
 
 
 def _tell(store: Store) -> None:

@@ -78,8 +78,10 @@ class Study(Keys):
     threads: Count = key("CPU threads of a run", 1)
     resources: dict[
         Annotated[str, one_of(("data", "pretrain", "finetune", "figure"), "kind of job")],
-        dict[Annotated[str, one_of(("mem_mb", "runtime"), "resource")], Count],
-    ] = key("of a job on a cluster, by kind: mem_mb, runtime (minutes); else by what the runs are thought to take", {})
+        dict[Annotated[str, one_of(("mem_mb", "runtime", "gpu"), "resource")], Seed],
+    ] = key(
+        "of a job on a cluster, by kind: mem_mb, runtime (minutes), gpu; else by what its runs are thought to take", {}
+    )
     pretraining_seed: Seed = key("seed of the pretraining runs", 42)
     max_unreadable: Annotated[
         Annotated[float, Field(ge=0, le=1)] | dict[Dataset, Annotated[float, Field(ge=0, le=1)]],

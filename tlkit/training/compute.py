@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from tlkit import paths
 from tlkit.config import ConfigError, TlkitError
 
 PARTS = ("threads", "processes")
-LAUNCHER = "TLKIT_LAUNCHER"  # the process that called `launch`
 
 
 class ProcessesError(TlkitError, RuntimeError):
@@ -81,45 +74,3 @@ def check_devices(processes: int) -> None:
             f"a run by {processes} processes needs a GPU for each; found {torch.cuda.device_count()}. Set `gpus` in "
             "the study file to what is there (its runs then get ids of their own), or take a machine that has them."
         )
-
-
-def end_with_launcher() -> None:
-    """In a process that `launch` started: end when torchrun, or who called `launch`, is gone, even if it was killed."""
-    if LAUNCHER not in os.environ:
-        return
-    import psutil
-
-    above = [psutil.Process(pid) for pid in (os.getppid(), int(os.environ[LAUNCHER])) if psutil.pid_exists(pid)]
-
-    def is_alive(process: psutil.Process) -> bool:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-        return False
-
-    def watch() -> None:
-        while len(above) == 2 and all(map(is_alive, above)):
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def launch(config_file: Path, processes: int) -> int:
-    """Do the run of a config file by as many processes, joined by torchrun, and return their exit status.
-
-    Raises: ProcessesError where GPUs are missing.
-    """
-    check_devices(processes)
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes),
-        "-m", "tlkit", "run", str(config_file),
-    ]  # fmt: skip
-    path = os.pathsep.join(filter(None, (str(paths.REPO), os.environ.get("PYTHONPATH"))))  # this very tlkit
-    env = {**os.environ, "PYTHONPATH": path, LAUNCHER: str(os.getpid())}
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=env)
-    try:
-        return child.wait()
-    except BaseException:
-        child.terminate()  # torchrun passes it on to its processes
-        child.wait()
-        raise

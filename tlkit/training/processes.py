@@ -102,6 +102,14 @@ def average(losses: torch.Tensor) -> torch.Tensor:
     return losses / world_size()
 
 
+def add_up(value: float) -> float:
+    """Return the sum of what each process has; all must ask for it at the same point."""
+    box = torch.tensor(value, dtype=torch.float64, device=pick_device())
+    if world_size() > 1:
+        torch.distributed.all_reduce(box)
+    return float(box)
+
+
 def barrier() -> None:
     """Wait for the other processes."""
     if world_size() > 1:

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from tlkit import lineage, runs
-from tlkit.config import ConfigError, NotAvailableError, TlkitError, lookup
+from tlkit import launching, lineage, runs, stopping
+from tlkit.config import ConfigError, NotAvailableError, TlkitError, is_own, lookup
 from tlkit.datasets import card_in
 from tlkit.datasets.copies import say_of_test
 from tlkit.datasets.store import Store
@@ -107,13 +107,20 @@ def _run(config: dict[str, Any], wait: bool) -> Path:
 
 
 def _run_processes(config: dict[str, Any], processes: int, wait: bool) -> Path:
-    """Do the run by processes of its own, and say in one line where they failed."""
+    """Do the run by processes of its own, again where one was lost, and say in one line where they failed."""
     with runs.claim(config, wait) as job:
         if job is None:
             return runs.folder(runs.run_id(config))
-    status = compute.launch(job.folder / "config.json", processes)
-    if status and not runs.state_is_done(job.id):
+    compute.check_devices(processes)
+    for left in reversed(range(1 + launching.RESTARTS)):
+        status = launching.launch(job.folder / "config.json", processes)
         told = read_status(job.folder).get("error", f"exit status {status}")
+        if told.startswith(stopping.Stopped.__name__):
+            raise stopping.Stopped(told)
+        if not left or not status or is_own(told) or runs.state_is_done(job.id):
+            break
+        log.warning("%s: a process was lost (%s); all are started again, from the last state", job.id, told)
+    if status and not runs.state_is_done(job.id):
         if runs.state(job.id) == "not available":
             raise NotAvailableError(told)
         raise runs.RunFailedError(f"run {job.id} failed in its {processes} processes: {told}")

@@ -101,8 +101,13 @@ def cut_groups(mine: list[np.ndarray], recipe: Recipe) -> list[list[Group]]:
     return steps
 
 
-def prepare_groups(objective: Objective, groups: list[Group], epoch: int, device: torch.device) -> Iterator[Views]:
-    """Yield what the network gets of each group, in order, on the device; a GPU augments small ones together."""
+def prepare_groups(
+    objective: Objective, groups: list[Group], epoch: int, device: torch.device, first: int = 0
+) -> Iterator[Views]:
+    """Yield what the network gets of each group, from the `first` on, in order, on the device.
+
+    A GPU augments small ones together, the same ones wherever it begins.
+    """
 
     def read(part: list[Group]) -> Batch:
         return objective.fetch(np.concatenate([group.positions for group in part]))
@@ -111,12 +116,13 @@ def prepare_groups(objective: Objective, groups: list[Group], epoch: int, device
     if device.type != "cpu":
         image = max(t.numel() for t in objective.fetch(groups[0].positions[:1]) if t is not None)
         count = max(1, TOGETHER // (image * len(groups[0].positions)))
-    parts = [groups[i : i + count] for i in range(0, len(groups), count)]
-    for part, batch in fed(read, parts, device):
+    skip = first % count
+    for part, batch in fed(read, [groups[i : i + count] for i in range(first - skip, len(groups), count)], device):
         sizes = [len(group.positions) for group in part]
         keys = np.repeat([group.key for group in part], sizes)
         views = objective.views(batch, np.concatenate([group.positions for group in part]), epoch, keys)
-        yield from zip(*(v.split(sizes) for v in views), strict=True)
+        yield from islice(zip(*(v.split(sizes) for v in views), strict=True), skip, None)
+        skip = 0
 
 
 def backward(
@@ -155,21 +161,21 @@ def _compared(
     """Do `backward` for a loss that compares the images of all groups."""
     device, states, parts = groups[0][0].device, [], []
     for n, views in enumerate(groups):
-        states.append(_random_state(device))
+        states.append(random_state(device))
         with torch.no_grad(), precision, _still(model, n > 0):
             parts.append(objective.embed(model, views))
     embedded = torch.cat(parts).requires_grad_()
     with precision:
         loss = objective.compare(embedded)
     scale(loss).backward()
-    after = _random_state(device)
+    after = random_state(device)
     for n, (views, gradient) in enumerate(zip(groups, embedded.grad.split([len(p) for p in parts]), strict=True)):
-        _set_random_state(device, states[n])  # dropout as in the first pass
+        set_random_state(device, states[n])  # dropout as in the first pass
         with _in_turn(model, n, len(groups)), _still(model):
             with precision:
                 again = objective.embed(model, views)
             again.backward(gradient)
-    _set_random_state(device, after)
+    set_random_state(device, after)
     return loss.detach()
 
 
@@ -194,11 +200,11 @@ def _still(model: nn.Module, still: bool = True) -> Iterator[None]:
             norm.momentum = momentum
 
 
-def _random_state(device: torch.device) -> Tensor:
+def random_state(device: torch.device) -> Tensor:
     return torch.get_rng_state() if device.type == "cpu" else torch.cuda.get_rng_state(device)
 
 
-def _set_random_state(device: torch.device, state: Tensor) -> None:
+def set_random_state(device: torch.device, state: Tensor) -> None:
     if device.type == "cpu":
         torch.set_rng_state(state)
     else:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from tlkit import check, paths, runs
+from tlkit import check, locks, paths, runs
 from tlkit.config import TlkitError, file_name
 from tlkit.studies import Study, load
 from tlkit.workflow import devices, forked, placement, records
@@ -40,7 +40,7 @@ def make_figures(names: Sequence[str], scale: str, data: str = "", cores: int = 
         with _keeping(errors, name):
             planned[name] = _plan(name, scale, data)
     where = placement.find_profile(profile) if profile else None
-    with forked.server(_environment() | ({"TLKIT_FORK": "0"} if where else {})) as environment:
+    with forked.server(_elsewhere() if where else _environment()) as environment:
         for group in _groups(planned):
             with _keeping(errors, *group):
                 ends.append(_do([planned[name] for name in group], cores, environment, where))
@@ -93,6 +93,8 @@ def _do(group: list[Planned], cores: int, environment: dict[str, str], profile: 
         study.folder.mkdir(parents=True, exist_ok=True)
     began, before = time.time(), _cpu(environment)
     dag = {"jobs": [node for study, found in group for node in _nodes(study, found, folder, bool(profile))]}
+    if profile:
+        placement.check_gpus(profile, {n["name"].partition("-")[0]: n["resources"]["gpu"] for n in dag["jobs"]})
     if dag != _json(folder / "dag.json"):
         runs.write_json(folder / "dag.json", dag)
     process = subprocess.Popen(_command(folder, cores, profile), env=environment, start_new_session=True)
@@ -211,6 +213,11 @@ def _json(path: Path) -> dict[str, Any]:
         return {}
 
 
+def _elsewhere() -> dict[str, str]:
+    """Return the environment of jobs on other machines, which may see no lock of each other."""
+    return {locks.SETTING: "lease", **_environment(), "TLKIT_FORK": "0"}
+
+
 def _environment() -> dict[str, str]:
     """Return the environment of the DAG's processes, wherever they are started.
 
@@ -230,11 +237,20 @@ def _cpu(environment: dict[str, str]) -> float:
 
 
 def _account(studies: list[Study], began: float, cpu: float) -> None:
-    spent = sum(s.get("train_cpu_seconds", 0.0) for study in studies for s in study.statuses(since=began))
+    """Print what the runs took that were done since `began`, wherever that was, and the CPU time of all jobs here."""
+    done = [status for study in studies for status in study.statuses(since=began)]
+    spent = sum(status.get("train_cpu_seconds", 0.0) for status in done)
     names = ", ".join(study.name for study in studies)
     of = f"{cpu:.0f} s of CPU time, of which training steps" if cpu else "training steps"
     share = f" ({100 * spent / cpu:.0f} %)" if cpu else ""
-    print(f"{names} at {studies[0].scale}: {(time.time() - began) / 60:.1f} minutes, {of} {spent:.0f} s{share}.")
+    hours = sum(status.get("gpus", 0) * status.get("seconds", 0.0) for status in done) / 3600
+    gpus = f", {hours:.2f} GPU-hours" if hours else ""
+    hosts = sorted({status["host"] for status in done})
+    where = f" on {', '.join(hosts)}" if len(hosts) > 1 else ""
+    print(
+        f"{names} at {studies[0].scale}: {(time.time() - began) / 60:.1f} minutes, {of} {spent:.0f} s{share}{gpus}"
+        f"{where}."
+    )
 
 
 def _report(study: Study, found: list[tuple[Job, dict[str, Any]]]) -> list[str]:

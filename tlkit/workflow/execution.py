@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tlkit import paths, plugins, runs
+from tlkit import paths, plugins, runs, stopping
 from tlkit.config import NotAvailableError, TlkitError, lookup, nearest
 from tlkit.studies import Study
 from tlkit.workflow import devices, records
@@ -35,7 +37,8 @@ def execute(name: str, parameters: dict[str, Any], output: Path) -> Path:
 
     The copy appears under its name only when every cell has run; until then it is `*.running.ipynb` beside it, and one
     that failed stays there as `*.failed.ipynb`.
-    Raises: UnknownParameterError before anything starts; NotebookError from a cell.
+    Raises: UnknownParameterError before anything starts; NotebookError from a cell; stopping.Stopped where this
+    process, or the notebook, was asked to end, after the notebook has kept what it had reached.
     """
     source, known = lookup(name, notebooks(), "notebook"), declared(name)
     for key in set(parameters) - set(known):
@@ -48,26 +51,43 @@ def execute(name: str, parameters: dict[str, Any], output: Path) -> Path:
     part, failed = output.with_suffix(".running.ipynb"), output.with_suffix(".failed.ipynb")
     first = os.environ.get("PYTHONPATH")  # kernels use the tlkit of this checkout, whatever is installed
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(paths.REPO), first]))
+    asked = stopping.Asked()
     try:
-        papermill.execute_notebook(
-            str(source),
-            str(part),
-            parameters=parameters,
-            cwd=str(paths.NOTEBOOKS),
-            kernel_name="python3",
-            progress_bar=False,
-            log_output=True,
-            extra_arguments=KERNEL,
-        )
+        with stopping.listening(stopping.pass_on, (signal.SIGTERM,)) as asked, ThreadPoolExecutor(1) as pool:
+            # In a thread, as nbclient would take the signals from this one, and kill the kernel.
+            done = pool.submit(
+                papermill.execute_notebook,
+                str(source),
+                str(part),
+                parameters=parameters,
+                cwd=str(paths.NOTEBOOKS),
+                kernel_name="python3",
+                progress_bar=False,
+                log_output=True,
+                extra_arguments=KERNEL,
+            )
+            _wait(done)
     except papermill.PapermillExecutionError as error:
+        if asked.to_end or error.ename == stopping.Stopped.__name__:
+            raise stopping.Stopped(f"{name} was asked to end; started again, it goes on from what it kept") from error
         where = f"{name} stopped in cell [{error.exec_count}] with"
         raise NotebookError(where, error.ename, error.evalue, part.replace(failed)) from error
     except RuntimeError as error:  # nbclient's DeadKernelError
+        asked.kept()  # raises where it was asked to end
         text = f"{str(error).strip()} Mostly for want of memory."
         raise NotebookError(f"the kernel of {name} died:", type(error).__name__, text, part.replace(failed)) from error
     part.replace(output)
     failed.unlink(missing_ok=True)  # of a try before
     return output
+
+
+def _wait(done: Future) -> None:
+    """Wait for a notebook; Ctrl-C, which comes here alone, goes to its kernel."""
+    try:
+        done.result()
+    except KeyboardInterrupt:
+        stopping.pass_on(signal.SIGINT)
+        raise
 
 
 def make_job(study: Study, name: str) -> dict[str, Any]:

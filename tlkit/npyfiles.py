@@ -1,0 +1,99 @@
+"""Files of numpy arrays (.npy) that grow, are joined, and are read by rows."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+
+class NpyWriter:
+    """An .npy file that grows by one array of the same shape and dtype at a time.
+
+    Plain writes, not a memory map: a full disk is then an error and not the end of the process. The header is
+    written again at the end; numpy pads it so that its length does not depend on the number of rows.
+    """
+
+    def __init__(self, path: Path, sample: np.ndarray):
+        self.shape, self.dtype, self.n = sample.shape, sample.dtype, 0
+        self.file = path.open("wb")
+        self._header()
+        self.start = self.file.tell()
+
+    def append(self, array: np.ndarray) -> None:
+        _check_kind((self.dtype, self.shape), (array.dtype, array.shape))
+        self.file.write(np.ascontiguousarray(array).data)
+        self.n += 1
+
+    def finish(self) -> None:
+        self.file.seek(0)
+        self._header()
+        if self.file.tell() != self.start:
+            raise AssertionError("the .npy header changed its length")
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()
+
+    def _header(self) -> None:
+        _write_header(self.file, self.n, self.shape, self.dtype)
+
+
+def join_rows(files: list[Path], target: Path) -> None:
+    """Move the first .npy file to `target`, and append the rows of the others, which `NpyWriter` wrote, too."""
+    os.replace(files[0], target)
+    with target.open("r+b") as out:
+        (n, *shape), dtype = _read_header(out)
+        start = out.tell()
+        out.seek(0, os.SEEK_END)
+        for file in files[1:]:
+            with file.open("rb") as more:
+                (rows, *other), kind = _read_header(more)
+                _check_kind((dtype, tuple(shape)), (kind, tuple(other)))
+                shutil.copyfileobj(more, out, 2**24)
+            n += rows
+        out.seek(0)
+        _write_header(out, n, tuple(shape), dtype)
+        if out.tell() != start:
+            raise AssertionError("the .npy header changed its length")
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
+    np.lib.format.read_magic(file)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    return shape, dtype
+
+
+def _write_header(file: BinaryIO, n: int, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    head = np.lib.format.header_data_from_array_1_0(np.empty((0, *shape), dtype))
+    np.lib.format.write_array_header_1_0(file, head | {"shape": (n, *shape)})
+
+
+def _check_kind(expected: tuple[np.dtype, tuple[int, ...]], found: tuple[np.dtype, tuple[int, ...]]) -> None:
+    if found != expected:
+        raise ValueError("one store holds one kind of image: expected {} {}, found {} {}".format(*expected, *found))
+
+
+def read_rows(array: np.memmap, file: int, index: np.ndarray) -> np.ndarray:
+    """Return a copy of `array[index]`, read from the open file descriptor and not through the map.
+
+    Pages of a map, and their neighbours, count as memory of the process once they are touched, so an epoch
+    would grow by the store's size; read calls leave them in the system's cache. One call a run of neighbours.
+    """
+    if not hasattr(os, "preadv"):  # Windows
+        return np.take(np.asarray(array), index, axis=0)
+    out = np.empty((len(index), *array.shape[1:]), array.dtype)
+    row, flat = array[:1].nbytes, memoryview(out.reshape(-1).view(np.uint8))
+    starts = np.flatnonzero(np.diff(index, prepend=-2) != 1).tolist()
+    for start, stop in zip(starts, [*starts[1:], len(index)], strict=False):
+        target, offset = flat[start * row : stop * row], array.offset + int(index[start]) * row
+        while len(target):  # a call may return less than was asked for
+            n = os.preadv(file, [target], offset)
+            if n == 0:
+                raise EOFError(f"{array.filename} ends early: it was cut or replaced while open")
+            target, offset = target[n:], offset + n
+    return out
