@@ -202,7 +202,7 @@ def test_style_ends_with_its_block():
 
 def test_save_figure_writes_all_files():
     files = report.save_figure(bars(results()), "boundaries", "fig2", **ABOUT, phantom=False)
-    folder = paths.paper_root() / "figures" / "boundaries"
+    folder = paths.paper_root() / "figures" / "boundaries" / ABOUT["scale"]
     assert [f.name for f in files] == ["fig2.svg", "fig2.pdf", "fig2.png", "fig2.json"]
     assert sorted(folder.iterdir()) == sorted(files)
     starts = [f.read_bytes()[:5] for f in files[:3]]
@@ -652,6 +652,24 @@ def test_every_figure_is_closed_and_repeatable(draw):
     ]
     assert saved[0] == saved[1]
     assert all(texts(fig).count("phantom data") == 1 for fig in figures)
+
+
+def test_the_alternative_text_names_panels_axes_and_arms():
+    fig = bars(results(), phantom=True)
+    said = report.describe(fig, "Test results.")
+    assert said.startswith("Test results. Panels: ") and fig.axes[0].get_title() in said
+    *_, sidecar = report.save_figure(fig, "s", "f", **ABOUT, phantom=False)
+    assert json.loads(sidecar.read_text(encoding="utf-8"))["alt"].startswith("Means. Panels: ")
+    assert len(report.describe(fig, "word " * 500)) <= 1000
+
+
+def test_a_picture_is_shown_with_its_alternative_text(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, **how: shown.append((data, how)))
+    report.show(bars(results()), 'Means of "a" & <b>.')
+    ((data, how),) = shown
+    assert how["metadata"]["image/png"]["alt"] == data["text/plain"] and data["text/plain"].startswith('Means of "a" &')
+    assert 'alt="Means of &quot;a&quot; &amp; &lt;b&gt;. ' in data["text/html"] and "<figcaption>" in data["text/html"]
 
 
 def test_import_is_light():

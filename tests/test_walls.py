@@ -14,7 +14,7 @@ PACKAGE = paths.REPO / "tlkit"
 FLOORS = (
     ("config", "doubts", "names", "progress", "random"),
     ("files", "paths", "plugins", "yamllines"),
-    ("declared", "machine", "models", "runfolder"),
+    ("declared", "lab", "machine", "models", "runfolder"),
     ("datasets", "foreign", "lineage"),
     ("layouts", "runs", "check"),
     ("training",),
@@ -24,6 +24,7 @@ FLOORS = (
     ("advice", "phantoms"),
     ("rating",),
     ("figures",),
+    ("listings",),
     ("__main__",),
 )
 CORE = ("datasets", "models", "training", "studies", "runs", "stats", "report")  # behind the wall are:

@@ -17,6 +17,10 @@ T = TypeVar("T")
 class TlkitError(Exception):
     """Base of the project's errors: each says what was expected, what was found, and what helps."""
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows in place of a traceback: the message alone. `%debug` still finds the place."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class UnknownNameError(TlkitError, ValueError):
     """A name that is in no table; the message lists the allowed ones and the nearest."""
