@@ -77,7 +77,7 @@ def report_published(logs: str, out: Path | None, margin: float, train: bool) ->
 
 
 def plan_lines(plan: pd.DataFrame, names: dict[str, str]) -> list[str]:
-    """Return a line per experiment, task and pretraining of `plan_minutes`: runs by state, and minutes that are left."""
+    """Return a line per experiment, task and pretraining of `plan_minutes`: runs by state, and what is left."""
     from tlkit.workflow.minutes import say_minutes
 
     states = [state for state in (*STATES, "missing") if (plan["state"] == state).any()]

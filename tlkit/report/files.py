@@ -15,6 +15,7 @@ from tlkit import __version__, paths
 from tlkit.files import replacing
 from tlkit.machine import commit
 from tlkit.report.alt import describe
+from tlkit.report.layout import add_footer
 from tlkit.report.style import mark_phantom, style
 
 if TYPE_CHECKING:
@@ -34,16 +35,18 @@ def save_figure(
     scale: str,
     phantom: bool,
     note: str = "",
+    networks: str = "",
 ) -> list[Path]:
     """Write figures/<study>/<scale>/<name>.{svg,pdf,png} and the sidecar .json, and return their paths.
 
     The same figure gives the same bytes. The sidecar names the runs and the commit, and holds an alternative text; a
     phantom figure is marked as one (`mark_phantom`) and its caption says so, after `note`: what of its runs is
-    missing. Each file is written aside and renamed.
+    missing. The `networks` that ran stand on the figure. Each file is written aside and renamed.
     """
     if phantom:
         mark_phantom(fig)
-    caption = _full_caption(caption, note, scale, phantom)
+    add_footer(fig, networks and f"Networks: {networks}.")
+    caption = _full_caption(caption, networks, note, scale, phantom)
     if fig.get_layout_engine() is not None:  # laid out once, not anew for each kind of file
         fig.get_layout_engine().execute(fig)
         fig.set_layout_engine(None)  # not "none": with its placeholder savefig draws twice
@@ -67,6 +70,7 @@ def save_table(
     scale: str,
     phantom: bool,
     note: str = "",
+    networks: str = "",
     floats: str | Mapping[str, str] = ".4g",
 ) -> list[Path]:
     """Write tables/<study>/<scale>/<name>.csv (full precision), .md (for reading) and the sidecar .json.
@@ -76,7 +80,7 @@ def save_table(
     """
     if any(level is not None for level in frame.index.names):
         frame = frame.reset_index()
-    caption = _full_caption(caption, note, scale, phantom)
+    caption = _full_caption(caption, networks, note, scale, phantom)
     base = paths.paper_root() / "tables" / study / scale / name
     write_csv(frame, _file(base, "csv"))
     formats = floats if isinstance(floats, Mapping) else dict.fromkeys(frame.columns, floats)
@@ -118,9 +122,10 @@ def _save_sidecar(
     return _file(base, "json")
 
 
-def _full_caption(caption: str, note: str, scale: str, phantom: bool) -> str:
+def _full_caption(caption: str, networks: str, note: str, scale: str, phantom: bool) -> str:
     said = f"Phantom data (scale {scale}): not results on patients." if phantom else ""
-    return " ".join(filter(None, [caption, note, said]))
+    trained = networks and f"Networks: {networks}."
+    return " ".join(filter(None, [caption, trained, note, said]))
 
 
 def _file(base: Path, kind: str) -> Path:
