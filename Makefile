@@ -41,9 +41,9 @@ advise: setup
 test: setup
 	$(BIN)/python -m ruff check . && $(BIN)/python -m pytest -n auto
 
-## open the notebooks in JupyterLab
+## open the notebooks in JupyterLab: copies in work/, which are yours to change
 lab: setup
-	$(BIN)/python -m jupyterlab notebooks
+	@$(BIN)/python -m tlkit lab
 
 ## list the runs of the studies: done, missing, failed, and the minutes they need
 plan: setup

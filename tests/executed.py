@@ -23,7 +23,7 @@ def copies(root: Path, study: str) -> dict[str, list[Path]]:
 
 
 def check_copy(path: Path) -> None:
-    """Raise AssertionError where a cell did not run, shows an error or a warning, or prints pages of text."""
+    """Raise AssertionError where a cell did not run, shows an error, a warning, pages of text or a mute picture."""
     assert path.stat().st_size < MOST_BYTES, path.name
     for cell in (c for c in nbformat.read(path, 4).cells if c.cell_type == "code" and c.source.strip()):
         assert cell.execution_count, (path.name, cell.id)
@@ -31,5 +31,7 @@ def check_copy(path: Path) -> None:
         assert not [o for o in outputs if o.output_type == "error"], (path.name, cell.id)
         texts = [o.get("text", "") or o.get("data", {}).get("text/plain", "") for o in outputs]
         assert sum(len(t.splitlines()) for t in texts) <= MOST_LINES, (path.name, cell.id)
+        pictures = [o for o in outputs if "image/png" in o.get("data", {})]
+        assert all(o.metadata.get("image/png", {}).get("alt") for o in pictures), (path.name, cell.id, "alt text")
         said = "".join(o.text for o in outputs if o.output_type == "stream" and o.name == "stderr")
         assert "Warning" not in said, (path.name, cell.id, said)

@@ -150,7 +150,7 @@ def compare(old: Path, new: Path, name: str, back: dict[str, str]) -> None:
     Args: name: of the study in `old`; back: new name, or id of a run -> the old one.
     """
     for kind, ending in (("figures", "svg"), ("tables", "csv")):
-        folders = (new / kind / NEW, old / kind / name)
+        folders = (new / kind / NEW / "smoke", old / kind / name / "smoke")
         mine, theirs = ({p.stem: p for p in folder.glob(f"*.{ending}")} for folder in folders)
         assert mine and set(mine) <= set(theirs), kind
         for stem, file in mine.items():

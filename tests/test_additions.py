@@ -368,7 +368,7 @@ def test_a_figure_is_one_module_and_one_notebook(here, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(here), os.environ.get("PYTHONPATH", "")]))
     record = execution.make_job(study, "figure-70_my_figure")
     assert record["state"] == "incomplete", "one run of three is there, and it is said"
-    figure = paths.paper_root() / "figures" / "mine" / "mine.json"
+    figure = paths.paper_root() / "figures" / "mine" / "quick" / "mine.json"
     assert runs.read_json(figure)["runs"] == [ids(study)["finetune", "scratch"]]
 
 

@@ -52,7 +52,7 @@ def study():
 def test_an_arm_in_doubt_is_marked_and_the_caption_says_why(study):
     backbone = study.spec["backbone"]
     names = study.names()
-    assert names["imagenet"] == "ImageNet †" and names["radnet"] == "RadNet" and names["scratch"] == "Scratch"
+    assert names["imagenet"] == "ImageNet †" and names["radnet"] == "RadNet" and names["scratch"] == "random weights"
     why = "at chance, loss 0 % of the way from chance to the best"
     assert study.doubts() == {("imagenet", backbone): why}
     figures = study.spec["figures"]

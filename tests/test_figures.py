@@ -72,7 +72,7 @@ def test_every_run_is_done_and_keeps_what_is_needed_to_check_it(there):
 
 
 def test_every_figure_and_table_of_the_paper_is_there(there):
-    figures, tables = there / "paper" / "figures" / "boundaries", there / "paper" / "tables" / "boundaries"
+    figures, tables = (there / "paper" / kind / "boundaries" / "smoke" for kind in ("figures", "tables"))
     wanted = {*(f"fig{i}" for i in range(2, 8)), "sf1", "sf2", "sf3", "fig4_patience", "equal_steps", "mixed"}
     wanted |= {"foretold"}
     assert {p.name for p in figures.iterdir()} == {
@@ -86,25 +86,26 @@ def test_every_figure_and_table_of_the_paper_is_there(there):
 def test_figures_and_tables_name_their_runs(there):
     study = load("boundaries", "smoke")
     downstream = {e: {runs.run_id(c) for c in study.finetune(experiments=[e])} for e in study.spec["experiments"]}
-    for path in (there / "paper").glob("*/boundaries/*.json"):
+    for path in (there / "paper").glob("*/boundaries/smoke/*.json"):
         sidecar = runs.read_json(path)
         assert sidecar["runs"] and all(map(runs.state_is_done, sidecar["runs"])), path.name
         assert (sidecar["scale"], sidecar["phantom"]) == ("smoke", True)
         assert sidecar["commit"] and "hantom" in sidecar["caption"]
-    sidecars = {p.stem: runs.read_json(p) for p in (there / "paper" / "figures" / "boundaries").glob("*.json")}
+    made = there / "paper" / "figures" / "boundaries" / "smoke"
+    sidecars = {p.stem: runs.read_json(p) for p in made.glob("*.json")}
     assert set(sidecars["fig2"]["runs"]) == downstream["E1"] | downstream["E4"]
     assert set(sidecars["fig3"]["runs"]) == downstream["E2"]
     assert set(sidecars["equal_steps"]["runs"]) == downstream["E4_equal_steps"]
     assert set(sidecars["mixed"]["runs"]) == downstream["E6"]
     assert set(sidecars["foretold"]["runs"]) < downstream["E1"], "all but those of masks"
     assert sidecars["fig2"]["notebook"] == "30_fig2_task_dependency"
-    assert "hantom" in (there / "paper" / "tables" / "boundaries" / "fig2.md").read_text()
+    assert "hantom" in (there / "paper" / "tables" / "boundaries" / "smoke" / "fig2.md").read_text()
 
 
 def test_the_table_can_be_computed_again_from_the_runs(there):
     study = load("boundaries", "smoke")
-    pairs = pd.read_csv(there / "paper" / "tables" / "boundaries" / "fig2.csv")
-    summary = pd.read_csv(there / "paper" / "tables" / "boundaries" / "fig2_summary.csv")
+    pairs = pd.read_csv(there / "paper" / "tables" / "boundaries" / "smoke" / "fig2.csv")
+    summary = pd.read_csv(there / "paper" / "tables" / "boundaries" / "smoke" / "fig2_summary.csv")
     for row in summary[~summary["pretraining"].isin(study.spec["estimates"])].itertuples():
         configs = study.finetune(row.pretraining, [row.task], [row.experiment])
         values = [runs.read_json(runs.folder(runs.run_id(c)) / "metrics.json")[row.metric] for c in configs]

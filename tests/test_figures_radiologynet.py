@@ -25,7 +25,7 @@ def unbroken(tmp_path_factory) -> Path:
 def test_every_figure_and_table_of_the_paper_is_there(there):
     study = load("radiologynet", "smoke")
     assert set(study.plan()["state"]) == {"done"}
-    figures, tables = (there / "paper" / kind / "radiologynet" for kind in ("figures", "tables"))
+    figures, tables = (there / "paper" / kind / "radiologynet" / "smoke" for kind in ("figures", "tables"))
     wanted = {*(f"fig{i}" for i in range(2, 10)), *(f"s{i}" for i in range(1, 8))}
     assert wanted <= {p.stem for p in figures.glob("*.svg")} == {p.stem for p in figures.glob("*.json")}
     wanted = {*(f"table{i}" for i in range(1, 7)), *(f"s{i}" for i in range(1, 7))}

@@ -136,7 +136,7 @@ def test_killed_three_times_and_started_again_it_gives_the_same_bits(unbroken, t
     assert held_locks(tmp_path) == []
     assert differing_files(unbroken / "runs", tmp_path / "runs") == []
     assert not list((tmp_path / "runs").glob(f"*{runs.PARTIAL}"))
-    figures = [root / "paper" / "figures" / "mini" / "fig2.svg" for root in (unbroken, tmp_path)]
+    figures = [root / "paper" / "figures" / "mini" / "smoke" / "fig2.svg" for root in (unbroken, tmp_path)]
     assert figures[0].read_bytes() == figures[1].read_bytes()
     for made in phantoms.glob("[!.]*"):
         assert content_hash(unbroken / "runs" / "data" / "phantoms" / made.name) == content_hash(made)

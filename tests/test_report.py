@@ -121,7 +121,7 @@ def test_bars_name_what_is_shown():
         assert words in shown
     assert "Vertical axes do not start at 0." in shown
     assert [ax.get_title("left") for ax in fig.axes] == ["a", "b", "c", "d"]
-    assert [t.get_text() for t in fig.axes[0].get_xticklabels()] == ["Scratch", "ImageNet", "mine"]
+    assert [t.get_text() for t in fig.axes[0].get_xticklabels()] == ["random weights", "ImageNet", "mine"]
     # Scratch has no linear evaluation: its place stays, and says so.
     assert ["not run" in "".join(t.get_text() for t in ax.texts) for ax in fig.axes] == [
         False,
@@ -142,7 +142,7 @@ def test_single_runs_and_unequal_n_are_said():
     frame = frame[(frame["pretraining"] != "mine") | (frame["seed"] == 0)]
     (ax,) = bars(frame).axes
     assert [t.get_text() for t in ax.get_xticklabels()] == [
-        "Scratch, n = 3",
+        "random weights, n = 3",
         "ImageNet, n = 3",
         "mine, n = 1",
     ]
@@ -150,7 +150,7 @@ def test_single_runs_and_unequal_n_are_said():
 
 
 def test_no_results_say_which_command_helps():
-    with pytest.raises(ValueError, match="python -m tlkit status"):
+    with pytest.raises(ValueError, match="python -m tlkit plan"):
         bars(results().iloc[:0])
 
 
@@ -202,7 +202,7 @@ def test_style_ends_with_its_block():
 
 def test_save_figure_writes_all_files():
     files = report.save_figure(bars(results()), "boundaries", "fig2", **ABOUT, phantom=False)
-    folder = paths.paper_root() / "figures" / "boundaries"
+    folder = paths.paper_root() / "figures" / "boundaries" / ABOUT["scale"]
     assert [f.name for f in files] == ["fig2.svg", "fig2.pdf", "fig2.png", "fig2.json"]
     assert sorted(folder.iterdir()) == sorted(files)
     starts = [f.read_bytes()[:5] for f in files[:3]]
@@ -392,7 +392,7 @@ def test_a_matrix_shows_delta_and_p_of_row_against_column():
             assert drawn[at] == pytest.approx(np.sign(pair["delta_pct"]) * (1 - pair["p_published"]))
         assert np.ma.getmaskarray(drawn).diagonal().all()
     assert axes[0].get_title() == "Task 0, AUC"
-    assert [t.get_text() for t in axes[0].get_yticklabels()] == ["Scratch", "ImageNet", "RadNet"]
+    assert [t.get_text() for t in axes[0].get_yticklabels()] == ["random weights", "ImageNet", "RadNet"]
     shown = texts(fig)
     for words in ("Fine-tuning", "row worse, certain", "uncertain", "as published", "n = 4 each", "phantom data"):
         assert words in shown
@@ -452,7 +452,7 @@ def test_matrices_need_every_pretraining_in_their_order():
     with pytest.raises(ValueError, match=r"order lists \['radnet'\].*\['imagenet', 'scratch'\]"):
         matrices(pairs(), order=["radnet"])
     first = matrices(pairs(), order=["radnet", "scratch", "imagenet"]).axes[0]
-    assert [t.get_text() for t in first.get_yticklabels()] == ["RadNet", "Scratch", "ImageNet"]
+    assert [t.get_text() for t in first.get_yticklabels()] == ["RadNet", "random weights", "ImageNet"]
 
 
 def test_pairs_keep_the_order_of_their_panels():
@@ -564,7 +564,15 @@ def test_convergence_draws_losses_and_epochs():
     assert drawn_runs(times_of) == [5, 6, 7, 6, 7, 8]
     assert lits.get_xlim() == (0, 64 * 50)
     shown = texts(fig)
-    for words in ("images seen", "relative training loss", "epochs", "n = 3.", "heights", "phantom data", "Scratch"):
+    for words in (
+        "images seen",
+        "relative training loss",
+        "epochs",
+        "n = 3.",
+        "heights",
+        "phantom data",
+        "random weights",
+    ):
         assert words in shown
     assert "Triangles" not in shown
     absolute = draw_losses(losses.drop(columns="loss_relative"), times, relative=False)
@@ -598,7 +606,7 @@ def test_long_curves_are_thinned_within_their_limit():
 @pytest.mark.parametrize(
     ("losses", "times", "message"),
     [
-        (lambda c: c, lambda t: t.iloc[:0], "python -m tlkit status"),
+        (lambda c: c, lambda t: t.iloc[:0], "python -m tlkit plan"),
         (lambda c: c.drop(columns="loss_relative"), lambda t: t, r"pass convergence\.relative"),
         (lambda c: c, lambda t: pd.concat([t, t.assign(rule="patience")]), r"rules \['patience', 'published'\]"),
     ],
@@ -624,7 +632,7 @@ def test_nulls_show_the_share_below_005():
 
 
 def test_empty_frames_say_what_helps():
-    with pytest.raises(ValueError, match="python -m tlkit status"):
+    with pytest.raises(ValueError, match="python -m tlkit plan"):
         matrices(pairs().iloc[:0])
     with pytest.raises(ValueError, match=r"no pair \(radnet, radnet12m\).*'imagenet'"):
         forest(pairs(), a="radnet", b="radnet12m")
@@ -652,6 +660,24 @@ def test_every_figure_is_closed_and_repeatable(draw):
     ]
     assert saved[0] == saved[1]
     assert all(texts(fig).count("phantom data") == 1 for fig in figures)
+
+
+def test_the_alternative_text_names_panels_axes_and_arms():
+    fig = bars(results(), phantom=True)
+    said = report.describe(fig, "Test results.")
+    assert said.startswith("Test results. Panels: ") and fig.axes[0].get_title() in said
+    *_, sidecar = report.save_figure(fig, "s", "f", **ABOUT, phantom=False)
+    assert json.loads(sidecar.read_text(encoding="utf-8"))["alt"].startswith("Means. Panels: ")
+    assert len(report.describe(fig, "word " * 500)) <= 1000
+
+
+def test_a_picture_is_shown_with_its_alternative_text(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, **how: shown.append((data, how)))
+    report.show(bars(results()), 'Means of "a" & <b>.')
+    ((data, how),) = shown
+    assert how["metadata"]["image/png"]["alt"] == data["text/plain"] and data["text/plain"].startswith('Means of "a" &')
+    assert 'alt="Means of &quot;a&quot; &amp; &lt;b&gt;. ' in data["text/html"] and "<figcaption>" in data["text/html"]
 
 
 def test_import_is_light():

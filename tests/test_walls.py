@@ -15,7 +15,7 @@ FLOORS = (
     ("config", "doubts", "names", "npyfiles", "progress", "pulse", "random", "stopping"),
     ("locks",),
     ("files", "paths", "plugins", "yamllines"),
-    ("declared", "launching", "machine", "models", "runfolder", "stamps"),
+    ("declared", "lab", "launching", "machine", "models", "runfolder", "stamps"),
     ("datasets", "foreign", "lineage", "openrun"),
     ("layouts", "runs", "check"),
     ("training",),
@@ -25,6 +25,7 @@ FLOORS = (
     ("advice", "phantoms"),
     ("rating",),
     ("figures",),
+    ("listings",),
     ("__main__",),
 )
 CORE = ("datasets", "models", "training", "studies", "runs", "stats", "report")  # behind the wall are:

@@ -85,6 +85,11 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("config", type=Path)
     status = command("status", show_status, "list the runs in the runs folder")
     status.add_argument("--watch", action="store_true", help="show those at work, on any machine, every 5 s")
+    status.add_argument("--study", default="", help="those of this study, at every scale")
+    status.add_argument("--state", default="", help="those in this state, or several with commas: done, failed ...")
+    status.add_argument("--since", default="", help="those that changed since then: 30m, 2h, 3d, 1w, or 2026-01-31")
+    lab = command("lab", open_lab, "open JupyterLab with notebooks that are yours to change, in work/")
+    lab.add_argument("more", nargs="*", help="arguments of JupyterLab, after --")
     away = command("remove", do_remove, "delete runs, finished or not, and all that started from them")
     away.add_argument("runs", nargs="+", metavar="RUN", help="the id of a run, or the name of a folder of groups")
     book = command("notebook", do_notebook, "execute one notebook with parameters")
@@ -161,11 +166,18 @@ def advise(args: argparse.Namespace) -> None:
 
 
 def check(args: argparse.Namespace) -> int:
+    from tlkit import listings
     from tlkit.check import environment_check
 
     table = environment_check()
-    print(table.to_string(index=False))
+    print("\n".join(listings.check_lines(table)))
     return int((table["state"] == "FIX").any())
+
+
+def open_lab(args: argparse.Namespace) -> int:
+    from tlkit import lab
+
+    return lab.main(args.more)
 
 
 def show_keys(args: argparse.Namespace) -> None:
@@ -205,35 +217,10 @@ def show_data(args: argparse.Namespace) -> int:
 
 
 def show_plan(args: argparse.Namespace) -> None:
+    from tlkit import listings
+
     for name in _studies(args):
-        _show_plan(args, _study(args, name))
-
-
-def _show_plan(args: argparse.Namespace, study) -> None:
-    from tlkit.workflow import records
-    from tlkit.workflow.minutes import plan_minutes
-
-    plan = plan_minutes(study)
-    if args.all:
-        print(plan[["state", "minutes", "run"]].to_string(index=False, float_format="%.2f"))
-    else:
-        key = ["kind", "experiment", "task", "pretraining"]
-        table = plan.fillna({"task": ""}).pivot_table(
-            index=key, columns="state", values="minutes", aggfunc=["count", "sum"], fill_value=0, sort=False
-        )
-        print(table.to_string(float_format="%.1f"))
-    left = plan.loc[plan["state"] != "done", "minutes"].sum()
-    counts = ", ".join(f"{n} {state}" for state, n in plan["state"].value_counts().items())
-    gpus = max(study.compute(kind)["processes"] for kind in ("pretrain", "finetune"))
-    cost = f", at most {gpus * left / 60:,.0f} GPU-hours on {gpus} GPUs" if gpus > 1 else ""
-    print(f"{len(plan)} runs: {counts}. Left: {left:.1f} minutes ({left / 60:.1f} hours{cost}), one after the other.")
-    for reason, n in plan.loc[plan["unpriced"] != "", "unpriced"].value_counts().items():
-        print(f"Not in this sum: {n} runs, since {reason}.")
-    if study.absent:
-        print(f"Data that are not there: {', '.join(sorted(study.absent))}. `python -m tlkit data` says what to do.")
-        return
-    for path in records.failed(study.folder):
-        print(records.say(records.read(path)))
+        print("\n".join(listings.report_plan(_study(args, name), args.all)))
 
 
 def do_run(args: argparse.Namespace) -> None:
@@ -249,21 +236,13 @@ def do_run(args: argparse.Namespace) -> None:
 
 
 def show_status(args: argparse.Namespace) -> None:
-    from tlkit import runs
-    from tlkit.workflow import records, watching
+    from tlkit import listings
+    from tlkit.workflow import watching
 
     if args.watch:
         watching.watch()
-        return
-    table = runs.listing()
-    if table.empty:
-        print(f"no runs yet below {paths.runs_root()}; `make figures` makes them")
-        return
-    print(table.to_string(index=False))
-    if set(table["state"]) & {"running", "lost"}:
-        print(f"\nAt work (--watch shows them again and again)\n{watching.say_at_work()}")
-    for path in records.failed(paths.runs_root() / "studies"):
-        print(records.say(records.read(path)))
+    else:
+        print("\n".join(listings.report_status(args.study, args.state, args.since)))
 
 
 def do_remove(args: argparse.Namespace) -> None:
@@ -314,20 +293,9 @@ def do_deviations(args: argparse.Namespace) -> None:
 
 
 def do_published(args: argparse.Namespace) -> None:
-    from tlkit.figures import evaluation
-    from tlkit.published import authorlogs, claims, jonske2025
-    from tlkit.report.files import write_csv
+    from tlkit import listings
 
-    logs = authorlogs.read(args.logs, train=not args.no_train)
-    tables = evaluation.tables(logs, jonske2025.FIGURES, args.margin) | {"rejects": logs.rejects}
-    out = args.out or paths.paper_root() / "tables" / logs.name
-    for name, table in tables.items():
-        write_csv(table, out / f"{name}.csv")
-    checked = claims.check(claims.read_quoted(logs.name), tables["contrasts"])
-    shown = ["statement", "experiment", "delta_pct", "p", "delta_ours", "p_ours", "agrees", "holds"]
-    print(checked[shown].to_string(index=False))
-    counts = f"{logs.results['run'].nunique()} runs, {len(tables['results'])} cells, {len(logs.rejects)} rejects"
-    print(f"{counts}; results.csv, contrasts.csv, convergence.csv and rejects.csv are in {out}")
+    print("\n".join(listings.report_published(args.logs, args.out, args.margin, not args.no_train)))
 
 
 if __name__ == "__main__":

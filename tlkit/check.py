@@ -25,7 +25,7 @@ def cores() -> int:
 
 
 def environment_check(minimum_gb: float = 2.0) -> pd.DataFrame:
-    """Return one row per requirement: what, found, state ("ok", "none" for an option, "FIX"), and how to mend it.
+    """Return one row per requirement: what, found, state ("ok", "none" for an option, "FIX"), and what mends it.
 
     Covers Python, the packages and their size, the accelerator, cores, free disk below the runs folder, and TLKIT_DATA.
     """
@@ -50,7 +50,8 @@ def environment_check(minimum_gb: float = 2.0) -> pd.DataFrame:
         _environment(),
         _data(),
     ]
-    return pd.DataFrame(rows, columns=["what", "found", "state", "mend"])
+    table = pd.DataFrame(rows, columns=["what", "found", "state", "mend"])
+    return table.assign(mend=table["mend"].where(table["state"] == "FIX", ""))
 
 
 def _accelerator() -> tuple[str, str, str, str]:
@@ -82,9 +83,9 @@ def _environment() -> tuple[str, str, str, str]:
         return "environment", "not a virtual one", "none", "make setup"
     files = (Path(folder, name) for folder, _, names in os.walk(sys.prefix) for name in names)
     size = sum(path.lstat().st_size for path in files) / 1e9
-    smaller = torch.version.cuda and not torch.cuda.is_available()
-    mend = f"a small one, without CUDA: rm -r .venv; make setup TORCH_INDEX={CPU_TORCH}" if smaller else ""
-    return "environment", f"{size:.1f} GB in {Path(sys.prefix).name}", "ok", mend
+    unused = ", much of it for CUDA" if torch.version.cuda and not torch.cuda.is_available() else ""
+    smaller = f"; without: rm -r .venv; make setup TORCH_INDEX={CPU_TORCH}" if unused else ""
+    return "environment", f"{size:.1f} GB in {Path(sys.prefix).name}{unused}{smaller}", "ok", ""
 
 
 def _data() -> tuple[str, str, str, str]:

@@ -23,17 +23,16 @@ def is_watched() -> bool:
 
 def track(items: Iterable[T], total: int | None = None, label: str = "", unit: str = "item") -> Iterator[T]:
     """Yield `items` behind a bar with rate and time left, or log one closing line where nobody watches."""
+    units = unit if unit.endswith("s") else f"{unit}s"  # one series, two series
     if is_watched():
-        from tqdm.auto import tqdm
-
-        yield from tqdm(items, total=total, desc=label, unit=f" {unit}s", smoothing=0.1, leave=False)
+        yield from follow(items, total, label, units)
         return
     start, n = time.perf_counter(), 0
     for item in items:
         yield item
         n += 1
     seconds = time.perf_counter() - start
-    log.info("%s: %d %ss in %.1f s (%.0f a second)", label, n, unit, seconds, n / max(seconds, 1e-9))
+    log.info("%s: %d %s in %.1f s (%.0f a second)", label, n, units, seconds, n / max(seconds, 1e-9))
 
 
 class Bytes:
@@ -75,3 +74,32 @@ class Bytes:
             self.bar.close()
         else:
             self.say()
+
+
+def follow(items: Iterable[T], total: int | None, label: str, units: str, each: int = 1, done: int = 0) -> Iterator[T]:
+    """Yield `items` behind a bar, which is gone afterwards, from a saved notebook too.
+
+    Args: total: items in all, those before these (`done`) counted; each: how many units an item is. The bar counts
+    units, not items with tqdm's `unit_scale`, which scales the text of a notebook's bar and not the bar.
+    """
+    from tqdm.auto import tqdm
+    from tqdm.notebook import tqdm_notebook
+
+    hidden = {"display": False} if issubclass(tqdm, tqdm_notebook) else {}  # shown here, where it can be taken away
+    scaled = {"total": total and total * each, "initial": done * each, "unit": f" {units}"}
+    bar = tqdm(**scaled, desc=label, smoothing=0.1, leave=False, **hidden)
+    shown = _show(bar.container) if hidden else None
+    try:
+        for item in items:
+            yield item
+            bar.update(each)
+    finally:
+        bar.close()
+        if shown:
+            shown.update({"text/plain": ""}, raw=True)
+
+
+def _show(widget):
+    from IPython.display import display
+
+    return display(widget, display_id=True)

@@ -75,5 +75,5 @@ def test_two_rates_in_one_curve_are_an_error():
     both = pd.concat([history({1: [0.1]}), history({1: [0.2]}, run="other", lr=1e-3)])
     with pytest.raises(ConfigError, match="keep one learning rate"):
         first_epochs.curves(both, {TASK: "f1_macro"})
-    with pytest.raises(ConfigError, match="python -m tlkit status"):
+    with pytest.raises(ConfigError, match="python -m tlkit plan"):
         first_epochs.curves(both.iloc[:0], {TASK: "f1_macro"})

@@ -71,7 +71,7 @@ def test_odd_rates_are_written_out():
     rows = results().replace({"lr": {1e-3: 5e-4}})
     fig = modalities.draw(rows, modalities.compare(rows, MODALITIES), MODALITIES)
     assert fig.axes[0].get_xticklabels()[1].get_text() == "0.0005"
-    with pytest.raises(ValueError, match="python -m tlkit status"):
+    with pytest.raises(ValueError, match="python -m tlkit plan"):
         modalities.draw(rows.iloc[:0], modalities.compare(rows, MODALITIES), MODALITIES)
 
 
@@ -96,7 +96,7 @@ def reestimated() -> pd.DataFrame:
 
 def test_before_and_after_stand_side_by_side():
     fig = batchnorm.draw(reestimated(), names=PAPER)
-    assert [ax.get_title() for ax in fig.axes] == ["Scratch", "ImageNet"]
+    assert [ax.get_title() for ax in fig.axes] == ["random weights", "ImageNet"]
     (first, _) = fig.axes
     assert [p.get_height() for p in first.patches] == pytest.approx([0.12, 0.82, 0.12, 0.82])
     assert [t.get_text() for t in first.get_xticklabels()] == ["5 %", "50 %"]

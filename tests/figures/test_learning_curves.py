@@ -46,7 +46,7 @@ def test_panels_lines_and_whiskers_are_the_frame():
         assert whisker[1] - whisker[0] == pytest.approx(0.04)
         assert ax.get_xticks().tolist() == list(range(1, 11))
     legend = [t.get_text() for t in fig.legends[0].get_texts()]
-    assert legend == ["Scratch", "ImageNet", "RadiologyNET"]
+    assert legend == ["random weights", "ImageNet", "RadiologyNET"]
     assert "n = 5 each" in fig._supxlabel.get_text() and "phantom data" in [t.get_text() for t in fig.texts]
 
 
@@ -69,5 +69,5 @@ def test_panels_by_share_and_curves_that_end_early_are_said():
     fig = first_epochs.draw(frame, panel=("task", "share"), columns=3)
     assert {ax.get_title() for ax in fig.axes} == {"5 % of the training images"}
     assert "first of its runs ended" in fig._supxlabel.get_text().replace("\n", " ")
-    with pytest.raises(ValueError, match="python -m tlkit status"):
+    with pytest.raises(ValueError, match="python -m tlkit plan"):
         first_epochs.draw(frame.iloc[:0])

@@ -91,7 +91,7 @@ def test_the_papers_two_counts_differ_and_the_second_is_the_sum_by_modality():
 
 
 def test_other_pretrainings_and_no_runs_are_errors():
-    with pytest.raises(ConfigError, match="python -m tlkit status"):
+    with pytest.raises(ConfigError, match="python -m tlkit plan"):
         compare(rows([], []))
     with pytest.raises(ConfigError, match="found imagenet of BTMR_ResNet50"):
         compare(rows([1, 2], [3, 4]).replace({"radiologynet_mr": "imagenet"}))

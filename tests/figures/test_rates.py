@@ -118,7 +118,7 @@ def test_epochs_are_those_of_the_chosen_runs_in_their_experiments():
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        (lambda r: r.iloc[:0], ConfigError, "python -m tlkit status"),
+        (lambda r: r.iloc[:0], ConfigError, "python -m tlkit plan"),
         (lambda r: r.drop(columns="lr"), ConfigError, r"need the columns \['lr'\]"),
         (lambda r: r[r["metric"] == "accuracy"], ConfigError, "2 runs of GRAZ_ResNet34 have no val_accuracy"),
         (lambda r: r.assign(value=np.nan), ConfigError, "has a finite val_accuracy"),

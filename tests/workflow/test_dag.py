@@ -95,14 +95,14 @@ def test_a_failed_record_of_another_state_of_the_study_goes(study):
 @pytest.mark.parametrize("other", [{"scale": "quick"}, {"notebook": "31"}, {"runs": ["another"]}])
 def test_a_figure_of_another_scale_or_other_runs_does_not_count(study, other):
     all_done(study)
-    sidecar = paths.paper_root() / "figures" / study.name / "fig2.json"
+    sidecar = paths.paper_root() / "figures" / study.name / study.scale / "fig2.json"
     runs.write_json(sidecar, {**runs.read_json(sidecar), **other})
     assert stale(study) == {"figure-30_fig2_task_dependency"}
 
 
 def test_a_garbled_sidecar_means_that_the_figure_is_made_again(study):
     all_done(study)
-    (paths.paper_root() / "figures" / study.name / "fig2.json").write_text("{")
+    (paths.paper_root() / "figures" / study.name / study.scale / "fig2.json").write_text("{")
     assert stale(study) == {"figure-30_fig2_task_dependency"}
 
 

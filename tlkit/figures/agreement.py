@@ -168,10 +168,10 @@ def against_seeds(compared: pd.DataFrame) -> pd.DataFrame:
 
 
 FOOTER = (
-    "Left: share of the test images that exactly the marked models get right; bars: mean over the seeds that all of "
-    "them have, dots: each seed, filled: the first one; hatched: expected of independent models of these accuracies. A "
-    "share of 0 has no place on a logarithmic axis and stands at its foot. Right: Cohen's kappa of who is right; each "
-    "dot is a pair of runs of different seeds, ticks are means. Coloured: both runs from one pretraining."
+    "Left: share of the test images that exactly the marked models get right; large dots: mean over the seeds that all "
+    "of them have, small: each seed, filled: the first one; dashes: expected of independent models of these "
+    "accuracies. A share of 0 has no place on a logarithmic axis and is at its foot. Right: Cohen's kappa of who is "
+    "right; a dot is a pair of runs of different seeds, ticks are means. Coloured: both runs from one pretraining."
 )
 
 
@@ -180,14 +180,14 @@ def draw(
 ) -> Figure:
     """Draw one row per panel (its title -> `correctness`): shares of all combinations, and kappa by pair.
 
-    The bars follow the published figure; the kappas say whether two pretrainings differ more than two seeds of one.
-    The first seed is that of the first column. Raises ValueError without panels.
+    The left side follows the published figure; the kappas say whether two pretrainings differ more than two seeds of
+    one. The first seed is that of the first column. Raises ValueError without panels.
     Source: Jonske et al. 2025, Fig. 6; Geirhos et al. 2020 for kappa.
     """
     import matplotlib.pyplot as plt
 
     if not panels:
-        raise ValueError("no multiclass runs to draw; `python -m tlkit status` lists which runs are missing")
+        raise ValueError("no multiclass runs to draw; `python -m tlkit plan` lists which runs are missing")
     names = NAMES | (names or {})
     with style():
         fig = plt.figure(figsize=(PAPER_WIDTH, (12 + 62 * len(panels)) * MM), layout="constrained")
@@ -213,12 +213,15 @@ def _bars(top: Axes, below: Axes, right: pd.DataFrame, names: Names) -> None:
     shares, expected = (np.stack([f[c] for f in found]) for c in ("share", "expected"))
     chosen, at, floor = found[0][order].to_numpy(bool), np.arange(2 ** len(order)), 0.5 / len(right)
     palette = colours(order, names)
-    fills = [palette[order[int(row.argmax())]] if row.sum() == 1 else "0.78" for row in chosen]
-    top.bar(at - 0.2, shares.mean(0), 0.38, color=fills)
-    top.bar(at + 0.2, expected.mean(0), 0.38, fc="white", ec="0.45", hatch="//////", lw=0.5)
+    fills = [palette[order[int(row.argmax())]] if row.sum() == 1 else "0.6" for row in chosen]
+    for x, value, colour in zip(at, np.maximum(shares.mean(0), floor), fills, strict=True):
+        top.plot(x - 0.18, value, "o", ms=5, color=colour, clip_on=False, gid="mean")
+    top.plot(at + 0.22, np.maximum(expected.mean(0), floor), "_", ms=8, mew=1.4, color="0.15", gid="expected")
     for seed, values in enumerate(shares):
         fill = {"mfc": "0.15" if seed == 0 else "white", "mec": "0.15", "mew": 0.5}
-        top.plot(at - 0.2, np.maximum(values, floor), "o", ms=2.2, clip_on=False, zorder=3, gid="runs", **fill)
+        top.plot(at, np.maximum(values, floor), "o", ms=2, clip_on=False, zorder=3, gid="runs", **fill)
+    top.grid(axis="y", lw=0.4, color="0.92")
+    top.set_axisbelow(True)
     top.set_yscale("log")
     top.set_ylim(floor, 1)
     top.set_ylabel("share of test images")

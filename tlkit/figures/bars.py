@@ -1,4 +1,4 @@
-"""Fig. 2 and 3 of Jonske et al. 2025: bars of the mean with every single run."""
+"""Fig. 2 and 3 of Jonske et al. 2025: the mean of each pretraining as a dot, its spread, and every single run."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+CHANCE = {"auc": 0.5}  # of metrics that have one whatever the data are
+
 
 def draw(
     results: pd.DataFrame,
@@ -28,13 +30,12 @@ def draw(
 ) -> Figure:
     """Draw one panel per (experiment, task, metric): mean, sd (ddof=1) and every run of each pretraining.
 
-    The dashed line is the best mean. Vertical limits follow jonske2025 5.4 (0.99 min(mean) to 1.01 max(mean + sd)),
-    widened where they would cut off a point or a whisker; the footer says that they leave out 0. `results` is
-    the tidy frame of `stats`; `names` adds display names to NAMES ("task/metric" names one task's metric);
-    `estimated` pretrainings are hatched, as their rows are pseudo-runs; each experiment starts a new row of at
-    most `columns` panels. `baselines` (of `stats.baselines`) are told in their panels, and drawn where the axis
-    reaches them. Raises ValueError for an empty frame, and as `differences.check` does.
-    Source: Jonske et al. 2025, Fig. 2 and 3.
+    The dashed line is the best mean. The paper has bars on axes that leave out 0 (jonske2025 5.4), where a small
+    difference looks large; dots need no 0. `results` is the tidy frame of `stats`; `names` adds display names to NAMES
+    ("task/metric" names one task's metric); `estimated` pretrainings are hollow, as their rows are pseudo-runs; each
+    experiment starts a new row of at most `columns` panels. `baselines` (of `stats.baselines`), and else chance where
+    the metric has one, are dotted lines with their names. Raises ValueError for an empty frame, and as
+    `differences.check` does. Source: Jonske et al. 2025, Fig. 2 and 3.
     """
     experiments = layout.split_experiments(results, differences.PANEL)
     names = NAMES | (names or {})
@@ -45,9 +46,8 @@ def draw(
             places = axes[experiment]
             for runs, (ax,), edge in zip(panels, places, layout.edges(places), strict=True):
                 _panel(ax, runs, order, names, estimated, edge)
-                if baselines is not None:
-                    _tell_baselines(ax, runs, baselines)
-        return layout.finish(fig, _footer(fig, n, set(estimated) & set(order), baselines is not None), phantom)
+                tell_baselines(ax, list_baselines(runs, baselines))
+        return layout.finish(fig, _footer(n, set(estimated) & set(order)), phantom)
 
 
 def _panel(
@@ -67,51 +67,48 @@ def _panel(
             layout.note(ax, x, "not run")
             continue
         values = runs[runs["pretraining"] == name].sort_values("seed")["value"]
-        layout.mean_bar(ax, x, values, palette[name], estimate=name in estimated)
+        layout.mean_point(ax, x, values, palette[name], estimate=name in estimated)
         if many_n:
             labels[-1] += f", n = {len(values)}"
     task, metric = summary["task"].iloc[0], summary["metric"].iloc[0]
     best = summary["mean"].min() if metric in LOWER else summary["mean"].max()
-    ax.axhline(best, ls=(0, (4, 2)), lw=0.7, color="0.15", zorder=0.5)
+    ax.axhline(best, ls=(0, (4, 2)), lw=0.7, color="0.55", zorder=0.5)
     layout.title(ax, names.get(task, task), 96)
     ax.set_ylabel(layout.metric_name(task, metric, names))
     close = len(order) * ax.get_gridspec().ncols > 24
     shown = labels if edge.lowest or many_n else [""] * len(labels)
     layout.name_columns(ax, shown, rotation=60 if close else 35, above_gap=edge.above_gap)
-    ax.set_ylim(limits(summary, runs["value"]))
+    ax.margins(y=0.08)
+    ax.grid(axis="y", lw=0.4, color="0.92")
+    ax.set_axisbelow(True)
     ax.locator_params(axis="y", nbins=5, min_n_ticks=3)
 
 
-def _tell_baselines(ax: Axes, runs: pd.DataFrame, baselines: pd.DataFrame) -> None:
-    """Write what the panel's task gives without a network into its top, and draw it where the axis reaches it."""
-    task, metric = runs["task"].iloc[0], runs["metric"].iloc[0]
+def list_baselines(runs: pd.DataFrame, baselines: pd.DataFrame | None) -> dict[str, float]:
+    """Return what the task and metric of a panel give without a network, by name."""
+    task, metric = runs["task"].iloc[0], runs["metric"].iloc[0].removeprefix("val_")
+    if baselines is None or baselines.empty:
+        return {"chance": CHANCE[metric]} if metric in CHANCE else {}
     found = baselines[(baselines["task"] == task) & (baselines["metric"] == metric)]
-    if found.empty:
+    return dict(zip(found["baseline"], found["value"], strict=True))
+
+
+def tell_baselines(ax: Axes, found: Mapping[str, float]) -> None:
+    """Draw dotted lines at the values, within the axis, each with its name at its end, where room is made for it."""
+    if not found:
         return
-    low, high = ax.get_ylim()
-    for value in found["value"]:
-        if low < value < high:
-            ax.axhline(value, ls=":", lw=0.8, color="0.4", zorder=0.6)
-    text = "\n".join(f"{row.baseline}: {row.value:.3g}" for row in found.itertuples())
-    ax.text(0.03, 0.98, text, transform=ax.transAxes, va="top", size=5, color="0.3")
-    ax.set_ylim(low, high + 0.28 * (high - low))  # room for the text, above all bars
+    left, right = ax.get_xlim()
+    for name, value in found.items():
+        ax.axhline(value, ls=":", lw=0.9, color="0.25", zorder=0.6, gid="baseline")
+        text = ax.text(right, value, name.replace(" ", "\n"), ha="left", va="center", size=6, color="0.25")
+        text.set_bbox({"fc": "white", "ec": "none", "pad": 0.6})
+        text.set_in_layout(False)
+    ax.set_xlim(left, right + 0.22 * (right - left))
 
 
-def limits(summary: pd.DataFrame, values: pd.Series) -> tuple[float, float]:
-    """Return the vertical limits of a panel: jonske2025 5.4, widened until every point and whisker lies inside."""
-    mean, sd = summary["mean"], summary["sd"].fillna(0)
-    low, high = mean.min() - 0.01 * abs(mean.min()), (mean + sd).max() + 0.01 * abs((mean + sd).max())
-    inner_low, inner_high = min(values.min(), (mean - sd).min()), max(values.max(), (mean + sd).max())
-    margin = 0.04 * ((max(high, inner_high) - min(low, inner_low)) or 1)
-    return float(min(low, inner_low - margin)), float(max(high, inner_high + margin))
-
-
-def _footer(fig: Figure, n: pd.Series, estimated: Collection[str], told: bool) -> str:
-    each = f"Bars: mean of the runs, {layout.n_range(n)} each."
-    text = f"{each} Whiskers: sd (ddof = 1). Dots: single runs. Dashed: best mean."
+def _footer(n: pd.Series, estimated: Collection[str]) -> str:
+    each = f"Large dots: mean of the runs, {layout.n_range(n)} each."
+    text = f"{each} Whiskers: sd (ddof = 1). Small: single runs. Dashed: best mean."
     if estimated:
-        text += " Hatched, with squares: estimates made from the runs of other pretrainings, not runs of their own."
-    if told:
-        text += " Text, and dotted lines: the task without a network."
-    cut = any(ax.get_ylim()[0] > 0 for ax in fig.axes)
-    return text + (" Vertical axes do not start at 0." if cut else "")
+        text += " Hollow, with squares: estimates made from the runs of other pretrainings, not runs of their own."
+    return text + " Dotted: the task without a network (one answer for all; a linear model of grey values), or chance."

@@ -136,15 +136,17 @@ def draw(
         fig, axes = layout.grid(blocks, columns, 36, 8, names)
         for block, places in axes.items():
             for runs, (ax,), edge in zip(blocks[block], places, layout.edges(places), strict=True):
-                groups, arm = grids.grouped_bars(ax, runs, "fraction", "state", states), runs["pretraining"].iloc[0]
+                groups, arm = grids.draw_groups(ax, runs, "fraction", "state", states), runs["pretraining"].iloc[0]
                 ax.set_xticks([*groups.values()], [f"{100 * share:g} %" for share in groups])
                 ax.set_xlabel("share of the training images" if edge.lowest else "")
                 ax.set_title(names.get(arm, arm))
                 grids.name_metric(ax, runs, names, edge)
-                ax.set_ylim(0, max(1, ax.get_ylim()[1]))
+                ax.set_ylim(0, 1)
         grids.add_legend(fig, states, {"before": "as trained", "after": "BatchNorm re-estimated"})
         n = layout.n_range(rows.groupby(["task", "pretraining", "fraction", "state"], observed=True).size())
-        footer = f"Bars: mean of the runs on validation, {n} each. Whiskers: sd (ddof = 1). Dots: single runs, in the "
-        footer += "same order in both bars. Re-estimated: the running mean and variance of every BatchNorm layer are "
+        footer = (
+            f"Large dots: mean of the runs on validation, {n} each. Whiskers: sd (ddof = 1). Small: single runs, in "
+        )
+        footer += "the same order in both. Re-estimated: the running mean and variance of every BatchNorm layer are "
         footer += "computed anew from the training images; no weight changes."
         return layout.finish(fig, footer, phantom)

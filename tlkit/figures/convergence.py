@@ -55,8 +55,8 @@ def times(epochs: pd.DataFrame) -> pd.DataFrame:
     """Return the time to convergence of every run by every rule of RULES, one row per run and rule.
 
     Columns: experiment, task, metric (the first of TRACKED that the task has), pretraining, seed, run, rule, epoch,
-    reached. Values are taken in the order of `epoch`, and higher is better. Raises ValueError for a task without
-    any of TRACKED.
+    reached, epochs (that the run had). Values are taken in the order of `epoch`, and higher is better. Raises
+    ValueError for a task without any of TRACKED.
     """
     rows = []
     for (experiment, task, pretraining), cell in epochs.groupby(CELL, observed=True, sort=False):
@@ -66,8 +66,8 @@ def times(epochs: pd.DataFrame) -> pd.DataFrame:
         for (seed, run), history in cell.groupby(["seed", "run"], observed=True):
             values = history.sort_values("epoch")[metric].to_numpy(float)
             head = (experiment, task, metric, pretraining, seed, run)
-            rows += [(*head, name, *rule(values)) for name, rule in RULES.items()]
-    columns = ["experiment", "task", "metric", "pretraining", "seed", "run", "rule", "epoch", "reached"]
+            rows += [(*head, name, *rule(values), len(values)) for name, rule in RULES.items()]
+    columns = ["experiment", "task", "metric", "pretraining", "seed", "run", "rule", "epoch", "reached", "epochs"]
     return pd.DataFrame(rows, columns=columns)
 
 

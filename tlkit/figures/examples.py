@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+NEAR = {"months": 12}  # unit -> the largest error that counts as right
 SETS = {"consensus": "all are right", "hard": "at least one is wrong"}
 
 
@@ -37,7 +38,7 @@ def examples(ids: Mapping[str, str], count: int = 3, seed: int = 0) -> Examples:
     frame: one row per image and pretraining: set, of (how many test images the set has), item (place in `images`), id,
     patient, true, pretraining, run, predicted, right; a set without images has no rows. images: float32 [n,H,W] or
     [n,H,W,3] in 0..1. right: what counts as right, in words. A class is right where it is the true one; a number where
-    its absolute error is at most the median one of all runs and images.
+    it is near enough (NEAR of its unit, else a tenth of the range of the true ones).
     Raises ConfigError for segmentation and for runs that were tested on other images.
     """
     everything = finished.same_test(ids.values())
@@ -72,17 +73,19 @@ def answers(ids: Mapping[str, str]) -> tuple[pd.DataFrame, str]:
 def _numbers(ids: Mapping[str, str]) -> tuple[pd.DataFrame, str]:
     kept = {p: finished.predictions(rid) for p, rid in ids.items()}
     errors = {p: (k["output"] - k["target"]).abs() for p, k in kept.items()}
-    limit = float(np.median(np.concatenate(list(errors.values()))))
     options = card_in(finished.config_of(next(iter(ids.values())))["data"]).options
     unit = f" {options['unit']}" if "unit" in options else ""
+    true_ones = next(iter(kept.values()))["target"]
+    limit = NEAR.get(options.get("unit", ""), float(np.ptp(true_ones)) / 10)
     parts = []
     for pretraining, rid in ids.items():
         found = kept[pretraining]
-        true, predicted = ([f"{v:.0f}{unit}" for v in found[c]] for c in ("target", "output"))
+        true = [f"{v:.0f}{unit}" for v in found["target"]]
+        predicted = [f"{v:.0f}{unit}, {e:.0f} off" for v, e in zip(found["output"], errors[pretraining], strict=True)]
         right = errors[pretraining] <= limit
         part = found[["id", "patient"]].assign(true=true, predicted=predicted, right=right)
         parts.append(part.assign(pretraining=pretraining, run=rid))
-    return pd.concat(parts, ignore_index=True), f"the error is at most {limit:.1f}{unit}, the median of all"
+    return pd.concat(parts, ignore_index=True), f"the error is at most {limit:g}{unit}"
 
 
 MASK, TRUTH = "#e69f00", "#56b4e9"
@@ -100,7 +103,7 @@ def draw_predictions(
     import matplotlib.pyplot as plt
 
     if not panels:
-        raise ValueError("no task to draw; `python -m tlkit status` lists which runs are missing")
+        raise ValueError("no task to draw; `python -m tlkit plan` lists which runs are missing")
     names = NAMES | (names or {})
     frames = [found.frame for found in panels.values()]
     count = max(f.drop_duplicates("item").groupby("set").size().max() for f in frames)
@@ -199,7 +202,7 @@ def draw_masks(
                 ax.set(xticks=[], yticks=[])
                 ax.spines[:].set_visible(False)
         for ax, name in zip(axes[0], chosen["id"], strict=True):
-            ax.set_title(name if len(name) <= 26 else "…" + name[-25:], size=5.5, pad=2)
+            ax.set_title(finished.shorten(name), size=6, pad=2)
         for row, column in zip(axes[1:], ("dice_a", "dice_b"), strict=True):
             for ax, value in zip(row, chosen[column], strict=True):
                 ax.set_xlabel(f"Dice {value:.2f}", size=6.5, labelpad=2)

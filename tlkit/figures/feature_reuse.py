@@ -203,9 +203,9 @@ MEASURES = {
     "activations_rbf": "CKA of activations\n(RBF, unbiased)",
 }
 FOOTER = (
-    "White dots: single runs. Coloured: their mean, whisker: sd (ddof = 1). Grey: the same measure between two runs "
-    "that differ in their seed only (mean of all pairs). L1 to L3: the first three convolutions; pooled: the features "
-    "that the head sees."
+    "White dots: single runs. Coloured: their mean, whisker: sd (ddof = 1). Black lines: the same measure between two "
+    "runs that differ in their seed only (mean of all pairs). L1 to L3: the first three convolutions; pooled: the "
+    "features that the head sees."
 )
 
 
@@ -221,7 +221,7 @@ def draw(
     import matplotlib.pyplot as plt
 
     if reuse.empty:
-        raise ValueError("no runs to draw; `python -m tlkit status` lists which runs are missing")
+        raise ValueError("no runs to draw; `python -m tlkit plan` lists which runs are missing")
     names = NAMES | (names or {})
     palette = colours(reuse["pretraining"], names)
     measures = [m for m in MEASURES if m in set(reuse["measure"])]
@@ -243,7 +243,8 @@ def draw(
         for ax, task in zip(grid[0], tasks, strict=True):
             ax.set_title(names.get(task, task))
         handles = [plt.Line2D([], [], marker="o", ls="", color=c, label=names.get(p, p)) for p, c in palette.items()]
-        fig.legend(handles=handles, loc="outside upper left", ncols=len(palette), frameon=False)
+        handles.append(plt.Line2D([], [], color="black", lw=1.3, label="two seeds of the same"))
+        fig.legend(handles=handles, loc="outside upper left", ncols=len(handles), frameon=False)
         return layout.finish(fig, FOOTER, phantom)
 
 
@@ -261,7 +262,14 @@ def _panel(ax: Axes, reuse: pd.DataFrame, seeds: pd.DataFrame, layers: list[str]
                 continue
             baseline = _values(seeds, layer, name) if len(seeds) else []
             if len(baseline):
-                ax.plot([at - 0.36 * step, at + 0.36 * step], [np.mean(baseline)] * 2, color="0.6", lw=2.4, zorder=1)
+                ax.plot(
+                    [at - 0.36 * step, at + 0.36 * step],
+                    [np.mean(baseline)] * 2,
+                    color="black",
+                    lw=1.3,
+                    zorder=1,
+                    gid="seeds",
+                )
             sd = np.std(values, ddof=1) if len(values) > 1 else None
             ax.errorbar(at, np.mean(values), sd, fmt="o", ms=3.4, color=colour, lw=0.9, zorder=3)
             ax.plot([at] * len(values), values, "o", ms=1.6, mfc="white", mec="0.3", mew=0.4, zorder=4, gid="runs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -190,6 +191,12 @@ def draw_ids(ids: Iterable[str], count: int, seed: int) -> list[str]:
     """Return `count` of the ids (all where there are fewer), drawn by `seed` from their sorted list, in that order."""
     found = sorted(ids)
     return [found[i] for i in np.random.default_rng(seed).permutation(len(found))[:count]]
+
+
+def shorten(name: str, most: int = 24) -> str:
+    """Return an id that a picture has room for: of a long number, such as a DICOM UID, the last five digits."""
+    name = re.sub(r"[\d.]{15,}(?=\d{5})", "…", str(name))
+    return name if len(name) <= most else f"…{name[1 - most :]}"
 
 
 def data_of(config: dict[str, Any]) -> tuple[Store, pd.DataFrame]:

@@ -61,7 +61,7 @@ def curves(history: pd.DataFrame, metrics: Mapping[str, str], epochs: int = LAST
     an empty history, and for several rates in a cell: a mean over them would be of different trainings.
     """
     if history.empty:
-        raise ConfigError("no epochs to draw; `python -m tlkit status` lists which runs are missing")
+        raise ConfigError("no epochs to draw; `python -m tlkit plan` lists which runs are missing")
     cell = ["experiment", "task", "fraction", "pretraining"]
     rates = history.drop_duplicates(["run", "experiment"]).groupby([*cell, "seed"], observed=True).size()
     if (rates > 1).any():

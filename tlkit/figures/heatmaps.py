@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tlkit.figures.finished import shorten
 from tlkit.figures.gradcam import Heatmaps
 from tlkit.names import NAMES
 from tlkit.report.layout import finish
@@ -60,7 +61,7 @@ def draw(
             facts = found.frame[found.frame["item"] == item].set_index("pretraining")
             _image(row[0], found.images[item])
             row[0].set_title(f"true: {facts['true'].iloc[0]}", size=6.5, pad=2)
-            row[0].set_ylabel(_short(facts["id"].iloc[0]), size=5.5)
+            row[0].set_ylabel(shorten(facts["id"].iloc[0]), size=5.5)
             for ax, (pretraining, maps) in zip(row[1:], found.maps.items(), strict=True):
                 _image(ax, blend(found.images[item], maps[item]))
                 _prediction(ax, facts.loc[pretraining])
@@ -104,7 +105,3 @@ def _prediction(ax: Axes, facts: pd.Series) -> None:
     ax.set_title(text, size=6.5, pad=2, **wrong)
     if facts["empty"]:
         ax.text(0.5, 0.06, "no map", transform=ax.transAxes, ha="center", size=6, color="white", backgroundcolor="0.3")
-
-
-def _short(name: str, most: int = 22) -> str:
-    return name if len(name) <= most else "…" + name[-most + 1 :]

@@ -10,6 +10,11 @@ import pandas as pd
 
 from tlkit.datasets.store import Store
 from tlkit.figures import finished
+from tlkit.figures.bars import tell_baselines
+from tlkit.figures.grids import add_legend, draw_groups
+from tlkit.names import Names
+from tlkit.report.layout import finish, n_range
+from tlkit.report.style import MM, PAPER_WIDTH, colours, style
 from tlkit.training.data import find_owners
 from tlkit.training.tasks import Task
 
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 UNKNOWN = "patients unknown"
+KINDS = ("all", "copies", "others")  # of test images
 
 
 def describe_splits(opened: Mapping[str, tuple[Store, pd.DataFrame]]) -> pd.DataFrame:
@@ -82,27 +88,31 @@ def say(shown: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
     return told
 
 
-def draw(apart: pd.DataFrame, names: Mapping[str, str], baselines: pd.DataFrame, phantom: bool) -> Figure:
+def draw(apart: pd.DataFrame, names: Names, baselines: pd.DataFrame, phantom: bool) -> Figure:
     """Draw one panel per task: each run's value on all test images, copies and others; dotted, the baselines."""
-    import seaborn as sns
+    import matplotlib.pyplot as plt
 
-    from tlkit.report import PAPER_WIDTH, mark_phantom, style
-
-    metric = apart["metric"].iloc[0]
-    titled = apart.replace({"pretraining": dict(names)})
+    metric, tasks = apart["metric"].iloc[0], list(apart["task"].unique())
+    palette = colours(apart["pretraining"], names)
     with style():
-        grid = sns.catplot(
-            titled, x="images", y="value", hue="pretraining", col="task", kind="strip", jitter=False, dodge=True,
-            height=2.2, aspect=PAPER_WIDTH / 2.2 / apart["task"].nunique(), palette="colorblind", sharex=False,
-        )  # fmt: skip
-        for name, ax in grid.axes_dict.items():
-            for row in baselines[(baselines["task"] == name) & (baselines["metric"] == metric)].itertuples():
-                ax.axhline(row.value, ls=":", lw=0.8, color="0.4", zorder=0)
-            ax.set(title=names[name], xlabel="test images")
-        grid.set(ylim=(0, 1.02)).set_ylabels(names[metric])
-    if phantom:
-        mark_phantom(grid.figure)
-    return grid.figure
+        size = {"figsize": (PAPER_WIDTH, 66 * MM), "layout": "constrained"}
+        fig, axes = plt.subplots(1, len(tasks), sharey=True, squeeze=False, **size)
+        for task, ax in zip(tasks, axes[0], strict=True):
+            runs = apart[apart["task"] == task]
+            groups = draw_groups(
+                ax, runs.assign(place=runs["images"].map(KINDS.index)), "place", "pretraining", palette
+            )
+            ax.set_xticks([*groups.values()], [KINDS[kind] for kind in groups])
+            own = baselines[(baselines["task"] == task) & (baselines["metric"] == metric)]
+            tell_baselines(ax, dict(zip(own["baseline"], own["value"], strict=True)))
+            ax.set(title=names[task], xlabel="test images")
+        axes[0][0].set(ylim=(0, 1.02), ylabel=names[metric])
+        add_legend(fig, palette, names)
+        n = n_range(apart.groupby(["task", "pretraining", "images"], observed=True).size())
+        footer = (
+            f"Large dots: mean of the runs, {n} each. Whiskers: sd (ddof = 1). Small: single runs. Dotted: the task "
+        )
+        return finish(fig, f"{footer}without a network. Copies: test images with a copy before the test.", phantom)
 
 
 def _tested(rid: str) -> tuple[pd.DataFrame, Task, np.ndarray]:

@@ -12,7 +12,7 @@ import pandas as pd
 from tlkit.config import lookup
 from tlkit.names import NAMES, Names, in_order
 from tlkit.report import layout
-from tlkit.report.style import WORSE, colours, style
+from tlkit.report.style import colours, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,10 @@ RULES = {
     "published": "the first epoch within 0.5 % of the mean of the last 10 epochs",
     "patience": "10 epochs without a gain of 0.5 %",
 }
-UNREACHED = {"published": "100 epochs", "patience": "the epochs that they had"}
+UNREACHED = {
+    "published": "the published code counts them as 100 epochs",
+    "patience": "the table counts them with these",
+}
 
 
 def draw(
@@ -41,9 +44,9 @@ def draw(
 
     `curves`: of `stats.convergence` (mean_curves; relative where loss_relative is to be drawn). Of a curve each k-th
     row is drawn, k the least for at most POINTS rows; nothing is smoothed. `limits` ends a task's horizontal axis
-    (images seen; jonske2025 5.5). `times`: of `convergence.times`, one rule: mean, sd (ddof=1) as in `summary`;
-    a run that did not converge counts with the number that its rule writes, and has a triangle on top. A panel without
-    training logs says so. Raises ValueError for an empty frame or several rules. Source: Jonske et al. 2025, Fig. 4.
+    (images seen; jonske2025 5.5). `times`: of `convergence.times`, one rule: mean and sd (ddof=1) where all runs
+    converged; one that did not is a triangle at the epochs that it had. A panel without training logs says so. Raises
+    ValueError for an empty frame or several rules. Source: Jonske et al. 2025, Fig. 4.
     """
     from matplotlib.lines import Line2D
 
@@ -84,7 +87,7 @@ def _name_axes(ax: Axes, task: str, relative: bool, names: Mapping[str, str], ed
     from matplotlib.ticker import EngFormatter
 
     ax.set_title(names.get(task, task))
-    ax.set_ylabel(f"{'relative ' * relative}training loss" if edge.first else "")
+    ax.set_ylabel(f"{'relative ' * relative}\ntraining loss".strip() if edge.first else "")
     ax.set_xlabel("images seen" if edge.lowest else "")
     ax.xaxis.label.set_in_layout(not edge.above_gap)
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
@@ -98,14 +101,18 @@ def _times(ax: Axes, times: pd.DataFrame, order: list[str], names: Names, edge: 
             layout.note(ax, x, "not run")
             continue
         runs = times[times["pretraining"] == name].sort_values("seed")
-        at = layout.mean_bar(ax, x, runs["epoch"], palette[name])
-        for place in at[~runs["reached"].to_numpy(bool)]:
-            ax.plot(place, 0.97, "^", ms=3.2, color=WORSE, transform=ax.get_xaxis_transform(), gid="not reached")
-    ax.set_ylim(0, 1.25 * ax.get_ylim()[1])
-    ax.locator_params(axis="y", nbins=4)
+        settled, others = runs[runs["reached"]], runs[~runs["reached"]]
+        if others.empty:
+            layout.mean_point(ax, x, runs["epoch"], palette[name])
+        else:  # a mean would be of numbers that a rule made up
+            ax.plot([x] * len(settled), settled["epoch"], "o", ms=2.4, mfc="white", mec=palette[name], gid="runs")
+            at = x + np.linspace(-0.2, 0.2, len(others)) if len(others) > 1 else [x]
+            ax.plot(at, others["epochs"], "^", ms=3.2, color=palette[name], gid="not reached")
+    ax.set_ylim(0, 1.1 * max(times["epochs"].max(), times.loc[times["reached"], "epoch"].max(), 1))
+    ax.locator_params(axis="y", nbins=4, integer=True)
     ax.set_ylabel("epochs")
     metric = layout.metric_name(times["task"].iloc[0], times["metric"].iloc[0], names)
-    ax.set_title(fill(metric, 16), size=6)  # the axes are narrow
+    ax.set_title(fill(metric, 16), size=6.5)  # the axes are narrow
     labels = [names.get(name, name) for name in order]
     layout.name_columns(ax, labels if edge.lowest else [""] * len(order), rotation=60, above_gap=edge.above_gap)
 
@@ -124,8 +131,9 @@ def _footer(curves: pd.DataFrame, times: pd.DataFrame, relative: bool) -> str:
     text = f"Lines: mean of the training loss{n}"
     text += ", over its own maximum, so heights of two lines cannot be compared. " if relative else ". "
     text += f"At most {POINTS} evenly spaced steps of a line are drawn, without smoothing. "
-    text += f"Bars: epochs (from 0) to convergence, that is {lookup(rule, RULES, 'rule')}; mean, sd (ddof = 1) and "
+    text += f"Right: epochs (from 0) to convergence, that is {lookup(rule, RULES, 'rule')}; mean, sd (ddof = 1) and "
     text += f"single runs, {layout.n_range(runs)}."
     if not times["reached"].all():
-        text += f" Triangles: runs that did not converge, counted as {UNREACHED[rule]}."
+        text += " Triangles: runs that did not converge in the epochs that they had, and no mean beside them; "
+        text += f"{UNREACHED[rule]}."
     return text

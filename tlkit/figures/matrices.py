@@ -20,19 +20,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+ALPHA, PALE = 0.05, 0.22  # PALE: the shade of a cell whose corrected p is not below ALPHA
+
+
 def draw(
     pairs: pd.DataFrame,
     *,
-    p: str = "p_published",
+    p: str = "p_holm",
     order: Sequence[str] | None = None,
     names: Mapping[str, str] | None = None,
-    columns: int = 3,
+    columns: int = 2,
     phantom: bool = False,
 ) -> Figure:
     """Draw one matrix per (experiment, task, metric): each pretraining (row) against each other (column).
 
     A cell has delta_pct (positive: the row's mean is higher) above the p-value named by `p`, a column of
-    `differences.P_VALUES`; its colour is 1 - p, towards BETTER or WORSE as the row is better or worse. `pairs` is the
+    `differences.P_VALUES`. Whatever p it shows, its colour is that of the corrected one: strong and bold where p_holm
+    is below ALPHA, pale elsewhere, BETTER or WORSE as the row is better or worse. `pairs` is the
     frame of `differences.pairwise`; `order` lists its pretrainings (default: `in_order`). Raises ValueError for an
     empty frame and for pretrainings that `order` lacks, UnknownNameError for another `p`. Source: jonske2025 5.3
     (supplementary figures).
@@ -44,16 +48,18 @@ def draw(
     if unlisted := sorted(set(pairs["a"]) - set(order)):
         raise ValueError(f"order lists {order} but the pairs also hold {unlisted}; add or drop them")
     with style():
-        fig, axes = layout.grid(experiments, columns, 10 + 4.7 * len(order), 16, names)
+        fig, axes = layout.grid(experiments, columns, 10 + 7.5 * len(order), 20, names)
         for experiment, panels in experiments.items():
             places, present = axes[experiment], set().union(*(panel["a"] for panel in panels))
             shown = [name for name in order if name in present]
             for panel, (ax,), edge in zip(panels, places, layout.edges(places), strict=True):
                 _matrix(ax, panel, p, shown, names, edge)
-        _colour_bar(fig)
+        _legend(fig)
         n = layout.n_range(pairs["n_a"])
         footer = (
-            f"Upper number: (mean of the row / mean of the column - 1) in percent. Lower number: {meaning}; {n} each."
+            f"Upper number: (mean of the row / mean of the column - 1) in percent. Lower number: {meaning}; {n} each. "
+            f"Strong colour: below {ALPHA:g} after Holm's correction over all pairs of the figure; a pale cell shows "
+            "no difference, which is not to say that there is none."
         )
         return layout.finish(fig, f"{footer} –: not tested. White: the same pretraining, or not run.", phantom)
 
@@ -68,23 +74,18 @@ def _matrix(
 ) -> None:
     task, metric = panel["task"].iloc[0], panel["metric"].iloc[0]
     better = np.sign(panel["mean_a"] - panel["mean_b"]) * (-1 if metric in LOWER else 1)
-    shades = panel.assign(shade=better * (1 - panel[p])).pivot(index="a", columns="b", values="shade")
+    clear = panel["p_holm"] < ALPHA
+    shade = (better * np.where(clear, 1.0, PALE)).where(panel[p].notna())
+    shades = panel.assign(shade=shade).pivot(index="a", columns="b", values="shade")
     colour = _diverging()
     ax.imshow(shades.reindex(index=order, columns=order).astype(float), cmap=colour, vmin=-1, vmax=1, aspect="auto")
     at = {name: i for i, name in enumerate(order)}
-    for cell, shade in zip(panel.to_dict("records"), better * (1 - panel[p]), strict=True):
+    for cell, strong, own in zip(panel.to_dict("records"), clear, shade, strict=True):
         delta = _delta(cell["delta_pct"])
-        fits = {"size": min(5, 31 / len(delta)), "linespacing": 1.15}  # a cell has room for six characters of 5 points
-        ink = _ink(colour((shade + 1) / 2)) if np.isfinite(shade) else "0.15"
-        ax.text(
-            at[cell["b"]],
-            at[cell["a"]],
-            f"{delta}\n{layout.p_text(cell[p])}",
-            ha="center",
-            va="center",
-            color=ink,
-            **fits,
-        )
+        fits = {"size": min(6.5, 42 / len(delta)), "linespacing": 1.2, "weight": "bold" if strong else "normal"}
+        ink = _ink(colour((own + 1) / 2)) if np.isfinite(own) else "0.15"
+        text = f"{delta}\n{layout.p_text(cell[p])}"
+        ax.text(at[cell["b"]], at[cell["a"]], text, ha="center", va="center", color=ink, **fits)
     _lines(ax, len(order))
     layout.title(ax, f"{names.get(task, task)}, {layout.metric_name(task, metric, names)}", 93)
     labels, blank = [names.get(name, name) for name in order], [""] * len(order)
@@ -125,13 +126,11 @@ def _ink(colour: Sequence[float]) -> str:
     return "black" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "white"
 
 
-def _colour_bar(fig: Figure) -> None:
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
+def _legend(fig: Figure) -> None:
+    from matplotlib.patches import Patch
 
-    scale = ScalarMappable(Normalize(-1, 1), _diverging())
-    bar = fig.colorbar(scale, ax=fig.axes, location="bottom", shrink=0.5, aspect=50, pad=0.01)
-    words = ["row worse, certain\np = 0", "p = 0.5", "uncertain\np = 1", "p = 0.5", "row better, certain\np = 0"]
-    bar.set_ticks([-1, -0.5, 0, 0.5, 1], labels=words)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(length=2)
+    shades = {f"row worse, p < {ALPHA:g}": -1, "row worse, not clear": -PALE, "row better, not clear": PALE}
+    shades |= {f"row better, p < {ALPHA:g}": 1}
+    colour = _diverging()
+    marks = [Patch(color=colour((shade + 1) / 2), label=text) for text, shade in shades.items()]
+    fig.legend(handles=marks, loc="outside upper left", ncols=4, frameon=False)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from tlkit.config import ConfigError
 from tlkit.figures import grids
+from tlkit.figures.bars import list_baselines, tell_baselines
 from tlkit.names import GREY, LOWER, NAMES
 from tlkit.published import ranks
 from tlkit.report import layout
@@ -47,7 +48,7 @@ def compare(
     Source: radiologynet2025 4.3.
     """
     if rows.empty:
-        raise ConfigError("no runs of single- against multi-modality; `python -m tlkit status` lists what is missing")
+        raise ConfigError("no runs of single- against multi-modality; `python -m tlkit plan` lists what is missing")
     rows = rows.assign(value=rows["value"].astype(float), modality=rows["pretraining"].map(dict(modality)))
     _check_arms(rows)
     order = [ALL, *sorted(set(rows["modality"]) - {""})]
@@ -117,12 +118,14 @@ def draw(
     names: Mapping[str, str] | None = None,
     alpha: float = 0.05,
     phantom: bool = False,
+    baselines: pd.DataFrame | None = None,
 ) -> Figure:
     """Draw Fig. 5: at each learning rate, pretraining on all modalities beside pretraining on one; a panel per task.
 
-    Args: rows: results of one metric a task, with the column challenge; comparisons: of `compare`; modality: as there.
-    Above each group stand Student's p as published and p after Holm's correction; those below `alpha` are blue and
-    bold. A group without a test says so. Raises ValueError for an empty frame. Source: radiologynet2025 4.3, 4.7.
+    Args: rows: results of one metric a task, with the column challenge; comparisons: of `compare`; modality: as there;
+    baselines: of `stats.baselines`, drawn as dotted lines. Below each group stand p after Holm's correction, bold where
+    it is below `alpha`, and smaller Student's p as published. A group without a test says so. Raises ValueError for an
+    empty frame. Source: radiologynet2025 4.3, 4.7.
     """
     names, tests = NAMES | (names or {}), comparisons.set_index(["task", "lr"])
     rows = rows.assign(modality=rows["pretraining"].map(dict(modality)))
@@ -131,16 +134,16 @@ def draw(
     palette = {ALL: next(iter(colours(multi, names).values()), GREY), SINGLE: OTHER_COLOURS[0]}
     blocks = layout.split_experiments(rows, ["challenge", "task"])
     with style():
-        fig, axes = layout.grid(blocks, 2, 33, 8, names)
+        fig, axes = layout.grid(blocks, 2, 40, 6, names)
         for block, places in axes.items():
             for runs, (ax,), edge in zip(blocks[block], places, layout.edges(places), strict=True):
                 task = runs["task"].iloc[0]
-                groups = grids.grouped_bars(ax, runs, "lr", "side", palette)
-                grids.add_head_room(ax, 1.32)
+                groups = grids.draw_groups(ax, runs, "lr", "side", palette)
                 for lr, x in groups.items():
                     _p_values(ax, x, tests.loc[(task, lr)], alpha)
                 ax.set_xticks([*groups.values()], [grids.power_of_ten(lr) for lr in groups])
-                ax.set_xlabel("learning rate" if edge.lowest else "")
+                ax.set_xlabel("learning rate" if edge.lowest else "", labelpad=20)
+                ax.tick_params(axis="x", pad=2)
                 against = ", ".join(name.upper() for name in runs["modality"].unique() if name)
                 if absent := tests.loc[[task], "not_available"].iloc[0]:
                     lacking = str(tests.loc[[task], "modality"].iloc[0]).upper()
@@ -149,24 +152,26 @@ def draw(
                 architecture = names.get(task, task).split(", ")[-1]  # the block is named after the data set
                 ax.set_title(architecture + (f", against {against} only" if against else ""))
                 grids.name_metric(ax, runs, names, edge)
+                tell_baselines(ax, list_baselines(runs, baselines))
         grids.add_legend(fig, palette, {ALL: "pretrained on all modalities", SINGLE: "on the task's modality only"})
-        return layout.finish(fig, _modality_footer(comparisons, alpha) + grids.tell_cut(axes), phantom)
+        return layout.finish(fig, _modality_footer(comparisons, alpha), phantom)
 
 
 def _modality_footer(comparisons: pd.DataFrame, alpha: float) -> str:
     n = layout.n_range(comparisons[["n_multi", "n_single"]].stack())
     return (
-        f"Bars: mean of the runs on test, {n} each. Whiskers: sd (ddof = 1). Dots: single runs. p: Student's t-test of "
-        "the two bars, not corrected, as published; Holm: the same, corrected for all tests of this figure "
-        f"({comparisons['p_student'].notna().sum()}). Blue and bold: below {alpha:g}."
+        f"Large dots: mean of the runs on test, {n} each. Whiskers: sd (ddof = 1). Small: single runs. Holm: p of "
+        f"Student's t-test of the two, corrected for all tests of this figure ({comparisons['p_student'].notna().sum()}"
+        f"); bold below {alpha:g}. p: the same, not corrected, as published. Dotted: without a network."
     )
 
 
 def _p_values(ax: Axes, x: float, test: pd.Series, alpha: float) -> None:
-    at = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "top", "size": 6}
+    """Write below a group what its test says: the corrected p first, and the published one small."""
+    below = {"xycoords": ax.get_xaxis_transform(), "textcoords": "offset points", "ha": "center", "va": "top"}
     if not np.isfinite(test["p_student"]):
-        ax.text(x, 1, "not tested", color="0.45", **at)
+        ax.annotate("not tested", (x, 0), (0, -12), size=6, color="0.45", **below)
         return
-    for y, label, p in ((1.0, "p", test["p_student"]), (0.9, "Holm", test["p_holm"])):
-        look = {"color": BETTER, "weight": "bold"} if p < alpha else {"color": "0.3"}
-        ax.text(x, y, f"{label} {layout.p_text(p)}", **at, **look)
+    look = {"color": BETTER, "weight": "bold"} if test["p_holm"] < alpha else {"color": "0.15"}
+    ax.annotate(f"Holm {layout.p_text(test['p_holm'])}", (x, 0), (0, -12), size=6.5, **look, **below)
+    ax.annotate(f"p {layout.p_text(test['p_student'])}", (x, 0), (0, -21), size=5.5, color="0.45", **below)

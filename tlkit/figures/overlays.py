@@ -61,16 +61,18 @@ def choose(difference: pd.DataFrame, quantiles: Sequence[float] = QUANTILES) -> 
 
 
 def random_slices(a: str, b: str, count: int = 4, seed: int = 0, label: int = 1) -> pd.DataFrame:
-    """Return `dice_difference` of `count` random test slices that show class `label`, in the order of the draw.
+    """Return `dice_difference` of `count` random test slices that show class `label`, one a patient while they last.
 
-    The draw is a permutation, by `seed`, of their sorted ids: neither run has a say. `of`: how many slices there are.
+    The draw is a permutation, by `seed`, of their sorted ids: neither run has a say. Slices of one patient are
+    neighbours and look alike, so each patient comes once before any comes twice. `of`: how many slices there are.
     Raises ConfigError where no test slice shows the class.
     """
     found = dice_difference(a, b, label).set_index("id")
     if found.empty:
         raise ConfigError(f"{a}: no test slice shows class {label}, so there is no mask to look at.")
-    chosen = finished.draw_ids(found.index, count, seed)
-    return found.loc[chosen].assign(of=len(found)).reset_index()
+    drawn = found.loc[finished.draw_ids(found.index, len(found), seed)].assign(of=len(found)).reset_index()
+    turn = drawn.groupby("patient").cumcount()
+    return drawn.loc[turn.sort_values(kind="stable").index].head(count).reset_index(drop=True)
 
 
 def predict_masks(rid: str, ids: Sequence[str]) -> np.ndarray:
@@ -139,12 +141,14 @@ def draw(
     chosen: pd.DataFrame,
     names: Sequence[str],
     phantom: bool = False,
+    classes: Sequence[str] = (),
 ) -> Figure:
     """Draw the slices of `choose`, first those where model a is better, then those where b is.
 
     Args: images [n,H,W] grey; truths [n,H,W] labels, outlined (white: class 1, black: higher ones); kinds [n,H,W] of
-    `pixel_kinds`; `names` of models a and b. A side without slices says so, and
-    both do where the runs have the same Dice on every slice. Source: Jonske et al. 2025, Fig. 7 (target pixels only).
+    `pixel_kinds`; `names` of models a and b; `classes`: what is outlined white, and black. A side without slices says
+    so, and both do where the runs have the same Dice on every slice. Source: Jonske et al. 2025, Fig. 7 (target pixels
+    only).
     """
     import matplotlib.pyplot as plt
     from matplotlib.patches import Patch
@@ -164,11 +168,13 @@ def draw(
             for ax, i in zip(axes, rows, strict=False):
                 _slice(ax, images[i], truths[i], kinds[i])
                 row = chosen.iloc[i]
-                ax.set_title(f"{row['id']} (quantile {row['quantile']:g})", size=6)
+                ax.set_title(f"{finished.shorten(row['id'])} (quantile {row['quantile']:g})", size=6)
                 ax.set_xlabel(f"Dice {row['dice_a']:.2f} / {row['dice_b']:.2f}", size=6, labelpad=2)
         marks = [Patch(color=c, label=t.format(a=names[0], b=names[1])) for c, t in zip(COLOURS, LABELS, strict=True)]
+        outlines = zip(("white", "black"), classes or ("class 1", "higher classes"), strict=False)
+        marks += [Patch(fc="0.6", ec=c, lw=1.2, label=f"outline: true {name}") for c, name in outlines]
         fig.legend(handles=marks, loc="outside lower left", ncols=3, frameon=False)
-        heading = f"Dice of {names[0]} / {names[1]} below each slice. Outline: truth."
+        heading = f"Dice of {names[0]} / {names[1]} below each slice."
         fig.suptitle(heading, x=0.012, ha="left", size=6.5, color="0.25")
         return finish(fig, "", phantom)
 

@@ -96,7 +96,7 @@ def _validation(results: pd.DataFrame, monitors: Monitors) -> pd.DataFrame:
     if missing := [c for c in needed if c not in results]:
         raise ConfigError(f"results need the columns {missing}; found {list(results.columns)}")
     if results.empty:
-        raise ConfigError("no results to choose from; `python -m tlkit status` lists which runs are missing")
+        raise ConfigError("no results to choose from; `python -m tlkit plan` lists which runs are missing")
     parts = []
     for task, rows in results.groupby("task", observed=True, sort=False):
         metric, sign = lookup(task, monitors, "task with a monitor")

@@ -20,11 +20,11 @@ DARK = (1, 5)  # colours on which numbers are white
 LEAST_SHARE = 0.045  # narrower parts of a bar have no room for their number
 
 
-def draw(frame: pd.DataFrame, *, names: Names = NAMES, phantom: bool = False) -> Figure:
+def draw(frame: pd.DataFrame, *, names: Names = NAMES, phantom: bool = False, planted: str | None = None) -> Figure:
     """Draw for each rater (a row of panels; one column per task) and pretraining the shares of the ratings 1 to 5.
 
-    Args: frame: as `figures.ratings.read` gives it. n and the mean stand beside each bar. Raises ValueError for an
-    empty frame.
+    Args: frame: as `figures.ratings.read` gives it; planted: of phantom raters, what their answers were made up with
+    (None: the raters are people). n and the mean stand beside each bar. Raises ValueError for an empty frame.
     """
     import matplotlib.pyplot as plt
 
@@ -39,7 +39,8 @@ def draw(frame: pd.DataFrame, *, names: Names = NAMES, phantom: bool = False) ->
         for row, rater in zip(axes, raters, strict=True):
             for ax, task in zip(row, tasks, strict=True):
                 _bars(ax, frame[(frame["rater"] == rater) & (frame["task"] == task)], order)
-                ax.set_title(f"{rater}, {names.get(task, task)}" if task else rater, loc="left")
+                who = rater if planted is None else f"phantom rater {rater.removeprefix('phantom-')}"
+                ax.set_title(f"{who}, {names.get(task, task)}" if task else who, loc="left")
         axes[0][0].set_yticks(range(len(order)), [names.get(p, p) for p in order])
         axes[0][0].set_ylim(len(order) - 0.5, -0.5)
         for ax in axes[-1]:
@@ -47,7 +48,8 @@ def draw(frame: pd.DataFrame, *, names: Names = NAMES, phantom: bool = False) ->
         handles = [plt.Rectangle((0, 0), 1, 1, color=c) for c in RATING_COLOURS.values()]
         labels = ["1 only irrelevant regions", "2", "3", "4", "5 only relevant regions"]
         fig.legend(handles, labels, loc="outside upper left", ncols=5, frameon=False, handlelength=1.2)
-        return finish(fig, "Ratings by blinded raters; beside each bar its mean and n, the rated heat maps.", phantom)
+        raters = "blinded raters" if planted is None else f"phantom raters, made up by a program with {planted}"
+        return finish(fig, f"Ratings by {raters}; beside each bar its mean and n, the rated heat maps.", phantom)
 
 
 def _bars(ax: Axes, rows: pd.DataFrame, order: list[str]) -> None:

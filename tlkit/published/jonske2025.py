@@ -21,7 +21,7 @@ PRETRAININGS = {
     "SimCLR_IxRM": "mixed_together",
 }
 LOOKS = {  # title and colour of each arm, in the order of every figure; LB and UB are estimates, made of no runs
-    "scratch": ("Scratch", "#8c8c8c"),
+    "scratch": ("random weights", "#8c8c8c"),
     "imagenet": ("ImageNet", "#e69f00"),
     "radnet": ("RadNet", "#56b4e9"),
     "radnet_lb": ("RadNet, LB-adjusted", "#399ed7"),

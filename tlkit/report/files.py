@@ -14,7 +14,9 @@ import pandas as pd
 from tlkit import __version__, paths
 from tlkit.files import replacing
 from tlkit.machine import commit
-from tlkit.report.style import STYLE, mark_phantom
+from tlkit.report.alt import describe
+from tlkit.report.layout import add_footer
+from tlkit.report.style import mark_phantom, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,27 +35,27 @@ def save_figure(
     scale: str,
     phantom: bool,
     note: str = "",
+    networks: str = "",
 ) -> list[Path]:
-    """Write figures/<study>/<name>.{svg,pdf,png} and the sidecar .json, and return their paths.
+    """Write figures/<study>/<scale>/<name>.{svg,pdf,png} and the sidecar .json, and return their paths.
 
-    The same figure gives the same bytes. The sidecar names the runs and the commit; a phantom figure is
-    marked as one (`mark_phantom`) and its caption says so, after `note`: what of its runs is missing. Each file is
-    written aside and renamed.
+    The same figure gives the same bytes. The sidecar names the runs and the commit, and holds an alternative text; a
+    phantom figure is marked as one (`mark_phantom`) and its caption says so, after `note`: what of its runs is
+    missing. The `networks` that ran stand on the figure. Each file is written aside and renamed.
     """
-    import matplotlib as mpl
-
     if phantom:
         mark_phantom(fig)
-    caption = _full_caption(caption, note, scale, phantom)
+    add_footer(fig, networks and f"Networks: {networks}.")
+    caption = _full_caption(caption, networks, note, scale, phantom)
     if fig.get_layout_engine() is not None:  # laid out once, not anew for each kind of file
         fig.get_layout_engine().execute(fig)
         fig.set_layout_engine(None)  # not "none": with its placeholder savefig draws twice
-    base = paths.paper_root() / "figures" / study / name
-    with mpl.rc_context({k: STYLE[k] for k in ("svg.hashsalt", "savefig.dpi", "pdf.fonttype")}):
+    base = paths.paper_root() / "figures" / study / scale / name
+    with style("svg.hashsalt", "savefig.dpi", "pdf.fonttype"):
         for kind, metadata in UNDATED.items():
             with replacing(_file(base, kind)) as temp:
                 fig.savefig(temp, format=kind, metadata=metadata)
-    sidecar = _save_sidecar(base, runs, notebook, caption, scale, phantom)
+    sidecar = _save_sidecar(base, runs, notebook, caption, scale, phantom, alt=describe(fig, caption))
     return [*(_file(base, kind) for kind in UNDATED), sidecar]
 
 
@@ -68,17 +70,18 @@ def save_table(
     scale: str,
     phantom: bool,
     note: str = "",
+    networks: str = "",
     floats: str | Mapping[str, str] = ".4g",
 ) -> list[Path]:
-    """Write tables/<study>/<name>.csv (full precision), .md (for reading) and the sidecar .json.
+    """Write tables/<study>/<scale>/<name>.csv (full precision), .md (for reading) and the sidecar .json.
 
     `floats` is the format of all float columns of the .md, or of each by name (others ".4g"); NaN is shown
     as "–". A named index becomes columns. The caption stands above the .md table.
     """
     if any(level is not None for level in frame.index.names):
         frame = frame.reset_index()
-    caption = _full_caption(caption, note, scale, phantom)
-    base = paths.paper_root() / "tables" / study / name
+    caption = _full_caption(caption, networks, note, scale, phantom)
+    base = paths.paper_root() / "tables" / study / scale / name
     write_csv(frame, _file(base, "csv"))
     formats = floats if isinstance(floats, Mapping) else dict.fromkeys(frame.columns, floats)
     shown = frame.astype(object)
@@ -100,9 +103,12 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
         frame.to_csv(temp, index=False, lineterminator="\n")
 
 
-def _save_sidecar(base: Path, runs: Iterable[str], notebook: str, caption: str, scale: str, phantom: bool) -> Path:
+def _save_sidecar(
+    base: Path, runs: Iterable[str], notebook: str, caption: str, scale: str, phantom: bool, **more: str
+) -> Path:
     content = {
         "caption": caption,
+        **more,
         "phantom": phantom,
         "scale": scale,
         "notebook": notebook,
@@ -116,9 +122,10 @@ def _save_sidecar(base: Path, runs: Iterable[str], notebook: str, caption: str, 
     return _file(base, "json")
 
 
-def _full_caption(caption: str, note: str, scale: str, phantom: bool) -> str:
+def _full_caption(caption: str, networks: str, note: str, scale: str, phantom: bool) -> str:
     said = f"Phantom data (scale {scale}): not results on patients." if phantom else ""
-    return " ".join(filter(None, [caption, note, said]))
+    trained = networks and f"Networks: {networks}."
+    return " ".join(filter(None, [caption, trained, note, said]))
 
 
 def _file(base: Path, kind: str) -> Path:

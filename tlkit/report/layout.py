@@ -1,4 +1,4 @@
-"""What the figures of many panels share: the grid by experiment, names of panels, bars of runs, the footer."""
+"""What the figures of many panels share: the grid by experiment, names of panels, means of runs, the footer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def split_experiments(frame: pd.DataFrame, panel: Sequence[str]) -> dict[str, li
     `panel` lists the columns that tell panels apart, the experiment first. Raises ValueError for an empty frame.
     """
     if frame.empty:
-        raise ValueError("no results to draw; `python -m tlkit status` lists which runs are missing")
+        raise ValueError("no results to draw; `python -m tlkit plan` lists which runs are missing")
     panels: dict[str, list[pd.DataFrame]] = {}
     for (experiment, *_), rows in frame.groupby(list(panel), observed=True, sort=False):
         panels.setdefault(experiment, []).append(rows)
@@ -93,13 +93,19 @@ def finish(fig: Figure, footer: str, phantom: bool) -> Figure:
     """Write the footer, if any, below the figure and the phantom mark, close the figure and return it."""
     import matplotlib.pyplot as plt
 
-    if footer:
-        text = textwrap.fill(footer, FOOTER_CHARACTERS)
-        fig.supxlabel(text, x=0.012, ha="left", size=6.5, color="0.25")
+    add_footer(fig, footer)
     if phantom:
         mark_phantom(fig)
     plt.close(fig)  # a notebook would show it a second time at the end of the cell
     return fig
+
+
+def add_footer(fig: Figure, text: str) -> None:
+    """Write a text, if any, below the figure, after what stands there already; once."""
+    there = " ".join(fig.get_supxlabel().split())
+    if text and text not in there:
+        characters = int(FOOTER_CHARACTERS * fig.get_figwidth() / PAPER_WIDTH)
+        fig.supxlabel(textwrap.fill(f"{there} {text}".strip(), characters), x=0.012, ha="left", size=6.5, color="0.25")
 
 
 def heading(experiment: str, names: Mapping[str, str]) -> str:
@@ -124,7 +130,7 @@ def title(ax: Axes, text: str, characters: int) -> None:
 
 
 def n_range(n: pd.Series) -> str:
-    """Return "n = 4" or "n = 3 to 4"."""
+    """Return "n = 4", or "n = 3 to 4" where they differ."""
     return f"n = {n.min():.0f}" if n.min() == n.max() else f"n = {n.min():.0f} to {n.max():.0f}"
 
 
@@ -133,27 +139,26 @@ def p_text(value: float) -> str:
     return "–" if not np.isfinite(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def mean_bar(ax: Axes, x: float, values: Sequence[float], colour: str, *, estimate: bool = False) -> np.ndarray:
-    """Draw the mean of `values` as a bar at `x`, their sd (ddof=1) as a whisker, each as a dot; return their places.
+def mean_point(ax: Axes, x: float, values: Sequence[float], colour: str, *, estimate: bool = False) -> np.ndarray:
+    """Draw the mean of `values` as a dot at `x`, its sd (ddof=1) as a whisker, and each beside it; return their places.
 
-    Dots stand in the order of `values`: sorted by seed, a run can be followed from bar to bar. NaN is left out and
-    keeps its place. An estimate is hatched, its dots are squares.
+    Small dots stand in the order of `values`: sorted by seed, a run can be followed from group to group. NaN is left
+    out and keeps its place. An estimate is hollow, its small dots are squares.
     """
     values = np.asarray(values, dtype=float)
-    at = x + (np.linspace(-0.24, 0.24, len(values)) if len(values) > 1 else np.zeros(1))
+    at = x + 0.2 + (np.linspace(-0.09, 0.09, len(values)) if len(values) > 1 else np.zeros(1))
     there = np.isfinite(values)
     if there.any():
-        hatch = {"hatch": "////", "edgecolor": "white", "linewidth": 0} if estimate else {}
         mean, sd = values[there].mean(), values[there].std(ddof=1) if there.sum() > 1 else None
-        ax.bar(x, mean, width=0.72, color=colour, **hatch)
-        ax.errorbar(x, mean, sd, color="0.15", capsize=2.2, lw=0.9, capthick=0.9)
+        look = {"color": colour, "mfc": "white" if estimate else colour, "gid": "mean"}
+        ax.errorbar(x - 0.12, mean, sd, fmt="o", ms=5, mew=1.2, capsize=2.2, elinewidth=1.4, capthick=1, **look)
         marker, gid = ("s", "pseudo-runs") if estimate else ("o", "runs")
-        ax.plot(at[there], values[there], marker, ms=2.8, mfc="white", mec="0.15", mew=0.6, zorder=3, gid=gid)
+        ax.plot(at[there], values[there], marker, ms=2.4, mfc="white", mec=colour, mew=0.7, zorder=3, gid=gid)
     return at
 
 
 def name_columns(ax: Axes, labels: Sequence[str], *, rotation: float = 35, above_gap: bool = False) -> None:
-    """Name the bars or columns at 0, 1, ... of a panel; above a gap in the last row the names reach into it."""
+    """Name the places or columns at 0, 1, ... of a panel; above a gap in the last row the names reach into it."""
     ax.set_xticks(range(len(labels)), labels, rotation=rotation, ha="right", rotation_mode="anchor")
     for text in ax.get_xticklabels():
         text.set_in_layout(not above_gap)
@@ -162,7 +167,7 @@ def name_columns(ax: Axes, labels: Sequence[str], *, rotation: float = 35, above
 
 
 def note(ax: Axes, x: float, text: str) -> None:
-    """Write `text` upright where the bar at `x` would stand."""
+    """Write `text` upright where the dot at `x` would stand."""
     at_foot = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "bottom", "rotation": 90}
     ax.text(x, 0.03, text, **at_foot, color="0.45", size=6)
 

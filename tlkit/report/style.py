@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tlkit.names import COLOURS, NAMES, Names, free_colours, in_order
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from matplotlib.figure import Figure
 
 MM = 1 / 25.4  # one millimetre in inches
@@ -40,11 +39,21 @@ STYLE = {
 }
 
 
-def style() -> AbstractContextManager[None]:
-    """Return a context in which every figure has the style of the paper: `with report.style(): ...`."""
+@contextmanager
+def style(*keys: str) -> Iterator[None]:
+    """Give every figure that is drawn within the style of the paper: `with report.style(): ...`.
+
+    `keys`: those of STYLE alone. They are put back, nothing else is: a kernel's first figure starts its backend, which
+    makes pyplot interactive, and `rc_context` would undo that, so that no plot of the reader's would show.
+    """
     import matplotlib as mpl
 
-    return mpl.rc_context(STYLE)
+    before = {key: mpl.rcParams[key] for key in keys or STYLE}
+    try:
+        mpl.rcParams.update({key: STYLE[key] for key in before})
+        yield
+    finally:
+        mpl.rcParams.update(before)
 
 
 def colours(pretrainings: Iterable[str], names: Names = NAMES) -> dict[str, str]:

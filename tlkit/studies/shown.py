@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -18,8 +18,8 @@ from tlkit.studies.schema import Figure
 class Shown:
     """The runs that a figure shows, and what of them is not there. `.asked`: what the study file says of the figure.
 
-    `.table` has one row per run and experiment: experiment, run, task, pretraining, seed, state, cause. A run counts as
-    "not available" where the pretraining that it starts from is; its cause is then that of the pretraining.
+    `.table` has one row per run and experiment: experiment, run, task, pretraining, seed, backbone, state, cause. A run
+    counts as "not available" where the pretraining that it starts from is; its cause is then that of the pretraining.
     """
 
     def __init__(self, study: Any, configs: list[tuple[str, dict[str, Any]]], notebook: str = ""):
@@ -34,9 +34,9 @@ class Shown:
             found = [look(rid) for rid in needed]
             state, cause = next((f for f in found[:-1] if f[0] == "not available"), found[-1])
             row = {"experiment": experiment, "run": needed[-1]}
-            row |= {k: config.get(k, "") for k in ("task", "pretraining", "seed")}
+            row |= {k: config.get(k, "") for k in ("task", "pretraining", "seed", "backbone")}
             rows.append(row | {"state": state, "cause": cause.partition("\n")[0]})
-        columns = ["experiment", "run", "task", "pretraining", "seed", "state", "cause"]
+        columns = ["experiment", "run", "task", "pretraining", "seed", "backbone", "state", "cause"]
         self.table = pd.DataFrame(rows, columns=columns)
         self.doubted = study.doubts_note(self.table["pretraining"].unique())
 
@@ -108,15 +108,15 @@ class Shown:
 
         "" where no task has one. resnet10 for DenseNet-121 is such a stand-in, timm's densenet121 is none.
         """
-        spec, tasks = self.study.spec, list(dict.fromkeys(tasks)) or self.tasks()
-        backbones = {task: spec["tasks"][task].get("backbone", spec["backbone"]) for task in tasks}
-        wanted = {task: a for task in tasks if (a := spec["tasks"][task].get("architecture"))}
+        tasks = list(dict.fromkeys(tasks)) or self.tasks()
+        entries = {task: self.study.spec["tasks"][task] for task in tasks}
         replaced: dict[str, list[str]] = {}
-        for task, architecture in wanted.items():
-            if _plain(architecture) not in _plain(backbones[task]):
-                replaced.setdefault(backbones[task], []).append(self.names[task])
+        for task, entry in entries.items():
+            if backbone := stand_in(self.study.spec, task):
+                replaced.setdefault(backbone, []).append(entry.get("title", task))
         if not replaced:
-            return "Every network is the one that its task is named after." if wanted else ""
+            named = any("architecture" in entry for entry in entries.values())
+            return "Every network is the one that its task is named after." if named else ""
         every = len(replaced) == 1 and len(tasks) == len(*replaced.values())
         who = [f"{backbone} for {'all of them' if every else ' / '.join(of)}" for backbone, of in replaced.items()]
         return f"Small backbones stand in for the published architectures: {'; '.join(who)}."
@@ -128,7 +128,21 @@ class Shown:
         """
         about = {"study": self.study.name, "notebook": self.notebook, "scale": self.study.scale}
         told = [self.note(), say_arms(self.table, self.study.arms(), self.names)]
+        trained = self.table.loc[self.table["state"] == "done", "backbone"].map(plain_name).unique()
+        about |= {"networks": ", ".join(trained)}
         return about | {"phantom": self.study.phantom, "note": " ".join(filter(None, told))}
+
+
+def stand_in(spec: Mapping[str, Any], task: str) -> str:
+    """Return the backbone of a task where it is not the published `architecture`; "" where it is, or none is named."""
+    entry = spec["tasks"][task]
+    backbone = plain_name(entry.get("backbone", spec["backbone"]))
+    return "" if _plain(entry.get("architecture", "")) in _plain(backbone) else backbone
+
+
+def plain_name(backbone: str) -> str:
+    """Return a backbone without the library that it is from."""
+    return backbone.removeprefix("torchvision/")
 
 
 def _plain(name: str) -> str:

@@ -15,7 +15,7 @@ from tlkit.studies import studyfile
 from tlkit.studies.arms import find_arms
 from tlkit.studies.configs import StudyRuns, recipe_dict
 from tlkit.studies.schema import Figure
-from tlkit.studies.shown import Shown
+from tlkit.studies.shown import Shown, stand_in
 from tlkit.training.tasks import find_kind
 
 NAMED = ("task", "pretraining", "backbone", "fraction", "seed")  # of a run, in a plan
@@ -186,6 +186,7 @@ class Study(StudyRuns):
     def names(self) -> Names:
         """Return display names: pretrainings, tasks and experiments by their `title`, Dice by the name of its class.
 
+        A task on another network than the published one is named after both: "wrists, resnet10 for ResNet-34".
         A pretraining of `doubts` has a mark, unless a task has the same name; `doubts_note` says why. Pretrainings
         stand in the order of `colours`, then as in the study file.
         """
@@ -193,6 +194,9 @@ class Study(StudyRuns):
         for part in ("pretrainings", "estimates", "tasks", "experiments"):
             titled |= {k: v["title"] for k, v in self.spec[part].items() if "title" in v}
         for task in self.tasks:
+            if small := stand_in(self.spec, task):
+                of, comma, wanted = titled[task].rpartition(", ")
+                titled[task] = f"{of}{comma}{small} for {wanted}"
             card = self.task_card(task)
             parts = card.options.get("regions", card.classes[1:])
             titled |= {f"{task}/dice_{i}": f"Dice, {part}" for i, part in enumerate(parts, 1)}

@@ -16,7 +16,7 @@ import torch
 from tlkit import pulse, stopping
 from tlkit.config import ConfigError, TlkitError, lookup
 from tlkit.names import sign
-from tlkit.progress import is_watched
+from tlkit.progress import follow, is_watched
 from tlkit.training import checkpoint
 from tlkit.training.optim import build_optimizer, learning_rate, plateau_factor
 from tlkit.training.processes import (
@@ -208,14 +208,11 @@ def _rate(recipe: Recipe, epoch: int, step: int, steps: int) -> float:
     )
 
 
-def _progress(steps: Iterable[int], images: int, epoch: int, recipe: Recipe) -> Iterable[int]:
+def _progress(steps: range, images: int, epoch: int, recipe: Recipe) -> Iterable[int]:
     """Return the steps, of so many images each, with a bar where somebody watches."""
     if not is_watched() or rank() != 0:
         return steps
-    from tqdm.auto import tqdm
-
-    label = f"epoch {epoch + 1}/{recipe.epochs}"
-    return tqdm(steps, desc=label, unit="img", unit_scale=images, leave=False)
+    return follow(steps, steps.stop, f"epoch {epoch + 1}/{recipe.epochs}", "images", images, steps.start)
 
 
 def _check(losses: torch.Tensor, epoch: int, steps: int) -> None:

@@ -199,7 +199,7 @@ def _still_there(study: Study, job: Job, record: dict[str, Any], missing: set[st
         return False
     if not job.is_figure:
         return True
-    parts = (paths.paper_root() / kind / study.name for kind in ("figures", "tables"))
+    parts = (paths.paper_root() / kind / study.name / study.scale for kind in ("figures", "tables"))
     sidecars = ({"runs": [], **_json(path)} for part in parts for path in part.glob("*.json"))
     ours = {"notebook": job.notebook, "scale": study.scale}
     return any(ours.items() <= s.items() and set(s["runs"]) <= set(job.makes) for s in sidecars)

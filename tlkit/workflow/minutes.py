@@ -73,3 +73,17 @@ def _seconds(rid: str, state: str) -> float:
     if state != "done":
         return math.nan
     return runs.read_json(runs.folder(rid) / "status.json").get("seconds", math.nan)
+
+
+def say_minutes(minutes: float) -> str:
+    """Return minutes in words that a person plans with: "seconds", "about 7 minutes", "about 30 hours", "12 days".
+
+    NaN is "a time that nobody can tell".
+    """
+    if math.isnan(minutes):
+        return "a time that nobody can tell"
+    if minutes < 0.5:
+        return "no time" if minutes == 0 else "seconds"
+    name, each = ("minute", 1) if minutes < 90 else ("hour", 60) if minutes < 48 * 60 else ("day", 24 * 60)
+    number = round(minutes / each)
+    return f"about {number:,} {name}{'s' * (number != 1)}"

@@ -1,0 +1,57 @@
+"""Tables and configs as a notebook shows them: names in place of codes, p-values in words, what fits a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from tlkit import runs
+from tlkit.figures.finished import shorten
+from tlkit.names import Names
+from tlkit.report.layout import metric_name, p_text
+
+CODES = ("experiment", "task", "pretraining", "arm", "a", "b", "mode", "domain")
+IDS = ("id", "run", "series", "path", "file")
+UNITS = {"lr": "learning rate", "n": "n", "sd": "sd (n - 1)", "std": "sd (n - 1)", "size": "n", "p_holm": "p (Holm)"}
+RECIPE = ("epochs", "batch", "optimizer", "lr", "schedule", "warmup", "monitor", "patience", "freeze", "bn")
+
+
+def readable(table: pd.DataFrame, names: Mapping[str, str], digits: int = 3) -> pd.DataFrame:
+    """Return a table with display names in place of codes, p-values as "<0.001" or "0.042", and numbers rounded.
+
+    A named index becomes columns. Metrics are named after their task's classes; long ids are cut.
+    """
+    table, names = table.copy(), Names(names)
+    if any(level is not None for level in table.index.names):
+        table = table.reset_index()
+    if "metric" in table:
+        tasks = table["task"] if "task" in table else [""] * len(table)
+        table["metric"] = [metric_name(str(t), str(m), names) for t, m in zip(tasks, table["metric"], strict=True)]
+    for column in table:
+        if column in CODES:
+            table[column] = [names[value] for value in table[column]]
+        elif column in IDS:
+            table[column] = table[column].map(shorten)
+        elif str(column).startswith("p_") and pd.api.types.is_float_dtype(table[column]):
+            table[column] = table[column].map(p_text)
+        elif column == "lr":
+            table[column] = table[column].map("{:g}".format)
+    return table.round(digits).rename(columns=UNITS)
+
+
+def tell_config(config: Mapping[str, Any]) -> pd.DataFrame:
+    """Return what decides a run, a row each; `config.json` in its folder has every value."""
+    data, recipe = runs.corpora(dict(config)), config["recipe"]
+    facts = {
+        "network": config["backbone"],
+        "data": " and ".join(entry["name"] for entry in data),
+        "images": ", ".join(str(entry["images"]) for entry in data if entry.get("images"))
+        or "all of the training part",
+        "pixels": data[0]["size"],
+        **{key: recipe[key] for key in RECIPE if recipe.get(key) not in (None, "", 0)},
+        "seed": config["seed"],
+        "run": runs.run_id(dict(config)),
+    }
+    return pd.DataFrame({"value": {key: str(value) for key, value in facts.items()}}).rename_axis("what")

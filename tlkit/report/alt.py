@@ -1,0 +1,44 @@
+"""What stands for a figure where it can't be seen: an alternative text, beside every picture that a notebook shows."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LONGEST = 1000  # characters: screen readers read it at one go
+
+
+def describe(fig: Figure, caption: str = "") -> str:
+    """Return the alternative text of a figure: its caption, its panels with what their axes measure, its legends."""
+    panels = [text for ax in fig.axes if (text := _panel(ax))]
+    legends = [*fig.legends, *(found for ax in fig.axes if (found := ax.get_legend()))]
+    marks = dict.fromkeys(text.get_text() for legend in legends for text in legend.get_texts())
+    parts = [caption, f"Panels: {'; '.join(dict.fromkeys(panels))}." if panels else ""]
+    parts.append(f"Legend: {', '.join(marks)}." if marks else "")
+    said = " ".join(" ".join(parts).split()) or fig.get_suptitle() or "Figure without a caption."
+    return said if len(said) <= LONGEST else f"{said[: LONGEST - 1]}…"
+
+
+def _panel(ax) -> str:
+    title = next(filter(None, (ax.get_title(loc) for loc in ("center", "left", "right"))), "")
+    measured = " over ".join(filter(None, [ax.get_ylabel(), ax.get_xlabel()]))
+    return f"{title} ({measured})" if title and measured else title or measured
+
+
+def show(fig: Figure, caption: str = "") -> None:
+    """Show a figure in a notebook with its caption below it and its alternative text (`describe`)."""
+    from IPython.display import display
+
+    file = io.BytesIO()
+    fig.savefig(file, format="png")
+    alt, data = describe(fig, caption), base64.b64encode(file.getvalue()).decode()
+    below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
+    picture = f'<img alt="{html.escape(alt)}" style="max-width: 100%" src="data:image/png;base64,{data}">'
+    # JupyterLab reads the alternative text of HTML alone, nbconvert that of the metadata.
+    bundle = {"text/html": f"<figure>{picture}{below}</figure>", "image/png": data, "text/plain": alt}
+    display(bundle, metadata={"image/png": {"alt": alt}}, raw=True)
