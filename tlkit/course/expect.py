@@ -29,6 +29,6 @@ def array(found: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
 
 
 def close(found: Any, expected: Any, tolerance: float = 1e-6) -> bool:
-    """Tell whether two numbers or arrays of one shape agree up to rounding."""
+    """Tell whether two numbers, or arrays of one shape, agree up to rounding; one number is expected of each value."""
     a, b = np.asarray(found, dtype=float), np.asarray(expected, dtype=float)
-    return a.shape == b.shape and np.allclose(a, b, atol=tolerance, rtol=tolerance)
+    return b.shape in ((), a.shape) and bool(np.allclose(a, b, atol=tolerance, rtol=tolerance))

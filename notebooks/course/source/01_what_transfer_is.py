@@ -37,6 +37,7 @@ names = chosen.names()
 config = chosen.finetune("scratch", ["region"])[0]
 store, table = open_data(config["data"])
 regions = class_names(config["data"], table)
+table = table[table["label"] >= 0]
 one_each = table[table["split"] == "train"].groupby("label").head(2).sort_values("label")
 images = plain_view(store.take(one_each.index.to_numpy())[0], Recipe.from_dict(config["recipe"]))
 report.image_grid(images, [regions[int(i)] for i in one_each["label"]], columns=6)
@@ -89,7 +90,7 @@ course.guessed(my_guess, constant)
 #
 # [Fine-tuning](../glossary.md#fine-tuning) then trains all weights on the labelled images. Each arm is trained three times with another [seed](../glossary.md#seed), which decides what is left to chance.
 #
-# **Predict.** Which arm will be best, and by how many points of accuracy (0.01 is one point) will the best be ahead of random weights? Talk to your neighbour, then write your number down.
+# **Predict.** Which arm will be best, and by how many points of accuracy (0.01 is one point) will the better pretraining be ahead of random weights, or behind them (a negative number)? Talk to your neighbour, then write your number down.
 
 # %%
 my_lead = None
@@ -102,7 +103,7 @@ means = accuracy.groupby("pretraining", sort=False)["value"].agg(["mean", "std",
 means.rename(index=names).round(3)
 
 # %%
-course.guessed(my_lead, means["mean"].max() - means.loc["scratch", "mean"])
+course.guessed(my_lead, means["mean"].drop("scratch").max() - means.loc["scratch", "mean"])
 shown = accuracy.assign(arm=accuracy["pretraining"].map(names))
 dots.draw(shown, "value", "arm", label="accuracy on test images", phantom=True)
 
@@ -155,7 +156,7 @@ def first_epoch_at(history, level):
 course.check("1.3", first_epoch_at)
 
 # %%
-level = (1 + constant) / 2
+level = round((constant + means["mean"].max()) / 2, 2)
 pd.Series(
     {arm: h.loc[h["accuracy"] >= level, "epoch"].min() + 1 for arm, h in first.items()},
     name=f"first epoch at {level:.2f}",
