@@ -16,27 +16,17 @@ EXERCISES = {c.exercise: c for path in LESSONS for c in source.read(path) if c.e
 each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
 
 
-def verdicts(shown: list) -> dict[str, course.Verdict]:
-    return {v.exercise: v for v in shown if isinstance(v, course.Verdict)}
-
-
 @each_lesson
-def test_it_runs_solved_and_every_exercise_is_right(path, shared, capsys):
-    shown = play(path, source.solution)
-    found = verdicts(shown)
-    assert list(found) == [e for e in EXERCISES if e.split(".")[0] == str(int(path.stem[:2]))]
-    assert all(v.right and v.text for v in found.values()), found
-    assert any(type(s).__name__ == "Figure" for s in shown), "a lesson shows a picture"
-
-
-@each_lesson
-def test_it_runs_as_a_student_gets_it_and_every_stub_says_what_to_do(path, shared, capsys):
-    found = verdicts(play(path, source.stub))
-    assert found and not any(v.right for v in found.values())
-    for number, told in found.items():
+def test_it_runs_and_every_exercise_tells_a_solution_from_a_blank(path, shared, capsys):
+    played = play(path)
+    own = [e for e in EXERCISES if e.split(".")[0] == str(int(path.stem[:2]))]
+    assert list(played.solved) == list(played.blank) == own
+    assert all(v.right and v.text for v in played.solved.values()), played.solved
+    for number, told in played.blank.items():
         hint = source.BLANK.search(EXERCISES[number].text)["hint"]
-        assert told.exercise == number and hint in told.text and "still blank" in told.text
-    assert len({v.text for v in found.values()}) == len(found)
+        assert told.exercise == number and not told.right and "still blank" in told.text and hint in told.text
+    assert len({v.text for v in played.blank.values()}) == len(own)
+    assert any(type(s).__name__ == "Figure" for s in played.shown), "a lesson shows a picture"
 
 
 def test_every_check_belongs_to_an_exercise():

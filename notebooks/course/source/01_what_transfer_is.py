@@ -3,7 +3,7 @@
 #
 # **Question.** A network must tell six regions of the body apart and has few labelled images to learn it from. Does it matter where its weights start?
 #
-# **After this lesson you can** say what a [pretraining](../glossary.md#pretraining), an [arm](../glossary.md#arm) and a [run](../glossary.md#run) are; name the result that needs no network at all, and place any accuracy between it and the best one; read a learning curve without being fooled by its first epochs.
+# **After this lesson you can** say what a [pretraining](../glossary.md#pretraining), an [arm](../glossary.md#arm) and a [run](../glossary.md#run) are; name the result that needs no network at all, and place any [accuracy](../glossary.md#accuracy) between it and the best one; read a learning curve without being fooled by its first epochs.
 #
 # **What you need to know.** Python with pandas, and what a neural network and a training [epoch](../glossary.md#epoch) are. No medicine.
 #
@@ -51,7 +51,7 @@ labels = test["label"].astype(int)
 labels.map(dict(enumerate(regions))).value_counts().rename("test images").to_frame()
 
 # %% [markdown]
-# **Predict.** Somebody has a program that never looks at the image. What is the highest [accuracy](../glossary.md#accuracy) that it can reach on these test images? Write a number between 0 and 1 in place of `None`.
+# **Predict.** Somebody has a program that never looks at the image. What is the highest accuracy that it can reach on these test images? Write a number between 0 and 1 in place of `None`.
 
 # %%
 my_guess = None
@@ -171,7 +171,7 @@ pd.Series(
 #
 # </details>
 #
-# ## 4. What would change your mind? (5 minutes)
+# ## 4. What would change your mind? (10 minutes)
 #
 # Write down for your neighbour: which single number from the cells above would you print in a paper, and what would you have to print beside it so that nobody is misled? (Ours: the mean of each arm, the number of runs, their spread, the baseline, and that the images are phantoms.)
 

@@ -31,7 +31,7 @@ regions = class_names(config["data"], table)
 table = table[table["label"] >= 0].reset_index(drop=True)
 slices = np.asarray(store.images[table["row"].to_numpy()])
 print(
-    f"{len(table)} CT slices of {table['patient'].nunique()} phantom patients, {slices.dtype}, {slices.shape[1:]} pixels"
+    f"{len(table)} slices of {table['patient'].nunique()} phantom patients, {slices.dtype}, {slices.shape[1:]} pixels"
 )
 
 # %% [markdown]
@@ -44,7 +44,7 @@ print(
 
 # %% exercise 2.1
 def through_window(hu, centre, width):
-    """Return `hu` (an array of HU) as floats from 0 (black) to 1 (white), through a window of `centre` and `width` HU."""
+    """Return `hu` (an array of HU) as floats from 0 (black) to 1 (white), seen through a window."""
     low = centre - width / 2
     # blank: 0 at the low end, 1 at the high end, and nothing outside of 0 and 1
     return np.clip((hu - low) / width, 0, 1)
@@ -176,7 +176,7 @@ report.image_grid(
 def copied_test_rows(a, b, split):
     """Return the sorted rows of test images that have a copy in training, each once.
 
-    `a`, `b`: arrays with the rows of each pair, in any order; `split`: an array with "train", "val" or "test" for each row.
+    `a`, `b`: arrays with the rows of each pair, in any order; `split`: "train", "val" or "test" for each row.
     """
     one_way = b[(split[a] == "train") & (split[b] == "test")]
     # blank: the pairs the other way round as well, and each row once

@@ -3,7 +3,7 @@
 #
 # **Question.** Nobody has time to label a hospital's archive. What can a network learn from images alone?
 #
-# **After this lesson you can** explain [SimCLR](../glossary.md#simclr) to somebody with a pencil; compute its loss for one image; say from a loss whether a pretraining has learned anything; and test what its features are worth without training.
+# **After this lesson you can** explain [SimCLR](../glossary.md#simclr) to somebody with a pencil; compute its loss for one image; say from a loss whether a pretraining has learned anything; and test what its [features](../glossary.md#feature) are worth without training.
 #
 # **What you need to know.** Lessons 1 and 2; softmax and cross-entropy; the cosine of two vectors.
 #
@@ -65,7 +65,7 @@ print("The partner of each image of the first row stands in the second row at", 
 
 # %% exercise 3.1
 def loss_without_knowledge(pairs):
-    """Return the loss of a batch of `pairs` images (two views each) for a network that finds all views equally similar."""
+    """Return the loss of a batch of `pairs` images (two views each) where all views are equally similar."""
     # blank: minus the logarithm of the probability of the right one among all others
     return np.log(2 * pairs - 1)
     # end
@@ -83,7 +83,7 @@ course.check("3.1", loss_without_knowledge)
 def loss_of_one_view(similarities, partner, temperature=0.5):
     """Return the loss of one view.
 
-    `similarities`: its cosines with the 2N - 1 other views (itself is not among them); `partner`: which is the positive.
+    `similarities`: its cosines with the 2N - 1 other views, without itself; `partner`: which is the positive.
     """
     logits = np.asarray(similarities) / temperature
     # blank: minus the log of the softmax of the partner, among all of them
@@ -150,7 +150,7 @@ pd.Series(way, name="share of the way").round(2).to_frame()
 #
 # ## 4. What is it worth? (15 minutes)
 #
-# Without any training: for each slice, find the slice *of another patient* whose [features](../glossary.md#feature) are most alike. Does it show the same region of the body? This is [k-NN](../glossary.md#k-nn) with k = 1 in feature space.
+# Without any training: for each slice, find the slice *of another patient* whose features are most alike. Does it show the same region of the body? This is [k-NN](../glossary.md#k-nn) with k = 1 in feature space.
 #
 # **Predict.** Order these by how well they do: raw pixels, an encoder of random weights, the encoder pretrained on photographs, the one pretrained on CT.
 

@@ -96,7 +96,7 @@ dots.draw(shown, "lead", "", label="lead of one team over its twin, in accuracy"
 
 # %% exercise 6.2
 def p_by_dealing(a, b):
-    """Return the share of all ways to deal the runs of `a` and `b` to teams of these sizes whose lead is at least as large."""
+    """Return the share of all ways to deal the runs of `a` and `b` whose lead is at least as large."""
     both = np.concatenate([a, b])
     seen = np.mean(a) - np.mean(b)
     found = []

@@ -130,7 +130,7 @@ course.check("7.3", displacement)
 wide = kept.pivot_table(index=["run", "layer"], columns="measure", values="value").dropna()
 ranks = wide[["weights_rbf", "displacement", "activations_linear"]].corr("spearman")
 print(
-    f"Rank correlation of the published measure with how far the weights moved: {ranks.loc['weights_rbf', 'displacement']:.2f}"
+    f"Rank correlation of the published measure with the displacement: {ranks.loc['weights_rbf', 'displacement']:.2f}"
 )
 ranks.round(2)
 

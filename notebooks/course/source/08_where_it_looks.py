@@ -37,7 +37,7 @@ ids = dict(zip(configs, studies.run_all(list(configs.values()), chosen), strict=
 
 # %% exercise 8.1
 def grad_cam(activations, gradients):
-    """Return the heat map [H, W] of one image. Both arrays are [C, H, W]: the maps, and the gradients of the class's score."""
+    """Return the heat map [H, W] of one image. Both are [C, H, W]: the maps, and the gradients of the score."""
     # blank: one weight a map (the mean of its gradient), the weighted sum of the maps, and nothing below 0
     weights = gradients.mean(axis=(1, 2))
     return np.maximum(0, np.tensordot(weights, activations, axes=1))

@@ -3,7 +3,7 @@
 #
 # **Question.** An archive without labels could be sorted into groups by a program, and the groups used as labels. Are they worth learning?
 #
-# **After this lesson you can** cluster images by their features; score groups without fooling yourself by their number; and write the rule by which a study keeps some of them and drops the others.
+# **After this lesson you can** cluster images by their [features](../glossary.md#feature); score groups without fooling yourself by their number; and write the rule by which a study keeps some of them and drops the others.
 #
 # **What you need to know.** Lesson 3; logarithms.
 #
@@ -37,7 +37,7 @@ region = table["label"].astype(int).map(dict(enumerate(regions)))
 # %% [markdown]
 # ## 1. Groups (15 minutes)
 #
-# We pretend that nobody knows the regions. Each slice becomes the [features](../glossary.md#feature) of the encoder that was pretrained on CT without labels, and [k-means](../glossary.md#k-means) finds six groups.
+# We pretend that nobody knows the regions. Each slice becomes the features of the encoder that was pretrained on CT without labels, and [k-means](../glossary.md#k-means) finds six groups.
 
 # %%
 recipe = Recipe.from_dict(configs["ct"]["recipe"])
@@ -59,7 +59,7 @@ my_guess = None
 
 # %% exercise 9.1
 def purity(groups, labels):
-    """Return the share of images whose label is the most frequent one of their group. Both: pandas Series, same index."""
+    """Return the share of images whose label is the most frequent one of their group. Both: pandas Series."""
     counts = pd.crosstab(groups, labels)
     # blank: the largest count of each group, added up, as a share of all
     return counts.max(axis=1).sum() / len(labels)
@@ -142,6 +142,12 @@ pd.DataFrame(left, index=["groups kept", "share of images", "regions left"]).T.r
 
 # %% [markdown]
 # **Think.** A strict limit keeps pure groups and may lose whole regions: which ones, and who would notice? And to *judge* the groups the study used tags that had also helped to *make* them; what does such a score say?
+#
+# <details><summary>What to look for</summary>
+#
+# What is rare, or looks like something else, ends in mixed groups and goes first. A score by tags that made the groups is high by construction: it says that the clustering worked, not that the groups mean something.
+#
+# </details>
 #
 # ## 4. From which features? (10 minutes)
 #

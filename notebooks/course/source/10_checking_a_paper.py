@@ -128,7 +128,7 @@ pd.Series(
 
 # %% exercise 10.3
 def agrees(value, printed):
-    """Return whether `value` (a float) rounds to `printed` (text such as "84.8"), at as many decimals as are printed."""
+    """Return whether `value` (a float) rounds to `printed` (text such as "84.8") at the decimals printed."""
     decimals = len(printed.partition(".")[2])
     # blank: as near as half of the last printed digit (1e-9 more, for rounding)
     return abs(value - float(printed)) <= 0.5 * 10**-decimals + 1e-9
