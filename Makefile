@@ -14,7 +14,7 @@ export STUDY SCALE DATA PROFILE FOLDER BUDGET PATIENT ACCEPT
 WHERE = --study "$$STUDY" --scale "$$SCALE" --data "$$DATA"
 
 .DEFAULT_GOAL = help
-.PHONY: help setup figures advise test lab plan status check bench clean clean-runs
+.PHONY: help setup figures advise course test lab plan status check bench clean clean-runs
 
 help:
 	@awk '/^## /{text=substr($$0,4)} /^[a-z-]+:/{if(text){sub(":.*","");printf "make %-11s %s\n",$$0,text;text=""}}' Makefile
@@ -36,6 +36,10 @@ figures: setup
 ## say which pretraining to start from for FOLDER of your own images, in BUDGET
 advise: setup
 	@$(BIN)/python -m tlkit advise "$$FOLDER" --budget "$$BUDGET" --patient "$$PATIENT"
+
+## make the course's copies for students and its solutions, and run both
+course: setup
+	@$(BIN)/python -m tlkit course
 
 ## run the tests on all cores, every notebook at smoke scale included
 test: setup

@@ -67,6 +67,9 @@ def parser() -> argparse.ArgumentParser:
     own.add_argument("--partial", action="store_true", help="take weights that fill only a part; the rest is random")
     own.add_argument("--metric", default="", help="what decides, such as auc (default: the task's own)")
     own.add_argument("--budget", default="30m", help="time for all of it, such as 10m or 2h (default: 30m)")
+    lessons = command("course", make_course, "make the course's copies for students and its solutions, and run both")
+    lessons.add_argument("--scale", default="quick", help="quick or smoke (default: quick)")
+    lessons.add_argument("--no-run", action="store_true", help="write the copies and run none")
     command("check", check, "show whether this machine has what the project needs")
     data = command("data", show_data, "list, show, get or verify data sets, or make a study's phantoms and stores")
     data.add_argument("action", nargs="?", default="list", choices=["list", "show", "get", "verify", "make"])
@@ -163,6 +166,12 @@ def advise(args: argparse.Namespace) -> None:
         print(f"\nthis goes on from what is done: {shlex.join(['python', '-m', 'tlkit', *sys.argv[1:]])}")
         raise
     print(f"\n{told['said']}\nThe page: {reading.folder_of(found['name']) / 'answer.html'}")
+
+
+def make_course(args: argparse.Namespace) -> None:
+    from tlkit.course import making
+
+    making.make(args.scale, not args.no_run)
 
 
 def check(args: argparse.Namespace) -> int:

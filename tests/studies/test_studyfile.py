@@ -34,6 +34,8 @@ SPECS_AND_RUNS = {
     ("copies", "smoke"): ("278ddc7f", "6ed9f86e"),
     ("copies", "quick"): ("d0bf5147", "956bba46"),
     ("copies", "course"): ("d68d5609", "246fce9a"),
+    ("lessons", "smoke"): ("282d134f", "bbeecd5f"),
+    ("lessons", "quick"): ("1e8ef8ca", "9b715bcf"),
     ("radiologynet", "smoke"): ("75504b2f", "65b52aa3"),
     ("radiologynet", "quick"): ("4e195637", "4fa3940a"),
     ("radiologynet", "course"): ("03ede783", "c945964c"),
