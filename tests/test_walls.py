@@ -25,10 +25,12 @@ FLOORS = (
     ("rating",),
     ("figures",),
     ("manuscript",),
+    ("site",),
     ("__main__",),
 )
 CORE = ("datasets", "models", "training", "studies", "runs", "stats", "report")  # behind the wall are:
-BEYOND = ("advice", "archives", "figures", "foreign", "layouts", "manuscript", "phantoms", "published", "rating", "workflow")
+BEYOND = ("advice", "archives", "figures", "foreign", "layouts", "manuscript", "phantoms", "published", "rating")
+BEYOND += ("site", "workflow")
 FILES = {".".join(("tlkit", *f.relative_to(PACKAGE).with_suffix("").parts)): f for f in sorted(PACKAGE.rglob("*.py"))}
 MODULES = {name.removesuffix(".__init__"): file for name, file in FILES.items()}
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 
+from tlkit.config import file_name
 from tlkit.manuscript.quoting import Note, Quotes
 
 SHORT = 8  # runs that are written in full; of more, those that differ in their seed alone share a line
 
 
-def appendix(quotes: Quotes, pages: str = "") -> str:
-    """Return the appendix as Markdown. `pages`: where the pages of runs lie, for links; none: no links."""
+def appendix(quotes: Quotes, pages: Mapping[str, str]) -> str:
+    """Return the appendix as Markdown. `pages`: the folder of the page of each run that has one, for links."""
     parts = ["## What is not run"] if quotes.missing else []
     for key, (what, command) in sorted(quotes.missing.items()):
         parts.append(f"[](#at-{key}) {what}: `{command}`")
@@ -39,7 +40,7 @@ def _as(key: str, note: Note) -> str:
     return f"{len(note.runs)} runs, [the same as here](#{key})."
 
 
-def _list(runs: Iterable[str], pages: str) -> str:
+def _list(runs: Iterable[str], pages: Mapping[str, str]) -> str:
     runs = list(runs)
     if not runs:
         return "No runs: it is computed from what the paper prints."
@@ -56,5 +57,5 @@ def _stem(rid: str) -> str:
     return rid.rsplit("-", 2)[0]
 
 
-def _link(rid: str, text: str, pages: str) -> str:
-    return f"[`{text}`]({pages}{rid}.html)" if pages else f"`{text}`"
+def _link(rid: str, text: str, pages: Mapping[str, str]) -> str:
+    return f"[`{text}`]({pages[rid]}{file_name(rid, 200)}.html)" if rid in pages else f"`{text}`"

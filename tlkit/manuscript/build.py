@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,12 +30,13 @@ class PaperError(TlkitError, RuntimeError):
 class Paper:
     """The text with its numbers filled in: `.text` as Markdown, `.quotes` with what stands behind them."""
 
-    def __init__(self, results: Results, source: Path = SOURCE, pages: str = ""):
-        """Read and check the source. `pages`: where the pages of runs lie, for links; none: no such links.
+    def __init__(self, results: Results, source: Path | None = None, pages: str = "", there: Collection[str] = ()):
+        """Read and check the source. `pages`: where the pages of the runs that are `there` lie, for links.
 
         Raises: HandTypedError for numbers typed by hand; ConfigError for a placeholder that asks for what is not there.
         """
-        self.results, self.quotes, self.pages = results, Quotes(results), pages
+        source = source or SOURCE
+        self.results, self.quotes, self.pages = results, Quotes(results), dict.fromkeys(there, pages)
         self.claims = None
         more = {"replication_table": self.table, "replication_summary": self.summary, "appendix": self.appendix}
         offered = self.quotes.placeholders() | more
@@ -89,9 +91,10 @@ class Paper:
         return found
 
 
-def build(results: Results, out: Path, source: Path = SOURCE) -> list[Path]:
+def build(results: Results, out: Path, source: Path | None = None, tagged: bool = True) -> list[Path]:
     """Write paper.pdf and paper.html to `out` and return their paths; the same results give the same bytes.
 
+    `tagged`: the PDF tells screen readers its structure, which doubles its size.
     Raises: as `Paper` does; PaperError where Typst can't set the text.
     """
     import typst
@@ -100,18 +103,21 @@ def build(results: Results, out: Path, source: Path = SOURCE) -> list[Path]:
     with tempfile.TemporaryDirectory() as folder:
         places = {}
         for name, picture in paper.figures().items():
-            places[name] = f"{name.replace('/', '-')}.png"
+            places[name] = f"{name.replace('/', '-')}.jpg"
             shrink(picture, Path(folder) / places[name])
+            shrink(picture, Path(folder) / f"{places[name]}.webp")
         main = Path(folder) / "paper.typ"
         main.write_text(totypst.render(paper.text, places.__getitem__), encoding="utf-8")
         try:
-            pdf = typst.compile(str(main), root=folder, ignore_system_fonts=True, timestamp=_newest(results))
+            pdf = typst.compile(
+                str(main), root=folder, ignore_system_fonts=True, timestamp=_newest(results), pdf_tags=tagged
+            )
         except (RuntimeError, typst.TypstError) as error:
             kept = out / "paper.typ"
             out.mkdir(parents=True, exist_ok=True)
             shutil.copy(main, kept)
             raise PaperError(f"Typst can't set the paper: {error}. Its text is in {kept}.") from error
-        page = tohtml.page(paper.text, {name: Path(folder) / place for name, place in places.items()})
+        page = tohtml.page(paper.text, {name: Path(folder) / f"{place}.webp" for name, place in places.items()})
     files.write_bytes(out / "paper.pdf", pdf)
     files.write_text(out / "paper.html", page)
     return [out / "paper.pdf", out / "paper.html"]

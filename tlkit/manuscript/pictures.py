@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-WIDTH = 1500  # pixels: 210 mm at 180 dpi
-COLOURS = 96
+WIDTH = {".webp": 900, ".jpg": 1200}  # pixels: for pages, and for the PDF, which takes no WebP as it is
+QUALITY = {".webp": 50, ".jpg": 80}
 
 
-def shrink(source: Path, target: Path, width: int = WIDTH) -> None:
-    """Write a picture as PNG of at most `width` pixels and few colours, which lines and text lose nothing by."""
+def shrink(source: Path, target: Path) -> None:
+    """Write a picture as small as its kind allows: .webp for pages, .jpg for the PDF."""
     from PIL import Image
 
+    width = WIDTH[target.suffix]
     with Image.open(source) as image:
         small = image.convert("RGB")
-        if small.width > width:
-            small = small.resize((width, round(small.height * width / small.width)), Image.Resampling.LANCZOS)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        small.quantize(COLOURS, dither=Image.Dither.NONE).save(target, format="PNG", optimize=True)
+    if small.width > width:
+        small = small.resize((width, round(small.height * width / small.width)), Image.Resampling.LANCZOS)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    small.save(target, quality=QUALITY[target.suffix])

@@ -115,10 +115,12 @@ class Quotes:
     def claim(self, paper: str, column: str, statement: str) -> str:
         """Return what a paper prints, or its logs give, for the first claim whose statement begins so."""
         saved, lost = self._find("tables", paper, "claims")
-        table = claims.read_quoted(paper) if lost or column not in saved.frame else saved.frame
+        table = claims.read_quoted(paper) if lost else saved.frame
         rows = table[table["statement"].str.startswith(statement)]
         if rows.empty:
             raise ConfigError(f"paper/claims/{paper}.csv has no statement that begins with '{statement}'")
+        if column not in table:
+            return lost or self._column(saved, column)
         text = _text(rows.iloc[0][column], "+.2f" if column == "delta_pct" else ".3g")
         return text if lost else self._link(text, saved, {"statement": statement}, None)
 
