@@ -7,14 +7,15 @@ FOLDER ?=
 BUDGET ?= 30m
 PATIENT ?=
 ACCEPT ?=
+RESULTS ?=
 PYTHON ?= python3
 TORCH_INDEX ?=
 BIN = .venv/bin
-export STUDY SCALE DATA PROFILE FOLDER BUDGET PATIENT ACCEPT
+export STUDY SCALE DATA PROFILE FOLDER BUDGET PATIENT ACCEPT RESULTS
 WHERE = --study "$$STUDY" --scale "$$SCALE" --data "$$DATA"
 
 .DEFAULT_GOAL = help
-.PHONY: help setup figures advise course test lab plan status check bench clean clean-runs
+.PHONY: help setup figures paper site advise course test lab plan status check bench clean clean-runs
 
 help:
 	@awk '/^## /{text=substr($$0,4)} /^[a-z-]+:/{if(text){sub(":.*","");printf "make %-11s %s\n",$$0,text;text=""}}' Makefile
@@ -32,6 +33,14 @@ setup: .venv/installed
 ## make the figures and tables of the studies, and every run they need
 figures: setup
 	@$(BIN)/python -m tlkit figures $(WHERE) --profile "$$PROFILE"
+
+## set the paper as PDF and HTML, from your own results where there are any, else from paper/reference
+paper: setup
+	@$(BIN)/python -m tlkit paper --results "$$RESULTS"
+
+## make static pages of paper, notebooks, runs and data sets in paper/site
+site: setup
+	@$(BIN)/python -m tlkit site --results "$$RESULTS"
 
 ## say which pretraining to start from for FOLDER of your own images, in BUDGET
 advise: setup
@@ -67,7 +76,7 @@ bench: setup
 
 ## delete generated figures and tables (runs stay)
 clean:
-	rm -rf paper/figures paper/tables .pytest_cache .ruff_cache .hypothesis
+	rm -rf paper/figures paper/tables paper/build paper/site .pytest_cache .ruff_cache .hypothesis
 
 ## delete all runs, phantoms and stores too
 clean-runs: clean

@@ -25,13 +25,14 @@ FLOORS = (
     ("advice", "phantoms"),
     ("rating",),
     ("figures",),
-    ("course", "listings"),
+    ("course", "listings", "manuscript"),
+    ("site",),
     ("__main__",),
 )
 CORE = ("datasets", "models", "training", "studies", "runs", "stats", "report")  # behind the wall are:
 BEYOND = (
-    "advice", "archives", "course", "figures", "foreign", "layouts", "phantoms", "published", "rating", "sources",
-    "workflow",
+    "advice", "archives", "course", "figures", "foreign", "layouts", "manuscript", "phantoms", "published", "rating",
+    "site", "sources", "workflow",
 )  # fmt: skip
 FILES = {".".join(("tlkit", *f.relative_to(PACKAGE).with_suffix("").parts)): f for f in sorted(PACKAGE.rglob("*.py"))}
 MODULES = {name.removesuffix(".__init__"): file for name, file in FILES.items()}

@@ -1,0 +1,21 @@
+"""Pictures small enough for a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+WIDTH = {".webp": 900, ".jpg": 1200}  # pixels: for pages, and for the PDF, which takes no WebP as it is
+QUALITY = {".webp": 50, ".jpg": 80}
+
+
+def shrink(source: Path, target: Path) -> None:
+    """Write a picture as small as its kind allows: .webp for pages, .jpg for the PDF."""
+    from PIL import Image
+
+    width = WIDTH[target.suffix]
+    with Image.open(source) as image:
+        small = image.convert("RGB")
+    if small.width > width:
+        small = small.resize((width, round(small.height * width / small.width)), Image.Resampling.LANCZOS)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    small.save(target, quality=QUALITY[target.suffix])

@@ -1,0 +1,1 @@
+"""Static pages of the paper, the notebooks as executed, the runs, the results and the data sets; no server."""
