@@ -59,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     own.add_argument("--task", default="", help="multiclass, multilabel, regression or segmentation")
     own.add_argument("--patient", default="", metavar="PATTERN|COLUMN|none", help="who is shown")
     own.add_argument("--split", default="", metavar="COLUMN|none", help="the column that says train, val or test")
+    own.add_argument("--reading", default="", choices=["", "new"], help="new: guess anew, in place of data.yaml")
     own.add_argument("--burnt-in", default="", choices=["", "accept"], help="accept DICOM images with text burnt in")
     own.add_argument("--name", default="", help="what the images are called in results (default: the folder's name)")
     own.add_argument("--look", action="store_true", help="count, draw and warn; train nothing")

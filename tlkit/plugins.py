@@ -70,6 +70,11 @@ def recognise() -> ModuleType:
     return resolve_name("tlkit.foreign.recognise")
 
 
+def huggingface() -> ModuleType:
+    """Return the module that names the tensors of transformers as timm does: `as_timm`."""
+    return resolve_name("tlkit.foreign.huggingface")
+
+
 def boxed() -> ModuleType:
     """Return the module that reads pickles with objects besides tensors: `load_boxed`, `parts`."""
     return resolve_name("tlkit.foreign.boxed")

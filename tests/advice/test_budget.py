@@ -55,6 +55,27 @@ def test_the_epochs_are_decided_once_and_fewer_for_less_time(study, monkeypatch)
     assert budget.enough(study, late[0]) % 60 == 0
 
 
+def test_slower_networks_and_own_pretraining_are_kept_time_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "present", lambda card: False)
+    monkeypatch.setattr(budget, "measure", lambda config: {"train": 0.002, "see": 0.0004})
+    found = understand(class_folders(tmp_path / "b", 100, side=16), "slow", patient="none")
+    ways = {"alone": 100, "with SimCLR": 200}  # images: of fewer than 150 there is none
+    epochs = {}
+    for name, images in ways.items():
+        study = plan.write(found, images, 32)
+        assert (plan.OWN in study.pretrainings) == (name != "alone")
+        clock, epochs[name], _ = budget.decide_length(study, 500.0, time.monotonic())
+        reserved = budget.own_pretraining(study, clock)
+        assert (reserved > 0) == (name != "alone")
+        first = {c["pretraining"]: c for c in study.finetune(seeds=[1])}
+        whole = budget.RUNS * sum(clock.price(c, epochs[name]) for c in first.values())
+        assert epochs[name] == plan.EPOCHS[0] or whole + reserved <= 500
+    clock.seconds = 5.0
+    assert budget.own_pretraining(study, clock) == 0, "too dear: nothing is kept for it"
+    slow = study.finetune(seeds=[1])[0] | {"backbone": "torchvision/resnet50"}
+    assert clock.price(slow) > 2 * clock.price(study.finetune(seeds=[1])[0])
+
+
 def test_a_step_is_measured(study):
     found = budget.measure(study.finetune(seeds=[1])[0])
     assert set(found) == {"train", "see"} and all(seconds > 0 for seconds in found.values())

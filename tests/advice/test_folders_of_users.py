@@ -76,6 +76,16 @@ def test_classes_in_other_letters_are_one(folder):
     assert stored(found).table["label"].value_counts().to_dict() == {0: 7, 1: 7}
 
 
+def test_what_systems_add_is_no_data(folder):
+    made.class_folders(folder, n=4)
+    for name in ("@eaDir", ".ipynb_checkpoints", "__MACOSX", "lost+found"):
+        made.save(folder / name / "a.png", 3)
+    for name in ("Thumbs.db", "desktop.ini", ".DS_Store", "krank/Thumbs.db", "krank/._a0x.png", "~$labels.xlsx"):
+        (folder / name).write_bytes(b"x")
+    found = understand(folder)
+    assert found["classes"] == ["gesund ü", "krank"] and look(found, 32)["left_out"] == {}
+
+
 def test_an_archive_packed_twice_with_what_macos_adds(folder):
     made.class_folders(folder / "archive" / "xray" / "xray", n=4, parts=("train", "test"))
     (folder / "archive" / "__MACOSX" / "train" / "krank").mkdir(parents=True)
@@ -340,6 +350,69 @@ def test_medmnist_of_numbers(folder, labels, flag):
                                        (("images", images), ("labels", labels[:, None]))})  # fmt: skip
     found = understand(folder, task=flag)
     assert found["task"] == "regression" and np.allclose(stored(found).table["number"][:12], labels)
+
+
+def npz(file, images=None, labels=None, names=None, n=12):
+    """Write a file with two parts, in which `names` are others than MedMNIST's."""
+    grey = np.stack([made.scene(i, 16) for i in range(n)])
+    arrays = {}
+    for part in ("train", "test"):
+        arrays[f"{part}_images"] = images(grey) if images else grey
+        arrays[f"{part}_labels"] = labels(n) if labels else np.arange(n)[:, None] % 2
+    np.savez(file, **{(names or {}).get(k, k): v for k, v in arrays.items()})
+
+
+@pytest.mark.parametrize(
+    ("images", "channels"),
+    [(lambda g: g[..., None], 1), (lambda g: np.stack([g] * 4, -1), 3), (lambda g: np.stack([g] * 3, 1), 3),
+     (lambda g: g.astype(np.uint16) * 16, 1), (lambda g: (g / 255).astype(np.float32), 1)],
+)  # fmt: skip
+def test_npz_of_other_images(folder, images, channels):
+    npz(folder / "m.npz", images)
+    store = stored(understand(folder))
+    assert len(store) == 24 and store.images.ndim == (4 if channels == 3 else 3)
+    assert abs(float(np.asarray(store.images[3]).mean()) - made.scene(3, 16).mean()) < 6
+
+
+@pytest.mark.parametrize(
+    ("labels", "task", "classes"),
+    [(lambda n: np.eye(3, dtype=int)[np.arange(n) % 3], "multiclass", ["class 0", "class 1", "class 2"]),
+     (lambda n: np.array(["low", "high"])[np.arange(n) % 2], "multiclass", ["high", "low"]),
+     (lambda n: np.arange(n) % 2 * 2 - 1, "multiclass", ["class -1", "class 1"]),
+     (lambda n: np.arange(n) % 2 * 7, "multiclass", ["class 0", "class 7"]),
+     (lambda n: (np.arange(n)[:, None] + np.arange(3)) % 2, "multilabel", ["class 0", "class 1", "class 2"])],
+)  # fmt: skip
+def test_npz_of_other_labels(folder, labels, task, classes):
+    npz(folder / "m.npz", labels=labels)
+    found = understand(folder)
+    table = stored(found).table
+    assert (found["task"], found["classes"], len(table)) == (task, classes, 24)
+    if task == "multiclass":
+        assert table["class"].nunique() == len(classes)
+
+
+def test_npz_by_other_names_and_of_one_part(folder):
+    npz(
+        folder / "m.npz",
+        names={f"{p}_{k}": f"{v}_{p}" for p in ("train", "test") for k, v in (("images", "x"), ("labels", "y"))},
+    )
+    assert stored(understand(folder)).table["split"].value_counts().to_dict() == {"train": 12, "test": 12}
+    np.savez(folder / "m.npz", X=np.stack([made.scene(i, 16) for i in range(12)]), y=np.arange(12) % 2)
+    found = understand(folder, task="multiclass")
+    assert not found["official"] and len(stored(found)) == 12
+    np.savez(folder / "m.npz", X=np.stack([made.scene(i, 16) for i in range(12)]), y=np.zeros(12))
+    with pytest.raises(AmbiguousError, match="one class"):
+        understand(folder, patient="none")
+    np.savez(folder / "m.npz", X=np.zeros((3, 8, 8), np.uint8), y=np.array([{}, {}, {}], dtype=object))
+    with pytest.raises(ConfigError, match="expected numbers or texts"):
+        understand(folder, task="multilabel")
+
+
+@pytest.mark.parametrize(("name", "words"), [("t.csv", "--labels"), ("x.zip", "unpack"), ("a.png", "is a file")])
+def test_a_file_in_place_of_a_folder(folder, name, words):
+    (folder / name).write_bytes(b"x")
+    with pytest.raises(AmbiguousError, match=words):
+        understand(folder / name)
 
 
 def test_medmnist_of_volumes_is_refused_in_words(folder):

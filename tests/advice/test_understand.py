@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import folders_of_users as made
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tlkit.__main__ import main
 from tlkit.advice import reading
 from tlkit.advice.choices import AmbiguousError
 from tlkit.advice.understand import understand
@@ -265,6 +267,26 @@ def test_the_reading_can_be_edited_and_is_then_read(folder):
     file.write_text(file.read_text().replace("chanels: 3", "channels: 3"))
     assert understand(folder, split="none")["options"] == {"channels": 1}  # other flags: guessed anew
     assert "channels: 3" in file.with_name("data.old.yaml").read_text()
+
+
+def test_a_folder_that_changed_behind_its_reading_is_said_and_read_anew_where_asked(folder, capsys):
+    table = made.table(folder, dx=lambda i: "ab"[i % 2], patient=lambda i: f"p{i // 2}")
+    table.to_csv(folder / "t.csv", index=False)
+    found = understand(folder, patient="patient")
+    assert understand(folder) == found == understand(folder, patient="patient")
+    table.assign(dx=["c", *table["dx"][1:]]).to_csv(folder / "t.csv", index=False)
+    kept = understand(folder)
+    assert kept["classes"] == ["a", "b"] and "its table has changed" in kept["said"][-1]
+    assert kept["said"][:-1] == found["said"]
+    assert "table has changed" not in (reading.folder_of(found["name"]) / "data.yaml").read_text(encoding="utf-8")
+    made.save(folder / "images" / "new.png", 99)
+    assert "25 files then, 26 now" in understand(folder)["said"][-1]
+    table.rename(columns={"dx": "finding"}).to_csv(folder / "t.csv", index=False)
+    assert main(["advise", str(folder), "--look"]) == 1
+    assert f"advise {shlex.quote(str(folder))} --reading new --look" in capsys.readouterr().err
+    again = understand(folder, reading="new")
+    assert again["options"]["label"] == "finding" and again["asked"]["patient"] == "patient"
+    assert understand(folder) == again
 
 
 def test_a_name_belongs_to_one_folder(folder, tmp_path):

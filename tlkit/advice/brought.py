@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tlkit.config import ConfigError, file_name
-from tlkit.foreign import recognise
+from tlkit.foreign import huggingface, recognise
 from tlkit.foreign.recognise import Found, TwoEncodersError
 from tlkit.models import LoadReport, WeightsFileError, backbone, read_tensors
 from tlkit.models.parts import first_convolution, suiting_stem
@@ -174,6 +174,8 @@ def _line(file: Path, found: Found, report: LoadReport, fits: Sequence[Found]) -
     matched, total = len(report.matched), len(report.matched) + len(report.random)
     told = [f"{file.name}: {found.backbone}", f"prefix {found.prefix}" if found.prefix else "no prefix"]
     told += [f"rule {rule}" for rule in found.rules] + [f"{matched} of {total} tensors"]
+    if report.positions:
+        told.append(f"positions {report.positions}")
     if report.stem:
         told.append(f"first convolution {report.stem}")
     left = dict.fromkeys(_part(key.removeprefix(found.prefix)) for key in report.unexpected)
@@ -215,6 +217,7 @@ def _unknown(said: str, tensors: Mapping[str, Tensor], fits: Sequence[Found], ne
     text = f"{said}: its tensors ({_some(tensors)}) are those of no network that is known here. "
     if network:
         text = f"{said}: its tensors ({_some(tensors)}) are not those of {network}. "
+    text += huggingface.not_converted(tensors)
     if near:
         text += f"Nearest is {near.backbone}, with {near.matched} of {near.total} tensors. "
     return text + (

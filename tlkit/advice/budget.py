@@ -67,14 +67,14 @@ class Budget:
         train, val, test = self._images(config)
         each = (config.get("images_per_epoch") or train) * self.cost["train"] + val * self.cost["see"]
         whole = (epochs or config["recipe"]["epochs"]) * each + (val + test) * self.cost["see"]
-        return START + self._times(config) * whole
+        return START + self.times(config) * whole
 
     def price_of_pretraining(self, config: Config) -> float:
         """Return the seconds that a pretraining is likely to take: two views of each of its images an epoch."""
         images = sum(map(Counter().images, runs.corpora(config)))
-        return START + self._times(config) * 2 * config["recipe"]["epochs"] * images * self.cost["train"]
+        return START + self.times(config) * 2 * config["recipe"]["epochs"] * images * self.cost["train"]
 
-    def _times(self, config: Config) -> float:
+    def times(self, config: Config) -> float:
         """Return how much longer than of the measured one an image takes in the network of a run, about."""
         if config["backbone"] == (self.network or config["backbone"]):
             return 1.0
@@ -132,8 +132,9 @@ def measure(config: Config) -> dict[str, float]:
 def decide_length(study: Study, seconds: float, begun: float) -> tuple[Budget, int, int]:
     """Return the budget, the epochs of a run, and how many images frozen encoders see; what was decided is kept.
 
-    As many epochs as let RUNS of each arm fit beside the cheap evidence: the study's, or fewer, but not fewer than
-    plan.EPOCHS[0]. The same images, arms and budget get the same again.
+    As many epochs as let RUNS of each arm fit beside the cheap evidence and pretraining on these images, each arm at
+    the price of its network: the study's, or fewer, but not fewer than plan.EPOCHS[0]. The same images, arms and budget
+    get the same again.
     """
     config = study.finetune(seeds=study.seeds[:1])[0]
     recipe = {k: v for k, v in config["recipe"].items() if k != "epochs"}
@@ -142,33 +143,50 @@ def decide_length(study: Study, seconds: float, begun: float) -> tuple[Budget, i
     known = runs.read_json(file) if file.is_file() else {}
     kept = known.get("steps", {}).get(key) or measure(config)
     budget = Budget(seconds, begun, kept, config["backbone"])
-    which = f"{key} {len(study.pretrainings)} arms {seconds:g} s"
+    first = {c["pretraining"]: c for c in study.finetune(seeds=study.seeds[:1])}  # of each arm
+    networks = sorted(c["backbone"] for c in first.values())
+    which = f"{key} {len(first)} arms of {short_hash(networks)} {seconds:g} s"
     decided = known.get("decided", {}).get(which)
     if decided is None:
-        arms = len(study.pretrainings)
-        most = int(CHEAP * seconds / (arms * (kept["see"] + SCORED)))
+        most = int(CHEAP * seconds / _cheap(budget, first, 1, 0.0))
         images = min(max(most, evidence.LEAST), evidence.MOST)
-        none, one = (budget.price(config, epochs) for epochs in (1, 2))
-        each, besides = one - none, 2 * none - one
-        room = (budget.left - _cheap(budget, arms, images)) / (RUNS * arms) - besides
-        epochs = min(max(int(room / each), plan.EPOCHS[0]), config["recipe"]["epochs"])
+        one, two = (sum(budget.price(c, epochs) for c in first.values()) for epochs in (1, 2))
+        besides = _cheap(budget, first, images) + own_pretraining(study, budget)
+        room = (budget.left - besides) / RUNS - (2 * one - two)
+        epochs = min(max(int(room / (two - one)), plan.EPOCHS[0]), config["recipe"]["epochs"])
         decided = {"epochs": epochs, "images": images}
     steps, all_of_it = known.get("steps", {}) | {key: kept}, known.get("decided", {}) | {which: decided}
     write_text(file, json.dumps({"steps": steps, "decided": all_of_it}, indent=1))
     return budget, decided["epochs"], decided["images"]
 
 
-def _cheap(budget: Budget, arms: int, images: int) -> float:
-    return arms * (SCORING + images * (budget.cost["see"] + SCORED))
+def _cheap(budget: Budget, first: dict[str, Config], images: int, besides: float = SCORING) -> float:
+    """Return the seconds of the cheap evidence of arms, of each the config of a run."""
+    return sum(besides + images * (budget.times(c) * budget.cost["see"] + SCORED) for c in first.values())
+
+
+def own_pretraining(study: Study, budget: Budget) -> float:
+    """Return the seconds of pretraining on these images for as many splits as are compared at least; 0: too dear."""
+    needed = 0.0
+    for arm in study.pretrainings:
+        for config in study.lineage(arm)[:1]:
+            seconds = least_splits(study, arm, config) * budget.price_of_pretraining(config)
+            needed += seconds if seconds <= PRETRAINING * budget.left else 0.0
+    return needed
+
+
+def least_splits(study: Study, arm: str, config: Config) -> int:
+    return 2 if study.redrawn(arm, config["backbone"]) else 1
 
 
 def promise(study: Study, budget: Budget, images: int, wanted: int) -> str:
     """Return what will be done within the budget; `wanted` are the epochs that a run has where time allows."""
-    arms, config = len(study.pretrainings), study.finetune(seeds=study.seeds[:1])[0]
+    first = {c["pretraining"]: c for c in study.finetune(seeds=study.seeds[:1])}
+    arms, config = len(first), next(iter(first.values()))
     table = open_data(config["data"])[1]
     seen = min(images, len(evidence.drawn(table, images)[0]))
-    run, rates = budget.price(config), study.spec["experiments"]["fine_tuning"]["lrs"]
-    epochs, cheap = config["recipe"]["epochs"], _cheap(budget, arms, seen)
+    run, rates = sum(map(budget.price, first.values())) / arms, study.spec["experiments"]["fine_tuning"]["lrs"]
+    epochs, cheap = config["recipe"]["epochs"], _cheap(budget, first, seen)
     fewer = f" (in place of {wanted}, so that the budget lasts)" if epochs < wanted else ""
     lines = [
         f"{prose.count(arms, 'arm')} of {', '.join(plan.networks(study))}, {prose.duration(budget.seconds)} at most, "
@@ -196,9 +214,9 @@ def _rounds(left: float, run: float, arms: int, rates: list[float]) -> str:
 
 def enough(study: Study, budget: Budget) -> float:
     """Return the seconds that would hold what is least: each arm at every rate, and a second seed of it."""
-    config, arms = study.finetune(seeds=study.seeds[:1])[0], len(study.pretrainings)
+    first = {c["pretraining"]: c for c in study.finetune(seeds=study.seeds[:1])}
     each = len(study.spec["experiments"]["fine_tuning"]["lrs"]) + 1
-    runs_of_all = arms * each * budget.price(config, plan.EPOCHS[0])
+    runs_of_all = each * sum(budget.price(c, plan.EPOCHS[0]) for c in first.values())
     return 60 * max(1, -(-(1.3 * runs_of_all / (1 - CHEAP)) // 60))
 
 

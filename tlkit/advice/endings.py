@@ -21,8 +21,9 @@ UNREAD = {  # endings of what a user may take for images or tables: what to do
     "if they are images, give their names an ending such as .png": ("",),
 }
 
-PICTURES = {  # endings of pictures that are not read, which are missed in silence where others are
-    ending for what, known in UNREAD.items() if what.startswith(("save", "cut", "convert")) for ending in known
+HOLDING = ("save", "cut", "convert", "unpack")  # what is said of files that may hold pictures
+PICTURES = {  # their endings: beside others they would be missed in silence
+    ending for what, known in UNREAD.items() if what.startswith(HOLDING) for ending in known
 }
 
 

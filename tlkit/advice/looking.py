@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+import warnings as warnings_of
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tlkit.datasets.layout import SCANS
 from tlkit.datasets.rejects import UnreadableShareError
 from tlkit.datasets.store import Store, build_store, open_store
 from tlkit.files import write_text
+from tlkit.layouts.table import DIFFER
 
 SIZE = 64  # px a side that images are decoded to
 MOST_UNREADABLE = 0.5  # share of the files: looking goes on where training would stop
@@ -43,7 +45,9 @@ def look(found: dict[str, Any], size: int = SIZE) -> dict[str, Any]:
     start, card = time.perf_counter(), reading.card_of(found)
     root, out = Path(found["folder"]), reading.folder_of(found["name"])
     try:
-        store = open_store(build_store(card, root, size, max_unreadable=MOST_UNREADABLE))
+        with warnings_of.catch_warnings():
+            warnings_of.simplefilter("ignore", UserWarning)  # what is left out is told below
+            store = open_store(build_store(card, root, size, max_unreadable=MOST_UNREADABLE))
     except UnreadableShareError as error:
         told = str(error).partition("\nMend or remove")[0]
         raise ConfigError(f"{told}\nMend such files, or take them out of the folder, and look again.") from error
@@ -114,6 +118,7 @@ def warnings(store: Store, table: pd.DataFrame, rejects: pd.DataFrame, found: di
     """Return what would spoil an answer: `kind` out of KINDS and `text`, in the order of KINDS."""
     told = [
         *_copies(store, table, found),
+        *_rows_that_differ(rejects),
         *_patients(store, table),
         *_classes(store, table, found),
         *_shortcuts(store, found),
@@ -121,6 +126,14 @@ def warnings(store: Store, table: pd.DataFrame, rejects: pd.DataFrame, found: di
         *_unreadable(store, rejects),
     ]
     return sorted(({"kind": kind, "text": text} for kind, text in told), key=lambda w: KINDS.index(w["kind"]))
+
+
+def _rows_that_differ(rejects: pd.DataFrame) -> list[tuple[str, str]]:
+    paths = rejects.loc[rejects["reason"] == DIFFER, "path"]
+    if paths.empty:
+        return []
+    such = f"{len(paths)} images (such as {paths.iloc[0]}) have rows in the table that say different things"
+    return [("conflicting_labels", f"{such}: they are left out.")]
 
 
 def _copies(store: Store, table: pd.DataFrame, found: dict[str, Any]) -> list[tuple[str, str]]:
@@ -227,11 +240,11 @@ def _test(store: Store, table: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def _unreadable(store: Store, rejects: pd.DataFrame) -> list[tuple[str, str]]:
-    bad = rejects[rejects["kind"] == "unreadable"]
+    bad = rejects[(rejects["kind"] == "unreadable") & (rejects["reason"] != DIFFER)]
     kinds = Counter(endings.ending_of(path) for path in rejects.loc[rejects["kind"] == "rule", "path"])
     others = {ending: n for ending, n in kinds.items() if ending in endings.PICTURES}
     what = f"{'. '.join(endings.what_to_do(others))}."
-    told = [f"{sum(others.values())} files are pictures of a kind that is not read. {what}"]
+    told = [f"{sum(others.values())} files may hold images of a kind that is not read. {what}"]
     if bad.empty:
         return [("unreadable", text) for text in told if others]
     first = "; ".join(f"{path}: {reason}" for path, reason in bad[["path", "reason"]].head(3).itertuples(index=False))

@@ -12,12 +12,12 @@ import yaml
 from pydantic import Field
 
 from tlkit import paths
-from tlkit.config import ConfigError, file_name, frozen
+from tlkit.config import ConfigError, file_name, frozen, short_hash
 from tlkit.datasets.arrays import FITS
-from tlkit.datasets.cards import DATASETS, DataCard
+from tlkit.datasets.cards import DATASETS, DataCard, visible_files
 from tlkit.datasets.layout import layout
 from tlkit.declared import Keys, check, declare, one_of
-from tlkit.files import write_text
+from tlkit.files import sha256, write_text
 from tlkit.layouts.table import digest_of
 from tlkit.plugins import LAYOUTS
 from tlkit.training.tasks import TASKS, check_classes
@@ -25,7 +25,7 @@ from tlkit.yamllines import parse
 
 MODALITIES = ("CT", "MR", "other")
 HEAD = """# How `python -m tlkit advise` reads the images in `folder`. Edit it: it is then read in place of guessing.
-# Remove it to have it guessed anew. A reading that other flags asked for before is kept as data.old.yaml.
+# `--reading new` guesses it anew. A reading that other flags asked for before is kept as data.old.yaml.
 """
 
 
@@ -40,6 +40,7 @@ class Reading(Keys):
     options: dict[str, Any] = Field(description="options of the layout")
     official: bool = Field(default=True, description="whether the splits that the images came with are kept")
     asked: dict[str, Any] = Field(default={}, description="the flags of the command that it was understood by")
+    seen: str = Field(default="", description="the files and tables that it was understood from")
     said: list[str] = Field(default=[], description="what was understood, in words")
 
 
@@ -83,6 +84,15 @@ def read(name: str) -> dict[str, Any] | None:
         told = "\n".join(f"  {'.'.join(map(str, path)) or 'file'}: {text}" for path, text in faults)
         raise ConfigError(f"{file} cannot be read:\n{told}\nMend it, or remove it to have it guessed anew.")
     return {"official": True, "asked": {}, "said": [], **said}
+
+
+def files_seen(reading: dict[str, Any]) -> str:
+    """Return how many files lie in a reading's folder, and a hash of their names and of what its tables hold."""
+    root, options = Path(reading["folder"]), reading["options"]
+    files = [f.relative_to(root).as_posix() for f in visible_files(root)]
+    tables = [root / table for table in options.get("tables") or filter(None, [options.get("table")])]
+    held = [sha256(table) for table in tables if table.is_file()]
+    return f"{len(files)} files {short_hash([files, held])}"
 
 
 def card_of(reading: dict[str, Any]) -> DataCard:

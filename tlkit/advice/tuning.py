@@ -20,7 +20,7 @@ import pandas as pd
 
 from tlkit import runs
 from tlkit.advice import deciding, plan, prose, resampling
-from tlkit.advice.budget import OVER, PRETRAINING, Budget, OutOfTimeError, stopped
+from tlkit.advice.budget import OVER, PRETRAINING, Budget, OutOfTimeError, least_splits, stopped
 from tlkit.advice.evidence import metric_of
 from tlkit.advice.measures import Measure
 from tlkit.names import sign
@@ -218,7 +218,7 @@ def pretrained(study: Study, budget: Budget, tell: Tell = print) -> dict[str, st
                 if runs.state_is_done(runs.run_id(config)) or arm in out:
                     continue
                 seconds = budget.price_of_pretraining(config)
-                splits = 2 if study.redrawn(arm, config["backbone"]) else 1  # the least that are compared
+                splits = least_splits(study, arm, config)
                 if splits * seconds > PRETRAINING * budget.left:
                     each = f" for each of {splits} splits" if splits > 1 else ""
                     out[arm] = f"its pretraining takes about {prose.duration(seconds)}{each}, too much of the budget"

@@ -15,7 +15,8 @@ from tlkit.config import ConfigError
 from tlkit.datasets.layout import layout_of
 from tlkit.training.tasks import TASKS
 
-FLAGS = ("labels", "label", "file", "task", "patient", "split", "burnt_in")
+FLAGS = ("labels", "label", "file", "task", "patient", "split", "burnt_in", "reading")
+ANEW = ("--reading new", "the folder is read anew, by the flags that were given before")
 SMALLEST_SHARE = 0.1  # of images, rows and masks that must be used: else the reading is wrong
 BESIDE = (
     "is no image extension|folder is no split|^no image$|^neither an image nor|^no .npz|^no DICOM file"  # of rejects
@@ -26,13 +27,15 @@ def understand(folder: Path | str, name: str = "", **asked: str) -> dict[str, An
     """Return the reading of a folder (see `reading.Reading`), from its data.yaml or guessed and written there.
 
     `asked` are the flags of the command (`FLAGS`), without those that were not given. A data.yaml that they, or no
-    flags, led to is read as it stands. Raises AmbiguousError where there is more than one way to read the folder or
+    flags, led to is read as it stands, and it is said where the folder has changed since; with the flag `reading` "new"
+    it is guessed anew. Raises AmbiguousError where there is more than one way to read the folder or
     none, ConfigError where it is missing, or its name belongs to another one.
     """
     place = Path(os.path.abspath(Path(folder).expanduser()))  # a link stays one: its name is the one chosen
     if not place.exists():
         raise ConfigError(f"{place} is not there. Expected a folder of images, or a MedMNIST .npz file.")
     asked = {k: v for k, v in asked.items() if v}
+    new = asked.pop("reading", "") == "new"
     check_task(asked.get("task", ""))
     name = reading.file_name(name) or reading.default_name(place)
     old = reading.read(name)
@@ -41,12 +44,35 @@ def understand(folder: Path | str, name: str = "", **asked: str) -> dict[str, An
             f"'{name}' is the advice on {old['folder']}. Choose another name for {place}: --name NAME "
             f"(or remove {reading.folder_of(name)})."
         )
-    if old and (not asked or asked == {k: v for k, v in old["asked"].items() if k != "folder"}):
-        return old
+    before = {k: v for k, v in (old or {}).get("asked", {}).items() if k != "folder"}
+    if new:
+        asked = before | asked
+    elif old and (not asked or asked == before):
+        return _kept(old)
     found = guess(place, name, asked)
-    found["asked"] = {"folder": str(place), **asked}
+    found |= {"asked": {"folder": str(place), **asked}, "seen": reading.files_seen(found)}
     reading.write(found)
     return found
+
+
+def _kept(old: dict[str, Any]) -> dict[str, Any]:
+    """Return a reading that was kept; with a line where its folder has changed since.
+
+    Raises AmbiguousError, with the command that reads the folder anew, where it no longer fits.
+    """
+    file = reading.folder_of(old["name"]) / "data.yaml"
+    if not old.get("seen") or (now := reading.files_seen(old)) == old["seen"]:
+        return old
+    try:
+        check(old)
+    except ConfigError as error:
+        raise AmbiguousError(
+            f"{error}\nThe files have changed since {file} was written, and it no longer fits them:", [ANEW]
+        ) from error
+    what = f"{old['seen'].split(' ')[0]} files then, {now.split(' ')[0]} now"
+    changed = "its table" if old["seen"].split(" ")[0] == now.split(" ")[0] else f"the folder ({what})"
+    line = f"{changed} has changed since data.yaml was written, which is kept: --reading new reads it anew"
+    return old | {"said": [*old["said"], line]}
 
 
 def guess(place: Path, name: str, asked: dict[str, str]) -> dict[str, Any]:

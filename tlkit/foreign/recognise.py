@@ -15,7 +15,8 @@ from torch.overrides import TorchFunctionMode
 from tlkit.config import TlkitError
 from tlkit.models.backbones import backbone
 from tlkit.models.key_rules import renamer
-from tlkit.models.parts import first_convolution, suiting_stem
+from tlkit.models.parts import first_convolution, regridded, suiting_stem
+from tlkit.models.weights import POSITIONS
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -84,7 +85,7 @@ class Found:
     """A network that a file fits: the tensors whose names begin with `prefix`, put through `rules`.
 
     `matched` of the `total` tensors of the encoder have their names and shapes (a first convolution of other channels
-    counts); `excess` more are of the same parts. `alike` are other networks with the same tensors.
+    and positions of another grid count); `excess` more are of the same parts. `alike` are other networks with the same tensors.
     """
 
     backbone: str
@@ -201,6 +202,7 @@ def _fits(name: str, shapes: Shapes, only: str | None) -> Iterable[Found]:
             mine = {rename(k.removeprefix(prefix)): v for k, v in shapes.items() if k.startswith(prefix)}
             hits = sum(mine.get(n) == shape for n, shape in target.items())
             hits += first in mine and _other_channels(mine[first], target[first])
+            hits += sum(n.endswith(POSITIONS) and _other_grid(mine.get(n, ()), s) for n, s in target.items())
             more = (n for n in mine if n not in target and n.partition(".")[0] in parts and not n.endswith(COUNTER))
             if hits:
                 yield Found(name, prefix, (style,) if style else (), hits, len(target), len(list(more)))
@@ -208,6 +210,11 @@ def _fits(name: str, shapes: Shapes, only: str | None) -> Iterable[Found]:
 
 def _other_channels(found: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     return bool(suiting_stem(found, wanted))
+
+
+def _other_grid(found: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    moved = found != wanted and len(found) == 3 and regridded(torch.zeros(found), wanted)
+    return moved is not False and moved is not None
 
 
 def _anchors(model: nn.Module, target: Shapes, style: str) -> list[str]:

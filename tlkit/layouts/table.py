@@ -43,6 +43,7 @@ OPTIONS = {
 
 
 IMAGE_END = rf"({'|'.join(map(re.escape, sorted(folders.EXTENSIONS)))}|\.dcm|\.dicom)$"
+DIFFER = "rows of the table that differ"  # a reason
 PATH, PART = "\0path", "\0table"  # no column of a table is called so
 
 
@@ -191,7 +192,7 @@ def labelled(rows: pd.DataFrame, path: pd.Series, card: DataCard) -> tuple[pd.Da
     both = both.drop_duplicates(PATH)
     table, text = both[[PATH]].set_axis(["path"], axis=1), both.drop(columns=PATH)
     values, faults = _targets(text, card)
-    table, more = refuse(table, [(table["path"].isin(twice), "rows of the table that differ", "unreadable"), *faults])
+    table, more = refuse(table, [(table["path"].isin(twice), DIFFER, "unreadable"), *faults])
     samples = pd.DataFrame({"id": table["path"], "path": table["path"], "frame": 0})
     samples["split"] = _splits(table["path"], text.loc[table.index], said)
     if column in text:

@@ -51,6 +51,22 @@ def suiting_stem(found: Sequence[int], wanted: Sequence[int]) -> str:
     return "sum" if wanted[1] == 1 else "repeat" if found[1] == 1 else ""
 
 
+def regridded(tensor: Tensor, wanted: Sequence[int]) -> Tensor | None:
+    """Return a ViT's learned positions [1,N,D] for another grid of patches, as timm stretches them; None where N is none.
+
+    Both hold as many tokens (class, registers) before square grids.
+    """
+    from timm.layers import resample_abs_pos_embed
+
+    if tensor.ndim != 3 or len(wanted) != 3 or (tensor.shape[0], tensor.shape[2]) != (wanted[0], wanted[2]):
+        return None
+    for before in range(6):
+        old, new = ((n - before) ** 0.5 if n > before else 0.5 for n in (tensor.shape[1], wanted[1]))
+        if old % 1 == new % 1 == 0:
+            return resample_abs_pos_embed(tensor, [int(new)] * 2, num_prefix_tokens=before)
+    return None
+
+
 def in_float32(head: nn.Module, x: Tensor) -> Tensor:
     """Return `head(x)`, under autocast computed in float32.
 

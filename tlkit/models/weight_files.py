@@ -37,15 +37,17 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     Of a torch file nothing but tensors and plain values is read (`weights_only`; a whole model by the names of its
     tensors, without its code, see `boxed`), and of a training checkpoint the model alone. Of several models in one
     file (`student`, `teacher`) each tensor has the model's name before its own. From a .tar.gz the one weights file is
-    copied out; nothing is unpacked under a name of the archive's choice. Raises WeightsFileError, FileNotFoundError.
+    copied out; nothing is unpacked under a name of the archive's choice. Names of transformers become timm's. Raises WeightsFileError, FileNotFoundError.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no weights file at {path}")
     if path.name.endswith((".tar.gz", ".tgz")) or tarfile.is_tarfile(path):
         with _member(path) as (name, copy):
-            return {k: v.clone() for k, v in _read(copy, f"{path.name}/{name}").items()}
-    return _read(path, path.name)
+            found = {k: v.clone() for k, v in _read(copy, f"{path.name}/{name}").items()}
+    else:
+        found = _read(path, path.name)
+    return plugins.huggingface().as_timm(found)
 
 
 def _read(path: Path, title: str) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from tlkit import plugins
 from tlkit.config import TlkitError, lookup
 from tlkit.files import write_bytes
 from tlkit.models.key_rules import Rule, renamer
-from tlkit.models.parts import first_convolution, suiting_stem
+from tlkit.models.parts import first_convolution, regridded, suiting_stem
 from tlkit.models.weight_files import WeightsFileError, read_tensors, weights_hash
 
 __all__ = [
@@ -27,6 +27,7 @@ PREFIXES = ("module.", "_orig_mod.", "model.", "encoder.", "backbone.")
 MOST_EXCESS = 0.1  # of the tensors that fit; MobileNet's last layer is an excess of two
 STEMS = ("", "repeat", "sum")
 COUNTER = "num_batches_tracked"  # of BatchNorm: files from before torch 0.4.1 lack it
+POSITIONS = ("pos_embed", "pos_embedding")  # how the names of a ViT's positions end
 NAMED = 10  # tensors that an error lists
 
 
@@ -37,7 +38,7 @@ class LoadReport:
     BatchNorm's step counters, which old files lack and no output needs, are not counted. `excess` are those of
     `unexpected` that belong to a part which the encoder has, but smaller: the third block of a stage of two.
     `repeated` are equal tensors that the file holds once more under another name. `stem` says how the first
-    convolution was brought to the encoder's channels; "" where it had them.
+    convolution was brought to the encoder's channels; "" where it had them. So does `positions` of a ViT's positions.
     """
 
     path: str
@@ -48,6 +49,7 @@ class LoadReport:
     repeated: tuple[str, ...] = ()
     excess: tuple[str, ...] = ()
     stem: str = ""
+    positions: str = ""
 
     @property
     def random(self) -> tuple[str, ...]:
@@ -68,8 +70,9 @@ class LoadReport:
     def title(self) -> str:
         count = f"{len(self.matched)} of {len(self.matched) + len(self.random)}"
         stays = f"; {len(self.random)} stayed random" if self.random else ""
-        stem = f"; first convolution: {self.stem}" if self.stem else ""
-        return f"{Path(self.path).name}: {count} of the encoder's tensors loaded{stays}{stem}"
+        brought = {"first convolution": self.stem, "positions": self.positions}
+        more = "".join(f"; {what}: {how}" for what, how in brought.items() if how)
+        return f"{Path(self.path).name}: {count} of the encoder's tensors loaded{stays}{more}"
 
     def rows(self) -> list[tuple[str, int, str]]:
         """Return (what, count, examples) for display."""
@@ -187,7 +190,7 @@ def compare(
     target, rename = encoder.state_dict(), renamer(rules, encoder)
     parts, first = {name.partition(".")[0] for name in target}, first_convolution(encoder)
     fitting: dict[str, Tensor] = {}
-    unexpected, repeated, excess, made = [], [], [], ""
+    unexpected, repeated, excess, made, positions = [], [], [], "", ""
     wrong: dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]] = {}
     for key, tensor in tensors.items():
         if not key.startswith(prefix):
@@ -197,6 +200,10 @@ def compare(
         if name == first and stem and stem == suiting_stem(tensor.shape, target[name].shape):
             made = f"{tensor.shape[1]} channels to {target[name].shape[1]} ({stem})"
             tensor = _adapted(tensor, target[name].shape[1], stem)
+        if name.endswith(POSITIONS) and name in target and tensor.shape != target[name].shape:
+            if (moved := regridded(tensor, target[name].shape)) is not None:
+                positions = f"{tensor.shape[1]} to {moved.shape[1]} (interpolated)"
+                tensor = moved
         if name in fitting and torch.equal(tensor, fitting[name]):
             repeated.append(key)
         elif name not in target or name in fitting:
@@ -211,7 +218,8 @@ def compare(
     counted = [n for n in target if not n.endswith(COUNTER)]
     missing = tuple(n for n in counted if n not in fitting and n not in wrong)
     matched = tuple(n for n in counted if n in fitting)
-    return LoadReport(path, matched, missing, tuple(unexpected), shapes, tuple(repeated), tuple(excess), made), fitting
+    left = (tuple(unexpected), shapes, tuple(repeated), tuple(excess))
+    return LoadReport(path, matched, missing, *left, made, positions), fitting
 
 
 def _strip(key: str, target: Mapping[str, Any]) -> str:

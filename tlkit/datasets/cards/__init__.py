@@ -85,9 +85,12 @@ def where(card: DataCard) -> Path:
     return folder
 
 
+ADDED = {"__macosx", "@eadir", "thumbs.db", "desktop.ini", "$recycle.bin", "system volume information", "lost+found"}
+
+
 def hidden(name: str) -> bool:
-    """Tell whether an entry of that name is none of the data: a dot, what macOS packs, the lock of an open table."""
-    return name.startswith((".", "~$")) or name == "__MACOSX"
+    """Tell whether an entry of that name is none of the data: a dot, the lock of an open table, what systems add."""
+    return name.startswith((".", "~$")) or name.casefold() in ADDED
 
 
 def visible(folder: Path) -> Iterator[Path]:
