@@ -7,6 +7,7 @@ and need no index. Each is a folder, COLLECTION/SERIES/, and `s5cmd` brings it.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -14,19 +15,23 @@ from pathlib import Path
 import pandas as pd
 
 from tlkit.datasets.cards import DataCard
-from tlkit.sources import SourceError, idc_rule, s5cmd
+from tlkit.sources import SourceError, endpoint, idc_rule, s5cmd
 
 KEYS = idc_rule.KEYS
 LISTS = Path(__file__).parent / "lists"
 COUNTS = LISTS / "lists.csv"  # of every size: what it holds, and the hash of its list
 CITATIONS = LISTS / "citations.csv"
 TYPES = {"files": "int64", "bytes": "int64"}
+log = logging.getLogger(__name__)
 
 
 def files(card: DataCard, size: str) -> pd.DataFrame:
-    """Return one row per series of a size; see `tlkit.sources`. Raises SourceError as `series` does."""
+    """Return one row per series of a size; see `tlkit.sources`. Raises SourceError as `series` does.
+
+    Of a server that stands in for the source (TLKIT_ENDPOINT_IDC), how much it has of a series is what counts.
+    """
     table = series(card, size)
-    return pd.DataFrame(
+    found = pd.DataFrame(
         {
             "path": table["collection"] + "/" + table["series"] + "/",
             "url": "s3://" + table["bucket"] + "/" + table["uuid"] + "/",
@@ -37,6 +42,19 @@ def files(card: DataCard, size: str) -> pd.DataFrame:
             "group": table["collection"],
         }
     )
+    there = endpoint("idc")
+    return _as_served(found, there) if there else found
+
+
+def _as_served(rows: pd.DataFrame, there: str) -> pd.DataFrame:
+    """Return the rows with the files and bytes that a server has; as they are where it has none of a series."""
+    had = s5cmd.list_series(rows["url"], there).reindex(rows["url"]).set_axis(rows.index)
+    served = rows.assign(**{name: had[name].fillna(rows[name]).astype("int64") for name in TYPES})
+    odd = int((served[list(TYPES)] != rows[list(TYPES)]).any(axis=1).sum())
+    if odd:
+        text = "%s has other files than the index says, of %d of %d series: they are not the source's own"
+        log.warning(text, there, odd, len(rows))
+    return served
 
 
 def version(card: DataCard) -> str:
@@ -44,9 +62,9 @@ def version(card: DataCard) -> str:
     return str(card.fetch["index"])
 
 
-def transfer(rows: pd.DataFrame, to: Path, endpoint: str, progress: Callable[[int], None]) -> None:
+def transfer(rows: pd.DataFrame, to: Path, there: str, progress: Callable[[int], None]) -> None:
     """Bring series into `to`; see `s5cmd.transfer`."""
-    s5cmd.transfer(rows, to, endpoint, progress)
+    s5cmd.transfer(rows, to, there, progress)
 
 
 def check(rows: pd.DataFrame, folder: Path) -> list[str]:
@@ -60,19 +78,18 @@ def series(card: DataCard, size: str) -> pd.DataFrame:
     Raises SourceError where the list is not the one whose hash is kept, or the index is missing or another one.
     """
     kept = LISTS / f"{card.name}-{size}.csv.gz"
-    table = pd.read_csv(kept, dtype=str, keep_default_na=False).astype(TYPES) if kept.is_file() else _chosen(card, size)
+    is_kept = kept.is_file()
+    table = (
+        pd.read_csv(kept, dtype=str, keep_default_na=False).astype(TYPES) if is_kept else idc_rule.choose(card, size)
+    )
     stated = counts().get((card.name, size))
     if stated and digest(table) != stated:
-        how = kept.name if kept.is_file() else "the list that the rule gives"
+        how = kept.name if is_kept else "the list that the rule gives"
         raise SourceError(
             f"{card.name}, {size}: {how} has the hash {digest(table)[:16]}..., expected {stated[:16]}...: the card, "
             f"the code of the rule or the list was changed. `python -m tlkit.sources.idc_lists` writes all anew."
         )
     return table
-
-
-def _chosen(card: DataCard, size: str) -> pd.DataFrame:
-    return idc_rule.choose(card, size)
 
 
 def digest(table: pd.DataFrame) -> str:

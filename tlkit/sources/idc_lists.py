@@ -72,7 +72,7 @@ def page_of_citations(citations: pd.DataFrame) -> str:
     lines = [
         "# What to cite",
         "",
-        "Written by `python -m tlkit.sources.idc_lists`. Every source of images, and of masks of them, that a size of a "
+        "Written by `python -m tlkit.sources.idc_lists`. Every source of images, and of masks, that a size of a "
         "data set from the [Imaging Data Commons](https://imaging.datacommons.cancer.gov/) holds. All are CC BY: name "
         "them, and say what you changed. `tlkit.sources.idc.attribution(card, size)` gives those of one size alone.",
         "",

