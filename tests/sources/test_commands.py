@@ -74,10 +74,10 @@ def test_the_cards_of_medmnist_are_those_of_the_package():
 
 def test_get_counts_first_then_fetches_and_a_store_is_made(breast, site, capsys, tmp_path):
     out = said(capsys, "data", "get", "breastmnist", "--dry-run")
-    assert f"1 file, {len(site.files[FILE]) / 1e3:,.1f} kB" in out and "CC BY 4.0 (1 files)" in out and "dry-run" in out
+    assert f"1 file, {len(site.files[FILE]) / 1e3:,.1f} kB" in out and "CC BY 4.0" in out and "dry-run" in out
     assert not (tmp_path / "my data" / "breastmnist").exists()
     out = said(capsys, "data", "get", "breastmnist")
-    assert "whole, 1 files" in out and "Whom to cite" in out
+    assert "whole, 1 file" in out and "Whom to cite" in out
     assert "fetched on" in said(capsys, "data", "show", "breastmnist")
     assert next(line for line in said(capsys, "data").splitlines() if line.startswith("breastmnist")).endswith(" 64")
     assert "as its receipt says" in said(capsys, "data", "verify", "breastmnist")
@@ -90,6 +90,15 @@ def test_get_counts_first_then_fetches_and_a_store_is_made(breast, site, capsys,
 def test_get_to_another_place_says_how_to_use_it(breast, capsys, tmp_path):
     out = said(capsys, "data", "get", "breastmnist", "--size", "mini", "--to", str(tmp_path / "b"))
     assert f"export TLKIT_DATA={tmp_path / 'b'}" in out and (tmp_path / "b" / "breastmnist").is_dir()
+
+
+def test_a_file_that_was_brought_says_which_size_it_is(breast, capsys, tmp_path, site):
+    (tmp_path / "downloads").mkdir()
+    (tmp_path / "downloads" / "breastmnist_64.npz").write_bytes(site.files[FILE])
+    out = said(capsys, "data", "get", "breastmnist", "--from", str(tmp_path / "downloads"))
+    assert "whole, 1 file" in out and not site.asked
+    breast.fetch["sizes"]["64"] = {"breastmnist_64.npz": "0" * 32}
+    assert "Its list has changed since: " in said(capsys, "data", "verify", "breastmnist")
 
 
 def test_get_without_a_folder_of_data_makes_one_in_the_repository(breast, capsys, tmp_path, monkeypatch):
@@ -133,7 +142,7 @@ def test_what_cannot_be_done_is_told(capsys, argv, words, tmp_path, monkeypatch)
 # --- a study's data ---
 
 
-def study(tmp_path, monkeypatch, scale: str = "quick"):
+def study(tmp_path, monkeypatch, size: str = "64"):
     (tmp_path / "studies").mkdir(exist_ok=True)
     text = """
         common:
@@ -142,13 +151,13 @@ def study(tmp_path, monkeypatch, scale: str = "quick"):
           size: 32
           seeds: [1]
           split: {val: 0.1, test: 0.1, seed: 0}
-          fetch: {breastmnist: "64"}
+          fetch: {breastmnist: "SIZE"}
           pretrainings: {scratch: {title: Scratch}}
           tasks: {B: {title: Breast, dataset: breastmnist, recipe: {base: finetune, epochs: 1}}}
           experiments: {main: {title: all, mode: finetune}}
         scales: {quick: {}}
     """
-    (tmp_path / "studies" / "breast.yaml").write_text(textwrap.dedent(text))
+    (tmp_path / "studies" / "breast.yaml").write_text(textwrap.dedent(text).replace("SIZE", size))
     monkeypatch.setattr(paths, "STUDIES", tmp_path / "studies")
 
 
@@ -164,6 +173,10 @@ def test_a_study_offers_to_fetch_its_data_once(breast, site, capsys, tmp_path, m
     capsys.readouterr()
     getting.fetch_missing(["breast"], "quick")
     assert capsys.readouterr().out == ""
+    study(tmp_path, monkeypatch, size="full")  # more than is here
+    monkeypatch.delenv("ACCEPT")
+    getting.fetch_missing(["breast"], "quick")
+    assert "in place of size 64" in capsys.readouterr().out
 
 
 def test_a_study_goes_on_where_nothing_can_be_fetched(breast, capsys, tmp_path, monkeypatch):

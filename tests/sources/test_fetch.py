@@ -252,6 +252,17 @@ def test_a_version_that_changed_at_the_source_fetches_what_changed(card, site, t
     assert [path for _, path, _ in site.asked] == [HOST + "c.bin"]
 
 
+def test_a_version_that_changed_in_the_middle_keeps_what_is_the_same(card, site, tmp_path):
+    site.always[HOST + "c.bin"] = {"status": 500}
+    with pytest.raises(SourceError):
+        fetch.get(plan(card({"mini": FILES | {"gone.bin": b"gone"}}), to=tmp_path))
+    site.always.clear()
+    site.asked.clear()
+    new = {"a.bin": BODY + b"new", "sub/b.bin": FILES["sub/b.bin"], "c.bin": b"c"}
+    assert seen(fetch.get(plan(card({"mini": new}), to=tmp_path))) == new
+    assert {path for _, path, _ in site.asked} == {HOST + "a.bin", HOST + "c.bin"}
+
+
 def test_a_damaged_set_is_told_and_mended(card, site, tmp_path):
     toy = card({"mini": FILES})
     folder = fetch.get(plan(toy, to=tmp_path))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import tarfile
 import zipfile
+from dataclasses import replace
 
 import pytest
 
 from tlkit.sources import SourceError, fetch, receipt
 from tlkit.sources.plan import plan
+from tlkit.sources.take import take
 from tlkit.sources.unpack import TREE, unpack
 
 from conftest import HOST  # isort: skip
@@ -43,6 +45,19 @@ def test_an_archive_becomes_the_data_set(card, site, tmp_path, kind):
     (folder / "a.png").unlink()
     assert (fetch.get(plan(toy, to=tmp_path)) / "a.png").read_bytes() == b"a"
     assert ("GET", HOST + f"set.{kind}", "") in site.asked
+
+
+def test_what_was_brought_packed_or_unpacked_is_taken(card, tmp_path):
+    tree = {f"{part}/{k}/{n}.png": b"" for part in ("train", "val") for k in "ab" for n in range(2)}
+    body = packed({f"top/{name}": b"x" for name in tree})
+    toy = card({"mini": {"set.tgz": body}}, unpack=True, strip=1)
+    toy = replace(toy, layout="class_folders", classes=())
+    (tmp_path / "packed").mkdir()
+    (tmp_path / "packed" / "set.tgz").write_bytes(body)
+    folder = take(plan(toy, to=tmp_path / "one"), tmp_path / "packed")
+    assert sorted(receipt.read(folder)[1]["path"]) == sorted(tree)
+    other = take(plan(toy, to=tmp_path / "two"), folder)
+    assert sorted(receipt.read(other)[1]["path"]) == sorted(tree) and other == tmp_path / "two" / toy.folder
 
 
 @pytest.mark.parametrize("name", ["../out.txt", "/out.txt", "a/../../out.txt"])

@@ -100,6 +100,8 @@ def get(name: str, size: str, to: Path | None, dry: bool, source: Path | None, y
     card = lookup(name, DATASETS, "data set")
     if source and not card.fetch:
         return _done(card, take.take_tree(card, source, to), to)
+    if source and not size and card.fetch["kind"] == "http":
+        size = take.size_in(card, source)
     planned = plan.plan(card, size, to)
     if source:
         return _done(card, take.take(planned, source, yes), to)
@@ -116,16 +118,19 @@ def summary(planned: plan.Plan) -> str:
     """Return what a plan fetches: how much, under which licences, whereto, and how much room is there."""
     rows, folder = planned.rows, planned.folder
     by_licence = rows.groupby("licence")["files"].sum()
-    licences = "; ".join(f"{licence} ({n:,} files)" for licence, n in by_licence.items())
+    licences = "; ".join(f"{licence} ({_files(n)})" for licence, n in by_licence.items())
     above = next(p for p in (folder.parent, *folder.parent.parents) if p.is_dir())
-    unknown = "" if (rows["bytes"] >= 0).all() else "about "
-    count = f"{rows['files'].sum():,} file{'s' if rows['files'].sum() > 1 else ''}"
+    much = ("" if (rows["bytes"] >= 0).all() else "about ") + megabytes(planned.bytes)
     return (
-        f"{planned.card.name}, size {planned.size}: {count}, {unknown}{megabytes(planned.bytes)}\n"
+        f"{planned.card.name}, size {planned.size}: {_files(rows['files'].sum())}, {much}\n"
         f"  licence  {licences}\n"
         f"  source   {planned.card.source}{f', version {planned.version}' if planned.version else ''}\n"
         f"  into     {folder} ({megabytes(shutil.disk_usage(above).free)} free)"
     )
+
+
+def _files(count: int) -> str:
+    return f"{count:,} file{'' if count == 1 else 's'}"
 
 
 def agreed(question: str) -> bool:
@@ -135,8 +140,8 @@ def agreed(question: str) -> bool:
 
 def _done(card: DataCard, folder: Path, to: Path | None) -> str:
     found = receipt.read(folder)
-    files = found[1] if found else []
-    told = f"{folder}: whole, {len(files):,} files, {megabytes(int(files['bytes'].sum()))}."
+    told = f"{folder}: whole"
+    told += f", {_files(len(found[1]))}, {megabytes(int(found[1]['bytes'].sum()))}." if found else "."
     told += f" Whom to cite: {folder / receipt.CITE}" if (folder / receipt.CITE).is_file() else ""
     root = folder_above(card, folder)
     return told if root == paths.data_root() else f"{told}\nTo use it: export TLKIT_DATA={root}"
@@ -151,8 +156,10 @@ def verify(name: str, to: Path | None) -> tuple[str, bool]:
     """Return what is wrong with the files of a data set by its receipt, and whether nothing is."""
     card = lookup(name, DATASETS, "data set")
     wrong, folder = fetch.verify(card, to), plan.folder_of(card, to)
+    facts = read_facts(folder)
+    changed = _changed(card, facts)
     if wrong.empty:
-        return f"{folder}: as its receipt says.", True
+        return f"{folder}: as its receipt says.{changed}", True
     lines = [f"  {row.path}: {row.reason}" for row in wrong.head(20).itertuples()]
     facts = read_facts(folder)
     again = (
@@ -162,3 +169,14 @@ def verify(name: str, to: Path | None) -> tuple[str, bool]:
     return "\n".join(
         [f"{folder} is not as its receipt says:", *lines, *more, f"{again} what is missing or changed."]
     ), False
+
+
+def _changed(card: DataCard, facts: dict) -> str:
+    """Return what is to be said where the list of a size is another one than when it was fetched."""
+    if not card.fetch or facts.get("size") not in sizes(card):
+        return ""
+    now = plan.plan(card, facts["size"])
+    if now.hash == facts["list"]:
+        return ""
+    versions = f" ({facts['version']} then, {now.version} now)" if now.version != facts["version"] else ""
+    return f"\nIts list has changed since{versions}: `data get {card.name} --size {facts['size']}` fetches what is new."

@@ -42,15 +42,23 @@ def transfer(rows: pd.DataFrame, to: Path, endpoint: str, progress: Progress) ->
 
     One that fails does not end the others. Raises: DiskSpaceError, OfflineError, SourceError that names what failed.
     """
-    stop, failed = threading.Event(), []
+    stop, failed, left, lock = threading.Event(), [], rows.itertuples(index=False), threading.Lock()
+
+    def work() -> None:
+        while not stop.is_set():
+            with lock:
+                row = next(left, None)
+            if row is None:
+                return
+            _keep(session, row, to, progress, stop, failed)
+
     with _session() as session, ThreadPoolExecutor(THREADS) as pool:
-        jobs = [pool.submit(_keep, session, row, to, progress, stop, failed) for row in rows.itertuples(index=False)]
+        jobs = [pool.submit(work) for _ in range(min(THREADS, len(rows)))]
         try:
             for job in wait(jobs, return_when=FIRST_EXCEPTION).done:
                 job.result()
         finally:
             stop.set()
-            pool.shutdown(cancel_futures=True)
     if failed:
         offline = all(isinstance(error, OfflineError) for error in failed)
         more = f"\n  ... and {len(failed) - 5} more" if len(failed) > 5 else ""

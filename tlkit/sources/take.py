@@ -10,7 +10,7 @@ import pandas as pd
 
 from tlkit.datasets import layout_of
 from tlkit.datasets.cards import DataCard
-from tlkit.sources import SourceError, receipt
+from tlkit.sources import SourceError, files, receipt, sizes
 from tlkit.sources.fetch import alone, find_left, finish, is_there, link, refuse_to_lose
 from tlkit.sources.plan import Plan, facts, folder_of
 
@@ -21,12 +21,14 @@ def take(planned: Plan, source: Path, over: bool = False) -> Path:
     A file is found by its path below `source` or below any folder in it, or by its name where one file alone has that.
     Raises SourceError where some are missing or are not as listed.
     """
+    there = receipt.look(_existing(source), hashed=False)["path"]
+    if planned.unpacks and not match(planned.rows["path"], there):  # somebody has unpacked it
+        return take_tree(planned.card, source, planned.folder.parents[len(Path(planned.card.folder).parts) - 1])
     with alone(planned.folder):
         if is_there(planned):
             return planned.folder
         refuse_to_lose(planned, over)
         left, found = find_left(planned)
-        there = receipt.look(_existing(source), hashed=False)["path"]
         for path, at in match(left["path"], there).items():
             link(source / at, planned.part / path)
         return finish(planned, found, f"{source} has not all of it:")
@@ -58,9 +60,16 @@ def take_tree(card: DataCard, source: Path, to: Path | None = None) -> Path:
     return folder
 
 
+def size_in(card: DataCard, source: Path) -> str:
+    """Return the first size, by the card's order, of which a folder has every file; "" where there is none."""
+    there = receipt.look(_existing(source), hashed=False)["path"]
+    lists = ((size, files(card, size)["path"]) for size in sizes(card))
+    return next((size for size, wanted in lists if match(wanted, there).keys() >= set(wanted)), "")
+
+
 def match(wanted: pd.Series, there: pd.Series) -> dict[str, str]:
     """Return {path of a file that is wanted, or lies in a wanted folder ("a/b/"): its path among `there`}."""
-    files, folders = set(wanted), {path for path in wanted if path.endswith("/")}
+    single, folders = set(wanted), {path for path in wanted if path.endswith("/")}
     names = there.str.replace(r"^.*/", "", regex=True)
     alone = dict(zip(*(x[~names.duplicated(keep=False)] for x in (names, there)), strict=True))
     found: dict[str, str] = {}
@@ -68,11 +77,11 @@ def match(wanted: pd.Series, there: pd.Series) -> dict[str, str]:
         parts = path.split("/")
         for i in range(len(parts)):
             below = "/".join(parts[i:])
-            if below in files or (below.rpartition("/")[0] + "/") in folders:
+            if below in single or (below.rpartition("/")[0] + "/") in folders:
                 if below not in found or i == 0:
                     found[below] = path
                 break
-    for path in files - folders - found.keys():
+    for path in single - folders - found.keys():
         if at := alone.get(os.path.basename(path)):
             found[path] = at
     return found

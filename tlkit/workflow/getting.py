@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from tlkit import paths
 from tlkit.config import TlkitError
-from tlkit.datasets.cards import DATASETS, present
-from tlkit.sources import about, commands, fetch, plan, size_of
+from tlkit.datasets.cards import DATASETS, DataCard, present
+from tlkit.sources import about, commands, fetch, plan, size_of, sizes
 from tlkit.studies import Study, load
 
 ACCEPT = "ACCEPT"  # environment variable: 1 fetches without asking
@@ -28,8 +28,7 @@ def fetch_missing(names: Iterable[str], scale: str, data: str = "") -> None:
             continue
     if not missing:
         return
-    told = {name: f"  python -m tlkit data get {name} --size {size}" for name, size in missing.items()}
-    lines = [f"{line}   {_said(name, missing[name])}" for name, line in told.items()]
+    lines = [f"  python -m tlkit data get {name} --size {size}   {_said(name, size)}" for name, size in missing.items()]
     print("\n".join(["These data are not here, and need no login:", *lines, f"They go to {plan.folder_root()}."]))
     if not _agreed():
         print("Not fetched. Say ACCEPT=1, or fetch them by the commands above; what is here is done without them.")
@@ -38,26 +37,38 @@ def fetch_missing(names: Iterable[str], scale: str, data: str = "") -> None:
         try:
             wanted = plan.ask_sizes(plan.plan(DATASETS[name], size))
             print(commands.summary(wanted), flush=True)
-            fetch.get(wanted)
+            fetch.get(wanted, over=True)
         except (TlkitError, OSError) as error:
             print(f"{type(error).__name__}: {error}", flush=True)
 
 
 def find_missing(study: Study) -> dict[str, str]:
-    """Return {data set: size} that a study needs, that is not here, and that a command can fetch."""
+    """Return {data set: size} that a study needs, that is not here or is smaller here, and that can be fetched."""
     if study.phantom:
         return {}
     used = {entry["dataset"] for entry in study.spec["tasks"].values()}
     used |= {name for pretraining in study.pretrainings for name in study.corpora(pretraining)}
-    cards = {name: DATASETS[name] for name in sorted(used) if name in DATASETS and DATASETS[name].fetch}
     wanted = study.spec.get("fetch", {})
-    here = paths.data_root()
-    return {name: size_of(card, wanted.get(name, "")) for name, card in cards.items() if not present(card, here)}
+    open_sets = [DATASETS[name] for name in sorted(used) if name in DATASETS and DATASETS[name].fetch]
+    asked = {card.name: size_of(card, wanted.get(card.name, "")) for card in open_sets}
+    return {name: size for name, size in asked.items() if _is_missing(DATASETS[name], size)}
+
+
+def _is_missing(card: DataCard, size: str) -> bool:
+    if not present(card, paths.data_root()):
+        return True
+    had = _size_here(card)
+    return had in sizes(card) and about(card, had) < about(card, size)
+
+
+def _size_here(card: DataCard) -> str:
+    return commands.read_facts(plan.folder_of(card)).get("size", "")
 
 
 def _said(name: str, size: str) -> str:
     card = DATASETS[name]
-    return f"about {commands.megabytes(about(card, size))}, {card.licence}"
+    smaller = f", in place of size {had}" if (had := _size_here(card)) else ""
+    return f"about {commands.megabytes(about(card, size))}, {card.licence}{smaller}"
 
 
 def _agreed() -> bool:

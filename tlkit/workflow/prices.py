@@ -117,8 +117,9 @@ def _whole(card: DataCard, data: dict[str, Any]) -> float:
     if data.get("balance") and all(each):
         return len(each) * min(each)
     for value in card.classes:
-        if value in data.get("where", {}).values():  # one that nobody counted has at most what the others leave
-            return counts.get(value, counts["images"] - sum(filter(None, each)))
+        known = {value, "images"} & counts.keys()  # one that nobody counted has at most what the others leave
+        if known and value in data.get("where", {}).values():
+            return counts.get(value) or counts["images"] - sum(filter(None, each))
     if "train" in counts and data["split"].get("official", True):
         return counts["train"]
     if "images" in counts or "train" in counts:
