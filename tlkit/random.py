@@ -44,3 +44,16 @@ def keyed_uniform(
     counter = torch.arange(1, n + 1, device=index.device) * GOLDEN
     bits = _mix(state[:, None] + counter)
     return _shift(bits, 40).to(torch.float32) * 2.0**-24
+
+
+def random_state(device: torch.device) -> torch.Tensor:
+    """Return the state of torch's generator on a device, uint8 on the CPU."""
+    return torch.get_rng_state() if device.type == "cpu" else torch.cuda.get_rng_state(device)
+
+
+def set_random_state(device: torch.device, state: torch.Tensor) -> None:
+    """Put torch's generator on a device back into a state."""
+    if device.type == "cpu":
+        torch.set_rng_state(state)
+    else:
+        torch.cuda.set_rng_state(state, device)

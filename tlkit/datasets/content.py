@@ -43,7 +43,8 @@ def content_hash(root: Path, cache: Path | None = None) -> str:
 
     Digests are kept in `cache` (default: beside the stores) by what the disk says of a file, so that an unchanged
     tree is not read again: its number, size, and times of change. The cache holds no paths, which may have names of
-    patients in them. From LARGE files on a stamp says the hash (`stamps`); `verify_content` reads all again. Two copies of a tree have the same hash wherever they lie.
+    patients in them. From LARGE files on a stamp says the hash (`stamps`); `verify_content` reads all again. Two copies
+    of a tree have the same hash wherever they lie.
     """
     seen, asked = _seen.get(), (Path(root).resolve(), cache)
     if seen is None:

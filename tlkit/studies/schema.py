@@ -79,9 +79,7 @@ class Study(Keys):
     resources: dict[
         Annotated[str, one_of(("data", "pretrain", "finetune", "figure"), "kind of job")],
         dict[Annotated[str, one_of(("mem_mb", "runtime", "gpu"), "resource")], Seed],
-    ] = key(
-        "of a job on a cluster, by kind: mem_mb, runtime (minutes), gpu; else by what its runs are thought to take", {}
-    )
+    ] = key("of a job on a cluster, by kind: mem_mb, runtime (minutes), gpu; else thought out from its runs", {})
     pretraining_seed: Seed = key("seed of the pretraining runs", 42)
     max_unreadable: Annotated[
         Annotated[float, Field(ge=0, le=1)] | dict[Dataset, Annotated[float, Field(ge=0, le=1)]],

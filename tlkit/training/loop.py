@@ -17,30 +17,13 @@ from tlkit import pulse, stopping
 from tlkit.config import ConfigError, TlkitError, lookup
 from tlkit.names import sign
 from tlkit.progress import follow, is_watched
-from tlkit.training import checkpoint
+from tlkit.random import random_state, set_random_state
+from tlkit.training import checkpoint, processes
 from tlkit.training.optim import build_optimizer, learning_rate, plateau_factor
-from tlkit.training.processes import (
-    autocast,
-    average,
-    barrier,
-    distribute,
-    pick_device,
-    rank,
-    share_buffers,
-    world_size,
-)
+from tlkit.training.processes import autocast, average, distribute, pick_device, rank, share_buffers, world_size
 from tlkit.training.recipe import Recipe
 from tlkit.training.resume import Keeper, Progress, write_history
-from tlkit.training.steps import (
-    Objective,
-    backward,
-    batches,
-    cut_groups,
-    epoch_order,
-    prepare_groups,
-    random_state,
-    set_random_state,
-)
+from tlkit.training.steps import Objective, backward, batches, cut_groups, epoch_order, prepare_groups
 
 log = logging.getLogger(__name__)
 CHECK_EVERY = 100  # steps between two looks at the losses: each look waits for the device
@@ -105,7 +88,7 @@ def fit(
     history = pd.DataFrame(state.rows)
     if rank() == 0:
         write_history(folder, state)
-    barrier()
+    processes.barrier()
     if state.best is not None:
         parts.model.load_state_dict(state.best)
     return Fit(history, state.best_epoch, history["seconds"].sum(), history["cpu_seconds"].sum(), resumed)
@@ -197,15 +180,8 @@ def _epoch(parts: _Parts, recipe: Recipe, seed: int, epoch: int, per_epoch: int)
 
 def _rate(recipe: Recipe, epoch: int, step: int, steps: int) -> float:
     """Return the learning rate of a step of an epoch that has so many."""
-    return learning_rate(
-        epoch * steps + step,
-        recipe.epochs * steps,
-        recipe.lr,
-        recipe.schedule,
-        warmup=round(recipe.warmup * steps),
-        decay=recipe.decay,
-        steps_per_epoch=steps,
-    )
+    how = {"warmup": round(recipe.warmup * steps), "decay": recipe.decay, "steps_per_epoch": steps}
+    return learning_rate(epoch * steps + step, recipe.epochs * steps, recipe.lr, recipe.schedule, **how)
 
 
 def _progress(steps: range, images: int, epoch: int, recipe: Recipe) -> Iterable[int]:

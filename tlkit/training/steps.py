@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from tlkit.config import ConfigError
 from tlkit.models import batch_norms
+from tlkit.random import random_state, set_random_state
 from tlkit.training.feed import Batch, fed
 from tlkit.training.processes import rank, take_from_first, world_size
 from tlkit.training.recipe import Recipe
@@ -198,14 +199,3 @@ def _still(model: nn.Module, still: bool = True) -> Iterator[None]:
     finally:
         for norm, momentum in momenta.items():
             norm.momentum = momentum
-
-
-def random_state(device: torch.device) -> Tensor:
-    return torch.get_rng_state() if device.type == "cpu" else torch.cuda.get_rng_state(device)
-
-
-def set_random_state(device: torch.device, state: Tensor) -> None:
-    if device.type == "cpu":
-        torch.set_rng_state(state)
-    else:
-        torch.cuda.set_rng_state(state, device)
