@@ -75,7 +75,7 @@ def _panel(
     ax.axhline(best, ls=(0, (4, 2)), lw=0.7, color="0.55", zorder=0.5)
     layout.title(ax, names.get(task, task), 96)
     ax.set_ylabel(layout.metric_name(task, metric, names))
-    close = len(order) * ax.get_gridspec().ncols > 24
+    close = len(order) * ax.get_gridspec().ncols >= 24
     shown = labels if edge.lowest or many_n else [""] * len(labels)
     layout.name_columns(ax, shown, rotation=60 if close else 35, above_gap=edge.above_gap)
     ax.margins(y=0.08)
@@ -103,7 +103,7 @@ def tell_baselines(ax: Axes, found: Mapping[str, float]) -> None:
         text = ax.text(right, value, name.replace(" ", "\n"), ha="left", va="center", size=6, color="0.25")
         text.set_bbox({"fc": "white", "ec": "none", "pad": 0.6})
         text.set_in_layout(False)
-    ax.set_xlim(left, right + 0.22 * (right - left))
+    ax.set_xlim(left, right + 0.1 * max(2, ax.get_gridspec().ncols) * (right - left))
 
 
 def _footer(n: pd.Series, estimated: Collection[str]) -> str:

@@ -87,7 +87,7 @@ def _name_axes(ax: Axes, task: str, relative: bool, names: Mapping[str, str], ed
     from matplotlib.ticker import EngFormatter
 
     ax.set_title(names.get(task, task))
-    ax.set_ylabel(f"{'relative ' * relative}\ntraining loss".strip() if edge.first else "")
+    ax.set_ylabel("relative\n" * relative + "training loss" if edge.first else "")
     ax.set_xlabel("images seen" if edge.lowest else "")
     ax.xaxis.label.set_in_layout(not edge.above_gap)
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))

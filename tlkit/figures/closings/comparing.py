@@ -22,12 +22,12 @@ def say_pairs(pairs: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
         return ["No pair of pretrainings has two runs a side, so nothing is tested."]
     raw, clear = (tested[tested[p] < ALPHA] for p in ("p_sound", "p_holm"))
     chance = ALPHA * len(tested)
-    said = f"Of {len(tested)} pairs, {len(raw)} have p < {ALPHA:g} uncorrected, where chance gives about {chance:.0f};"
+    said = f"Of {len(tested)} pairs, {len(raw)} have p < {ALPHA:g} uncorrected, where chance gives about {chance:.1f};"
     if clear.empty:
         return [
             f"{said} none after Holm's correction.",
             "So the order of the dots is no finding: these runs show no difference between pretrainings, which is not "
-            "to say that there is none. The smallest that they would have shown stands in the table (`mdd`).",
+            "to say that there is none. The smallest that they would have shown stands in the saved table (`mdd`).",
         ]
     shown = [_say_pair(row, names) for row in clear.head(MOST).to_dict("records")]
     more = f", and {len(clear) - MOST} more" if len(clear) > MOST else ""
