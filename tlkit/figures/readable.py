@@ -12,7 +12,7 @@ from tlkit.figures.finished import shorten
 from tlkit.names import Names
 from tlkit.report.layout import metric_name, p_text
 
-CODES = ("experiment", "task", "pretraining", "arm", "a", "b", "mode", "domain")
+CODES = ("experiment", "task", "pretraining", "arm", "a", "b", "mode", "domain", "reference")
 IDS = ("id", "run", "series", "patient", "exam", "path", "file")
 UNITS = {"lr": "learning rate", "n": "n", "sd": "sd (n - 1)", "std": "sd (n - 1)", "size": "n", "p_holm": "p (Holm)"}
 MOST_ROWS = 80  # of a table on a screen; files have all of them
@@ -51,7 +51,7 @@ def readable(table: pd.DataFrame, names: Mapping[str, str], digits: int = 3) -> 
             table[column] = [names[value] for value in table[column]]
         elif column in IDS:
             table[column] = table[column].map(shorten)
-        elif str(column).startswith("p_") and pd.api.types.is_float_dtype(table[column]):
+        elif (column == "p" or str(column).startswith("p_")) and pd.api.types.is_float_dtype(table[column]):
             table[column] = table[column].map(p_text)
         elif column == "lr":
             table[column] = table[column].map("{:g}".format)

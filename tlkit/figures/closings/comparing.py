@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from tlkit.names import LOWER, Names
-from tlkit.report.layout import metric_name
+from tlkit.report.layout import metric_name, p_text
 
 ALPHA = 0.05
 MOST = 4  # examples that a sentence names
@@ -114,8 +114,9 @@ def say_gains(pairs: pd.DataFrame, compared: Mapping[str, Sequence[str]], names:
             if pd.isna(row["ci_low"]):
                 reads = "too few runs for an interval"
             else:
-                holds = "0 lies within" if row["ci_low"] <= 0 <= row["ci_high"] else "0 lies outside"
-                reads = f"[{row['ci_low']:+.3f}, {row['ci_high']:+.3f}], {holds}"
+                interval = f"[{row['ci_low']:+.3f}, {row['ci_high']:+.3f}]"
+                clear = "clear" if row["p_holm"] < ALPHA else "not clear"
+                reads = f"{interval}, {clear} after correction: p {p_text(row['p_holm'])}"
             said.append(f"{what}, {where}: {metric} {gain:+.3f} ({reads}; {runs}).")
     return said
 
