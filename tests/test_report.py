@@ -21,10 +21,10 @@ from tlkit.figures import bars as figure_bars
 from tlkit.figures import convergence
 from tlkit.figures import losses as figure_losses
 from tlkit.figures import matrices as figure_matrices
+from tlkit.figures.panels import HEADING
 from tlkit.names import COLOURS as PALETTE
 from tlkit.names import GREY, Names
 from tlkit.published import evidence
-from tlkit.report.layout import HEADING
 from tlkit.stats import differences
 
 ABOUT = {
