@@ -21,10 +21,10 @@ from tlkit.figures import bars as figure_bars
 from tlkit.figures import convergence
 from tlkit.figures import losses as figure_losses
 from tlkit.figures import matrices as figure_matrices
+from tlkit.figures.panels import HEADING
 from tlkit.names import COLOURS as PALETTE
 from tlkit.names import GREY, Names
 from tlkit.published import evidence
-from tlkit.report.layout import HEADING
 from tlkit.stats import differences
 
 ABOUT = {
@@ -68,6 +68,10 @@ def drawn_runs(ax) -> list[float]:
     return [y for line in ax.lines if line.get_gid() == "runs" for y in line.get_ydata()]
 
 
+def means(ax) -> list[float]:
+    return [y for line in ax.lines if line.get_gid() == "mean" and line.get_marker() == "o" for y in line.get_ydata()]
+
+
 def texts(fig) -> str:
     import matplotlib.text
 
@@ -93,8 +97,8 @@ def test_bars_have_the_mean_and_the_sd():
     frame = results().query("experiment == 'finetune' and task == 'lits'")
     (ax,) = bars(frame).axes
     summary = differences.summarise(frame).set_index("pretraining").loc[["scratch", "imagenet", "mine"]]
-    assert [p.get_height() for p in ax.patches] == pytest.approx(summary["mean"].tolist())
-    whiskers = [container.lines[2][0].get_segments()[0][:, 1] for container in ax.containers[1::2]]
+    assert means(ax) == pytest.approx(summary["mean"].tolist()) and not ax.patches, "a bar would need its 0"
+    whiskers = [container.lines[2][0].get_segments()[0][:, 1] for container in ax.containers]
     assert [np.ptp(w) / 2 for w in whiskers] == pytest.approx(summary["sd"].tolist())
     dashed = [line.get_ydata()[0] for line in ax.lines if line.get_linestyle() == "--"]
     assert dashed == [summary["mean"].max()]
@@ -119,7 +123,6 @@ def test_bars_name_what_is_shown():
         "sd (ddof = 1)",
     ):
         assert words in shown
-    assert "Vertical axes do not start at 0." in shown
     assert [ax.get_title("left") for ax in fig.axes] == ["a", "b", "c", "d"]
     assert [t.get_text() for t in fig.axes[0].get_xticklabels()] == ["random weights", "ImageNet", "mine"]
     # Scratch has no linear evaluation: its place stays, and says so.
@@ -132,9 +135,18 @@ def test_bars_name_what_is_shown():
     assert "phantom" not in shown
 
 
-def test_axes_from_zero_are_not_called_cut():
-    frame = results().assign(value=[0.0, 0.5, 1.0] * 10)
-    assert "do not start at 0" not in texts(bars(frame))
+def test_baselines_and_chance_are_drawn_within_the_axes_with_their_names():
+    frame = results().query("task == 'radnet'")
+    told = pd.DataFrame({"task": "radnet", "metric": "accuracy", "baseline": ["no image", "pixels"], "value": [0.1, 2]})
+    for ax in bars(frame, baselines=told).axes:
+        assert [line.get_ydata()[0] for line in gid(ax, "baseline")] == [0.1, 2]
+        low, high = ax.get_ylim()
+        assert low < 0.1 and high > 2
+        assert {"no\nimage", "pixels"} <= {t.get_text() for t in ax.texts}
+    for ax in bars(frame.assign(metric="auc")).axes:
+        assert [line.get_ydata()[0] for line in gid(ax, "baseline")] == [0.5] and "chance" in [
+            t.get_text() for t in ax.texts
+        ]
 
 
 def test_single_runs_and_unequal_n_are_said():
@@ -162,22 +174,14 @@ def test_last_row_may_be_shorter():
     assert len({round(ax.get_subplotspec().colspan.start) for ax in fig.axes}) == 3
 
 
-@pytest.mark.parametrize("values", [[0.7, 0.7], [0.2, 0.9], [0.0, 0.0], [-3.0, 2.0]])
-def test_limits_hold_every_value(values):
-    frame = pd.DataFrame({"mean": [np.mean(values)], "sd": [np.std(values, ddof=1)]})
-    low, high = figure_bars.limits(frame, pd.Series(values))
-    assert low < min(values) and max(values) < high
-
-
-@settings(max_examples=30, deadline=None)
-@given(values=st.lists(st.floats(0.3, 1), min_size=1, max_size=4), spread=st.floats(0, 0.001))
-def test_limits_are_the_published_ones_where_nothing_is_cut(values, spread):
-    mean = pd.Series(values)
-    low, high = figure_bars.limits(pd.DataFrame({"mean": mean, "sd": spread}), mean)
-    assert low <= 0.99 * mean.min() + 1e-12
-    assert high >= 1.01 * (mean + spread).max() - 1e-12
-    if mean.max() < 1.02 * mean.min():
-        assert (low, high) == pytest.approx((0.99 * mean.min(), 1.01 * (mean + spread).max()))
+@settings(max_examples=20, deadline=None)
+@given(values=st.lists(st.floats(-3, 3), min_size=2, max_size=4))
+def test_the_axis_holds_every_value_and_whisker(values):
+    frame = pd.DataFrame({"experiment": "e", "task": "t", "metric": "m", "pretraining": "p", "value": values})
+    (ax,) = bars(frame.assign(seed=range(len(values)))).axes
+    low, high = ax.get_ylim()
+    mean, sd = np.mean(values), np.std(values, ddof=1)
+    assert low <= min(*values, mean - sd) and max(*values, mean + sd) <= high
 
 
 def test_arms_stand_in_the_order_of_their_colours_and_others_get_free_ones():
@@ -234,6 +238,22 @@ def test_phantom_figures_are_marked_once():
     about = json.loads(sidecar.read_text(encoding="utf-8"))
     assert about["phantom"] is True
     assert about["caption"] == "Means. Phantom data (scale smoke): not results on patients."
+
+
+def test_the_networks_that_ran_stand_on_the_figure_once():
+    fig = bars(results())
+    for _ in range(2):
+        *_, sidecar = report.save_figure(fig, "s", "f", **ABOUT, phantom=False, networks="resnet10, unet")
+    assert texts(fig).replace("\n", " ").count("Networks: resnet10, unet.") == 1
+    assert json.loads(sidecar.read_text(encoding="utf-8"))["caption"] == "Means. Networks: resnet10, unet."
+
+
+def test_figures_of_two_scales_stand_side_by_side():
+    paths_of = [
+        report.save_figure(bars(results()), "s", "f", **ABOUT | {"scale": scale}, phantom=False)[0]
+        for scale in ("smoke", "quick")
+    ]
+    assert all(path.exists() for path in paths_of) and paths_of[0] != paths_of[1]
 
 
 def test_a_failed_save_leaves_the_old_file(monkeypatch):
@@ -311,10 +331,11 @@ def gid(ax, name: str) -> list:
     return [artist for artist in (*ax.lines, *ax.collections, *ax.patches) if artist.get_gid() == name]
 
 
-def test_estimates_are_hatched_and_said():
+def test_estimates_are_hollow_and_said():
     frame = results().query("experiment == 'finetune' and task == 'lits'").replace({"mine": "radnet_ub"})
     (ax,) = bars(frame, estimated=["radnet_ub", "radnet_lb"]).axes
-    assert [patch.get_hatch() for patch in ax.patches] == [None, None, "////"]
+    dots = [line for line in ax.lines if line.get_gid() == "mean" and line.get_marker() == "o"]
+    assert [dot.get_markerfacecolor() == "white" for dot in dots] == [False, False, True]
     assert len(drawn_runs(ax)) == 6
     (pseudo,) = gid(ax, "pseudo-runs")
     assert sorted(pseudo.get_ydata()) == sorted(frame.query("pretraining == 'radnet_ub'")["value"])
@@ -346,7 +367,7 @@ def test_a_long_number_stays_in_its_cell():
     names = ("scratch", "imagenet", "radnet", "radnet_lb", "radnet_ub", "radnet12m")
     rows = product(("t0", "t1", "t2"), names, names)
     cell = {"experiment": "E1", "metric": "auc", "n_a": 4, "n_b": 4, "mean_a": 9.0, "mean_b": 0.1}
-    frame = pd.DataFrame(rows, columns=["task", "a", "b"]).assign(**cell, delta_pct=12345.67, p_published=0.5)
+    frame = pd.DataFrame(rows, columns=["task", "a", "b"]).assign(**cell, delta_pct=12345.67, p_holm=0.5)
     fig = matrices(frame[frame["a"] != frame["b"]])
     fig.canvas.draw()
     (ax, *_) = fig.axes
@@ -379,23 +400,24 @@ def test_long_titles_leave_room_for_their_neighbours(draw, frame):
 
 def test_a_matrix_shows_delta_and_p_of_row_against_column():
     frame = pairs()
-    fig = matrices(frame, names=PAPER | {"t0": "Task 0", "E1": "fine-tuning"}, phantom=True)
-    *axes, _ = fig.axes
+    fig = matrices(frame, p="p_published", names=PAPER | {"t0": "Task 0", "E1": "fine-tuning"}, phantom=True)
     order = ["scratch", "imagenet", "radnet"]
-    for ax, (_, panel) in zip(axes, frame.groupby(["experiment", "task"]), strict=True):
+    for ax, (_, panel) in zip(fig.axes, frame.groupby(["experiment", "task"]), strict=True):
         assert len(cells(ax)) == len(panel) == 6
         drawn = ax.images[0].get_array()
         for pair in panel.to_dict("records"):
             at = order.index(pair["a"]), order.index(pair["b"])
             delta = f"{pair['delta_pct']:+.2f}".replace("-", "−")
             assert cells(ax)[at] == f"{delta}\n{pair['p_published']:.3f}"
-            assert drawn[at] == pytest.approx(np.sign(pair["delta_pct"]) * (1 - pair["p_published"]))
+            strength = 1 if pair["p_holm"] < 0.05 else figure_matrices.PALE
+            assert drawn[at] == pytest.approx(np.sign(pair["delta_pct"]) * strength), "the corrected p decides"
         assert np.ma.getmaskarray(drawn).diagonal().all()
-    assert axes[0].get_title() == "Task 0, AUC"
-    assert [t.get_text() for t in axes[0].get_yticklabels()] == ["random weights", "ImageNet", "RadNet"]
+    assert fig.axes[0].get_title() == "Task 0, AUC"
+    assert [t.get_text() for t in fig.axes[0].get_yticklabels()] == ["random weights", "ImageNet", "RadNet"]
     shown = texts(fig)
-    for words in ("Fine-tuning", "row worse, certain", "uncertain", "as published", "n = 4 each", "phantom data"):
+    for words in ("Fine-tuning", "row worse, p < 0.05", "not clear", "as published", "n = 4 each", "phantom data"):
         assert words in shown
+    assert "certain" not in shown, "p says nothing of certainty"
 
 
 @pytest.mark.parametrize(
@@ -437,7 +459,7 @@ def test_text_of_a_matrix_is_legible_on_every_colour():
         return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
 
     fig = matrices(frame)
-    for ax in fig.axes[:-1]:
+    for ax in fig.axes:
         (image,) = ax.images
         for written in ax.texts:
             if "\n" in written.get_text():
@@ -545,7 +567,7 @@ def settled(never: int = 0) -> pd.DataFrame:
         for seed in range(3)
     ]
     columns = ["experiment", "task", "metric", "pretraining", "seed", "run", "rule", "epoch", "reached"]
-    frame = pd.DataFrame(rows, columns=columns)
+    frame = pd.DataFrame(rows, columns=columns).assign(epochs=12)
     lost = (frame["task"] == "LiTS") & (frame["pretraining"] == "scratch") & (frame["seed"] < never)
     return frame.assign(reached=~lost, epoch=frame["epoch"].where(~lost, 100))
 
@@ -560,13 +582,13 @@ def test_convergence_draws_losses_and_epochs():
         curve = losses.query("task == 'LiTS' and pretraining == @name")
         assert line.get_xydata() == pytest.approx(curve[["samples", "loss_relative"]].to_numpy())
         assert line.get_color() == COLOURS[name]
-    assert [p.get_height() for p in times_of.patches] == [6, 7]
+    assert means(times_of) == [6, 7]
     assert drawn_runs(times_of) == [5, 6, 7, 6, 7, 8]
     assert lits.get_xlim() == (0, 64 * 50)
     shown = texts(fig)
     for words in (
         "images seen",
-        "relative training loss",
+        "relative\ntraining loss",
         "epochs",
         "n = 3.",
         "heights",
@@ -580,12 +602,13 @@ def test_convergence_draws_losses_and_epochs():
     assert "heights" not in texts(absolute)
 
 
-def test_runs_that_never_converge_are_marked_and_count_as_their_rule_writes_them():
+def test_runs_that_never_converge_stand_at_the_epochs_that_they_had_and_have_no_mean():
     fig = draw_losses(loss_curves(), settled(never=2))
     epochs = fig.axes[1]
-    assert [p.get_height() for p in epochs.patches] == [pytest.approx((100 + 100 + 7) / 3), 7]
-    assert len(gid(epochs, "not reached")) == 2
-    assert "did not converge, counted as 100 epochs" in texts(fig)
+    assert means(epochs) == [7], "of the arm whose runs all converged"
+    assert gid(epochs, "not reached")[0].get_ydata().tolist() == [12, 12] and drawn_runs(epochs) == [7, 6, 7, 8]
+    assert epochs.get_ylim()[1] < 20, "no run had 100 epochs"
+    assert "the published code counts them as 100 epochs" in " ".join(texts(fig).split())
 
 
 def test_convergence_says_where_there_are_no_training_logs():

@@ -71,7 +71,7 @@ def test_times_follow_the_epoch_column_and_choose_the_metric_by_task():
     times = convergence.times(table)
     assert set(zip(times["task"], times["metric"], strict=True)) == {("R", "accuracy"), ("CX8", "auc")}
     assert (times.loc[times["rule"] == "published", "epoch"] == 5).all()
-    assert list(times.columns[-3:]) == ["rule", "epoch", "reached"]
+    assert list(times.columns[-4:]) == ["rule", "epoch", "reached", "epochs"] and times["epochs"].eq(len(RISING)).all()
 
 
 def test_a_task_without_a_known_metric_is_an_error():

@@ -7,6 +7,7 @@ import pytest
 
 from tlkit import runs, studies
 from tlkit.figures import leaks
+from tlkit.names import Names
 from tlkit.training.data import open_data
 from tlkit.training.run import run
 
@@ -53,3 +54,18 @@ def test_copies_are_set_apart_with_the_metric_of_the_run(study):
     note = study.shown(BOOK).note()
     assert "24 of 40 test images have a copy in training or validation." in note
     assert "24 of 40 test images are left out as copies of images in training or validation." in note
+
+
+def test_the_figure_has_the_arms_colours_and_the_baselines():
+    kinds = {"first": ("all", "copies", "others"), "second": ("all",)}
+    rows = [
+        {"task": task, "pretraining": "scratch", "seed": seed, "metric": "accuracy", "images": kind, "value": 0.5}
+        for task, found in kinds.items()
+        for kind in found
+        for seed in (1, 2)
+    ]
+    told = pd.DataFrame({"task": ["first"], "metric": "accuracy", "baseline": "no image", "value": [0.2]})
+    fig = leaks.draw(pd.DataFrame(rows), Names({"scratch": "random weights"}, {"scratch": "#8c8c8c"}), told, True)
+    assert [[t.get_text() for t in ax.get_xticklabels()] for ax in fig.axes] == [["all", "copies", "others"], ["all"]]
+    assert {line.get_color() for line in fig.axes[0].lines if line.get_gid() == "mean"} == {"#8c8c8c"}
+    assert "no\nimage" in [t.get_text() for t in fig.axes[0].texts] and "n = 2 each" in fig.get_supxlabel()

@@ -115,3 +115,14 @@ def test_what_cannot_be_compared_is_said(ids):
         overlays.dice_difference(segmentation, classes)
     with pytest.raises(ConfigError, match="tested on other slices"):
         overlays.dice_difference(segmentation, other)
+
+
+def test_random_slices_take_each_patient_once_before_any_twice(monkeypatch):
+    rows = [
+        {"id": f"{who}_{i}", "patient": who, "dice_a": 0.1, "dice_b": 0.2, "d": -0.1} for who in "abc" for i in range(9)
+    ]
+    monkeypatch.setattr(overlays, "dice_difference", lambda *_: pd.DataFrame(rows))
+    for seed in range(5):
+        found = overlays.random_slices("x", "y", count=5, seed=seed)
+        assert set(found["patient"][:3]) == {"a", "b", "c"} and found["patient"][3:].nunique() == 2
+        assert found["of"].eq(27).all() and found.equals(overlays.random_slices("x", "y", count=5, seed=seed))

@@ -276,6 +276,14 @@ def test_the_figure_shows_shares_means_and_n():
     shown = texts(fig)
     for words in ("1.25  (n = 4)", "5.00  (n = 4)", "3.50  (n = 4)", "3.00  (n = 4)", "only relevant", "phantom data"):
         assert words in shown
+    assert "blinded raters" in shown and "phantom rater" not in shown
+
+
+def test_phantom_raters_are_called_so():
+    table = {"phantom-1": [[1, 2, 5]] * 4, "phantom-2": [[3, 3, 3]] * 4}
+    fig = rating_bars.draw(frame(table), phantom=True, planted="+0.6 points for A")
+    assert [ax.get_title("left") for ax in fig.axes] == ["phantom rater 1, T", "phantom rater 2, T"]
+    assert "made up by a program with +0.6 points for A" in texts(fig) and "blinded" not in texts(fig)
 
 
 def test_the_figure_has_a_column_a_task_and_says_what_it_needs():

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import nbformat
+import numpy as np
+import pandas as pd
 import pytest
 from nbclient import NotebookClient
+
+from tlkit import report
 
 OURS = {
     "image_grid": "report.image_grid([np.zeros((3, 4, 4))])",
@@ -31,8 +35,21 @@ def test_plots_after_ours_show(outputs):
     *_, plotted, drawn, said = outputs
     for found in (plotted, drawn):
         assert [o.output_type for o in found] == ["display_data"] and "image/png" in found[0].data
-    assert said[0].text.split() == ["True", "inline", "10.0"]
+    assert said[0].text.split() == ["True", "module://matplotlib_inline.backend_inline", "10.0"]
 
 
 def test_ours_are_not_shown_by_themselves(outputs):
     assert all(found == [] for found in outputs[: 1 + len(OURS)])
+
+
+def test_no_drawing_of_the_report_changes_anything():
+    """What is set before is set after: the folder's fixture looks."""
+    history = pd.DataFrame({"epoch": [0, 1], "loss": [2.0, 1.0]})
+    fig = report.curves({"run": history})
+    report.image_grid([np.zeros((3, 4, 4))], ["a"], [np.ones((4, 4))])
+    report.save_figure(fig, "s", "n", runs=[], notebook="b", caption="c", scale="smoke", phantom=True)
+
+
+def test_nothing_is_left_where_drawing_fails():
+    with pytest.raises(ValueError), report.style():
+        raise ValueError

@@ -579,6 +579,27 @@ def test_a_figure_shows_what_the_study_file_says_of_it():
     assert set(shown.rows(study.results())["task"]) == {"I1k"}
 
 
+def test_random_weights_have_one_name_in_every_study(any_data):
+    from tlkit.published import jonske2025
+    from tlkit.studies import studyfile
+
+    found = {load(name, "smoke").names()["scratch"] for name in studyfile.names()}
+    assert found == {"random weights"} == {jonske2025.LOOKS["scratch"][0]}
+
+
+def test_a_task_is_named_after_the_network_that_runs(any_data):
+    names = load("radiologynet", "quick").names()
+    assert names["GRAZ_DenseNet121"] == "GRAZPEDWRI-DX, resnet10 for DenseNet-121"
+    assert names["LUNA_UNet"] == "LUNA16, U-Net", "which it is"
+    assert load("radiologynet", "paper").names()["GRAZ_DenseNet121"] == "GRAZPEDWRI-DX, DenseNet-121"
+
+
+def test_a_figure_says_which_networks_ran(any_data):
+    study = load("boundaries", "smoke")
+    shown = study.shown("35_fig7_overlays")
+    assert shown.saved()["networks"] == "" and set(shown.table["backbone"]) == {"resnet10"}
+
+
 def test_stand_ins_are_named_and_the_published_architectures_are_not(any_data):
     shown = load("radiologynet", "quick").shown("47_example_predictions")
     said = shown.stand_ins()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from tlkit.figures import panels
 from tlkit.names import LOWER, NAMES, Names, in_order
 from tlkit.report import layout
 from tlkit.report.style import colours, style
@@ -41,10 +42,10 @@ def draw(
     names = NAMES | (names or {})
     order, n = in_order(results["pretraining"], names), differences.summarise(results)["n"]
     with style():
-        fig, axes = layout.grid(experiments, columns, 38, 16, names)
-        for experiment, panels in experiments.items():
+        fig, axes = panels.grid(experiments, columns, 38, 16, names)
+        for experiment, frames in experiments.items():
             places = axes[experiment]
-            for runs, (ax,), edge in zip(panels, places, layout.edges(places), strict=True):
+            for runs, (ax,), edge in zip(frames, places, panels.edges(places), strict=True):
                 _panel(ax, runs, order, names, estimated, edge)
                 tell_baselines(ax, list_baselines(runs, baselines))
         return layout.finish(fig, _footer(n, set(estimated) & set(order)), phantom)
@@ -56,7 +57,7 @@ def _panel(
     order: list[str],
     names: Names,
     estimated: Collection[str],
-    edge: layout.Edge,
+    edge: panels.Edge,
 ) -> None:
     summary, palette = differences.summarise(runs).set_index("pretraining"), colours(order, names)
     many_n = summary["n"].nunique() > 1
@@ -64,20 +65,20 @@ def _panel(
     for x, name in enumerate(order):
         labels.append(names.get(name, name))
         if name not in summary.index:
-            layout.note(ax, x, "not run")
+            panels.note(ax, x, "not run")
             continue
         values = runs[runs["pretraining"] == name].sort_values("seed")["value"]
-        layout.mean_point(ax, x, values, palette[name], estimate=name in estimated)
+        panels.mean_point(ax, x, values, palette[name], estimate=name in estimated)
         if many_n:
             labels[-1] += f", n = {len(values)}"
     task, metric = summary["task"].iloc[0], summary["metric"].iloc[0]
     best = summary["mean"].min() if metric in LOWER else summary["mean"].max()
     ax.axhline(best, ls=(0, (4, 2)), lw=0.7, color="0.55", zorder=0.5)
-    layout.title(ax, names.get(task, task), 96)
+    panels.title(ax, names.get(task, task), 96)
     ax.set_ylabel(layout.metric_name(task, metric, names))
-    close = len(order) * ax.get_gridspec().ncols > 24
+    close = len(order) * ax.get_gridspec().ncols >= 24
     shown = labels if edge.lowest or many_n else [""] * len(labels)
-    layout.name_columns(ax, shown, rotation=60 if close else 35, above_gap=edge.above_gap)
+    panels.name_columns(ax, shown, rotation=60 if close else 35, above_gap=edge.above_gap)
     ax.margins(y=0.08)
     ax.grid(axis="y", lw=0.4, color="0.92")
     ax.set_axisbelow(True)
@@ -103,7 +104,7 @@ def tell_baselines(ax: Axes, found: Mapping[str, float]) -> None:
         text = ax.text(right, value, name.replace(" ", "\n"), ha="left", va="center", size=6, color="0.25")
         text.set_bbox({"fc": "white", "ec": "none", "pad": 0.6})
         text.set_in_layout(False)
-    ax.set_xlim(left, right + 0.22 * (right - left))
+    ax.set_xlim(left, right + 0.1 * max(2, ax.get_gridspec().ncols) * (right - left))
 
 
 def _footer(n: pd.Series, estimated: Collection[str]) -> str:

@@ -18,7 +18,7 @@ from torch import nn
 
 from tlkit import runs
 from tlkit.config import ConfigError
-from tlkit.figures import finished, grids
+from tlkit.figures import finished, grids, panels
 from tlkit.models import batch_norms
 from tlkit.names import NAMES
 from tlkit.report import layout
@@ -133,9 +133,9 @@ def draw(
     differences.check(rows, ["task", "pretraining", "fraction", "state"])
     blocks = layout.split_experiments(rows, ["task", "pretraining"])
     with style():
-        fig, axes = layout.grid(blocks, columns, 36, 8, names)
+        fig, axes = panels.grid(blocks, columns, 36, 8, names)
         for block, places in axes.items():
-            for runs, (ax,), edge in zip(blocks[block], places, layout.edges(places), strict=True):
+            for runs, (ax,), edge in zip(blocks[block], places, panels.edges(places), strict=True):
                 groups, arm = grids.draw_groups(ax, runs, "fraction", "state", states), runs["pretraining"].iloc[0]
                 ax.set_xticks([*groups.values()], [f"{100 * share:g} %" for share in groups])
                 ax.set_xlabel("share of the training images" if edge.lowest else "")

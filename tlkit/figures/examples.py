@@ -151,8 +151,9 @@ def _set(axes: Sequence[Axes], part: pd.DataFrame, images: np.ndarray) -> None:
 
 def _row_names(ax: Axes, title: str, names: Sequence[str]) -> None:
     look = {"rotation": 90, "va": "center", "ha": "center", "weight": "bold", "size": 6.5}
-    place = (-LEFT * 72 / 25.4 + 12, 0)
-    ax.annotate(title.replace(", ", "\n"), (0, 0.5), place, "axes fraction", "offset points", **look)
+    place = (-LEFT * 72 / 25.4 + 14, 0)
+    lines = title.replace(", ", "\n").replace(" for ", "\nfor ")
+    ax.annotate(lines, (0, 0.5), place, "axes fraction", "offset points", **look)
     for i, name in enumerate(names, 1):
         _beside(ax, name, -4, 0, line=i, ha="right", color="0.35")
 

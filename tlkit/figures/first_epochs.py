@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from tlkit.config import ConfigError
+from tlkit.figures import panels
 from tlkit.figures.rank_tables import METRICS
 from tlkit.names import LOWER, NAMES
 from tlkit.report import layout
@@ -100,10 +101,10 @@ def draw(
     blocks, names = layout.split_experiments(curves, panel), NAMES | (names or {})
     palette = colours(curves["pretraining"], names)
     with style():
-        fig, axes = layout.grid(blocks, columns, 40, 8, names)
+        fig, axes = panels.grid(blocks, columns, 40, 8, names)
         for block, places in axes.items():
             wide = _wide(pd.concat(blocks[block]))
-            for rows, (ax,), edge in zip(blocks[block], places, layout.edges(places), strict=True):
+            for rows, (ax,), edge in zip(blocks[block], places, panels.edges(places), strict=True):
                 _lines(ax, rows, palette)
                 title, metric = rows[panel[1]].iloc[0], rows["metric"].iloc[0]
                 ax.set_title(names.get(title, title).split(", ")[-1])  # the block is named after the data set

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tlkit.figures import panels
 from tlkit.report import layout
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ def draw_groups(ax: Axes, runs: pd.DataFrame, x: str, hue: str, palette: Mapping
         for j, (name, colour) in enumerate(palette.items()):
             cell = runs[(runs[x] == value) & (runs[hue] == name)].sort_values("seed")
             if cell.empty:
-                layout.note(ax, left + j, "no run")
+                panels.note(ax, left + j, "no run")
             else:
-                layout.mean_point(ax, left + j, cell["value"], colour)
+                panels.mean_point(ax, left + j, cell["value"], colour)
         middles[value] = left + (len(palette) - 1) / 2
     ax.tick_params(axis="x", length=0)
     ax.set_xlim(-0.7, left + len(palette) - 0.3)
@@ -37,7 +38,7 @@ def draw_groups(ax: Axes, runs: pd.DataFrame, x: str, hue: str, palette: Mapping
     return middles
 
 
-def name_metric(ax: Axes, runs: pd.DataFrame, names: Mapping[str, str], edge: layout.Edge) -> None:
+def name_metric(ax: Axes, runs: pd.DataFrame, names: Mapping[str, str], edge: panels.Edge) -> None:
     metric = runs["metric"].iloc[0].removeprefix("val_")
     ax.set_ylabel(layout.metric_name(runs["task"].iloc[0], metric, names) if edge.first else "")
     ax.locator_params(axis="y", nbins=5)

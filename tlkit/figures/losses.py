@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.config import lookup
+from tlkit.figures import panels
 from tlkit.names import NAMES, Names, in_order
 from tlkit.report import layout
 from tlkit.report.style import colours, style
@@ -56,9 +57,9 @@ def draw(
     names = NAMES | (names or {})
     order = in_order([*curves["pretraining"], *times["pretraining"]], names)
     with style():
-        fig, axes = layout.grid(experiments, columns, 34, 17, names, widths=(1.5, 1))
+        fig, axes = panels.grid(experiments, columns, 34, 17, names, widths=(1.5, 1))
         for experiment, places in axes.items():
-            for runs, (left, right), edge in zip(experiments[experiment], places, layout.edges(places), strict=True):
+            for runs, (left, right), edge in zip(experiments[experiment], places, panels.edges(places), strict=True):
                 task = runs["task"].iloc[0]
                 _lines(left, lines.get((experiment, task)), colours(order, names), (limits or {}).get(task))
                 _name_axes(left, task, relative, names, edge)
@@ -83,27 +84,27 @@ def _lines(ax: Axes, curves: pd.DataFrame | None, palette: Mapping[str, str], li
     ax.set_ylim(bottom=0)
 
 
-def _name_axes(ax: Axes, task: str, relative: bool, names: Mapping[str, str], edge: layout.Edge) -> None:
+def _name_axes(ax: Axes, task: str, relative: bool, names: Mapping[str, str], edge: panels.Edge) -> None:
     from matplotlib.ticker import EngFormatter
 
     ax.set_title(names.get(task, task))
-    ax.set_ylabel(f"{'relative ' * relative}\ntraining loss".strip() if edge.first else "")
+    ax.set_ylabel("relative\n" * relative + "training loss" if edge.first else "")
     ax.set_xlabel("images seen" if edge.lowest else "")
     ax.xaxis.label.set_in_layout(not edge.above_gap)
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     ax.locator_params(nbins=3)
 
 
-def _times(ax: Axes, times: pd.DataFrame, order: list[str], names: Names, edge: layout.Edge) -> None:
+def _times(ax: Axes, times: pd.DataFrame, order: list[str], names: Names, edge: panels.Edge) -> None:
     palette, present = colours(order, names), set(times["pretraining"])
     for x, name in enumerate(order):
         if name not in present:
-            layout.note(ax, x, "not run")
+            panels.note(ax, x, "not run")
             continue
         runs = times[times["pretraining"] == name].sort_values("seed")
         settled, others = runs[runs["reached"]], runs[~runs["reached"]]
         if others.empty:
-            layout.mean_point(ax, x, runs["epoch"], palette[name])
+            panels.mean_point(ax, x, runs["epoch"], palette[name])
         else:  # a mean would be of numbers that a rule made up
             ax.plot([x] * len(settled), settled["epoch"], "o", ms=2.4, mfc="white", mec=palette[name], gid="runs")
             at = x + np.linspace(-0.2, 0.2, len(others)) if len(others) > 1 else [x]
@@ -114,7 +115,7 @@ def _times(ax: Axes, times: pd.DataFrame, order: list[str], names: Names, edge: 
     metric = layout.metric_name(times["task"].iloc[0], times["metric"].iloc[0], names)
     ax.set_title(fill(metric, 16), size=6.5)  # the axes are narrow
     labels = [names.get(name, name) for name in order]
-    layout.name_columns(ax, labels if edge.lowest else [""] * len(order), rotation=60, above_gap=edge.above_gap)
+    panels.name_columns(ax, labels if edge.lowest else [""] * len(order), rotation=60, above_gap=edge.above_gap)
 
 
 def _check(curves: pd.DataFrame, times: pd.DataFrame, loss: str) -> None:

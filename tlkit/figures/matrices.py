@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.config import lookup
+from tlkit.figures import panels
 from tlkit.names import LOWER, NAMES, in_order
 from tlkit.report import layout
 from tlkit.report.style import BETTER, WORSE, style
@@ -48,11 +49,11 @@ def draw(
     if unlisted := sorted(set(pairs["a"]) - set(order)):
         raise ValueError(f"order lists {order} but the pairs also hold {unlisted}; add or drop them")
     with style():
-        fig, axes = layout.grid(experiments, columns, 10 + 7.5 * len(order), 20, names)
-        for experiment, panels in experiments.items():
-            places, present = axes[experiment], set().union(*(panel["a"] for panel in panels))
+        fig, axes = panels.grid(experiments, columns, 10 + 7.5 * len(order), 20, names)
+        for experiment, frames in experiments.items():
+            places, present = axes[experiment], set().union(*(panel["a"] for panel in frames))
             shown = [name for name in order if name in present]
-            for panel, (ax,), edge in zip(panels, places, layout.edges(places), strict=True):
+            for panel, (ax,), edge in zip(frames, places, panels.edges(places), strict=True):
                 _matrix(ax, panel, p, shown, names, edge)
         _legend(fig)
         n = layout.n_range(pairs["n_a"])
@@ -70,7 +71,7 @@ def _matrix(
     p: str,
     order: list[str],
     names: Mapping[str, str],
-    edge: layout.Edge,
+    edge: panels.Edge,
 ) -> None:
     task, metric = panel["task"].iloc[0], panel["metric"].iloc[0]
     better = np.sign(panel["mean_a"] - panel["mean_b"]) * (-1 if metric in LOWER else 1)
@@ -87,9 +88,9 @@ def _matrix(
         text = f"{delta}\n{layout.p_text(cell[p])}"
         ax.text(at[cell["b"]], at[cell["a"]], text, ha="center", va="center", color=ink, **fits)
     _lines(ax, len(order))
-    layout.title(ax, f"{names.get(task, task)}, {layout.metric_name(task, metric, names)}", 93)
+    panels.title(ax, f"{names.get(task, task)}, {layout.metric_name(task, metric, names)}", 93)
     labels, blank = [names.get(name, name) for name in order], [""] * len(order)
-    layout.name_columns(ax, labels if edge.lowest else blank, rotation=60, above_gap=edge.above_gap)
+    panels.name_columns(ax, labels if edge.lowest else blank, rotation=60, above_gap=edge.above_gap)
     ax.set_xlim(-0.5, len(order) - 0.5)
     ax.set_yticks(range(len(order)), labels if edge.first else blank)
     ax.tick_params(length=0)

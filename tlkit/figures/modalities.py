@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.config import ConfigError
-from tlkit.figures import grids
+from tlkit.figures import grids, panels
 from tlkit.figures.bars import list_baselines, tell_baselines
 from tlkit.names import GREY, LOWER, NAMES
 from tlkit.published import ranks
@@ -134,9 +134,9 @@ def draw(
     palette = {ALL: next(iter(colours(multi, names).values()), GREY), SINGLE: OTHER_COLOURS[0]}
     blocks = layout.split_experiments(rows, ["challenge", "task"])
     with style():
-        fig, axes = layout.grid(blocks, 2, 40, 6, names)
+        fig, axes = panels.grid(blocks, 2, 40, 6, names)
         for block, places in axes.items():
-            for runs, (ax,), edge in zip(blocks[block], places, layout.edges(places), strict=True):
+            for runs, (ax,), edge in zip(blocks[block], places, panels.edges(places), strict=True):
                 task = runs["task"].iloc[0]
                 groups = grids.draw_groups(ax, runs, "lr", "side", palette)
                 for lr, x in groups.items():

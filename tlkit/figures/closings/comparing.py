@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from tlkit.names import LOWER, Names
-from tlkit.report.layout import metric_name
+from tlkit.report.layout import metric_name, p_text
 
 ALPHA = 0.05
 MOST = 4  # examples that a sentence names
@@ -22,12 +22,12 @@ def say_pairs(pairs: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
         return ["No pair of pretrainings has two runs a side, so nothing is tested."]
     raw, clear = (tested[tested[p] < ALPHA] for p in ("p_sound", "p_holm"))
     chance = ALPHA * len(tested)
-    said = f"Of {len(tested)} pairs, {len(raw)} have p < {ALPHA:g} uncorrected, where chance gives about {chance:.0f};"
+    said = f"Of {len(tested)} pairs, {len(raw)} have p < {ALPHA:g} uncorrected, where chance gives about {chance:.1f};"
     if clear.empty:
         return [
             f"{said} none after Holm's correction.",
             "So the order of the dots is no finding: these runs show no difference between pretrainings, which is not "
-            "to say that there is none. The smallest that they would have shown stands in the table (`mdd`).",
+            "to say that there is none. The smallest that they would have shown stands in the saved table (`mdd`).",
         ]
     shown = [_say_pair(row, names) for row in clear.head(MOST).to_dict("records")]
     more = f", and {len(clear) - MOST} more" if len(clear) > MOST else ""
@@ -114,8 +114,9 @@ def say_gains(pairs: pd.DataFrame, compared: Mapping[str, Sequence[str]], names:
             if pd.isna(row["ci_low"]):
                 reads = "too few runs for an interval"
             else:
-                holds = "0 lies within" if row["ci_low"] <= 0 <= row["ci_high"] else "0 lies outside"
-                reads = f"[{row['ci_low']:+.3f}, {row['ci_high']:+.3f}], {holds}"
+                interval = f"[{row['ci_low']:+.3f}, {row['ci_high']:+.3f}]"
+                clear = "clear" if row["p_holm"] < ALPHA else "not clear"
+                reads = f"{interval}, {clear} after correction: p {p_text(row['p_holm'])}"
             said.append(f"{what}, {where}: {metric} {gain:+.3f} ({reads}; {runs}).")
     return said
 
