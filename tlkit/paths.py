@@ -77,3 +77,8 @@ def ratings_root() -> Path:
 def paper_root() -> Path:
     """Return the folder of generated figures and tables: TLKIT_PAPER, or `paper/` in the repository."""
     return Path(os.environ.get("TLKIT_PAPER") or REPO / "paper").expanduser().resolve()
+
+
+def work_root() -> Path:
+    """Return the folder of one's own copies of the notebooks, which git ignores."""
+    return REPO / "work"

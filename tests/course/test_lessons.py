@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pages
 import pytest
@@ -80,6 +82,24 @@ def test_the_copies_are_notebooks(tmp_path):
     for path in LESSONS:
         for fill in (source.stub, source.solution):
             nbformat.validate(nbformat.reads(json.dumps(source.notebook(path, fill)), 4))
+
+
+def files_of(folder: Path) -> dict[str, tuple[int, int]]:
+    """Return size and time of change of every file below a folder."""
+    found = {str(p.relative_to(folder)): p.stat() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in found.items()}
+
+
+def test_students_work_on_links_to_the_runs_of_a_lecturer(shared, tmp_path, monkeypatch, capsys):
+    """As on the lecturer's page for one server: folders of their own, files that are links (`cp -rs`)."""
+    play(LESSONS[0])
+    before = files_of(shared)
+    mine = shutil.copytree(shared, tmp_path / "runs", copy_function=os.symlink)
+    monkeypatch.setenv("TLKIT_RUNS", str(mine))
+    for path in (LESSONS[0], LESSONS[9]):
+        assert all(v.right for v in play(path).solved.values())
+    assert files_of(shared) == before
+    assert [p for p in mine.rglob("look.json") if not p.is_symlink()], "what lesson 10 writes is the student's"
 
 
 @pytest.fixture
