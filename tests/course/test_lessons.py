@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
 
+import pages
 import pytest
+from lab_server import CHROMIUM, PATIENCE, Lab, needs_browser, until
 from lesson_player import LESSONS, play
 from wrong_answers import WRONG
 
-from tlkit import course
-from tlkit.course import source, verdict
+from tlkit import course, paths
+from tlkit.course import making, source, verdict
+from tlkit.files import write_text
 
 EXERCISES = {c.exercise: c for path in LESSONS for c in source.read(path) if c.exercise}
 each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
@@ -75,3 +82,66 @@ def test_the_copies_are_notebooks(tmp_path):
     for path in LESSONS:
         for fill in (source.stub, source.solution):
             nbformat.validate(nbformat.reads(json.dumps(source.notebook(path, fill)), 4))
+
+
+def files_of(folder: Path) -> dict[str, tuple[int, int]]:
+    """Return size and time of change of every file below a folder."""
+    found = {str(p.relative_to(folder)): p.stat() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in found.items()}
+
+
+def test_students_work_on_links_to_the_runs_of_a_lecturer(shared, tmp_path, monkeypatch, capsys):
+    """As on the lecturer's page for one server: folders of their own, files that are links (`cp -rs`)."""
+    play(LESSONS[0])
+    before = files_of(shared)
+    mine = shutil.copytree(shared, tmp_path / "runs", copy_function=os.symlink)
+    monkeypatch.setenv("TLKIT_RUNS", str(mine))
+    for path in (LESSONS[0], LESSONS[9]):
+        assert all(v.right for v in play(path).solved.values())
+    assert files_of(shared) == before
+    assert [p for p in mine.rglob("look.json") if not p.is_symlink()], "what lesson 10 writes is the student's"
+
+
+@pytest.fixture
+def lab(tmp_path, shared) -> Iterator[Lab]:
+    """Serve copies of what a reader opens; what runs there at `quick` is told to be small."""
+    root = tmp_path / "a reader's büro"
+    for path in LESSONS:
+        for kind, fill in making.FILLED.items():
+            book = json.dumps(source.notebook(path, fill)).replace('scale = \\"quick\\"', 'scale = \\"smoke\\"')
+            write_text(root / "course" / kind / f"{path.stem}.ipynb", book)
+    shutil.copy(paths.NOTEBOOKS / "00_start_here.ipynb", root)
+    lab = Lab(root, TLKIT_RUNS=str(shared), PYTHONPATH=str(paths.REPO), TLKIT_UNATTENDED="")
+    try:
+        until(lab.ready, "JupyterLab")
+        yield lab
+    finally:
+        lab.stop()
+
+
+@needs_browser
+def test_a_reader_runs_lessons_and_a_notebook_in_a_browser(lab):
+    from playwright.sync_api import sync_playwright
+
+    opened = {
+        "00_start_here.ipynb": (0, 0, 0),
+        "course/student/01_what_transfer_is.ipynb": (3, 0, 3),
+        "course/solutions/02_data_patients_leaks.ipynb": (2, 4, 0),
+        "course/solutions/10_checking_a_paper.ipynb": (2, 3, 0),
+    }
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM)
+        for path, (figures, right, blank) in opened.items():
+            page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+            page.set_default_timeout(1000 * PATIENCE)
+            outputs = pages.run_all(page, lab, path)
+            told = pages.text(outputs)
+            assert not [o for cell in outputs for o in cell if o["output_type"] == "error"], (path, told[-2000:])
+            assert "Traceback" not in told and pages.pictures(outputs) >= figures, path
+            assert told.count("✓ right, exercise") == 2 * right, path  # as text and as HTML
+            assert told.count("still blank. Your code, ") == 2 * blank, path
+            if figures:
+                page.locator(".jp-OutputArea img").first.wait_for()
+            page.evaluate("window.jupyterapp.commands.execute('kernelmenu:shutdown')")
+            page.context.close()
+        browser.close()

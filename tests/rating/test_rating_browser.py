@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
-import shutil
 import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,13 +12,12 @@ from typing import Any
 import nbformat
 import pandas as pd
 import pytest
+from lab_server import CHROMIUM, IDLE, PATIENCE, Lab, needs_browser, until
 
 from tlkit import rating
 from tlkit.figures import ratings
 
-CHROMIUM = shutil.which("chromium")
 SECRETS = ("scratch", "imagenet", "radiologynet", "key.json")
-PATIENCE = 120  # seconds for one thing to happen, on a machine that is busy with other work
 CELL = """import os
 from pathlib import Path
 
@@ -34,62 +25,8 @@ from tlkit.rating.panel import Panel
 
 Path("pid").write_text(str(os.getpid()))
 Panel(Path("session"), "{rater}")"""
-NO_NEWS = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
-IDLE = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (apt-get install chromium)")
-
-
-class Lab:
-    """A JupyterLab server with settings of its own, and the folder that it shows."""
-
-    def __init__(self, root: Path):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.address = f"http://127.0.0.1:{free.getsockname()[1]}"
-        self.root, self.token = root, secrets.token_hex(16)
-        own = {f"JUPYTER_{k}_DIR": str(root / ".jupyter" / k) for k in ("CONFIG", "DATA", "RUNTIME")}
-        (root / ".jupyter/CONFIG/labconfig").mkdir(parents=True)
-        (root / ".jupyter/CONFIG/labconfig/page_config.json").write_text(json.dumps(NO_NEWS))
-        settings = {
-            "ServerApp.port": self.address.rpartition(":")[2],
-            "ServerApp.port_retries": 0,
-            "ServerApp.root_dir": root,
-            "IdentityProvider.token": self.token,
-            "LabApp.expose_app_in_browser": True,
-        }
-        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
-        self.log = (root / "server.log").open("wb")
-        self.server = subprocess.Popen(
-            [*command, *(f"--{k}={v}" for k, v in settings.items())],
-            cwd=root,
-            env=os.environ | own | {"IPYTHONDIR": str(root / ".ipython"), "OMP_NUM_THREADS": "1"},
-            stdout=self.log,
-            stderr=self.log,
-            start_new_session=True,
-        )
-
-    def url(self, path: str) -> str:
-        return f"{self.address}/{path}?token={self.token}"
-
-    def ready(self) -> bool:
-        assert self.server.poll() is None, (self.root / "server.log").read_text()
-        try:
-            return urllib.request.urlopen(self.url("api"), timeout=5).status == 200
-        except (OSError, urllib.error.URLError):
-            return False
-
-    def kill_kernel(self) -> None:
-        os.kill(int((self.root / "pid").read_text()), signal.SIGKILL)
-
-    def stop(self) -> None:
-        self.server.terminate()
-        try:
-            self.server.wait(30)
-        finally:
-            if self.server.poll() is None:
-                os.killpg(self.server.pid, signal.SIGKILL)
-            self.log.close()
+pytestmark = needs_browser
 
 
 class Desk:
@@ -133,15 +70,6 @@ class Desk:
 
     def framed(self, letter: str) -> None:
         self.page.locator(f".tlkit-map.tlkit-framed:has-text('{letter}')").wait_for()
-
-
-def until(done: Callable[[], Any], what: str) -> Any:
-    """Return what `done` returns as soon as it is true."""
-    end = time.monotonic() + PATIENCE
-    while not (found := done()):
-        assert time.monotonic() < end, f"still waiting for {what}"
-        time.sleep(0.05)
-    return found
 
 
 @pytest.fixture
@@ -256,7 +184,7 @@ def interrupted_and_resumed(lab: Lab, open_page: Callable[[], Any]) -> None:
     desk.press("4")
     desk.saved(4)
     page.context.close()  # the browser is gone, then the kernel dies in the middle of a line
-    lab.kill_kernel()
+    os.kill(int((lab.root / "pid").read_text()), signal.SIGKILL)
     with desk.file.open("ab") as file:
         file.write(b"002,b,5,never wri")
 

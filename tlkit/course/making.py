@@ -14,6 +14,7 @@ from tlkit import files, paths
 from tlkit.config import TlkitError, short_hash
 from tlkit.course import source
 
+GLOSSARY = "glossary.md"
 FILLED = {"student": source.stub, "solutions": source.solution}
 
 
@@ -22,15 +23,17 @@ class LessonFailedError(TlkitError, RuntimeError):
 
 
 def folder() -> Path:
-    return paths.NOTEBOOKS / "course"
+    """Return the folder of the copies, as deep below the repository as the sources, so that their links hold."""
+    return paths.work_root() / "course"
 
 
 def make(scale: str = "quick", run: bool = True) -> None:
-    """Write both copies of every lesson below notebooks/course, and with `run` execute them, the solutions first.
+    """Write both copies of every lesson to work/course, and with `run` execute them, the solutions first.
 
     A copy that somebody has changed stays as it is. Solutions keep what their cells show; students' copies are
     executed elsewhere, so that what a student opens is clean. Raises LessonFailedError where a cell stops.
     """
+    files.write_text(folder() / GLOSSARY, (paths.NOTEBOOKS / "course" / GLOSSARY).read_text(encoding="utf-8"))
     for path in source.sources():
         for kind, fill in FILLED.items():
             print(write(path, kind, fill))
@@ -73,6 +76,7 @@ def execute(path: Path, kind: str, scale: str) -> float:
     copy = folder() / kind / f"{path.stem}.ipynb"
     first = os.environ.get("PYTHONPATH")  # kernels use the tlkit of this checkout, whatever is installed
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(paths.REPO), first]))
+    os.environ["TLKIT_UNATTENDED"] = "1"  # no bars of progress in what is kept
     with tempfile.TemporaryDirectory() as place:
         given, done = Path(place) / copy.name, Path(place) / "done.ipynb"
         given.write_text(json.dumps(source.notebook(path, FILLED[kind])), encoding="utf-8")
@@ -92,7 +96,7 @@ def execute(path: Path, kind: str, scale: str) -> float:
 
 
 def _keep_outputs(copy: Path, done: dict[str, Any]) -> None:
-    """Write the outputs of an executed copy, cell by cell, to the copy that lies below notebooks/course."""
+    """Write the outputs of an executed copy, cell by cell, to the copy in work/course."""
     book = json.loads(copy.read_text(encoding="utf-8"))
     shown = {cell["id"]: cell for cell in done["cells"] if cell["cell_type"] == "code"}
     for cell in book["cells"]:

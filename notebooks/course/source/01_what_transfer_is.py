@@ -19,7 +19,7 @@ import pandas as pd
 
 from tlkit import course, report, runs, studies
 from tlkit.config import Parameters
-from tlkit.figures import dots
+from tlkit.course import plots
 from tlkit.training.data import class_names, open_data
 from tlkit.training.recipe import Recipe
 from tlkit.training.supervised import plain_view
@@ -105,7 +105,8 @@ means.rename(index=names).round(3)
 # %%
 course.guessed(my_lead, means["mean"].drop("scratch").max() - means.loc["scratch", "mean"])
 shown = accuracy.assign(arm=accuracy["pretraining"].map(names))
-dots.draw(shown, "value", "arm", label="accuracy on test images", phantom=True)
+line = (constant, "one answer for all images")
+plots.dots(shown, "value", "arm", "accuracy on test images", names=names, line=line)
 
 # %% [markdown]
 # Each dot is a [run](../glossary.md#run). Look at two things: how far the arms lie apart, and how far the dots of one arm lie apart. If the second is as large as the first, the order of the arms may be luck; lesson 6 is about nothing else.

@@ -20,8 +20,9 @@ from sklearn.linear_model import LogisticRegression
 
 from tlkit import course, models, runs, studies
 from tlkit.config import Parameters
+from tlkit.course import plots
 from tlkit.course.features import encode
-from tlkit.figures import dots, feature_reuse
+from tlkit.figures import feature_reuse
 from tlkit.training.data import chosen_rows, open_data, training_rows
 from tlkit.training.recipe import Recipe
 from tlkit.training.supervised import plain_view
@@ -81,7 +82,7 @@ means.rename(index=names).round(3)
 
 # %%
 shown = accuracy.assign(arm=accuracy["pretraining"].map(names) + ", " + accuracy["mode"].map(names))
-dots.draw(shown.sort_values(["mode", "arm"]), "value", "arm", label="accuracy on test images", phantom=True)
+plots.dots(shown.sort_values(["mode", "arm"]), "value", "arm", "accuracy on test images", names=names)
 
 # %% [markdown]
 # Linear evaluation asks: *are the features already there?* Fine-tuning asks: *is this a good place to start from?* A network that has enough labels and steps can build what it lacks, so the second question hides most of what the first one shows. Both are good questions; a paper has to say which one it answers.

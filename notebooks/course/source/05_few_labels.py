@@ -18,7 +18,7 @@ import pandas as pd
 
 from tlkit import course, runs, studies
 from tlkit.config import Parameters
-from tlkit.course.plots import by_amount
+from tlkit.course import plots
 from tlkit.training.data import open_data, training_rows
 
 with Parameters(globals()) as p:
@@ -50,7 +50,7 @@ summary = accuracy.groupby(["fraction", "arm"])["value"].agg(["mean", "std", "si
 summary.round(3)
 
 # %%
-by_amount(accuracy, "images", "value", "arm", names, phantom=True)
+plots.by_amount(accuracy, "images", "value", "arm", names)
 
 # %% [markdown]
 # Each dot is a run, each line joins means. Compare the vertical spread of the dots on the left with that on the right: with few labels the result depends strongly on *which* few, and every [seed](../glossary.md#seed) draws others.

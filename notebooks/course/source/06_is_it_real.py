@@ -20,7 +20,7 @@ import pandas as pd
 
 from tlkit import course, studies
 from tlkit.config import Parameters
-from tlkit.figures import dots
+from tlkit.course import plots
 from tlkit.report.layout import p_text
 from tlkit.stats import differences, power
 
@@ -84,7 +84,7 @@ for team in combinations(range(len(twins)), half):
 leads = np.array(leads)
 course.guessed(my_guess, (np.abs(leads) >= 0.01).mean())
 shown = pd.DataFrame({"lead": leads, "": f"{len(leads)} ways to deal {len(twins)} runs"})
-dots.draw(shown, "lead", "", label="lead of one team over its twin, in accuracy", phantom=True)
+plots.dots(shown, "lead", "", "lead of one team over its twin, in accuracy", line=(0, "equal"))
 
 # %% [markdown]
 # With another name on each team, every dot away from 0 is a paper: "our method improves accuracy by ...".

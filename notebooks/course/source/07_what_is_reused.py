@@ -18,7 +18,8 @@ import pandas as pd
 
 from tlkit import course, studies
 from tlkit.config import Parameters
-from tlkit.figures import dots, feature_reuse, similarity
+from tlkit.course import plots
+from tlkit.figures import feature_reuse, similarity
 
 with Parameters(globals()) as p:
     chosen = studies.load("lessons", p.scale)
@@ -106,7 +107,7 @@ both.pivot_table(index=["layer", "compared"], columns="pretraining", values="val
 # %%
 shown = both[both["layer"] == "pooled features"]
 shown = shown.assign(arm=shown["pretraining"] + ", " + shown["compared"]).sort_values("arm")
-dots.draw(shown, "value", "arm", label="CKA of the pooled features on 64 test images", phantom=True)
+plots.dots(shown, "value", "arm", "CKA of the pooled features on 64 test images", names=names)
 
 # %% [markdown]
 # Read it in this order. First *two seeds*: as alike as that are networks that did the same with other luck. Then *before and after*. Now look at the early convolutions **of random weights**: how much stayed where nothing was worth keeping? Only what the other arms kept beyond that can be called reuse of a useful feature.

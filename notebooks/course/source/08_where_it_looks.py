@@ -18,8 +18,8 @@ import pandas as pd
 
 from tlkit import course, report, studies
 from tlkit.config import Parameters
-from tlkit.course.plots import overlay
-from tlkit.figures import dots, gradcam
+from tlkit.course import plots
+from tlkit.figures import gradcam
 
 with Parameters(globals()) as p:
     chosen = studies.load("lessons", p.scale)
@@ -58,7 +58,7 @@ found = gradcam.explain_runs(ids, images=24)
 first = found.images[:6]
 pictures = [np.stack([image] * 3) for image in first]
 for arm in ids:
-    pictures += [overlay(image, heat) for image, heat in zip(first, found.maps[arm][:6], strict=True)]
+    pictures += [plots.overlay(image, heat) for image, heat in zip(first, found.maps[arm][:6], strict=True)]
 titles = ["image"] * 6 + [names[arm] for arm in ids for _ in range(6)]
 report.image_grid(pictures, titles, columns=6)
 
@@ -114,7 +114,7 @@ measured["gain"] = measured["heat on the body"] / measured["area of the body"]
 measured.groupby("arm", sort=False).agg(["mean", "size"]).round(2)
 
 # %%
-dots.draw(measured, "gain", "arm", label="heat on the body against chance (1)", phantom=True)
+plots.dots(measured, "gain", "arm", "heat on the body against chance", names=names, line=(1, "chance"))
 
 # %% [markdown]
 # 1 is a map that is equal everywhere. A mean near 1 with dots on both sides of it means: of *where* this network looks, the map says little.
@@ -132,9 +132,8 @@ my_guess = None
 checked = gradcam.sanity(ids["ct"], images=24)
 summary = checked.groupby("part")["correlation"].agg(["mean", "std", "count"])
 course.guessed(my_guess, summary.loc["all", "mean"])
-dots.draw(
-    checked.dropna(), "correlation", "part", label="correlation with the map of the trained network", phantom=True
-)
+known = checked.dropna()
+plots.dots(known, "correlation", "part", "correlation with the map of the trained network", line=(0, "unrelated"))
 
 # %%
 summary.round(2)

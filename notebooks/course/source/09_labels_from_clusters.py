@@ -19,8 +19,9 @@ import pandas as pd
 from tlkit import course, report, studies
 from tlkit.archives.pseudolabels import clustering
 from tlkit.config import Parameters
+from tlkit.course import plots
 from tlkit.course.features import encode
-from tlkit.figures import dots, feature_reuse
+from tlkit.figures import feature_reuse
 from tlkit.training.data import class_names, open_data
 from tlkit.training.recipe import Recipe
 
@@ -162,7 +163,7 @@ for name, x in sources.items():
         g = clustering.cluster(x, 6, seed=seed)
         found.append((name, clustering.scores(g, region.to_frame("region"))["nmi"].iloc[0]))
 nmi = pd.DataFrame(found, columns=["features", "NMI"])
-dots.draw(nmi, "NMI", "features", label="NMI of six groups with the regions, five starts of k-means", phantom=True)
+plots.dots(nmi, "NMI", "features", "NMI of six groups with the regions, five starts of k-means", names=names)
 
 # %%
 print("phantom data at scale", chosen.scale, chosen.doubts_note())

@@ -23,7 +23,7 @@ from IPython.display import Image
 from tlkit import course, paths, studies
 from tlkit.advice import looking, reading, understand
 from tlkit.config import Parameters
-from tlkit.figures import dots
+from tlkit.course import plots
 from tlkit.phantoms import own_images
 from tlkit.published import attainable, claims
 
@@ -98,7 +98,9 @@ ranked["p"].value_counts().rename("how often it is printed").to_frame().T
 # %%
 steps = attainable.ladder(5, 5, 3).assign(which=lambda t: "possible " + t["runs"])
 both = pd.concat([steps[["p", "which"]], ranked[["p"]].astype(float).assign(which="printed")])
-dots.draw(both[both["p"] < 0.2], "p", "which", label="p after correction for three pairs")
+line = (2 / comb(10, 5) * 3, "all five above all five")
+shown = both[both["p"] < 0.2]
+plots.dots(shown, "p", "which", "p after correction for three pairs", line=line, means=False, phantom=False)
 
 # %% [markdown]
 # So the *p* that is printed most often below 0.05 is not a measure of how strong the evidence is. It is the end of the scale: all five above all five. The difference may be one point or thirty.

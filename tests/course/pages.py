@@ -1,0 +1,37 @@
+"""A notebook in a real browser: opened in JupyterLab, all its cells run, and what they show."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import Any
+from urllib.parse import quote
+
+from lab_server import IDLE, Lab
+
+OUTPUTS = """() => window.jupyterapp.shell.currentWidget.content.widgets
+  .filter(cell => cell.model.type === 'code').map(cell => cell.model.outputs.toJSON())"""
+FINISHED = """() => {
+  const panel = window.jupyterapp.shell.currentWidget;
+  const cells = panel.content.widgets.filter(cell => cell.model.type === 'code');
+  const failed = cells.some(cell => cell.model.outputs.toJSON().some(o => o.output_type === 'error'));
+  const idle = panel.sessionContext.session.kernel.status === 'idle';
+  return failed || (idle && cells.every(cell => cell.model.executionCount));
+}"""
+
+
+def run_all(page: Any, lab: Lab, path: str) -> list[list[dict[str, Any]]]:
+    """Open a notebook of the lab, run all its cells, and return the outputs of each code cell."""
+    page.goto(lab.url(f"lab/workspaces/{secrets.token_hex(4)}/tree/{quote(path)}"))
+    page.wait_for_function(IDLE)
+    page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    page.wait_for_function(FINISHED)
+    return page.evaluate(OUTPUTS)
+
+
+def pictures(outputs: list[list[dict[str, Any]]]) -> int:
+    return sum("image/png" in output.get("data", {}) for cell in outputs for output in cell)
+
+
+def text(outputs: list[list[dict[str, Any]]]) -> str:
+    return json.dumps(outputs, ensure_ascii=False)
