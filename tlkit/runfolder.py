@@ -13,7 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from tlkit import files, paths
-from tlkit.config import TlkitError, short_hash
+from tlkit.config import NotAvailableError, TlkitError, short_hash
 
 PARTIAL = ".partial"
 NAMED = re.compile(r".+-s-?\d+-[0-9a-f]{8}(\.partial)?")  # what `runs.run_id` makes
@@ -155,7 +155,12 @@ def checked(rid: str, name: str) -> Path:
     Raises: RunDamagedError where it is missing or another one.
     """
     where = folder(rid)
-    kept = read_status(where).get("files", {})
+    status = read_status(where)
+    kept = status.get("files", {})
+    if name not in kept and status.get("packed"):
+        raise NotAvailableError(
+            f"run {rid} came in a pack {status['packed']}: {name} is not there. Ask for one with it."
+        )
     if name in kept:
         _check_file(where / name, *kept[name], verify=True)
     elif not (where / name).exists():
