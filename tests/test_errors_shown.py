@@ -58,6 +58,4 @@ def test_papermill_fails_and_records_it(tmp_path):
     outputs = [o for cell in nbformat.read(tmp_path / "out.ipynb", 4).cells for o in cell.get("outputs", ())]
     kept = next(o for o in outputs if o.output_type == "error")
     assert kept.ename == "ConfigError"
-    assert kept.traceback == [
-        "ConfigError: --label dx: expected a column.\n  --label a"
-    ]
+    assert kept.traceback == ["ConfigError: --label dx: expected a column.\n  --label a"]

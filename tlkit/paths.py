@@ -75,6 +75,11 @@ def private_root() -> Path:
     return runs_root() / "private"
 
 
+def packed_root() -> Path:
+    """Return the folder with what unpacked packs say of data that are not here."""
+    return runs_root() / "packed"
+
+
 def ratings_root() -> Path:
     """Return the folder of the blinded ratings, one folder per session."""
     return runs_root() / "ratings"

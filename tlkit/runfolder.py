@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tlkit import files, paths
-from tlkit.config import TlkitError, short_hash
+from tlkit.config import NotAvailableError, TlkitError, short_hash
 from tlkit.locks import Lock
 
 PARTIAL = ".partial"
@@ -154,7 +154,12 @@ def checked(rid: str, name: str) -> Path:
     Raises: RunDamagedError where it is missing or another one.
     """
     where = folder(rid)
-    kept = read_status(where).get("files", {})
+    status = read_status(where)
+    kept = status.get("files", {})
+    if name not in kept and status.get("packed"):
+        raise NotAvailableError(
+            f"run {rid} came in a pack {status['packed']}: {name} is not there. Ask for one with it."
+        )
     if name in kept:
         _check_file(where / name, *kept[name], verify=True)
     elif not (where / name).exists():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 
 from tlkit import paths
 
@@ -19,6 +20,14 @@ def add(command: Adding) -> None:
         "where", do_where, "say where a figure, table, number, run or data set comes from, and what uses it"
     )
     where.add_argument("what", metavar="FILE|NUMBER", help="or the id of a run, a data set or its hash, a commit")
+    packed = command("pack", do_pack, "put a study's finished runs into one file, without images and identifiers")
+    packed.add_argument("study", metavar="STUDY")
+    packed.add_argument("--scale", default="quick", help="smoke, quick, course or paper (default: quick)")
+    packed.add_argument("--data", default="", help="phantom or real (default: what the scale says)")
+    packed.add_argument("--weights", action="store_true", help="with the weights of the models; they may remember")
+    packed.add_argument("--out", type=Path, help="the file (default: STUDY-SCALE.pack.zip)")
+    unpacked = command("unpack", do_unpack, "put the runs of a pack beside yours, after checking every byte")
+    unpacked.add_argument("file", type=Path)
     for sub in (paper, site, where):
         sub.add_argument("--results", default="", metavar="WHICH", help=WHICH)
 
@@ -48,3 +57,21 @@ def do_where(args: argparse.Namespace) -> None:
 
     for line in Provenance(_results(args)).walk(args.what):
         print(line)
+
+
+def do_pack(args: argparse.Namespace) -> None:
+    from tlkit import studies
+    from tlkit.manuscript.pack import pack
+
+    study = studies.load(args.study, args.scale, args.data)
+    path = pack(study, args.out or Path(f"{args.study}-{args.scale}.pack.zip"), args.weights)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB. `python -m tlkit unpack {path.name}` puts its runs in place.")
+
+
+def do_unpack(args: argparse.Namespace) -> None:
+    from tlkit.manuscript.unpack import unpack
+
+    found = unpack(args.file)
+    print(f"{len(found['added'])} runs were added to {paths.runs_root()}, {len(found['there'])} were there already.")
+    for folder in found["results"]:
+        print(f"tables or figures are in {folder}")

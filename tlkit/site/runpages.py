@@ -31,14 +31,17 @@ def write(out: Path, known: Provenance, books: dict[str, str]) -> list[str]:
     `books`: the address of the executed notebook of each run that has one.
     """
     there = known.here()
-    index = []
+    index, recipes = [], {}
     for rid in there:
         facts = known.facts(rid)
         data = read(rid, facts)
+        recipe = {key: data["config"].pop(key) for key in [*data["config"]] if key.startswith("recipe.")}
+        recipes[data.setdefault("recipe", short_hash(recipe))] = recipe  # which many runs share
         script = f"window.RUNS=window.RUNS||{{}};RUNS[{json.dumps(rid)}]={_compact(data)};\n"
         files.write_text(out / "runs" / "data" / f"{address(rid)}.js", script)
         files.write_text(out / "runs" / f"{address(rid)}.html", _page(rid, facts, data, known, books.get(rid, "")))
         index.append([rid, *(_shown(facts.config.get(key)) for key in INDEX), _headline(data), _minutes(facts)])
+    files.write_text(out / "runs" / "data" / "recipes.js", f"window.RECIPES={_compact(recipes)};\n")
     files.write_text(out / "runs.html", _index(index))
     files.write_text(out / "compare.html", _compare(there))
     return there
@@ -109,7 +112,7 @@ def _page(rid: str, facts: Facts, data: dict[str, Any], known: Provenance, book:
         "</noscript><h2>Environment</h2><p>",
         text(", ".join(f"{k} {v}" for k, v in machine.items() if v not in (None, ""))),
     ]
-    return page(rid, "\n".join(body), f"runs/{address(rid)}.html", ["site.js"])
+    return page(rid, "\n".join(body), f"runs/{address(rid)}.html", ["runs/data/recipes.js", "site.js"])
 
 
 def _index(rows: list[list[Any]]) -> str:
@@ -141,7 +144,7 @@ def _compare(there: Iterable[str]) -> str:
         f"<h1>Compare two runs</h1>{choose}<noscript><p class=warn>The comparison needs JavaScript.</p></noscript>"
         '<div id="comparison" role="region" aria-live="polite" aria-label="comparison"></div>'
     )
-    return page("Compare two runs", body, "compare.html", ["site.js"])
+    return page("Compare two runs", body, "compare.html", ["runs/data/recipes.js", "site.js"])
 
 
 def _headline(data: dict[str, Any]) -> str:
@@ -163,9 +166,9 @@ def _shown(value: Any) -> str:
 
 
 def _rounded(value: Any) -> Any:
-    """Return a number of five digits; None for what is none."""
+    """Return a number of four digits; None for what is none."""
     if isinstance(value, float):
-        return float(f"{value:.5g}") if math.isfinite(value) else None
+        return float(f"{value:.4g}") if math.isfinite(value) else None
     return value
 
 

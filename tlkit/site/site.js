@@ -64,10 +64,14 @@ function startIndex(table) {
 
 // Data stand in scripts: a page from disk may load these, and nothing else.
 function load(id, file) {
-  if ((window.RUNS || {})[id]) return Promise.resolve(window.RUNS[id]);
+  const whole = () => { // the recipe, which many runs share, stands in a file of its own
+    const run = window.RUNS[id];
+    return { ...run, config: { ...run.config, ...window.RECIPES[run.recipe] } };
+  };
+  if ((window.RUNS || {})[id]) return Promise.resolve(whole());
   return new Promise((resolve, reject) => {
     const script = element("script", { src: file });
-    script.onload = () => resolve(window.RUNS[id]);
+    script.onload = () => resolve(whole());
     script.onerror = () => reject(new Error(`the data of ${id} can't be read`));
     document.head.append(script);
   });

@@ -93,7 +93,12 @@ class StudyData:
             if not self._planning:
                 raise
             self.absent.add(dataset)
-            return {"name": dataset, "content": None}
+            return {"name": dataset, "content": self._packed(dataset)}
+
+    def _packed(self, name: str) -> str | None:
+        """Return the content of data that are not here as an unpacked pack tells it: its runs are named by it."""
+        path = paths.packed_root() / f"{self.name}.json"
+        return runs.read_json(path).get(name) if path.is_file() else None
 
     @contextmanager
     def without_data(self) -> Iterator[None]:
@@ -122,5 +127,5 @@ class StudyData:
                 if not self._planning:
                     raise
                 self.absent.add(card.name)
-                return {**which, "sha256": None}
+                return {**which, "sha256": self._packed(card.name)}
         return {**which, **self._identities[card.name]}
