@@ -98,5 +98,5 @@ def test_a_broken_copy_is_its_readers(checkout):
 
 def test_jupyterlab_is_rooted_at_the_repository():
     assert f"--ServerApp.root_dir={paths.REPO}" in lab.arguments()
-    assert f"--LabApp.default_url=/lab/tree/work/{lab.FIRST}" in lab.arguments()
+    assert "--LabApp.default_url=/lab/tree/" + f"work/{lab.FIRST}" in lab.arguments()
     assert (paths.NOTEBOOKS / lab.FIRST).exists()

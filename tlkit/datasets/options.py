@@ -16,7 +16,13 @@ from tlkit.datasets.layout import WINDOW, Option, layout, layout_of
 from tlkit.declared import Keys, check, declare, one_of
 
 Dataset = str | DataCard
-OPEN = ("patient", "range", "level", "split_folders")  # that any card of the layout can be told, whatever it says
+OPEN = (
+    "patient",
+    "range",
+    "level",
+    "split_folders",
+    "word",
+)  # that any card of the layout can be told, whatever it says
 FIT = (str, one_of(FITS, "fit"))  # what becomes of images that are not square: `arrays.resize`
 OF_TASKS: dict[str, Option] = {  # options that are read outside of layouts: a study says them of its own data sets
     "also": (tuple[str, ...], {}), "target": (str, {}), "unit": (str, {}), "inputs": (tuple[str, ...], {}),

@@ -52,9 +52,9 @@ def suiting_stem(found: Sequence[int], wanted: Sequence[int]) -> str:
 
 
 def regridded(tensor: Tensor, wanted: Sequence[int]) -> Tensor | None:
-    """Return a ViT's learned positions [1,N,D] for another grid of patches, as timm stretches them; None where N is none.
+    """Return a ViT's learned positions [1,N,D] for another grid of patches, as timm stretches them.
 
-    Both hold as many tokens (class, registers) before square grids.
+    Both hold as many tokens (class, registers) before square grids; None where N is none of such.
     """
     from timm.layers import resample_abs_pos_embed
 

@@ -21,6 +21,7 @@ import requests
 import urllib3
 
 from tlkit import __version__
+from tlkit.config import TlkitError
 from tlkit.files import DiskSpaceError, sync
 from tlkit.sources import OfflineError, SourceError, mirrored
 
@@ -33,7 +34,7 @@ LATER = {408, 425, 429, 500, 502, 503, 504}  # "try again"
 Progress = Callable[[int], None]
 
 
-class Later(Exception):
+class Later(TlkitError):
     """A source that asks to be asked again."""
 
 
