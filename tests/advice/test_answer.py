@@ -233,6 +233,15 @@ def test_what_is_long_is_beside_the_table_or_folded(tmp_path):
     assert f"weights loaded: {answer._plain(load)}" in (tmp_path / "answer.md").read_text(encoding="utf-8")
 
 
+def test_the_table_says_of_how_many_images_frozen_features_are():
+    answer = contract.checked(decided(frozen_of={"images": 1200, "patients": 90}))
+    assert "Frozen features of 1,200 images of 90 patients: ROC-AUC" in table.arms(answer)[1].caption
+    unknown = contract.checked(decided(frozen_of={"images": 7, "patients": 7}, n_patients=None))
+    assert "of 7 images of an unknown number of patients" in table.arms(unknown)[1].caption
+    masks = contract.checked(decided(frozen_of={"images": 7, "patients": 3}, task="segmentation"))
+    assert "of masks there is none" in table.arms(masks)[1].caption
+
+
 def test_small_differences_of_a_share_are_drawn_small():
     rows = [{"arm": "a", "probe": 0.70}, {"arm": "b", "probe": 0.69}]
     _, ax = drawings._axes(40)

@@ -106,6 +106,7 @@ def _answer(study, found, facts, cheap, done, clock) -> dict[str, Any]:
         "arms": contract.arms(decision, cheap, more),
         "warnings": facts["warnings"] + _undertrained(study, done, best),
         "phantom": facts["phantom"],
+        "frozen_of": next(({k: c[k] for k in ("images", "patients")} for c in cheap.values() if c), None),
         "dropped": done.out,
         "missing": plan.missing(study),
         "curve": done.curve(),

@@ -66,6 +66,6 @@ def not_converted(names: Mapping[str, Tensor]) -> str:
     """Return what to say of names of transformers that are not converted; "" for other names."""
     found = next((m[0].strip(".") for key in names if (m := OTHERS.search(key))), "")
     return found and (
-        f"`{found}` is a name of Hugging Face's transformers, of which ViT, DeiT and DINOv2 are converted: load it there, "
-        "and save the tensors as timm or torchvision names them. "
+        f"`{found}` is a name of Hugging Face's transformers, of which ViT, DeiT and DINOv2 are converted: load it "
+        "there, and save the tensors as timm or torchvision names them. "
     )

@@ -85,7 +85,8 @@ class Found:
     """A network that a file fits: the tensors whose names begin with `prefix`, put through `rules`.
 
     `matched` of the `total` tensors of the encoder have their names and shapes (a first convolution of other channels
-    and positions of another grid count); `excess` more are of the same parts. `alike` are other networks with the same tensors.
+    and positions of another grid count); `excess` more are of the same parts. `alike` are other networks with the same
+    tensors.
     """
 
     backbone: str

@@ -52,7 +52,7 @@ def suiting_stem(found: Sequence[int], wanted: Sequence[int]) -> str:
 
 
 def regridded(tensor: Tensor, wanted: Sequence[int]) -> Tensor | None:
-    """Return a ViT's learned positions [1,N,D] for another grid of patches, as timm stretches them; None where N is none.
+    """Return a ViT's positions [1,N,D] for another grid of patches, as timm stretches them; None where N is of none.
 
     Both hold as many tokens (class, registers) before square grids.
     """

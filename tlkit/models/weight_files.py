@@ -37,7 +37,8 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     Of a torch file nothing but tensors and plain values is read (`weights_only`; a whole model by the names of its
     tensors, without its code, see `boxed`), and of a training checkpoint the model alone. Of several models in one
     file (`student`, `teacher`) each tensor has the model's name before its own. From a .tar.gz the one weights file is
-    copied out; nothing is unpacked under a name of the archive's choice. Names of transformers become timm's. Raises WeightsFileError, FileNotFoundError.
+    copied out; nothing is unpacked under a name of the archive's choice. Names of transformers become timm's.
+    Raises WeightsFileError, FileNotFoundError.
     """
     path = Path(path)
     if not path.is_file():

@@ -200,10 +200,10 @@ def compare(
         if name == first and stem and stem == suiting_stem(tensor.shape, target[name].shape):
             made = f"{tensor.shape[1]} channels to {target[name].shape[1]} ({stem})"
             tensor = _adapted(tensor, target[name].shape[1], stem)
-        if name.endswith(POSITIONS) and name in target and tensor.shape != target[name].shape:
-            if (moved := regridded(tensor, target[name].shape)) is not None:
-                positions = f"{tensor.shape[1]} to {moved.shape[1]} (interpolated)"
-                tensor = moved
+        other = name.endswith(POSITIONS) and name in target and tensor.shape != target[name].shape
+        if other and (moved := regridded(tensor, target[name].shape)) is not None:
+            positions = f"{tensor.shape[1]} to {moved.shape[1]} (interpolated)"
+            tensor = moved
         if name in fitting and torch.equal(tensor, fitting[name]):
             repeated.append(key)
         elif name not in target or name in fitting:
