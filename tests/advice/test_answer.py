@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from simulated_runs import made
 
-from tlkit.advice import answer, contract, deciding, drawings, loading, page, prose, scores
+from tlkit.advice import answer, contract, deciding, drawings, loading, page, prose, scores, table
 from tlkit.advice.contract import AnswerError
 from tlkit.config import NotAvailableError
 from tlkit.models import backbone, classifier, regressor, save_weights, segmenter
@@ -235,7 +235,7 @@ def test_what_is_long_is_beside_the_table_or_folded(tmp_path):
 
 def test_the_table_says_of_how_many_images_frozen_features_are():
     answer = contract.checked(decided(frozen_of={"images": 1200, "patients": 90}))
-    assert "Frozen features of 1,200 images of 90 patients: ROC-AUC" in table.arms(answer)[1].caption
+    assert "Frozen features of 1,200 images of 90 patients: AUC" in table.arms(answer)[1].caption
     unknown = contract.checked(decided(frozen_of={"images": 7, "patients": 7}, n_patients=None))
     assert "of 7 images of an unknown number of patients" in table.arms(unknown)[1].caption
     masks = contract.checked(decided(frozen_of={"images": 7, "patients": 3}, task="segmentation"))
