@@ -32,9 +32,9 @@ setup: .venv/installed
 figures: setup
 	@$(BIN)/python -m tlkit figures $(WHERE) --profile "$$PROFILE"
 
-## say which pretraining to start from for FOLDER of your own images, in BUDGET
+## say which pretraining to start from for FOLDER (or DATA) of your own images, in BUDGET
 advise: setup
-	@$(BIN)/python -m tlkit advise "$$FOLDER" --budget "$$BUDGET" --patient "$$PATIENT"
+	@$(BIN)/python -m tlkit advise "$${FOLDER:-$$DATA}" --budget "$$BUDGET" --patient "$$PATIENT"
 
 ## run the tests on all cores, every notebook at smoke scale included
 test: setup
