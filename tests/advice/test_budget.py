@@ -80,7 +80,7 @@ def test_slower_networks_and_own_pretraining_are_kept_time_for(tmp_path, monkeyp
 def test_too_few_images_are_an_error_that_says_how_many_there_are(tmp_path, monkeypatch):
     monkeypatch.setattr(plan, "present", lambda card: False)
     found = understand(class_folders(tmp_path / "b", 2, side=16), "tiny", patient="none")
-    with pytest.raises(ConfigError, match="expected 4 or more to train on.*--look"):
+    with pytest.raises(ConfigError, match=r"expected 4 or more to train on.*--look"):
         budget.decide_length(plan.write(found, 4, 16), 60.0, time.monotonic())
 
 
