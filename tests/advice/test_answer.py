@@ -233,6 +233,15 @@ def test_what_is_long_is_beside_the_table_or_folded(tmp_path):
     assert f"weights loaded: {answer._plain(load)}" in (tmp_path / "answer.md").read_text(encoding="utf-8")
 
 
+def test_an_arm_that_was_too_dear_is_left_out_with_its_reason(tmp_path):
+    base = decided()
+    base["arms"].append({"arm": "simclr", "title": "SimCLR on these images", "dropped": "its pretraining takes 2 h"})
+    answer.write(tmp_path, base)
+    assert "SimCLR on these images is left out: its pretraining takes 2 h." in read(tmp_path).text
+    tuned = table.arms(contract.checked(base))[0]
+    assert "SimCLR on these images" not in [row[0] for row in tuned.rows]
+
+
 def test_the_table_says_of_how_many_images_frozen_features_are():
     answer = contract.checked(decided(frozen_of={"images": 1200, "patients": 90}))
     assert "Frozen features of 1,200 images of 90 patients: AUC" in table.arms(answer)[1].caption

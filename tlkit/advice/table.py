@@ -42,7 +42,7 @@ def arms(answer: Answer) -> list[Table]:
         f"Fine-tuned: {name} of the test patients.",
         _frozen(answer),
     )
-    ran = [a for a in answer["arms"] if a["runs"] is not None or a["dropped"]]
+    ran = [a for a in answer["arms"] if a["runs"] is not None]
     parts = ((ran, captions[0], tuned), (answer["arms"], captions[1], frozen))
     found = [_filled(answer, *part) for part in parts]
     return [table for table in found if len(table.columns) > 1]
@@ -82,8 +82,10 @@ def missing(answer: Answer) -> list[str]:
 
 
 def dropped(answer: Answer) -> list[str]:
-    """Return a line for each arm that got no more runs, with the reason."""
-    return [f"{title(answer, a['arm'])} got no more runs: {a['dropped']}." for a in answer["arms"] if a["dropped"]]
+    """Return a line for each arm that got no runs, or no more, with the reason."""
+    found = [a for a in answer["arms"] if a["dropped"]]
+    words = ["is left out" if a["runs"] is None else "got no more runs" for a in found]
+    return [f"{title(answer, a['arm'])} {word}: {a['dropped']}." for a, word in zip(found, words, strict=True)]
 
 
 def _few(arm: Arm, shots: str) -> str:
