@@ -367,6 +367,17 @@ def test_nnunet_with_values_that_are_not_named_and_ignored_ones(folder):
     assert found["classes"] == ["background", "a", "b"] and set(np.unique(stored(found).masks)) == {0, 1, 2}
 
 
+def test_two_data_sets_of_nnunet_are_a_choice(folder):
+    for name in ("Dataset001_A", "Dataset002_B"):
+        (folder / name / "imagesTr").mkdir(parents=True)
+        (folder / name / "dataset.json").write_text("{}")
+    with pytest.raises(AmbiguousError, match="holds 2 data sets") as error:
+        understand(folder)
+    assert [shlex.split(choice)[0] for choice, _ in error.value.choices] == [
+        str(folder / name) for name in ("Dataset001_A", "Dataset002_B")
+    ]
+
+
 def test_nnunet_in_a_format_that_is_not_read(folder):
     for name in ("imagesTr/c_0000.mha", "labelsTr/c.mha"):
         (folder / name).parent.mkdir()

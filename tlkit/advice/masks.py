@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,12 @@ def described(seen: Seen) -> dict[str, Any] | None:
     Raises AmbiguousError where it is not as one of the two has it.
     """
     file = seen.root / "dataset.json"
+    below = [seen.root / f for f in seen.files if f.endswith("/dataset.json")]
+    if len(sets := [f.parent for f in below if (f.parent / "imagesTr").is_dir()]) > 1:
+        raise AmbiguousError(
+            f"{seen.root} holds {len(sets)} data sets. Name one of them in place of the folder:",
+            [(quote(str(folder)), "") for folder in sets],
+        )
     if not file.is_file() or not (seen.root / "imagesTr").is_dir():
         return None
     try:
