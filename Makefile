@@ -42,9 +42,9 @@ paper: setup
 site: setup
 	@$(BIN)/python -m tlkit site --results "$$RESULTS"
 
-## say which pretraining to start from for FOLDER of your own images, in BUDGET
+## say which pretraining to start from for FOLDER (or DATA) of your own images, in BUDGET
 advise: setup
-	@$(BIN)/python -m tlkit advise "$$FOLDER" --budget "$$BUDGET" --patient "$$PATIENT"
+	@$(BIN)/python -m tlkit advise "$${FOLDER:-$$DATA}" --budget "$$BUDGET" --patient "$$PATIENT"
 
 ## make the course's copies for students and its solutions, and run both
 course: setup

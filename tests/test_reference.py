@@ -49,6 +49,44 @@ def test_the_test_with_copies(part):
     assert numbers.groups() == (f"{row['mean']:.2f}", f"{row['n']:.0f}")
 
 
+def test_what_cheap_scores_foretold():
+    """The numbers of that section are those of its tables."""
+    text = (paths.REPO / "paper" / "reference" / "README.md").read_text(encoding="utf-8")
+    section = text.split("## Would scores of seconds")[1].split("## ")[0]
+    mini = pd.read_csv(TABLES / "real_mini" / "foretold_summary.csv").set_index("score")
+    probe, tasks = mini.loc["probe"], mini["tasks"].max()
+    assert f"{probe['hits']:.0f} of {tasks:.0f} tasks (by chance {probe['expected']:g}" in section
+    assert f"{probe['low']:.2f} to {probe['high']:.2f}" in section
+    assert f"loses {probe['regret']:.3f} of accuracy on average, a blind one {probe['regret_chance']:.3f}" in section
+    assert set(mini.index[mini["hits"] == 3]) == {"probe", "knn", "few_shot_10", "h_score", "nleep"}
+    assert (mini.loc[["few_shot_5", "logme"], "hits"] == 2).all() and mini.loc["few_shot_1", "hits"] == 1
+    failed = pd.read_csv(TABLES / "real_mini" / "foretold.csv").query(
+        "experiment == 'finetune' and task == 'natural-images'"
+    )
+    assert set(failed["picked"]) == {"natural-images"} and set(failed["best"]) == {"brain-tumor-mri"}
+    assert set(failed["word"]) == {"clear"} and f"loses {failed['regret'].iloc[0]:.3f}" in section
+    found = pd.read_csv(TABLES / "brain_tumor_real" / "foretold.csv")
+    assert (
+        len(found) == 8
+        and found["hit"].all()
+        and set(found["picked"]) == {"imagenet"}
+        and set(found["word"]) == {"clear"}
+    )
+
+
+def test_how_often_the_words_are_wrong():
+    text = (paths.REPO / "paper" / "reference" / "README.md").read_text(encoding="utf-8")
+    simulated = pd.read_csv(TABLES / "brain_tumor_real" / "foretold_calibration.csv")
+    without = simulated["case"].str.startswith("no difference")
+    most = simulated[without].groupby("word")["wrong"].max()
+    assert set(simulated["repetitions"]) == {400} and simulated.loc[~without, "wrong"].sum() == 0
+    assert f"at most {most['clear']} of 400 ({most['clear'] / 4:.1f} %), `likely` in at most {most['likely']}" in text
+    halves = pd.concat(pd.read_csv(TABLES / s / "foretold_halves.csv") for s in ("brain_tumor_real", "real_mini"))
+    said = halves[halves["word"] != "open"].groupby("word")["wrong"].agg(["size", "sum"])
+    assert (said["sum"] == 0).all()
+    assert f"none of {said.at['clear', 'size']} `clear` and none of {said.at['likely', 'size']} `likely`" in text
+
+
 def test_the_results_of_real_mini():
     """Each number of three digits is one of its tables."""
     text = (paths.REPO / "paper" / "reference" / "README.md").read_text(encoding="utf-8")

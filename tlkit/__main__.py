@@ -8,6 +8,7 @@ import logging
 import shlex
 import signal
 import sys
+import time
 from pathlib import Path
 
 from tlkit import paths, stopping
@@ -139,6 +140,7 @@ def _studies(args: argparse.Namespace) -> list[str]:
 
 
 def advise(args: argparse.Namespace) -> None:
+    begun = time.monotonic()  # before what takes seconds to load
     from tlkit.advice import advise as whole
     from tlkit.advice import looking, reading, understand
     from tlkit.advice.choices import AmbiguousError, with_commands
@@ -163,7 +165,7 @@ def advise(args: argparse.Namespace) -> None:
         return
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill ends it as Ctrl-C does
     try:
-        how = {"network": args.backbone, "prefix": args.prefix, "partial": args.partial}
+        how = {"network": args.backbone, "prefix": args.prefix, "partial": args.partial, "begun": begun}
         told = whole.advise(found, budget, args.weights, args.metric, **how)
     except KeyboardInterrupt:
         print(f"\nthis goes on from what is done: {shlex.join(['python', '-m', 'tlkit', *sys.argv[1:]])}")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from simulated_runs import made
 
-from tlkit.advice import answer, contract, deciding, drawings, loading, page, prose, scores
+from tlkit.advice import answer, contract, deciding, drawings, loading, page, prose, scores, table
 from tlkit.advice.contract import AnswerError
 from tlkit.config import NotAvailableError
 from tlkit.models import backbone, classifier, regressor, save_weights, segmenter
@@ -231,6 +231,24 @@ def test_what_is_long_is_beside_the_table_or_folded(tmp_path):
     assert len(told.all("details")) == 2 and "study.yaml, beside this page" in told.text
     assert len(told.all("tr")) == 4 + 5, "what cannot be fine-tuned is in the table of frozen features alone"
     assert f"weights loaded: {answer._plain(load)}" in (tmp_path / "answer.md").read_text(encoding="utf-8")
+
+
+def test_an_arm_that_was_too_dear_is_left_out_with_its_reason(tmp_path):
+    base = decided()
+    base["arms"].append({"arm": "simclr", "title": "SimCLR on these images", "dropped": "its pretraining takes 2 h"})
+    answer.write(tmp_path, base)
+    assert "SimCLR on these images is left out: its pretraining takes 2 h." in read(tmp_path).text
+    tuned = table.arms(contract.checked(base))[0]
+    assert "SimCLR on these images" not in [row[0] for row in tuned.rows]
+
+
+def test_the_table_says_of_how_many_images_frozen_features_are():
+    answer = contract.checked(decided(frozen_of={"images": 1200, "patients": 90}))
+    assert "Frozen features of 1,200 images of 90 patients: AUC" in table.arms(answer)[1].caption
+    unknown = contract.checked(decided(frozen_of={"images": 7, "patients": 7}, n_patients=None))
+    assert "of 7 images of an unknown number of patients" in table.arms(unknown)[1].caption
+    masks = contract.checked(decided(frozen_of={"images": 7, "patients": 3}, task="segmentation"))
+    assert "of masks there is none" in table.arms(masks)[1].caption
 
 
 def test_small_differences_of_a_share_are_drawn_small():

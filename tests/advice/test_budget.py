@@ -9,6 +9,7 @@ from tlkit import runs
 from tlkit.advice import budget, plan
 from tlkit.advice.budget import Budget, OutOfTimeError
 from tlkit.advice.understand import understand
+from tlkit.config import ConfigError
 
 
 @pytest.fixture
@@ -74,6 +75,13 @@ def test_slower_networks_and_own_pretraining_are_kept_time_for(tmp_path, monkeyp
     assert budget.own_pretraining(study, clock) == 0, "too dear: nothing is kept for it"
     slow = study.finetune(seeds=[1])[0] | {"backbone": "torchvision/resnet50"}
     assert clock.price(slow) > 2 * clock.price(study.finetune(seeds=[1])[0])
+
+
+def test_too_few_images_are_an_error_that_says_how_many_there_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "present", lambda card: False)
+    found = understand(class_folders(tmp_path / "b", 2, side=16), "tiny", patient="none")
+    with pytest.raises(ConfigError, match=r"expected 4 or more to train on.*--look"):
+        budget.decide_length(plan.write(found, 4, 16), 60.0, time.monotonic())
 
 
 def test_a_step_is_measured(study):

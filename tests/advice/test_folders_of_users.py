@@ -83,7 +83,9 @@ def test_what_systems_add_is_no_data(folder):
     for name in ("Thumbs.db", "desktop.ini", ".DS_Store", "krank/Thumbs.db", "krank/._a0x.png", "~$labels.xlsx"):
         (folder / name).write_bytes(b"x")
     found = understand(folder)
-    assert found["classes"] == ["gesund ü", "krank"] and look(found, 32)["left_out"] == {}
+    left = look(found, 32)["left_out"]
+    assert found["classes"] == ["gesund ü", "krank"]
+    assert left == {"'.db' is no image extension": 2, "'.ini' is no image extension": 1}, "told, as any other file"
 
 
 def test_an_archive_packed_twice_with_what_macos_adds(folder):

@@ -355,6 +355,39 @@ def test_nnunet(folder):
     assert store.table["patient"].nunique() == 3
 
 
+def test_nnunet_with_values_that_are_not_named_and_ignored_ones(folder):
+    volumes(folder, [(f"imagesTr/c_{i}_0000.nii.gz", f"labelsTr/c_{i}.nii.gz") for i in range(3)], classes=4)
+    said = {"channel_names": {"0": "MRI"}, "labels": {"background": 0, "a": 1, "b": 2}, "file_ending": ".nii.gz"}
+    (folder / "dataset.json").write_text(json.dumps(said))
+    with pytest.raises(AmbiguousError, match="hold the values 3, which `labels`"):
+        understand(folder)
+    said["labels"]["ignore"] = 3
+    (folder / "dataset.json").write_text(json.dumps(said))
+    found = understand(folder)
+    assert found["classes"] == ["background", "a", "b"] and set(np.unique(stored(found).masks)) == {0, 1, 2}
+
+
+def test_two_data_sets_of_nnunet_are_a_choice(folder):
+    for name in ("Dataset001_A", "Dataset002_B"):
+        (folder / name / "imagesTr").mkdir(parents=True)
+        (folder / name / "dataset.json").write_text("{}")
+    with pytest.raises(AmbiguousError, match="holds 2 data sets") as error:
+        understand(folder)
+    assert [shlex.split(choice)[0] for choice, _ in error.value.choices] == [
+        str(folder / name) for name in ("Dataset001_A", "Dataset002_B")
+    ]
+
+
+def test_nnunet_in_a_format_that_is_not_read(folder):
+    for name in ("imagesTr/c_0000.mha", "labelsTr/c.mha"):
+        (folder / name).parent.mkdir()
+        (folder / name).write_bytes(b"x")
+    said = {"channel_names": {"0": "MRI"}, "labels": {"background": 0, "a": 1}, "file_ending": ".mha"}
+    (folder / "dataset.json").write_text(json.dumps(said))
+    with pytest.raises(AmbiguousError, match=r"convert volumes to \.nii\.gz"):
+        understand(folder)
+
+
 def test_nnunet_of_pictures_with_a_test_part(folder):
     for part in ("Tr", "Ts"):
         for i in range(4):

@@ -47,8 +47,8 @@ def as_transformers(state: dict, prefix: str, blocks: dict[str, str]) -> dict:
 
 @pytest.mark.parametrize(
     ("name", "prefix", "blocks"),
-    [("vit_tiny_patch16_224", "vit.", VIT), ("vit_tiny_patch16_224", "", VIT),
-     ("vit_small_patch14_dinov2", "dinov2.", DINO)],
+    [("vit_tiny_patch16_224", "vit.", VIT), 
+     ("vit_small_patch14_dinov2", "", DINO)],
 )  # fmt: skip
 def test_tensors_of_transformers_are_recognised_and_give_the_same_features(tmp_path, name, prefix, blocks):
     model = backbone(name, seed=3)
@@ -94,7 +94,7 @@ def test_positions_of_another_grid_are_stretched_and_said(tmp_path):
     report = load_encoder(model, file)
     assert report.whole and "positions: 577 to 197 (interpolated)" in report.title
     assert torch.equal(model.pos_embed[:, 0], old[:, 0]), "the class token has none of the grid"
-    assert (model.pos_embed - old).abs().mean() < 0.3 * old.abs().mean()
+    assert (model.pos_embed - old).abs().mean() < 0.5 * old.abs().mean()
 
 
 @pytest.mark.parametrize("wanted", [(1, 198, 8), (1, 197, 9), (2, 197, 8), (1, 3)])

@@ -30,16 +30,18 @@ def advise(
     size: int = SIZE,
     tell: Tell = print,
     facts: dict[str, Any] | None = None,
+    begun: float | None = None,
     **files: Any,
 ) -> dict[str, Any]:
     """Return the answer for a reading (`understand`), also written as answer.json, .md and .html to its folder.
 
-    `budget` in seconds, for all of it, is exceeded by the writing of the answer at most: the last run is stopped then,
-    to go on another time. `metric` decides ("": the task's own). `facts` of `looking.look` at that size, where it was
-    done. `files` are what `plan.write` is told of the weights files: network, prefix, partial. What was done before is
-    not done again. Random: by the seeds of the study. Raises: as `looking.look`, `plan.write` and `run`.
+    `budget` in seconds, for all of it since `begun` (of time.monotonic; now), is exceeded by the writing of the answer
+    at most: the last run is stopped then, to go on another time. `metric` decides ("": the task's own). `facts` of
+    `looking.look` at that size, where it was done. `files` are what `plan.write` is told of the weights files: network,
+    prefix, partial. What was done before is not done again. Random: by the seeds of the study. Raises: as
+    `looking.look`, `plan.write` and `run`; ConfigError for too few images.
     """
-    begun = time.monotonic()
+    begun = time.monotonic() if begun is None else begun
     with looking_once():
         if facts is None:
             facts = looking.look(found, size)
@@ -106,6 +108,7 @@ def _answer(study, found, facts, cheap, done, clock) -> dict[str, Any]:
         "arms": contract.arms(decision, cheap, more),
         "warnings": facts["warnings"] + _undertrained(study, done, best),
         "phantom": facts["phantom"],
+        "frozen_of": next(({k: c[k] for k in ("images", "patients")} for c in cheap.values() if c), None),
         "dropped": done.out,
         "missing": plan.missing(study),
         "curve": done.curve(),

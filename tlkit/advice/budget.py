@@ -20,7 +20,7 @@ from typing import Any
 
 from tlkit import runs
 from tlkit.advice import evidence, plan, prose, reading
-from tlkit.config import short_hash
+from tlkit.config import ConfigError, short_hash
 from tlkit.files import write_text
 from tlkit.models import backbone
 from tlkit.studies import Study
@@ -33,6 +33,7 @@ from tlkit.training.supervised import Samples, Supervised, predict
 from tlkit.workflow.prices import FASTEST, Counter, UnpricedError, work
 
 PRETRAINING = 0.3  # share of what is left that a pretraining may take
+LEAST_IMAGES = 4  # to train on
 RUNS = 6  # of an arm that the budget should hold: three rates, one beyond the edge, two more seeds
 START = 2.0  # seconds of a run besides its images
 CHEAP, SCORED = 0.25, 0.002  # share of the budget for frozen features, and seconds an image for their scores
@@ -137,6 +138,7 @@ def decide_length(study: Study, seconds: float, begun: float) -> tuple[Budget, i
     get the same again.
     """
     config = study.finetune(seeds=study.seeds[:1])[0]
+    check_images(config)
     recipe = {k: v for k, v in config["recipe"].items() if k != "epochs"}
     same = {**config, "recipe": recipe, "device": pick_device().type}
     file, key = reading.folder_of(study.name) / "budget.json", short_hash(same)
@@ -158,6 +160,21 @@ def decide_length(study: Study, seconds: float, begun: float) -> tuple[Budget, i
     steps, all_of_it = known.get("steps", {}) | {key: kept}, known.get("decided", {}) | {which: decided}
     write_text(file, json.dumps({"steps": steps, "decided": all_of_it}, indent=1))
     return budget, decided["epochs"], decided["images"]
+
+
+def check_images(config: Config) -> None:
+    """Raise ConfigError where a run has too few images to train on, or none to validate or test on."""
+    table = open_data(config["data"])[1]
+    counts = {"train": len(training_rows(config, table))}
+    counts |= {part: len(chosen_rows(config["data"], table, part)) for part in ("val", "test")}
+    if counts["train"] < LEAST_IMAGES or not all(counts.values()):
+        told = ", ".join(
+            f"{n} to {what}" for n, what in zip(counts.values(), ("train", "validate", "test"), strict=True)
+        )
+        raise ConfigError(
+            f"{sum(counts.values())} images leave {told} on: expected {LEAST_IMAGES} or more to train on, and some for "
+            "each of the others. Bring more images, or say --look to look at these; --split none draws parts anew."
+        )
 
 
 def _cheap(budget: Budget, first: dict[str, Config], images: int, besides: float = SCORING) -> float:

@@ -17,8 +17,9 @@ KEYS = (
     "task", "metric", "n_images", "n_patients", "classes", "start_from", "confidence", "arms", "warnings", "seconds",
 )  # fmt: skip
 # Besides, where there are any: name, why, n_test_patients, splits, seeds, phantom, budget (seconds), agreement (rows of
-# deciding.agreement), curve (arm, images, value, low, high), dropped (arm: reason), missing (name, size, licence,
-# source), reading (what was understood of the folder), study (text), study_file, weights_file, loading (text).
+# deciding.agreement), frozen_of (images, patients: of how many the frozen features are), curve (arm, images, value,
+# low, high), dropped (arm: reason), missing (name, size, licence, source), reading (what was understood of the folder),
+# study (text), study_file, weights_file, loading (text).
 ARM = (
     "arm", "title", "rate", "runs", "value", "low", "high", "difference", "difference_low", "difference_high", "best",
     "shared", "of_patients", "decided_by", "probe", "knn", "few_shot", "few_shot_sd", "logme", "h_score", "nleep",

@@ -30,7 +30,7 @@ def cheap(
     Cross-validated over patients, on at most `most` images drawn over all of them but those of an official test part,
     so the test is not touched. Arms of `skip` are left out, and those pretrained on these images, whose encoders know
     them. What was computed before is read. What these images do not allow is told, and {} then.
-    Memory grows by the features alone.
+    Each has `images` and `patients`, of how many. Memory grows by the features alone.
     """
     first_of_all = study.finetune(seeds=study.seeds[:1])
     arms = {c["pretraining"]: c for c in first_of_all if "run" not in (c["weights"] or {})}
@@ -51,6 +51,7 @@ def cheap(
             tell(f"  {study.names().get(arm, arm)}, frozen: no scores, as {error}")
             continue
         seconds = time.perf_counter() - start
+        found[arm] |= {"images": len(rows), "patients": len(set(patients))}
         tell(f"  {study.names().get(arm, arm)}, frozen: probe {found[arm]['probe']:.3f} ({seconds:.0f} s)")
     return found
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from shlex import quote
 from typing import Any
 
 import numpy as np
 
 from tlkit.advice import mask_folders, pictures
 from tlkit.advice.choices import AmbiguousError, few
+from tlkit.advice.endings import contents
 from tlkit.advice.seen import Seen
 from tlkit.datasets import bounds
 from tlkit.datasets.cards import UnreadableFile
@@ -29,6 +31,12 @@ def described(seen: Seen) -> dict[str, Any] | None:
     Raises AmbiguousError where it is not as one of the two has it.
     """
     file = seen.root / "dataset.json"
+    below = [seen.root / f for f in seen.files if f.endswith("/dataset.json")]
+    if len(sets := [f.parent for f in below if (f.parent / "imagesTr").is_dir()]) > 1:
+        raise AmbiguousError(
+            f"{seen.root} holds {len(sets)} data sets. Name one of them in place of the folder:",
+            [(quote(str(folder)), "") for folder in sets],
+        )
     if not file.is_file() or not (seen.root / "imagesTr").is_dir():
         return None
     try:
@@ -52,12 +60,27 @@ def described(seen: Seen) -> dict[str, Any] | None:
         options["channel"] = 0
     kind = "nnU-Net v2" if newer else "Medical Segmentation Decathlon"
     told = [f"{kind}: {len(codes)} classes, {few(list(codes.values()), 8)}"]
-    if len(names) > 1:
+    several = not newer or any("_0001." in f for f in seen.files)  # else the channels of a picture lie in one file
+    if len(names) > 1 and several:
         how = "`image_end`" if newer else "`channel`"
         told.append(f"the first of {len(names)} channels is read, {names[0]} of {few(names)} ({how} chooses another)")
     if str(names[0]).upper() == "CT" and any(pairs.is_volume(f) for f in seen.files):
         options["window"] = SOFT_TISSUE
         told.append("CT: the window of soft tissue, centre 40 and width 400 HU (`window`)")
+    masks = [m for pair in folders for m in pairs.of_pair(seen.root, pair, options, "mask").values()]
+    if not masks:
+        raise AmbiguousError(
+            f"{file} is read as {kind}, and labelsTr holds no masks that can be read: {contents(seen)}."
+        )
+    if odd := sorted(values_of(seen.root, masks)[0] - set(codes)):
+        raise AmbiguousError(
+            f"The masks in labelsTr hold the values {few(odd)}, which `labels` of {file} does not name: it has "
+            f"{few(list(codes))}. Name them there, in a copy of the folder."
+        )
+    if unsaid := [value for value, name in codes.items() if str(name).lower() == "ignore"]:
+        codes = {value: name for value, name in codes.items() if value not in unsaid}
+        options["as_background"] = unsaid
+        told.append("pixels of `ignore` count as background")
     return _segmentation(seen, options, codes, told)
 
 

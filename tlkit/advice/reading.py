@@ -89,7 +89,8 @@ def read(name: str) -> dict[str, Any] | None:
 def files_seen(reading: dict[str, Any]) -> str:
     """Return how many files lie in a reading's folder, and a hash of their names and of what its tables hold."""
     root, options = Path(reading["folder"]), reading["options"]
-    files = [f.relative_to(root).as_posix() for f in visible_files(root)]
+    place = Path(reading["asked"]["folder"])  # that was named: what was read may be a part of it
+    files = [f.relative_to(place).as_posix() for f in visible_files(place)]
     tables = [root / table for table in options.get("tables") or filter(None, [options.get("table")])]
     held = [sha256(table) for table in tables if table.is_file()]
     return f"{len(files)} files {short_hash([files, held])}"

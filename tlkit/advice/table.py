@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tlkit.advice.hints import HINTS
-from tlkit.advice.prose import SCORES, between, metric, number, title
+from tlkit.advice.prose import SCORES, between, count, metric, number, title
 
 Answer = Mapping[str, Any]
 Arm = Mapping[str, Any]
@@ -40,12 +40,29 @@ def arms(answer: Answer) -> list[Table]:
     name = metric(answer)
     captions = (
         f"Fine-tuned: {name} of the test patients.",
-        f"Frozen features: {name} of the linear probe, k-NN and few images a class (± sd); hints have own scales.",
+        _frozen(answer),
     )
-    ran = [a for a in answer["arms"] if a["runs"] is not None or a["dropped"]]
+    ran = [a for a in answer["arms"] if a["runs"] is not None]
     parts = ((ran, captions[0], tuned), (answer["arms"], captions[1], frozen))
     found = [_filled(answer, *part) for part in parts]
     return [table for table in found if len(table.columns) > 1]
+
+
+def _frozen(answer: Answer) -> str:
+    """Return of how many images frozen features are, and what their columns say."""
+    of = answer.get("frozen_of")
+    many = f" of {count(of['images'], 'image')} of {_owners(answer, of['patients'])}" if of else ""
+    if answer["task"] == "segmentation":
+        told = (
+            f"{metric(answer)} of a linear decoder on frozen maps. k-NN, few images a class and hints are for labels of"
+        )
+        return f"Frozen features{many}: {told} whole images: of masks there is none."
+    told = f"{metric(answer)} of the linear probe, k-NN and few images a class (± sd); hints have own scales."
+    return f"Frozen features{many}: {told}"
+
+
+def _owners(answer: Answer, patients: int) -> str:
+    return count(None if answer["n_patients"] is None else patients, "patient")
 
 
 def _filled(answer: Answer, of: Sequence[Arm], caption: str, cells: Mapping[str, Callable[[Arm], str]]) -> Table:
@@ -65,8 +82,10 @@ def missing(answer: Answer) -> list[str]:
 
 
 def dropped(answer: Answer) -> list[str]:
-    """Return a line for each arm that got no more runs, with the reason."""
-    return [f"{title(answer, a['arm'])} got no more runs: {a['dropped']}." for a in answer["arms"] if a["dropped"]]
+    """Return a line for each arm that got no runs, or no more, with the reason."""
+    found = [a for a in answer["arms"] if a["dropped"]]
+    words = ["is left out" if a["runs"] is None else "got no more runs" for a in found]
+    return [f"{title(answer, a['arm'])} {word}: {a['dropped']}." for a, word in zip(found, words, strict=True)]
 
 
 def _few(arm: Arm, shots: str) -> str:

@@ -50,7 +50,8 @@ def understand(folder: Path | str, name: str = "", **asked: str) -> dict[str, An
     elif old and (not asked or asked == before):
         return _kept(old)
     found = guess(place, name, asked)
-    found |= {"asked": {"folder": str(place), **asked}, "seen": reading.files_seen(found)}
+    found["asked"] = {"folder": str(place), **asked}
+    found["seen"] = reading.files_seen(found)
     reading.write(found)
     return found
 

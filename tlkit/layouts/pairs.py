@@ -185,6 +185,8 @@ def mask_values(file: Path, threshold: int | None = None, levels: bool = False) 
 def _coded(values: np.ndarray, card: DataCard) -> np.ndarray:
     """Return a mask as numbers of classes, uint8."""
     known = np.asarray(card.options.get("values") or range(len(card.classes)))
+    if ignored := card.options.get("as_background"):
+        values = np.where(np.isin(values, ignored), known[0], values)
     if known.max() >= COLOUR > values.max(initial=0):  # a mask in colours that holds nothing but greys
         values = COLOUR + values * 0x010101
     order = np.argsort(known)
@@ -205,6 +207,7 @@ LAYOUT = Layout(
         "channel": (int, {"ge": 0}),
         "threshold": (int, {"ge": 0, "le": 254}),
         "values": (tuple[int, ...], {}),
+        "as_background": (tuple[int, ...], {}),
         "mask_columns": (dict[str, int], {}),
         "only_labelled": FLAG,
         "window": WINDOW,

@@ -85,7 +85,7 @@ def where(card: DataCard) -> Path:
     return folder
 
 
-ADDED = {"__macosx", "@eadir", "thumbs.db", "desktop.ini", "$recycle.bin", "system volume information", "lost+found"}
+ADDED = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found"}
 
 
 def hidden(name: str) -> bool:
