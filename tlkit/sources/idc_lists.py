@@ -34,12 +34,14 @@ def write(to: Path = idc.LISTS) -> None:
         if len(table) <= MOST:
             write_bytes(to / f"{card.name}-{size}.csv.gz", pack(table))
     counts = pd.DataFrame(rows)
+    all_ct, admitted = idc_index.read_series(("CT",)), idc_rule.candidates(DATASETS[open_radnet.CARD])
+    page = open_radnet.page(radnet, counts, all_ct, admitted)
     citations = idc_index.read_citations()
     citations = citations[citations.index.isin(dois)].reset_index()
     write_text(to / "lists.csv", counts.to_csv(index=False, lineterminator="\n"))
     write_text(to / "citations.csv", citations.to_csv(index=False, lineterminator="\n"))
     write_text(to.parent / "attribution.md", page_of_citations(citations))
-    write_text(to.parent / "open_radnet.md", open_radnet.page(radnet, counts))
+    write_text(to.parent / "open_radnet.md", page)
 
 
 def all_sizes() -> Iterator[tuple[DataCard, str]]:

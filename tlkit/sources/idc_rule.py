@@ -120,7 +120,7 @@ def _group(table: pd.DataFrame, by: str) -> pd.Series:
     found = table["tag"].astype(str).map(tags).astype("int64")
     rest = table[found == regions.OTHER]
     texts = zip(rest["tag"].astype(str), rest["described"], rest["study_described"], strict=True)
-    found[rest.index] = [regions.region(*t) for t in texts]
+    found.update(pd.Series([regions.region(*t) for t in texts], rest.index, dtype="int64"))
     return found.map(dict(enumerate(regions.REGIONS)))
 
 

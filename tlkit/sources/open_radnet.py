@@ -6,7 +6,7 @@ import pandas as pd
 
 from tlkit.archives.regions import REGIONS
 from tlkit.datasets.cards import DATASETS
-from tlkit.sources import idc_index, idc_rule
+from tlkit.sources import idc_rule
 
 CARD = "open-radnet"
 SHOWN = 12  # collections and makers of a table
@@ -20,12 +20,13 @@ MAKERS = {
 }
 
 
-def page(tables: dict[str, pd.DataFrame], counts: pd.DataFrame) -> str:
-    """Return the page; `tables` has the lists of all sizes, `counts` the rows of lists.csv."""
+def page(tables: dict[str, pd.DataFrame], counts: pd.DataFrame, all_ct: pd.DataFrame, admitted: pd.DataFrame) -> str:
+    """Return the page; `tables` has the lists of all sizes, `counts` the rows of lists.csv.
+
+    `all_ct`: the CT series of the index; `admitted`: what the rule admits of them, whatever the size.
+    """
     card = DATASETS[CARD]
-    all_ct = idc_index.read_series(("CT",))
     all_ct = all_ct[all_ct["licence"].isin(idc_rule.LICENCES) & (all_ct["files"] >= 30)]
-    admitted = idc_rule.candidates(card)
     tables = {size: table.merge(all_ct[["series", "maker"]], on="series") for size, table in tables.items()}
     biggest = tables[list(tables)[-1]]
     parts = [
