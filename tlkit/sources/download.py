@@ -33,7 +33,7 @@ LATER = {408, 425, 429, 500, 502, 503, 504}  # "try again"
 Progress = Callable[[int], None]
 
 
-class Later(Exception):
+class Later(SourceError):
     """A source that asks to be asked again."""
 
 
