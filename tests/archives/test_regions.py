@@ -53,7 +53,7 @@ def test_series_without_a_tag_are_labelled_by_their_descriptions(tmp_path):
         ds.save_as(root / "a" / f"{k}", enforce_file_format=True)
     found = {}
     for source in ("tag", "described"):
-        samples, _ = ct_series.scan(root, card_of("open-radnet", {"regions": source, "min_slices": 2}))
+        samples, _ = ct_series.scan(root, card_of("open-radnet", {"labels_from": source, "min_slices": 2}))
         found[source] = set(samples["label"])
         assert "Mustermann" not in samples.astype(str).to_csv() and "CHEST" not in samples.astype(str).to_csv()
     assert found == {"tag": {regions.OTHER}, "described": {regions.REGIONS.index("thorax")}}

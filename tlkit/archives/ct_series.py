@@ -40,7 +40,7 @@ def identity(root: Path) -> dict[str, Any]:
 
 def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return (samples, rejects) from the headers of all files below `root`, one row per slice; see `assemble`."""
-    described = card.options.get("regions", "tag") == "described"
+    described = card.options.get("labels_from", "tag") == "described"
     reading = archive.ct_reading(bool(card.options.get("derived")), described)
     table = archive.index(root, deidentify.load_key(root), reading=reading)
     return assemble(table, card.options.get("min_slices", 30))
@@ -154,6 +154,6 @@ LAYOUT = Layout(
         "min_slices": (int, {"ge": 1}),
         "min_coverage": (float, {"ge": 0, "le": 1}),
         "derived": FLAG,
-        "regions": (str, one_of(("tag", "described"), "source of regions")),
+        "labels_from": (str, one_of(("tag", "described"), "source of labels")),
     },
 )

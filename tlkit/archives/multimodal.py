@@ -167,7 +167,8 @@ def _descriptions(root: Path, table: pd.DataFrame) -> pd.Series:
     found = archive.locate(root, table["path"])
     heads = headers.read_headers([root / path for path in found], DESCRIBED)
     words = [[h[k] for k in DESCRIPTIONS] if isinstance(h, dict) else [] for h in heads]
-    texts = pd.Series(words, table["exam"].to_numpy()).explode().dropna()
+    told = sorted(zip(table["exam"], words, strict=True))  # not in the order of pseudonyms, which another key changes
+    texts = pd.Series([text for _, text in told], [exam for exam, _ in told]).explode().dropna()
     texts = texts[texts != ""].groupby(level=0).agg(lambda told: "\n".join(dict.fromkeys(told)))
     texts = texts.reindex(sorted(table["exam"].unique()), fill_value="").astype("str").rename("report")
     texts.attrs = {"missing": int((texts == "").sum()), "other": 0, "cp1250": 0, "rejected": {}}
