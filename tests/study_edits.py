@@ -201,7 +201,7 @@ EDITS = [
     ("    luna16: {seed: 3, series: 5}\n", "", "tasks, nodules, dataset: `phantoms` lacks 'luna16'"),
     ("{corpora: [photos, archive],", "{corpora: [photos, archive], images: 3,", "`corpora` already says which images are used; take out images."),
     ("{corpora: [photos, archive],", "{corpora: [photos, archive], method: reconstruction,", "reconstruction takes one data set, not `corpora`."),
-    ("dataset: radiologynet", "dataset: imagenet", "archive, groups: pseudo-labels need headers and reports. These archives have them: radiologynet."),
+    ("dataset: radiologynet", "dataset: imagenet", "archive, groups: pseudo-labels need headers and reports. These archives have them: open-chest, open-radiologynet, radiologynet."),
     ("recipe: {base: classify}", "recipe: {epochs: 2}", "pretrainings, archive, recipe: lacks `base`, the recipe that is changed."),
     ("{every: 2}", "1", "tasks, kinds, recipe: a multiclass task needs 2 or more classes, found 1."),
     ("dataset: imagenet\n      images: 32", "dataset: chestxray\n      method: classification", "photos, method: 'chestxray' is a task of multilabel: an image has no one class to learn."),

@@ -17,6 +17,7 @@ from tlkit import paths
 
 PYPROJECT = tomllib.loads((paths.REPO / "pyproject.toml").read_text())["project"]
 TEST_EXTRA = PYPROJECT["optional-dependencies"]["test"]
+OPEN_EXTRA = PYPROJECT["optional-dependencies"]["open"]
 FILES = ("git", "ls-files", "--cached", "--others", "--exclude-standard")
 DISTRIBUTION = {"PIL": "pillow", "cv2": "opencv-python-headless", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 DISTRIBUTION |= {"gdcm": "python-gdcm", "dicomanonymizer": "dicom-anonymizer", "pytorch_grad_cam": "grad-cam"}
@@ -54,7 +55,8 @@ def test_the_tested_versions_lie_in_the_ranges():
         if line and not line.startswith("#"):
             name, version = line.split("==")
             pins[name.lower()] = version
-    ranges = {r.name.lower(): r.specifier for r in map(Requirement, [*PYPROJECT["dependencies"], *TEST_EXTRA])}
+    told = [*PYPROJECT["dependencies"], *TEST_EXTRA, *OPEN_EXTRA]
+    ranges = {r.name.lower(): r.specifier for r in map(Requirement, told)}
     assert {"torch", "torchvision"} <= set(pins) <= set(ranges)
     assert set(ranges) == set(pins), "every dependency has a tested version"
     assert not {name: v for name, v in pins.items() if v not in ranges[name]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -192,7 +193,8 @@ def test_a_disk_that_fills_on_the_way_keeps_what_came(card, site, tmp_path, monk
     assert seen(fetch.get(planned)) == FILES and not ranges(site, "a.bin")
 
 
-def test_a_kill_loses_nothing_that_came(card, site, tmp_path):
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
+def test_a_kill_loses_nothing_that_came(card, site, tmp_path, kill):
     toy = card({"mini": FILES})
     held = threading.Event()
     site.faults[HOST + "a.bin"] = [{"wait": held}]
@@ -216,13 +218,25 @@ def test_a_kill_loses_nothing_that_came(card, site, tmp_path):
     while not (got.exists() and got.stat().st_size >= len(BODY) // 2 and (planned.part / "c.bin").exists()):
         assert time.monotonic() < until and process.poll() is None
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.send_signal(kill)
+    process.wait(20)  # while the line says nothing
     held.set()
     assert not planned.folder.exists()
     site.asked.clear()
     assert seen(fetch.get(planned)) == FILES
     assert ranges(site, "a.bin") == [f"bytes={len(BODY) // 2}-"] and not ranges(site, "c.bin")
+
+
+def test_files_are_hashed_as_they_come_and_anew_where_they_change(tmp_path):
+    (tmp_path / "a").write_bytes(b"one")
+    with fetch.hashing_ahead(tmp_path, receipt.look(tmp_path), every=0.01) as hashed:
+        (tmp_path / "b").write_bytes(b"second")
+        (tmp_path / "a").write_bytes(b"other")
+        until = time.monotonic() + 20
+        while len(hashed[0]) < 2 and time.monotonic() < until:
+            time.sleep(0.01)
+    expected = {name: hashlib.md5(body).hexdigest() for name, body in (("a", b"other"), ("b", b"second"))}
+    assert receipt.look(tmp_path, known=hashed[0]).set_index("path")["md5"].to_dict() == expected
 
 
 def test_a_kill_between_two_names_is_mended(card, site, tmp_path):

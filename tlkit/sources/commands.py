@@ -88,7 +88,9 @@ def show(name: str) -> str:
     for size in sizes(card):
         same = "" if size_of(card, size) == size else f" (is {size_of(card, size)})"
         lines.append(f"  python -m tlkit data get {card.name} --size {size}   {megabytes(about(card, size))}{same}")
-    return "\n".join([*lines, *(f"  {step}" for step in card.access)])
+    by_hand = [step for step in card.access if not step.startswith("python -m tlkit data get")]
+    lines.append(f"  python -m tlkit data get {card.name} --from FOLDER   what was fetched elsewhere, checked")
+    return "\n".join([*lines, *(f"  {step}" for step in by_hand)])
 
 
 def _counts(card: DataCard) -> str:

@@ -12,7 +12,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -33,7 +33,7 @@ LATER = {408, 425, 429, 500, 502, 503, 504}  # "try again"
 Progress = Callable[[int], None]
 
 
-class Later(Exception):
+class Later(SourceError):
     """A source that asks to be asked again."""
 
 
@@ -42,23 +42,32 @@ def transfer(rows: pd.DataFrame, to: Path, endpoint: str, progress: Progress) ->
 
     One that fails does not end the others. Raises: DiskSpaceError, OfflineError, SourceError that names what failed.
     """
-    stop, failed, left, lock = threading.Event(), [], rows.itertuples(index=False), threading.Lock()
+    stop, failed, broken = threading.Event(), [], []
+    left, lock = rows.itertuples(index=False), threading.Lock()
 
     def work() -> None:
-        while not stop.is_set():
-            with lock:
-                row = next(left, None)
-            if row is None:
-                return
-            _keep(session, row, to, progress, stop, failed)
-
-    with _session() as session, ThreadPoolExecutor(THREADS) as pool:
-        jobs = [pool.submit(work) for _ in range(min(THREADS, len(rows)))]
         try:
-            for job in wait(jobs, return_when=FIRST_EXCEPTION).done:
-                job.result()
-        finally:
+            while not stop.is_set():
+                with lock:
+                    row = next(left, None)
+                if row is None:
+                    return
+                _keep(session, row, to, progress, stop, failed)
+        except Exception as error:
+            broken.append(error)
             stop.set()
+
+    with _session() as session:
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(min(THREADS, len(rows)))]
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        finally:  # Ctrl-C does not wait for a line that says nothing
+            stop.set()
+    if broken:
+        raise broken[0]
     if failed:
         offline = all(isinstance(error, OfflineError) for error in failed)
         more = f"\n  ... and {len(failed) - 5} more" if len(failed) > 5 else ""

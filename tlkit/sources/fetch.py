@@ -9,8 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
@@ -39,7 +41,9 @@ def get(planned: Plan, over: bool = False) -> Path:
         left, found = find_left(planned)
         if len(left):
             _require_room(planned, left)
-            _transfer(planned, left)
+            with hashing_ahead(planned.part, found) as hashed:
+                _transfer(planned, left)
+            found = hashed[0]
         return finish(planned, found)
 
 
@@ -56,6 +60,29 @@ def _transfer(planned: Plan, left: pd.DataFrame) -> None:
             raise
         stays = f"What has come stays in {planned.part}: free some room and start again, it goes on there."
         raise DiskSpaceError(f"{error}. {stays}") from error
+
+
+@contextmanager
+def hashing_ahead(part: Path, known: pd.DataFrame, every: float = 1.0) -> Iterator[list[pd.DataFrame]]:
+    """Hash files as they come, so that little is left to do when all are there; yields [what is known so far]."""
+    done, stop = [known], threading.Event()
+
+    def work() -> None:
+        pause = every
+        while not stop.wait(pause):
+            began = time.perf_counter()
+            with suppress(OSError):  # a file that was there and is not any more
+                done[0] = receipt.look(part, known=done[0])
+            pause = max(every, 5 * (time.perf_counter() - began))
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield done
+        stop.set()
+        thread.join()
+    finally:
+        stop.set()
 
 
 def verify(card: DataCard, to: Path | None = None) -> pd.DataFrame:

@@ -33,14 +33,15 @@ def look(
 ) -> pd.DataFrame:
     """Return (path, bytes, md5) of the files below a folder, hidden ones left out; md5 is "" where not `hashed`.
 
-    Files of `known` are not hashed again.
+    Files of `known` that have the same size are not hashed again.
     """
     files, parts = walk(folder), [pd.DataFrame(columns=list(TYPES))]
-    md5s = pd.Series([], dtype="str") if known is None else known.set_index("path")["md5"]
+    hashes = (parts[0].astype(TYPES) if known is None else known).set_index("path")
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         for block in iter(lambda: list(islice(files, BLOCK)), []):
             table = pd.DataFrame([row[:2] for row in block], columns=["path", "bytes"])
-            table["md5"] = md5s.reindex(table["path"]).fillna("").to_numpy()
+            before = hashes.reindex(table["path"]).fillna({"bytes": -1, "md5": ""})
+            table["md5"] = before["md5"].where(before["bytes"].to_numpy() == table["bytes"].to_numpy(), "").to_numpy()
             new = table.index[(table["md5"] == "") & hashed]
             table.loc[new, "md5"] = list(pool.map(lambda path: _md5(folder / path, progress), table.loc[new, "path"]))
             parts.append(table)
