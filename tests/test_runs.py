@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import errno
+import fcntl
 import json
 import os
 import re
@@ -19,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tlkit import openrun, pulse, runfolder, runs
+from tlkit import openrun, paths, pulse, runfolder, runs
 from tlkit.machine import environment
 from tlkit.runs import RunBusyError, RunFailedError, claim, finish, run_id
 
@@ -130,7 +131,7 @@ def test_a_kill_just_before_the_rename_costs_nothing(monkeypatch):
 
 HOLD = """
 import json, sys
-from tlkit import openrun, pulse, runfolder, runs
+from tlkit import openrun, paths, pulse, runfolder, runs
 with runs.claim(json.loads(sys.argv[1])) as run:
     print("ready", flush=True)
     sys.stdin.readline()
@@ -314,3 +315,38 @@ def test_a_run_that_another_process_took_over_writes_no_more():
         run.lock.lost = True
         finish(run, {})
     assert openrun.read_status(runs.folder(RID + runs.PARTIAL))["state"] == "running"
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.EROFS, errno.ENOTCONN])
+def test_a_file_system_that_is_away_is_told_and_nothing_is_lost(number):
+    with (
+        pytest.raises(RunFailedError, match=r"file system of .*/images.npy is away .*TLKIT_RUNS"),
+        claim(CONFIG) as run,
+    ):
+        (run.folder / "kept.txt").write_text("epoch 3")
+        raise OSError(number, os.strerror(number), "/lost/images.npy")
+    assert runs.state(RID) == "failed"
+    with claim(CONFIG) as run:
+        assert (run.folder / "kept.txt").exists()
+
+
+def test_a_site_without_flock_does_its_runs_one_process_at_a_time(monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    with claim(CONFIG) as run:
+        assert runs.state(RID) == "running"
+        with pytest.raises(RunBusyError, match=f"process {os.getpid()}"), claim(CONFIG):
+            pass
+        finish(run, {})
+    assert runs.state(RID) == "done" and not list((paths.runs_root() / ".locks").glob("*.lease"))
+
+
+def test_a_run_that_is_left_as_it_is_says_nothing_more(monkeypatch):
+    monkeypatch.setattr(pulse, "BEAT", 0.01)
+    with claim(CONFIG) as run:
+        pass  # its processes go on with it
+    before = openrun.read_status(run.folder)
+    time.sleep(0.1)
+    assert openrun.read_status(run.folder) == before

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import errno
 import logging
+import shutil
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tlkit import pulse, runfolder
+from tlkit import paths, pulse, runfolder
 from tlkit.locks import Lock
 from tlkit.runfolder import PARTIAL, RunBusyError, RunDamagedError
 
 SILENT = 300.0  # seconds without a sign of life, after which nobody is thought to work on a run
 log = logging.getLogger(__name__)
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+AWAY = (errno.EIO, errno.EROFS, errno.ENODEV, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN)
 
 
 class Run:
@@ -87,3 +93,29 @@ def say_lost(rid: str) -> str:
         f"{told.get('updated', '?')}. End it there if it hangs; then `make figures`, or `python -m tlkit run "
         f"{runfolder.folder(rid + PARTIAL) / 'config.json'}`, goes on from what it had kept."
     )
+
+
+def say_busy(rid: str) -> str:
+    """Return who trains a run."""
+    who = read_status(runfolder.folder(rid + PARTIAL))
+    return (
+        f"run {rid} is being trained by process {who.get('pid', '?')} on {who.get('host', '?')} since "
+        f"{who.get('started', '?')}. Wait for it (python -m tlkit status), or stop that process first."
+    )
+
+
+def say_disk(rid: str, error: OSError) -> str:
+    """Return what to do where a disk is full, or its file system is away; "" for other errors."""
+    if error.errno in FULL:
+        free = shutil.disk_usage(paths.runs_root()).free / 1e9
+        return (
+            f"run {rid} stopped: no space left below {paths.runs_root()} ({free:.2f} GB free). Free some, or set "
+            "TLKIT_RUNS to another disk, and start again: it goes on from the last epoch that was kept."
+        )
+    if error.errno in AWAY:
+        return (
+            f"run {rid} stopped: the file system of {error.filename or paths.runs_root()} is away ({error.strerror}). "
+            f"Bring it back, or set TLKIT_RUNS (runs and stores) or TLKIT_DATA (images) to another one, "
+            "and start again: it goes on from the last state that was kept."
+        )
+    return ""

@@ -8,7 +8,6 @@ lists the files.
 from __future__ import annotations
 
 import contextlib
-import errno
 import math
 import os
 import shutil
@@ -19,7 +18,7 @@ from typing import Any
 import pandas as pd
 from filelock import Timeout
 
-from tlkit import files, openrun, paths, runfolder
+from tlkit import files, openrun, runfolder
 from tlkit.config import NotAvailableError, TlkitError, file_name
 from tlkit.doubts import doubt
 from tlkit.lineage import InputsChangedError, remove
@@ -102,16 +101,16 @@ def claim(config: dict[str, Any], wait: bool = False) -> Iterator[Run | None]:
     Args: wait: wait for another process that is at work on it, instead of raising RunBusyError.
     The body trains and calls `finish`. An error inside leaves the folder resumable, with status "failed" (on
     Ctrl-C "interrupted", on NotAvailableError "not available").
-    Raises: RunBusyError; RunDamagedError; RunFailedError for a full disk (what was reached is kept).
+    Raises: RunBusyError; RunDamagedError; RunFailedError for a disk that is full, or away (what was reached is kept).
     """
     rid = run_id(config)
     lock = runfolder.lock(rid)
     try:
         lock.acquire(timeout=-1 if wait else 0.5, poll_interval=0.1)  # `state` holds it for a moment
     except Timeout:
-        raise RunBusyError(_busy_text(rid)) from None
+        raise RunBusyError(openrun.say_busy(rid)) from None
+    run = Run(config, rid, folder(rid + PARTIAL), lock)
     try:
-        run = Run(config, rid, folder(rid + PARTIAL), lock)
         if _is_finished(run):
             yield None
             return
@@ -125,10 +124,11 @@ def claim(config: dict[str, Any], wait: bool = False) -> Iterator[Run | None]:
             with contextlib.suppress(OSError, RunBusyError):
                 if read_status(run.folder).get("state") != "done":  # else only its rename was interrupted
                     run.status(_state_after(error), error=f"{type(error).__name__}: {error}")
-            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-                raise RunFailedError(_full_text(rid)) from error
+            if isinstance(error, OSError) and (told := openrun.say_disk(rid, error)):
+                raise RunFailedError(told) from error
             raise
     finally:
+        run.rest()
         lock.release()
 
 
@@ -154,22 +154,6 @@ def _state_after(error: BaseException) -> str:
 def state_is_done(rid: str) -> bool:
     """Tell whether a run is finished and undamaged; what another process is at work on is not."""
     return folder(rid).exists() and state(rid) == "done"
-
-
-def _busy_text(rid: str) -> str:
-    who = read_status(folder(rid + PARTIAL))
-    return (
-        f"run {rid} is being trained by process {who.get('pid', '?')} on {who.get('host', '?')} since "
-        f"{who.get('started', '?')}. Wait for it (python -m tlkit status), or stop that process first."
-    )
-
-
-def _full_text(rid: str) -> str:
-    free = shutil.disk_usage(paths.runs_root()).free / 1e9
-    return (
-        f"run {rid} stopped: no space left below {paths.runs_root()} ({free:.2f} GB free). Free some, or set "
-        "TLKIT_RUNS to another disk, and start again: it goes on from the last epoch that was kept."
-    )
 
 
 def finish(run: Run, metrics: dict[str, float], **status: Any) -> Path:

@@ -57,9 +57,12 @@ kept() { ls $TLKIT_RUNS/pretrain-imagenet-*.partial/checkpoint/last.pt; }
 ranks() { for p in $(pgrep -f -- "-m tlkit run $TLKIT_RUNS"); do
     tr '\0' '\n' </proc/$p/environ 2>/dev/null | grep -qx RANK=1 && echo $p; done | grep .; }
 until_there 1200 kept && until_there 60 ranks
+timeout 3 $python -m tlkit status --watch >$work/watched || true
+grep -m1 running $work/watched
 kill -9 "$(ranks | head -1)" && say "killed rank 1 of a pretraining by two processes"
-$python -m tlkit status --watch >$work/watched & watcher=$!
-sleep 6 && kill $watcher && grep running $work/watched | head -2
+logs() { find $TLKIT_RUNS -path '*slurm_logs*' -name '*.log'; }
+lost() { grep -q "a process was lost" $(logs); }
+until_there 120 lost && say "$(grep -h -m1 -o "a process was lost.*" $(logs) | cut -c1-100)"
 
 # A job that is requeued, and a node whose daemon dies for a while under another one.
 first() { squeue -h -t R -o "%A %N" | grep "$1" | head -1 | cut -d' ' -f1 | grep .; }
@@ -73,8 +76,7 @@ figures=
 say "all jobs have ended"
 tail -n 16 $work/log
 sinfo -o "%P %D %T %G"
-logs=$(find $TLKIT_RUNS -path '*slurm_logs*' -name '*.log')
-for told in "a process was lost" "resuming after epoch" "epoch 1/"; do
-    grep -q "$told" $logs || { echo "no job's log says '$told'"; state=1; }
+for told in "resuming after epoch" "epoch 1/"; do
+    grep -q "$told" $(logs) || { echo "no job's log says '$told'"; state=1; }
 done
 exit $state

@@ -47,10 +47,10 @@ def assign(
     lookup(copies, dict.fromkeys(COPIES), "way with copies")
     if copies == "drop" and with_copies in table:
         unit = with_copies
-    unknown = set(fixed) - {*SPLITS, ""}
+    has = set(fixed.unique())
+    unknown = has - {*SPLITS, ""}
     if unknown:
         raise ValueError(f"unknown splits {sorted(unknown)}; expected train, val, test or an empty string.")
-    has = set(fixed)
     shares = {name: s for name, s in {"val": val, "test": test}.items() if s > 0 and name not in has}
     split = fixed.replace("", "train").rename("split")
     check_disjoint(split, table["patient"])

@@ -24,7 +24,7 @@ from tlkit.models import backbone, initial_weights, weight_cards, weight_list
 from tlkit.models.backbones import checkpoint_activations
 from tlkit.models.heads import freeze
 from tlkit.models.weights import LoadReport, load_encoder, save_weights, weights_hash
-from tlkit.runfolder import read_status
+from tlkit.openrun import read_status
 from tlkit.training import cardinput, compute, energy, inputs, learned, pretraining
 from tlkit.training.data import (
     DATA_KEYS,
