@@ -106,9 +106,9 @@ def say_hard(hard: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
     for task, rows in hard.groupby("task", sort=False):
         nobody = int((~rows).all(axis=1).sum())
         reads = (
-            "mostly the image is hard"
+            "mostly it is the image"
             if nobody > len(rows) / 2
-            else "mostly some models are right: the model is at fault"
+            else "most of them some model gets right, so there it is the model"
         )
         said.append(f"{names[task]}: all models fail on {nobody} of {len(rows)} hard images: {reads}.")
     return said or ["Every model is right on every image: none is hard."]
