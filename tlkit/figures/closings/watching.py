@@ -41,7 +41,8 @@ def say_reuse(table: pd.DataFrame, scratch: str, names: Mapping[str, str]) -> li
             + (": there the value measures how little training moved the weights." if highest else ".")
         )
     if "two_seeds" in table:
-        there = table.dropna(subset="two_seeds")
+        alike = table.index.get_level_values("measure") != "displacement"  # of which less is more alike
+        there = table[alike].dropna(subset="two_seeds")
         kept = int((there["mean"] > there["two_seeds"]).sum())
         said.append(
             f"In {kept} of {len(there)} values a network is more like its own start than two networks of two seeds are "
