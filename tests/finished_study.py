@@ -26,7 +26,7 @@ def all_done(study: Study) -> dict[str, graph.Job]:
             store.mkdir(parents=True)
         records.write(study.folder / job.output, job.name, store=str(store))
     for job in (job for job in jobs.values() if job.is_figure):
-        folder = paths.paper_root() / "figures" / study.name
+        folder = paths.paper_root() / "figures" / study.name / study.scale
         folder.mkdir(parents=True, exist_ok=True)
         facts = {"notebook": job.notebook, "scale": study.scale, "phantom": study.phantom, "runs": job.makes[:3]}
         runs.write_json(folder / f"{job.notebook.split('_')[1]}.json", facts)

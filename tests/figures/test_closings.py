@@ -117,3 +117,15 @@ def test_gains_stand_with_their_interval():
     assert ", clear after correction: p <0.001; n = 5 and 5" in said[0]
     single = found.assign(ci_low=np.nan, ci_high=np.nan)
     assert "too few runs" in closings.say_gains(single, {"x": ["radnet", "imagenet"]}, NAMES)[0]
+
+
+def test_what_is_reused_is_told_of_likeness_alone():
+    rows = [
+        (measure, "L1", "R", arm, mean, 0.1, 3, 0.5)
+        for measure, shift in (("weights_rbf", 0.0), ("displacement", 0.9), ("activations_rbf", 0.0))
+        for arm, mean in (("scratch", 0.9 + shift), ("radnet", 0.4 + shift))
+    ]
+    columns = ["measure", "layer", "task", "pretraining", "mean", "sd", "n", "two_seeds"]
+    table = pd.DataFrame(rows, columns=columns).set_index(columns[:4])
+    first, second = closings.say_reuse(table, "scratch", NAMES)
+    assert "in 1 of 1 layers and tasks" in first and second.startswith("In 2 of 4 values")

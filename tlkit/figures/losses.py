@@ -109,7 +109,7 @@ def _times(ax: Axes, times: pd.DataFrame, order: list[str], names: Names, edge: 
             ax.plot([x] * len(settled), settled["epoch"], "o", ms=2.4, mfc="white", mec=palette[name], gid="runs")
             at = x + np.linspace(-0.2, 0.2, len(others)) if len(others) > 1 else [x]
             ax.plot(at, others["epochs"], "^", ms=3.2, color=palette[name], gid="not reached")
-    ax.set_ylim(0, 1.1 * max(times["epochs"].max(), times.loc[times["reached"], "epoch"].max(), 1))
+    ax.set_ylim(0, 1.1 * max(1, times["epoch"].where(times["reached"], times["epochs"]).max()))
     ax.locator_params(axis="y", nbins=4, integer=True)
     ax.set_ylabel("epochs")
     metric = layout.metric_name(times["task"].iloc[0], times["metric"].iloc[0], names)

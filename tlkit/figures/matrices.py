@@ -30,7 +30,7 @@ def draw(
     p: str = "p_holm",
     order: Sequence[str] | None = None,
     names: Mapping[str, str] | None = None,
-    columns: int = 2,
+    columns: int = 0,
     phantom: bool = False,
 ) -> Figure:
     """Draw one matrix per (experiment, task, metric): each pretraining (row) against each other (column).
@@ -49,7 +49,10 @@ def draw(
     if unlisted := sorted(set(pairs["a"]) - set(order)):
         raise ValueError(f"order lists {order} but the pairs also hold {unlisted}; add or drop them")
     with style():
-        fig, axes = panels.grid(experiments, columns, 10 + 7.5 * len(order), 20, names)
+        many = max(map(len, experiments.values())) > 8  # a page has no room for so many that are read with ease
+        fig, axes = panels.grid(
+            experiments, columns or (3 if many else 2), 10 + (5.6 if many else 7.5) * len(order), 20, names
+        )
         for experiment, frames in experiments.items():
             places, present = axes[experiment], set().union(*(panel["a"] for panel in frames))
             shown = [name for name in order if name in present]
@@ -83,7 +86,11 @@ def _matrix(
     at = {name: i for i, name in enumerate(order)}
     for cell, strong, own in zip(panel.to_dict("records"), clear, shade, strict=True):
         delta = _delta(cell["delta_pct"])
-        fits = {"size": min(6.5, 42 / len(delta)), "linespacing": 1.2, "weight": "bold" if strong else "normal"}
+        fits = {
+            "size": min(6.5, 42 / len(delta)) if ax.get_gridspec().ncols < 3 else min(5, 31 / len(delta)),
+            "linespacing": 1.2,
+            "weight": "bold" if strong else "normal",
+        }
         ink = _ink(colour((own + 1) / 2)) if np.isfinite(own) else "0.15"
         text = f"{delta}\n{layout.p_text(cell[p])}"
         ax.text(at[cell["b"]], at[cell["a"]], text, ha="center", va="center", color=ink, **fits)

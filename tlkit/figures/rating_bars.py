@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -33,14 +34,15 @@ def draw(frame: pd.DataFrame, *, names: Names = NAMES, phantom: bool = False, pl
     order = in_order(frame["pretraining"], names)
     raters, tasks = sorted(frame["rater"].unique()), list(frame["task"].unique())
     with style():
-        height = (20 + (8 + 6 * len(order)) * len(raters)) * MM
+        height = (20 + (12 + 6 * len(order)) * len(raters)) * MM
         size = {"figsize": (PAPER_WIDTH, height), "layout": "constrained"}
         fig, axes = plt.subplots(len(raters), len(tasks), squeeze=False, sharex=True, sharey=True, **size)
         for row, rater in zip(axes, raters, strict=True):
             for ax, task in zip(row, tasks, strict=True):
                 _bars(ax, frame[(frame["rater"] == rater) & (frame["task"] == task)], order)
                 who = rater if planted is None else f"phantom rater {rater.removeprefix('phantom-')}"
-                ax.set_title(f"{who}, {names.get(task, task)}" if task else who, loc="left")
+                title = f"{who}, {names.get(task, task)}" if task else who
+                ax.set_title(textwrap.fill(title, 96 // len(tasks)), loc="left")
         axes[0][0].set_yticks(range(len(order)), [names.get(p, p) for p in order])
         axes[0][0].set_ylim(len(order) - 0.5, -0.5)
         for ax in axes[-1]:

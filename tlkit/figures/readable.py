@@ -45,7 +45,8 @@ def readable(table: pd.DataFrame, names: Mapping[str, str], digits: int = 3) -> 
         table = table.reset_index()
     if "metric" in table:
         tasks = table["task"] if "task" in table else [""] * len(table)
-        table["metric"] = [metric_name(str(t), str(m), names) for t, m in zip(tasks, table["metric"], strict=True)]
+        told = zip(tasks, table["metric"].fillna(""), strict=True)
+        table["metric"] = [metric_name(str(task), str(metric), names) for task, metric in told]
     for column in table:
         if column in CODES:
             table[column] = [names[value] for value in table[column]]

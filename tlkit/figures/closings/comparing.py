@@ -72,9 +72,8 @@ def say_gaps(dice: pd.DataFrame, tasks: Iterable[str], arm: str, names: Mapping[
     names, said = Names(names), []
     for task in tasks:
         row = dice.loc[(task, arm)]
-        reads = (
-            "within the spread of its runs" if not abs(row["gap"]) > row["std"] else "more than the spread of its runs"
-        )
+        reads = "more than the spread of its runs" if abs(row["gap"]) > row["std"] else "within the spread of its runs"
+        reads = "one run, so no spread" if pd.isna(row["std"]) else reads
         said.append(f"{names[task]}: {names[arm]} pretraining {row['gap']:+.3f} Dice against random weights, {reads}.")
     return said
 

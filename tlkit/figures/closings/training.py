@@ -120,7 +120,7 @@ def say_sets(sets: pd.DataFrame) -> list[str]:
     """Say what medical sets there are to start from: `medical_sets` with the columns large and private."""
     large, weights = sets["large"], sets["Published weights"] > 0
     private = int((large & sets["private"]).sum())
-    open_ones = sets.loc[large & ~sets["private"], "Data set"]
+    open_ones = sets.loc[large & ~sets["private"], "Data set"].str.partition(":")[0]
     return [
         f"{len(sets)} sets; {int(large.sum())} of at least a million images, of which {private} are private;"
         f" large and not private: {', '.join(open_ones) or 'none'}.",

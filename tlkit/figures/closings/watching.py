@@ -41,7 +41,8 @@ def say_reuse(table: pd.DataFrame, scratch: str, names: Mapping[str, str]) -> li
             + (": there the value measures how little training moved the weights." if highest else ".")
         )
     if "two_seeds" in table:
-        there = table.dropna(subset="two_seeds")
+        alike = table.index.get_level_values("measure") != "displacement"  # of which less is more alike
+        there = table[alike].dropna(subset="two_seeds")
         kept = int((there["mean"] > there["two_seeds"]).sum())
         said.append(
             f"In {kept} of {len(there)} values a network is more like its own start than two networks of two seeds are "
@@ -106,9 +107,9 @@ def say_hard(hard: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
     for task, rows in hard.groupby("task", sort=False):
         nobody = int((~rows).all(axis=1).sum())
         reads = (
-            "mostly the image is hard"
+            "mostly it is the image"
             if nobody > len(rows) / 2
-            else "mostly some models are right: the model is at fault"
+            else "most of them some model gets right, so there it is the model"
         )
         said.append(f"{names[task]}: all models fail on {nobody} of {len(rows)} hard images: {reads}.")
     return said or ["Every model is right on every image: none is hard."]
