@@ -29,6 +29,8 @@ config = chosen.finetune("scratch", ["region"])[0]
 store, table = open_data(config["data"])
 regions = class_names(config["data"], table)
 table = table[table["label"] >= 0].reset_index(drop=True)
+if chosen.scale == "smoke":
+    table = table.sample(300, random_state=0, ignore_index=True)
 slices = np.asarray(store.images[table["row"].to_numpy()])
 print(
     f"{len(table)} slices of {table['patient'].nunique()} phantom patients, {slices.dtype}, {slices.shape[1:]} pixels"

@@ -32,6 +32,8 @@ studies.run_all([chosen.pretrain_configs(name, "contrastive")[0] for name in ("p
 configs = {arm: chosen.finetune(arm, ["region"], ["tuned"], [1])[0] for arm in chosen.pretrainings}
 store, table = open_data(configs["ct"]["data"])
 table = table[table["label"] >= 0].reset_index(drop=True)
+if chosen.scale == "smoke":
+    table = table.sample(300, random_state=0, ignore_index=True)
 rows, regions = table["row"].to_numpy(), class_names(configs["ct"]["data"], table)
 region = table["label"].astype(int).map(dict(enumerate(regions)))
 

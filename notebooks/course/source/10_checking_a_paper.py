@@ -155,12 +155,14 @@ found[found["agrees"] == "no"][["paper", "statement", "printed", "calculation", 
 # %%
 original = own_images.example(chosen.scale)
 place = paths.runs_root() / "lessons" / "a colleague's images"
-shutil.rmtree(place, ignore_errors=True)
+name = f"colleague_{chosen.scale}"
+for old in (place, reading.folder_of(name)):  # of the last time
+    shutil.rmtree(old, ignore_errors=True)
 shutil.copytree(original, place, ignore=shutil.ignore_patterns("*.json"))
 one, other = (sorted(place.glob(f"{name}/*.png")) for name in own_images.CLASSES)
 for number, path in enumerate(one[:3]):
     shutil.copy(path, other[0].parent / f"p9{number}0_1.png")
-understood = understand.understand(place, f"colleague_{chosen.scale}", patient=own_images.PATIENT)
+understood = understand.understand(place, name, patient=own_images.PATIENT)
 print("\n".join([understood["task"], *understood["said"]]))
 
 # %%
