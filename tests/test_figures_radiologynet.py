@@ -10,7 +10,6 @@ from dag_calls import call
 from executed import SMOKE, check_copy, copies
 
 from tlkit import runs
-from tlkit.published.recipes import RADIOLOGYNET
 from tlkit.studies import load
 from tlkit.workflow import graph
 
@@ -26,8 +25,6 @@ def unbroken(tmp_path_factory) -> Path:
 def test_every_figure_and_table_of_the_paper_is_there(there):
     study = load("radiologynet", "smoke")
     assert set(study.plan()["state"]) == {"done"}
-    trained = {c["backbone"].removeprefix("torchvision/") for c in study.configs()}
-    assert set(RADIOLOGYNET) | {"unet"} <= trained, "all eleven architectures are built and stepped"
     figures, tables = (there / "paper" / kind / "radiologynet" for kind in ("figures", "tables"))
     wanted = {*(f"fig{i}" for i in range(2, 10)), *(f"s{i}" for i in range(1, 8))}
     assert wanted <= {p.stem for p in figures.glob("*.svg")} == {p.stem for p in figures.glob("*.json")}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from itertools import product
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -14,7 +15,8 @@ from tlkit.config import ConfigError, UnknownNameError
 from tlkit.datasets import MissingDataError
 from tlkit.figures import convergence
 from tlkit.models.weight_cards import MissingWeightsError
-from tlkit.published.recipes import RECIPES
+from tlkit.phantoms import brain_tumor
+from tlkit.published.recipes import RADIOLOGYNET, RECIPES
 from tlkit.studies import load, sources, studyfile
 from tlkit.studies.studyfile import StudyError, merge
 from tlkit.training.run import CONFIG_KEYS
@@ -68,7 +70,8 @@ def done(config, metrics, seconds=60.0):
 
 
 @pytest.mark.parametrize(("name", "scale"), SCALES)
-def test_every_study_loads_at_every_scale(any_data, name, scale):
+def test_every_study_loads_at_every_scale(any_data, name, scale, monkeypatch):
+    monkeypatch.setattr(brain_tumor, "picture", lambda kind, pixels, rng: np.zeros((1, 1), np.uint8))  # are counted
     study = load(name, scale)
     configs = study.configs()
     assert len({runs.run_id(c) for c in configs}) == len(configs)
@@ -576,12 +579,12 @@ def test_a_figure_shows_what_the_study_file_says_of_it():
     assert set(shown.rows(study.results())["task"]) == {"I1k"}
 
 
-def test_stand_ins_are_named_and_the_published_architectures_are_not():
+def test_stand_ins_are_named_and_the_published_architectures_are_not(any_data):
     shown = load("radiologynet", "quick").shown("47_example_predictions")
     said = shown.stand_ins()
     assert "resnet10 for GRAZPEDWRI-DX, DenseNet-121 / Brain Tumor MRI, ResNet-50" in said
     assert shown.stand_ins(["GRAZ_DenseNet121"]).endswith("architectures: resnet10 for all of them.")
-    whole = load("radiologynet", "smoke").shown("47_example_predictions").stand_ins()
+    whole = load("radiologynet", "paper").shown("47_example_predictions").stand_ins()
     assert whole == "Every network is the one that its task is named after."
     assert load("boundaries", "smoke").shown("35_fig7_overlays").stand_ins() == ""
 
@@ -601,16 +604,18 @@ def test_a_pretraining_may_be_weights_that_others_published(write_study):
     assert study.absent == {"imagenet/resnet18"}
 
 
-def test_every_pretraining_is_done_with_the_backbones_that_its_tasks_need():
+def test_every_pretraining_is_done_with_the_backbones_that_its_tasks_need(any_data):
     study = load("radiologynet", "smoke")
-    assert study.backbones("radiologynet_ct") == ["torchvision/resnet50"]
+    assert study.backbones("radiologynet_ct") == ["resnet10"]
     made = study.pretrain_configs("radiologynet", "classification")
-    assert "torchvision/densenet121" in {c["backbone"] for c in made} and "unet" not in {c["backbone"] for c in made}
+    assert {c["backbone"] for c in made} == {"resnet10", "test_efficientnet"}
     (painted,) = study.pretrain_configs("radiologynet", "reconstruction")
     assert painted["backbone"] == "unet" and "groups" not in painted["data"] and "groups" in made[0]["data"]
-    sizes = {c["backbone"]: c["data"]["size"] for c in made}
-    assert sizes["torchvision/inception_v3"] == 80 and sizes["torchvision/resnet18"] == 32
-    assert study.groupings("radiologynet") == [made[0]["data"]["groups"]], "one grouping for all sizes and modalities"
+    assert study.groupings("radiologynet") == [made[0]["data"]["groups"]], "one grouping for all modalities"
+    made = load("radiologynet", "paper").pretrain_configs("radiologynet_all", "classification")
+    sizes = {c["backbone"].removeprefix("torchvision/"): c["data"]["size"] for c in made}
+    assert set(sizes) == set(RADIOLOGYNET) - {"vgg16", "efficientnet_b4"}
+    assert sizes["inception_v3"] == 299 and sizes["resnet18"] == 224
 
 
 def test_learning_rates_and_shares_are_a_grid():

@@ -26,7 +26,7 @@ from tlkit.training.tasks import TASKS
 # tests/studies/test_studyfile.py`. A change here is a change of every id, so that all runs are done again.
 SPECS_AND_RUNS = {
     ("boundaries", "smoke"): ("c8794685", "307ba332"),
-    ("boundaries", "quick"): ("154d995e", "9508384c"),
+    ("boundaries", "quick"): ("f0bb839d", "63423529"),
     ("boundaries", "course"): ("56416995", "9853b8fe"),
     ("boundaries", "paper"): ("5f5fec7d", "324ef40f"),
     ("brain_tumor_real", "smoke"): ("ee262199", "e8d50e42"),
@@ -34,8 +34,8 @@ SPECS_AND_RUNS = {
     ("copies", "smoke"): ("278ddc7f", "6ed9f86e"),
     ("copies", "quick"): ("d0bf5147", "956bba46"),
     ("copies", "course"): ("d68d5609", "246fce9a"),
-    ("radiologynet", "smoke"): ("6d5512ae", "24fd6387"),
-    ("radiologynet", "quick"): ("7113dbea", "e5182e2b"),
+    ("radiologynet", "smoke"): ("75504b2f", "65b52aa3"),
+    ("radiologynet", "quick"): ("4e195637", "4fa3940a"),
     ("radiologynet", "course"): ("03ede783", "c945964c"),
     ("radiologynet", "paper"): ("d1060994", "64d30d5a"),
     ("real_mini", "smoke"): ("c25cfde7", "de10e942"),
