@@ -24,6 +24,13 @@ DISTRIBUTION |= {"IPython": "ipython", "markdown_it": "markdown-it-py"}
 MODULES = sorted(m.name for m in pkgutil.walk_packages(tlkit.__path__, "tlkit.") if m.name != "tlkit.__main__")
 
 
+def test_the_lock_of_uv_has_the_tested_versions():
+    lock = (paths.REPO / "requirements.lock").read_text()
+    pins = [line for line in (paths.REPO / "constraints.txt").read_text().splitlines() if "==" in line]
+    locked = {line.partition(" ;")[0].lower().replace("_", "-") for line in lock.splitlines() if line[:1].isalnum()}
+    assert not [pin for pin in pins if pin.lower().replace("_", "-") not in locked], "make it anew: its head says how"
+
+
 def imported() -> set[str]:
     """Return the top-level names that any file of the package imports, wherever the import stands."""
     found = set()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-WIDTH = {".webp": 800, ".jpg": 1050}  # pixels: for pages, and for the PDF, which takes no WebP as it is
-QUALITY = {".webp": 45, ".jpg": 74}
+WIDTH = {".webp": 740, ".jpg": 1000}  # pixels: for pages, and for the PDF, which takes no WebP as it is
+QUALITY = {".webp": 38, ".jpg": 70}
 
 
 def shrink(source: Path, target: Path) -> None:

@@ -119,6 +119,7 @@ def _page(out: Path, exporter: Any, book: Book, content: dict[str, Any], linked:
     with _quiet():
         body, _ = exporter.from_notebook_node(notebook)
     body = SCRIPT.sub("", body)
+    body = re.sub(r' class="(?:cell|text_cell|inner_cell|input|prompt)[^"]*"', "", body)  # nothing asks for these
     body = PICTURE.sub(lambda found: _put_picture(out, found), body)
     body = HREF.sub(lambda found: _relinked(found, linked), body)
     body = re.sub(r"<img (?![^>]*\balt=)", '<img alt="figure of the cell above" ', body)

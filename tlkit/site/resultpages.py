@@ -13,7 +13,7 @@ from tlkit.manuscript.results import Saved
 from tlkit.site.page import code, link, listed, page, table, text
 from tlkit.site.runpages import address
 
-ROWS = 40  # of a table on its page; the file has all
+ROWS = 25  # of a table on its page; the file has all
 
 
 def place(saved: Saved) -> str:

@@ -132,9 +132,7 @@ def _index(rows: list[list[Any]]) -> str:
 
 
 def _compare(there: Iterable[str]) -> str:
-    options = "".join(
-        f'<option value="{text(rid)}" data-file="{text(address(rid))}">{text(rid)}</option>' for rid in there
-    )
+    options = "".join(f"<option>{text(rid)}" for rid in there)  # a run's files have its name
     choose = "".join(
         f'<p><label for="{side}">Run {side}</label> <select id="{side}"><option value="">choose a run</option>{options}'
         "</select></p>"

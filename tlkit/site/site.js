@@ -176,7 +176,7 @@ function startComparison(region) {
   const show = async () => {
     if (sides.some((side) => !side.value)) return region.replaceChildren(element("p", {}, "Choose two runs."));
     try {
-      const [a, b] = await Promise.all(sides.map((side) => load(side.value, `runs/data/${side.selectedOptions[0].dataset.file}.js`)));
+      const [a, b] = await Promise.all(sides.map((side) => load(side.value, `runs/data/${side.value}.js`)));
       region.replaceChildren(...compare(sides[0].value, sides[1].value, a, b));
     } catch (error) {
       region.replaceChildren(element("p", { class: "warn" }, error.message));
