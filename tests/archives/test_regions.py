@@ -70,6 +70,6 @@ def test_descriptions_stand_for_reports_where_there_are_none(tmp_path):
             ds.save_as(root / f"{n}{k}", enforce_file_format=True)
     card = DATASETS["open-radiologynet"]
     texts = multimodal.reports(root, card)
-    assert sorted(texts) == ["", "study DX\nseries 0\nseries 1", "study US\nseries 0\nseries 1"]
+    assert sorted(texts) == ["", "series 0\nseries 1\nstudy DX", "series 0\nseries 1\nstudy US"]
     assert texts.attrs["missing"] == 1 and texts.index.name == "exam"
     assert set(texts.index) == set(multimodal.scan(root, card)[0]["exam"])

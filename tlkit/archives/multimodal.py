@@ -160,13 +160,12 @@ def reports(root: Path, card: DataCard) -> pd.Series:
 
 
 def _descriptions(root: Path, table: pd.DataFrame) -> pd.Series:
-    """Return what an exam's headers call the study and its series, each text once."""
+    """Return what an exam's headers call the study and its series, each text once, sorted."""
     found = archive.locate(root, table["path"])
     heads = headers.read_headers([root / path for path in found], DESCRIBED)
     words = [[h[k] for k in DESCRIPTIONS] if isinstance(h, dict) else [] for h in heads]
-    told = sorted(zip(table["exam"], words, strict=True))  # not in the order of pseudonyms, which another key changes
-    texts = pd.Series([text for _, text in told], [exam for exam, _ in told]).explode().dropna()
-    texts = texts[texts != ""].groupby(level=0).agg(lambda told: "\n".join(dict.fromkeys(told)))
+    texts = pd.Series(words, table["exam"].to_numpy()).explode().dropna()
+    texts = texts[texts != ""].groupby(level=0).agg(lambda told: "\n".join(sorted(set(told))))
     texts = texts.reindex(sorted(table["exam"].unique()), fill_value="").astype("str").rename("report")
     texts.attrs = {"missing": int((texts == "").sum()), "other": 0, "cp1250": 0, "rejected": {}}
     return texts.rename_axis("exam")
