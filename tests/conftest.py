@@ -24,6 +24,7 @@ SLOWEST = (
     "test_figures",
     "test_figures_radiologynet",
     "test_margin",
+    "test_lessons",
     "test_ddp",
     "test_run",
     "test_data",
