@@ -79,7 +79,11 @@ def test_leases_are_heeded_by_those_that_write_none(tmp_path, monkeypatch):
     Lock(tmp_path / "lock").acquire(timeout=0).release()
 
 
-@pytest.mark.parametrize("told", [{"pid": 2**22 + 1, "born": 1.0}, {"pid": os.getpid(), "born": 1.0}, {}], ids=["gone", "another", "untold"])
+@pytest.mark.parametrize(
+    "told",
+    [{"pid": 2**22 + 1, "born": 1.0}, {"pid": os.getpid(), "born": 1.0}, {}],
+    ids=["gone", "another of its number", "untold"],
+)
 def test_the_lease_of_a_dead_process_of_this_machine_is_free_at_once(tmp_path, no_flock, told):
     lock = Lock(tmp_path / "lock")
     lock.lease.write_text(json.dumps(told | {"host": pulse.me()["host"]}))
