@@ -87,4 +87,4 @@ def save_results(study: studies.Study) -> None:
 
 
 def runs_of(root: Path) -> list[str]:
-    return json.loads((root / "paper" / "tables" / "tiny" / "fig2.json").read_text())["runs"]
+    return json.loads((root / "paper" / "tables" / "tiny" / "quick" / "fig2.json").read_text())["runs"]

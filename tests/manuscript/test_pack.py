@@ -59,7 +59,7 @@ def test_runs_go_round_and_are_done_elsewhere(tiny, packed, monkeypatch):
     assert all(runs.state(rid, verify=True) == "done" for rid in found["added"])
     pd.testing.assert_frame_equal(studies.load("tiny").results(), before)
     assert set(studies.load("tiny").plan()["state"]) == {"done"}
-    assert (paths.paper_root() / "tables" / "tiny" / "fig2.csv").is_file()
+    assert (paths.paper_root() / "tables" / "tiny" / "quick" / "fig2.csv").is_file()
     assert unpack(packed)["there"] == found["added"], "a second time nothing changes"
     with pytest.raises(NotAvailableError, match="without weights"):
         runs.checked(found["added"][0], "model.safetensors")
@@ -138,7 +138,9 @@ def test_figures_of_real_data_and_tables_that_name_images_stay(real, tiny):
     saving.save_table(pd.DataFrame({"id": ["a"], "dice": [0.5]}), name="examples", **about)
     saving.save_table(pd.DataFrame({"task": ["a"], "dice": [0.5]}), name="means", **about)
     names = contents(pack.pack(real, tiny / "real.zip"))
-    assert "tables/tiny/means.csv" in names and not [n for n in names if "examples" in n or n.startswith("figures")]
+    assert "tables/tiny/quick/means.csv" in names and not [
+        n for n in names if "examples" in n or n.startswith("figures")
+    ]
 
 
 def test_the_weights_come_where_they_are_asked_for(tiny, monkeypatch):

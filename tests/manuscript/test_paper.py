@@ -88,7 +88,8 @@ def test_a_damaged_run_counts_as_gone(source, tiny):
 
 
 def test_reference_results_stand_where_a_reader_has_none(source, tiny):
-    shutil.move(tiny / "paper", tiny / "reference")
+    for kind in ("tables", "figures"):  # of one scale there
+        shutil.move(tiny / "paper" / kind / "tiny" / "quick", tiny / "reference" / kind / "tiny")
     shutil.rmtree(tiny / "runs")
     text = build.Paper(Results(), source).text
     assert "the reference results" in text and text.split("##")[0].count("not run") == 1  # of the study that is none
@@ -114,7 +115,7 @@ def test_a_typed_number_fails_the_build(tiny):
 
 
 def test_damage_of_a_sidecar_is_told(source, tiny):
-    (tiny / "paper" / "tables" / "tiny" / "fig2.json").write_text("{")
+    (tiny / "paper" / "tables" / "tiny" / "quick" / "fig2.json").write_text("{")
     with pytest.raises(DamagedResultError, match=r"fig2\.json"):
         build.Paper(Results(), source)
 

@@ -15,7 +15,7 @@ def walk(what: str) -> str:
 
 
 def test_from_a_figure_to_its_runs_data_and_commit(tiny):
-    for asked in ("tiny/fig2", str(tiny / "paper" / "figures" / "tiny" / "fig2.png"), "fig2"):
+    for asked in ("tiny/fig2", str(tiny / "paper" / "figures" / "tiny" / "quick" / "fig2.png"), "fig2"):
         told = walk(asked)
         assert all(rid in told for rid in runs_of(tiny)) and "30_fig2_task_dependency" in told
         assert "imagenet (phantom" in told and "c0ffee" in told and "figure tiny/fig2" in told

@@ -116,9 +116,7 @@ def _run(rid: str, phantom: bool, key: bytes, words: list[str], weights: bool, i
 def _results(study: Study, words: list[str]) -> dict[str, bytes]:
     """Return the tables of the study, and of phantoms its figures; no table of real data that names an image."""
     found = {}
-    for saved in Results("own").saved(study.name):
-        if saved.facts.get("scale") != study.scale:
-            continue
+    for saved in Results("own", study.scale).saved(study.name):
         kinds = ("csv", "md", "json") if saved.kind == "tables" else ("png", "json")
         if not study.phantom and (saved.kind == "figures" or NAMING & {str(c).lower() for c in saved.frame.columns}):
             continue
@@ -126,7 +124,7 @@ def _results(study: Study, words: list[str]) -> dict[str, bytes]:
             content = saved.file(kind).read_bytes()
             if kind != "png":
                 content = scrub.text(content.decode("utf-8"), words).encode()
-            found[f"{saved.kind}/{study.name}/{saved.name}.{kind}"] = content
+            found[f"{saved.kind}/{study.name}/{study.scale}/{saved.name}.{kind}"] = content
     return found
 
 

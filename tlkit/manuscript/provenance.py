@@ -98,8 +98,8 @@ class Provenance:
         """
         name = Path(what).name if ("/" in what or "\\" in what or Path(what).exists()) else what
         stem = Path(name).stem if Path(name).suffix in (".csv", ".md", ".json", ".png", ".svg", ".pdf") else name
-        study = Path(what).parent.name
-        chosen = [s for s in self.saved if s.name == stem and study in ("", s.study)]
+        around = [p.name for p in Path(what).parents][:2]  # study and scale, study, or nothing
+        chosen = [s for s in self.saved if s.name == stem and (s.study in around or not any(around))]
         rid = self._run_in(what)
         if chosen:
             yield from (line for saved in chosen for line in self._of_result(saved))

@@ -22,7 +22,9 @@ from tlkit.studies import studyfile
 
 REFERENCE = paths.REPO / "paper" / "reference"
 KINDS = ("tables", "figures")
+SCALES = ("smoke", "quick", "mini", "course", "paper")  # of those with results of one's own, the last counts
 PUBLISHED = {"jonske2025": "50_published_results", "radiologynet2025": "51_radiologynet_claims"}
+FORMER = {"Baseline": "random weights", "Scratch": "random weights"}  # in tables made before the arm had one name
 DISPLAY = {"Pretraining": "pretraining", "Architecture": "task"}  # columns of tables for reading, by our names
 
 
@@ -58,7 +60,7 @@ class Saved:
         for kind, read in (("csv", pd.read_csv), ("md", read_markdown)):
             if self.file(kind).is_file():
                 try:
-                    return read(self.file(kind))
+                    return read(self.file(kind)).replace(FORMER)
                 except (ValueError, OSError) as error:
                     raise self.damaged(self.file(kind), error) from error
         raise self.damaged(self.file("csv"), "missing")
@@ -82,10 +84,13 @@ def read_markdown(path: Path) -> pd.DataFrame:
 class Results:
     """All saved results. `which`: "own" or "reference", or "" for each study's own where it has any.
 
+    `scale`: of a reader's own, those at this scale; "" for the largest that a study has any at.
+
     Source: the files below `paths.paper_root()`, and paper/reference.
     """
 
     which: str = ""
+    scale: str = ""
     _there: dict[str, bool] = field(default_factory=dict)
     _specs: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
@@ -101,20 +106,29 @@ class Results:
         there = list(self._sidecars(own, study))
         if study in studyfile.names() or not there:
             return bool(there)
-        return not self._read(there[0].parent.parent.name, study, there[0]).facts.get("phantom")
+        return not self._read(*there[0]).facts.get("phantom")
 
     def command(self, study: str, name: str = "") -> str:
         """Return the command that makes a result: at the scale of the reference one, else of those that are there."""
         if study in PUBLISHED:
             return f"python -m tlkit notebook {PUBLISHED[study]}"
         found = [p for kind in KINDS for p in (REFERENCE / kind / study).glob(f"{name or '*'}.json")]
-        there = [*found, *self._sidecars(self.root(study), study)]
+        there = [*found, *(path for _, _, path in self._sidecars(self.root(study), study))]
         scale = json.loads(there[0].read_bytes()).get("scale", "quick") if there else "quick"
         return f"make figures STUDY={study} SCALE={scale}"
 
-    @staticmethod
-    def _sidecars(root: Path, study: str) -> Iterable[Path]:
-        return (path for kind in KINDS for path in sorted((root / kind / study).glob("*.json")))
+    def _folder(self, root: Path, kind: str, study: str) -> Path:
+        """Return where a study's tables or figures lie: reference results are of one scale, a reader's own of several."""
+        if root == REFERENCE:
+            return REFERENCE / kind / study
+        there = {p.parent.name for k in KINDS for p in (root / k / study).glob("*/*.json")}
+        scale = self.scale or next((s for s in reversed(SCALES) if s in there), min(there, default=""))
+        return root / kind / study / scale
+
+    def _sidecars(self, root: Path, study: str) -> Iterable[tuple[str, str, Path]]:
+        """Yield kind, study and sidecar of each result below `root`."""
+        for kind in KINDS:
+            yield from ((kind, study, path) for path in sorted(self._folder(root, kind, study).glob("*.json")))
 
     def studies(self) -> list[str]:
         """Return the studies with any results."""
@@ -126,7 +140,7 @@ class Results:
     def saved(self, study: str) -> list[Saved]:
         """Return all tables and figures of a study, figures first."""
         root = self.root(study)
-        found = [self._read(path.parent.parent.name, study, path) for path in self._sidecars(root, study)]
+        found = [self._read(*sidecar) for sidecar in self._sidecars(root, study)]
         return sorted(found, key=lambda s: (s.kind, s.name))
 
     def saved_all(self) -> list[Saved]:
@@ -135,7 +149,7 @@ class Results:
 
     def find(self, kind: str, study: str, name: str) -> Saved | None:
         """Return a table or figure; None where it is not there."""
-        path = self.root(study) / kind / study / f"{name}.json"
+        path = self._folder(self.root(study), kind, study) / f"{name}.json"
         return self._read(kind, study, path) if path.is_file() else None
 
     def _read(self, kind: str, study: str, path: Path) -> Saved:

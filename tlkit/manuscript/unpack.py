@@ -95,7 +95,7 @@ def _allowed(name: str, told: dict[str, Any]) -> bool:
         known = len(parts) == 3 and parts[1] in told["runs"] and runfolder.NAMED.fullmatch(parts[1])
         return bool(known) and parts[2] in IN_RUN and not parts[1].endswith(runfolder.PARTIAL)
     if parts[0] in ("tables", "figures"):
-        return len(parts) == 3 and parts[1] == told["study"] and parts[2].endswith((".csv", ".md", ".json", ".png"))
+        return parts[1:-1] == (told["study"], told["scale"]) and parts[-1].endswith((".csv", ".md", ".json", ".png"))
     return parts in {(LIST,), ("ro-crate-metadata.json",), ("study", f"{told['study']}.yaml")}
 
 
@@ -135,10 +135,11 @@ def _place(part: Path, told: dict[str, Any]) -> dict[str, list[str]]:
             found["added"].append(rid)
     _remember(told)
     for kind in ("tables", "figures"):
-        target = paths.paper_root() / kind / told["study"]
-        if (part / kind / told["study"]).is_dir() and not target.exists():
+        target = paths.paper_root() / kind / told["study"] / told["scale"]
+        brought = part / kind / told["study"] / told["scale"]
+        if brought.is_dir() and not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(part / kind / told["study"], target)  # perhaps on another disk
+            shutil.move(brought, target)  # perhaps on another disk
             found["results"].append(str(target))
     return found
 
