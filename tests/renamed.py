@@ -123,7 +123,7 @@ def draw(study: Study, monkeypatch) -> None:
 
     from tlkit.report import files
 
-    monkeypatch.setattr(IPython.display, "display", lambda *shown: None)
+    monkeypatch.setattr(IPython.display, "display", lambda *shown, **how: None)
     monkeypatch.setattr(files, "UNDATED", {"svg": files.UNDATED["svg"]})
     for job in (job for job in graph.jobs(study) if job.is_figure and job.makes):
         scope: dict[str, Any] = {}

@@ -33,13 +33,16 @@ CARD = replace(DATASETS["brain-tumor-mri"], name="toy", classes=())
 pytestmark = pytest.mark.filterwarnings("ignore:toy. .* unreadable files")
 
 
-@pytest.mark.parametrize("card", DATASETS.values(), ids=DATASETS)
+TREES = {name: card for name, card in DATASETS.items() if card.layout != "dicom_seg"}  # test_dicom_seg makes those
+
+
+@pytest.mark.parametrize("card", TREES.values(), ids=TREES)
 def test_every_card_goes_from_files_to_a_store(card, tmp_path):
     root = trees.for_card(card, tmp_path / "data")
     samples, rejects = layout_of(card).scan(root, card)
     assert {"id", "path", "frame", "patient", "split"} <= set(samples)
     order = samples["frame"] if card.layout == "npz" else samples["id"]  # that of the arrays
-    assert samples["id"].is_unique and order.is_monotonic_increasing and rejects.empty
+    assert samples["id"].is_unique and order.is_monotonic_increasing and set(rejects["kind"]) <= {"rule"}
     assert not samples["path"].str.startswith("/").any() and set(samples["split"]) <= {
         "train",
         "val",

@@ -15,6 +15,7 @@ import threading
 import time
 from collections import namedtuple
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -211,7 +212,10 @@ def test_a_kill_loses_nothing_that_came(card, site, tmp_path, kill):
         toy = replace(DATASETS["organcmnist"], name="toy", folder={toy.folder!r}, fetch=told)
         fetch.get(plan(toy, to=root))
     """
-    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], cwd=paths.REPO)
+    heard = partial(
+        signal.signal, signal.SIGINT, signal.SIG_DFL
+    )  # what a shell starts in the background hears no Ctrl-C
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], cwd=paths.REPO, preexec_fn=heard)
     planned = plan(toy, to=tmp_path)
     got = planned.part / ".a.bin.got"
     until = time.monotonic() + 60

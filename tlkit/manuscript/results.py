@@ -118,7 +118,7 @@ class Results:
         return f"make figures STUDY={study} SCALE={scale}"
 
     def _folder(self, root: Path, kind: str, study: str) -> Path:
-        """Return where a study's tables or figures lie: reference results are of one scale, a reader's own of several."""
+        """Return where a study's tables or figures lie: reference results are of one scale, one's own of several."""
         if root == REFERENCE:
             return REFERENCE / kind / study
         there = {p.parent.name for k in KINDS for p in (root / k / study).glob("*/*.json")}
