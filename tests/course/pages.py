@@ -30,7 +30,8 @@ def run_all(page: Any, lab: Lab, path: str) -> list[list[dict[str, Any]]]:
 
 
 def pictures(outputs: list[list[dict[str, Any]]]) -> int:
-    return sum("image/png" in output.get("data", {}) for cell in outputs for output in cell)
+    data = [output.get("data", {}) for cell in outputs for output in cell]
+    return sum("image/png" in told or "<img " in str(told.get("text/html")) for told in data)
 
 
 def text(outputs: list[list[dict[str, Any]]]) -> str:

@@ -33,12 +33,13 @@ def _panel(ax) -> str:
 def show(fig: Figure, caption: str = "") -> None:
     """Show a figure in a notebook with its caption below it and its alternative text (`describe`)."""
     from IPython.display import display
+    from PIL import Image
 
-    file = io.BytesIO()
-    fig.savefig(file, format="png")
+    drawn, file = io.BytesIO(), io.BytesIO()
+    fig.savefig(drawn, format="png")
+    Image.open(drawn).convert("RGB").quantize(256).save(file, format="png", optimize=True)  # notebooks stay small
     alt, data = describe(fig, caption), base64.b64encode(file.getvalue()).decode()
     below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
     picture = f'<img alt="{html.escape(alt)}" style="max-width: 100%" src="data:image/png;base64,{data}">'
-    # JupyterLab reads the alternative text of HTML alone, nbconvert that of the metadata.
-    bundle = {"text/html": f"<figure>{picture}{below}</figure>", "image/png": data, "text/plain": alt}
-    display(bundle, metadata={"image/png": {"alt": alt}}, raw=True)
+    # JupyterLab reads the alternative text of HTML alone
+    display({"text/html": f"<figure>{picture}{below}</figure>", "text/plain": alt}, raw=True)
