@@ -25,7 +25,8 @@ FLOORS = (
     ("advice", "phantoms"),
     ("rating",),
     ("figures",),
-    ("course", "listings", "manuscript"),
+    ("course", "listings"),
+    ("manuscript",),
     ("site",),
     ("__main__",),
 )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tlkit.studies import Study
 
 WIDTH = 100
-SCALES = ("smoke", "quick", "course", "paper")
+SCALES = ("smoke", "quick", "mini", "course", "paper")  # from the smallest on
 STATES = ("done", "running", "lost", "failed", "not available", "interrupted", "damaged")  # of runs that are there
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 

@@ -42,7 +42,9 @@ def test_every_card_goes_from_files_to_a_store(card, tmp_path):
     samples, rejects = layout_of(card).scan(root, card)
     assert {"id", "path", "frame", "patient", "split"} <= set(samples)
     order = samples["frame"] if card.layout == "npz" else samples["id"]  # that of the arrays
-    assert samples["id"].is_unique and order.is_monotonic_increasing and set(rejects["kind"]) <= {"rule"}
+    assert (
+        samples["id"].is_unique and order.is_monotonic_increasing and (rejects.empty or card.name == "open-chest")
+    )  # X-rays of more
     assert not samples["path"].str.startswith("/").any() and set(samples["split"]) <= {
         "train",
         "val",

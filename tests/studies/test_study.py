@@ -89,8 +89,9 @@ def test_every_study_loads_at_every_scale(any_data, name, scale, monkeypatch):
     started_from = {w["run"] for c in configs if (w := c.get("weights")) and "run" in w}
     assert started_from == {runs.run_id(c) for c in made}
     plan = plan_minutes(study)
-    if (name.startswith("open_"), scale) != (True, "paper"):  # nobody counted the images of the largest sizes yet
-        assert plan["minutes"].gt(0).all() and set(plan["unpriced"]) == {""}, "every run of ours has a price"
+    uncounted = plan["unpriced"].str.contains("does not count its images") & (scale == "paper")
+    known = plan[~(uncounted & name.startswith("open_"))]  # of the largest open sizes nobody counted the images yet
+    assert known["minutes"].gt(0).all() and set(known["unpriced"]) == {""}, "every run of ours has a price"
 
 
 def test_the_first_study_is_the_papers_cross_product():

@@ -18,11 +18,11 @@ import pandas as pd
 
 from tlkit import paths, runs
 from tlkit.config import ConfigError, TlkitError, file_name, lookup
+from tlkit.listings import SCALES
 from tlkit.studies import studyfile
 
 REFERENCE = paths.REPO / "paper" / "reference"
 KINDS = ("tables", "figures")
-SCALES = ("smoke", "quick", "mini", "course", "paper")  # of those with results of one's own, the last counts
 PUBLISHED = {"jonske2025": "50_published_results", "radiologynet2025": "51_radiologynet_claims"}
 FORMER = {"Baseline": "random weights", "Scratch": "random weights"}  # in tables made before the arm had one name
 DISPLAY = {"Pretraining": "pretraining", "Architecture": "task"}  # columns of tables for reading, by our names

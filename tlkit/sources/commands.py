@@ -163,7 +163,6 @@ def verify(name: str, to: Path | None) -> tuple[str, bool]:
     if wrong.empty:
         return f"{folder}: as its receipt says.{changed}", True
     lines = [f"  {row.path}: {row.reason}" for row in wrong.head(20).itertuples()]
-    facts = read_facts(folder)
     again = (
         f"`python -m tlkit data get {name} --size {facts['size']}` fetches" if facts.get("size") else "`--from` brings"
     )

@@ -16,10 +16,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from tlkit.datasets.cards import DataCard, visible
 from tlkit.files import DiskSpaceError, sync
+from tlkit.locks import Lock
 from tlkit.progress import Bytes
 from tlkit.sources import OfflineError, SourceError, about, download, endpoint, kind_of, receipt
 from tlkit.sources.plan import Plan, attribution, elsewhere, facts, folder_of
@@ -107,7 +108,7 @@ def verify(card: DataCard, to: Path | None = None) -> pd.DataFrame:
 def alone(folder: Path) -> Iterator[None]:
     """Let no other process work on a data set's folder. Raises SourceError where one does."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.parent / f".{folder.name}.lock")
+    lock = Lock(folder.parent / f".{folder.name}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
