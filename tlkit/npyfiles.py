@@ -42,20 +42,30 @@ class NpyWriter:
 
 
 def join_rows(files: list[Path], target: Path) -> None:
-    """Move the first .npy file to `target`, and append the rows of the others, which `NpyWriter` wrote, too."""
-    os.replace(files[0], target)
-    with target.open("r+b") as out:
-        (n, *shape), dtype = _read_header(out)
-        start = out.tell()
-        out.seek(0, os.SEEK_END)
-        for file in files[1:]:
+    """Write the rows of the .npy files, which `NpyWriter` wrote, to `target`; the files stay, for the next try.
+
+    A single file is the target too, by a hard link, where the file system has them.
+    """
+    if len(files) == 1:
+        try:
+            os.link(files[0], target)
+        except OSError:  # exFAT, some network mounts
+            shutil.copyfile(files[0], target)
+        return
+    with target.open("w+b") as out:
+        n, kind = 0, None
+        for file in files:
             with file.open("rb") as more:
-                (rows, *other), kind = _read_header(more)
-                _check_kind((dtype, tuple(shape)), (kind, tuple(other)))
+                (rows, *shape), dtype = _read_header(more)
+                if kind is None:
+                    kind = dtype, tuple(shape)
+                    _write_header(out, 0, kind[1], dtype)
+                    start = out.tell()
+                _check_kind(kind, (dtype, tuple(shape)))
                 shutil.copyfileobj(more, out, 2**24)
             n += rows
         out.seek(0)
-        _write_header(out, n, tuple(shape), dtype)
+        _write_header(out, n, kind[1], kind[0])
         if out.tell() != start:
             raise AssertionError("the .npy header changed its length")
         out.flush()

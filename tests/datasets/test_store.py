@@ -392,6 +392,28 @@ def test_what_a_killed_builder_had_decoded_is_not_decoded_again(tmp_path, monkey
     assert len(every) == 16 and sorted(small_shards) == sorted(every)[6:], "two shards of three were there"
 
 
+@pytest.mark.parametrize("rows", [3, 50_000])
+@pytest.mark.parametrize("where", ["join_rows", "near_pairs", "note_copies"])
+def test_a_builder_killed_when_all_is_decoded_leaves_whole_shards(tmp_path, monkeypatch, small_shards, where, rows):
+    monkeypatch.setattr(shards, "ROWS", rows)
+    trees.class_folders(tmp_path / "data")
+    whole = build_store(CARD, tmp_path / "data", 8, out_root=tmp_path / "whole", workers=1)
+    module = shards if where == "join_rows" else store.copies
+    real = getattr(module, where)
+
+    def killed(*args, **options):
+        real(*args, **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(module, where, killed)
+        build_store(CARD, tmp_path / "data", 8, out_root=tmp_path / "out", workers=1)
+    small_shards.clear()
+    assert bytes_of(build_store(CARD, tmp_path / "data", 8, out_root=tmp_path / "out", workers=1)) == bytes_of(whole)
+    assert small_shards == []
+    assert [p.name for p in (tmp_path / "out").iterdir() if p.is_dir()] == [whole.name], "no shard is left"
+
+
 def test_several_processes_share_the_shards(tmp_path, small_shards):
     root = trees.class_folders(tmp_path / "data")
     for i in (1, 0, 2):

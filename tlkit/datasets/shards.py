@@ -100,7 +100,7 @@ def _write(
 
 
 def join(shards: list[Path], part: Path) -> pd.DataFrame:
-    """Move the arrays of the shards to the folder `part`, and return what is known of each row, by its sample."""
+    """Join the arrays of the shards in the folder `part`, and return what is known of each row, by its sample."""
     for name in ("images", "masks"):
         if there := [path / f"{name}.npy" for path in shards if (path / f"{name}.npy").is_file()]:
             with _disk_errors(part):

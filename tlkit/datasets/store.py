@@ -152,8 +152,8 @@ def build_store(
                     shutil.rmtree(aside, ignore_errors=True)
                 raise
     store = open_store(final)
+    shutil.rmtree(aside, ignore_errors=True)
     if part:
-        shutil.rmtree(aside, ignore_errors=True)
         _tell(store)
     Rejects(card, store.meta["files"], most).extend(pd.read_csv(final / "rejects.csv"))
     return final
