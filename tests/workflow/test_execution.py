@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -9,6 +11,7 @@ from finished_study import finish
 
 from tlkit import paths, runs, stopping
 from tlkit.config import UnknownNameError
+from tlkit.datasets import decoding, shards
 from tlkit.studies import load
 from tlkit.workflow import execution, graph, records
 from tlkit.workflow.execution import NotebookError, UnknownParameterError, execute, make_job
@@ -144,6 +147,31 @@ def test_a_data_job_names_its_store(data):
     record = make_job(study, "data-imagenet")
     assert os.path.isfile(os.path.join(record["store"], "store.json"))
     assert records.read(study.folder / job_of(study, "data-imagenet").output) == record
+
+
+def test_jobs_share_the_decoding_of_a_data_set_and_the_last_makes_its_store(data, monkeypatch):
+    study = load("boundaries", "smoke")
+    study.spec["phantoms"]["imagenet"] = {"seed": 1, "classes": 3, "train": 16, "val": 14, "pixels": 32}
+    whole = Path(make_job(study, "data-imagenet")["store"])
+    expected = {file.name: file.read_bytes() for file in whole.iterdir()}
+    shutil.rmtree(whole)
+    decoded, real = [], decoding._read_file
+    monkeypatch.setattr(shards, "ROWS", 20)
+    monkeypatch.setattr(decoding, "_read_file", lambda *args: decoded.extend(args[-1]["path"]) or real(*args))
+    study.spec["shards"] = {"imagenet": 3}
+    names = [f"data-imagenet-{i}of3" for i in (1, 2, 3)]
+    needs = {job.name: job.needs for job in graph.jobs(study)}
+    outputs = {job.name: job.output for job in graph.jobs(study)}
+    assert [needs[name] for name in names] == [(), (outputs[names[0]],), (outputs[names[0]],)]
+    assert needs["data-imagenet"] == tuple(outputs[name] for name in names)
+    for name in names:
+        decoded.clear()
+        make_job(study, name)
+        assert decoded and not whole.exists()
+    decoded.clear()
+    make_job(study, "data-imagenet")
+    assert decoded == []
+    assert {file.name: file.read_bytes() for file in whole.iterdir()} == expected
 
 
 def test_a_job_gives_its_notebook_to_the_runs_that_it_makes(study, executed):

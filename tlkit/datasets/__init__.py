@@ -24,17 +24,18 @@ def prepare(
     phantom: dict[str, Any] | None = None,
     options: dict[str, Any] | None = None,
     max_unreadable: float | None = None,
+    share: tuple[int, int] | None = None,
 ) -> Path:
     """Return the store of a data set (its name, or a card) at `size` px, built from the real files or from a phantom.
 
     `phantom` is None for the real files, or {"seed": ..., parameters of its writer}. `options` go over
-    those of the card, `max_unreadable` goes to `build_store`. Raises MissingDataError where the real files are not
-    there, ConfigError for options that the data set does not have.
+    those of the card, `max_unreadable` and `share` go to `build_store`. Raises MissingDataError where the real files
+    are not there, ConfigError for options that the data set does not have.
     """
     from tlkit.datasets.store import build_store
 
     card = card_of(dataset, options)
-    return build_store(card, files(card, phantom), size, max_unreadable=max_unreadable)
+    return build_store(card, files(card, phantom), size, max_unreadable=max_unreadable, share=share)
 
 
 def files(card: DataCard, phantom: dict[str, Any] | None = None) -> Path:

@@ -76,6 +76,7 @@ class Study(Keys):
         expected("a whole number of 1 or more, or one each of pretrain and finetune"),
     ] = key("processes of a run", 1)
     threads: Count = key("CPU threads of a run", 1)
+    shards: dict[Dataset, Count] = key("jobs that share the decoding of a large data set; it decides no number", {})
     resources: dict[
         Annotated[str, one_of(("data", "pretrain", "finetune", "figure"), "kind of job")],
         dict[Annotated[str, one_of(("mem_mb", "runtime", "gpu"), "resource")], Seed],

@@ -101,7 +101,7 @@ def make_job(study: Study, name: str) -> dict[str, Any]:
     output = study.folder / job.output
     try:
         if not job.notebook:
-            return records.write(output, job.name, store=_prepare(study, job.parameters["dataset"]))
+            return records.write(output, job.name, store=_prepare(study, job.parameters))
         with devices.lent(job.gpus):
             executed = execute(job.notebook, job.parameters, output.with_suffix(".ipynb"))
     except NotebookError as error:
@@ -121,13 +121,14 @@ def make_job(study: Study, name: str) -> dict[str, Any]:
     return records.write(output, job.name, notebook=str(executed))
 
 
-def _prepare(study: Study, dataset: str) -> str:
-    """Make a data set's stores, and the groups that pretrainings learn from it."""
+def _prepare(study: Study, parameters: dict[str, Any]) -> str:
+    """Make a data set's stores, and the groups that pretrainings learn from it; or a `share` of the decoding alone."""
     from tlkit.datasets import prepare
 
-    phantom, most = study.phantom_parameters(dataset), study.max_unreadable(dataset)
-    for size, options in study.stores(dataset):
-        store = prepare(study.dataset(dataset), size, phantom, options, most)
-    for settings in study.groupings(dataset):
-        plugins.pseudolabels().make(study.dataset(dataset), phantom=phantom, max_unreadable=most, **settings)
+    name, share = parameters["dataset"], parameters.get("share")
+    phantom, most = study.phantom_parameters(name), study.max_unreadable(name)
+    for size, options in study.stores(name):
+        store = prepare(study.dataset(name), size, phantom, options, most, share)
+    for settings in () if share else study.groupings(name):
+        plugins.pseudolabels().make(study.dataset(name), phantom=phantom, max_unreadable=most, **settings)
     return str(store)

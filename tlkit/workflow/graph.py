@@ -6,7 +6,7 @@ import ast
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,8 @@ def _jobs(study: Study) -> list[Job]:
     where = {"study": study.name, "scale": study.scale, "data": study.spec["data"]}
     sets = {e["dataset"] for e in study.spec["tasks"].values()}
     sets |= {d for name in study.pretrainings for d in study.corpora(name)}
-    data = {d: Job(f"data-{d}", "", {**where, "dataset": d}) for d in sorted(sets)}
+    steps = [_data_jobs(study, where, name) for name in sorted(sets)]
+    data = {found[-1].parameters["dataset"]: found[-1] for found in steps}
     gpus = study.compute("pretrain")["processes"]
     pre: dict[str, Job] = {}  # by run id: a job does all backbones of a pretraining that have one method
     for name, method in product(study.pretrainings, PRETRAINING):
@@ -71,7 +72,19 @@ def _jobs(study: Study) -> list[Job]:
             pre |= dict.fromkeys(makes, Job(title, PRETRAINING[method], parameters, tuple(needs), makes, gpus))
     down = [_down_job(study, where, data, pre, *cell) for cell in _cells(study, set(pre))]
     figures = [_figure_job(study, where, data, down, name) for name in study.spec["figures"]]
-    return [*data.values(), *{job.name: job for job in pre.values()}.values(), *down, *figures]
+    return [*chain(*steps), *{job.name: job for job in pre.values()}.values(), *down, *figures]
+
+
+def _data_jobs(study: Study, where: dict, dataset: str) -> list[Job]:
+    """Return the jobs of a data set: the last makes its stores, those before it share the decoding (`shards`).
+
+    The first of these hashes all files, so that the others need not.
+    """
+    n, parts = study.spec.get("shards", {}).get(dataset, 1), []
+    for i in range(n) if n > 1 else ():
+        parameters = {**where, "dataset": dataset, "share": (i, n)}
+        parts.append(Job(f"data-{dataset}-{i + 1}of{n}", "", parameters, tuple(job.output for job in parts[:1])))
+    return [*parts, Job(f"data-{dataset}", "", {**where, "dataset": dataset}, tuple(job.output for job in parts))]
 
 
 def _cells(study: Study, pretrained: set[str]) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
