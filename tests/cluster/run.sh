@@ -22,7 +22,7 @@ touch $work/gpu0 $work/gpu1
 sed "s#@WORK@#$work#g; s#@HOST@#$host#g" tests/cluster/slurm.conf >/etc/slurm/slurm.conf
 echo "NodeName=n[1-2] Name=gpu File=$work/gpu[0-1]" >/etc/slurm/gres.conf
 end() {
-    [ -z "${figures:-}" ] || kill -INT "$figures" 2>/dev/null || true
+    for started in ${watcher:-} ${figures:-}; do kill -INT "$started" 2>/dev/null || true; done
     scancel --state=PENDING 2>/dev/null && scancel --state=RUNNING 2>/dev/null || true
     for _ in $(seq 40); do [ "$(squeue -h 2>/dev/null)" ] || break; sleep 1; done
     for name in slurmctld slurmd_n1 slurmd_n2; do [ -f $work/$name.pid ] && kill "$(cat $work/$name.pid)" 2>/dev/null; done
@@ -30,6 +30,7 @@ end() {
     [ "${keep:-}" ] || rm -rf "$work"
 }
 trap end EXIT
+trap 'echo "$0: line $LINENO failed"' ERR
 [ -f /etc/munge/munge.key ] || { dd if=/dev/urandom of=/etc/munge/munge.key bs=1 count=1024 status=none; }
 chown -R munge: /etc/munge /run/munge && chmod 400 /etc/munge/munge.key
 pgrep -x munged >/dev/null || munged --force
@@ -51,18 +52,19 @@ say() { echo "$(($(date +%s) - began)) s: $*"; }
 until_there() { for _ in $(seq "$1"); do ${*:2} >/dev/null 2>&1 && return; sleep 1; done; say "waited in vain: ${*:2}"; exit 1; }
 $python -m tlkit figures --study "ranks ${*:-boundaries radiologynet}" --scale smoke --profile $work/site >$work/log 2>&1 &
 figures=$!
+$python -m tlkit status --watch >$work/watched 2>&1 &
+watcher=$!
 
 # One of the two processes of a run, once it has kept a state: both are started again, from there.
 kept() { ls $TLKIT_RUNS/pretrain-imagenet-*.partial/checkpoint/last.pt; }
 ranks() { for p in $(pgrep -f -- "-m tlkit run $TLKIT_RUNS"); do
     tr '\0' '\n' </proc/$p/environ 2>/dev/null | grep -qx RANK=1 && echo $p; done | grep .; }
 until_there 1200 kept && until_there 60 ranks
-timeout 3 $python -m tlkit status --watch >$work/watched || true
-grep -m1 running $work/watched
 kill -9 "$(ranks | head -1)" && say "killed rank 1 of a pretraining by two processes"
 logs() { find $TLKIT_RUNS -path '*slurm_logs*' -name '*.log'; }
 lost() { grep -q "a process was lost" $(logs); }
-until_there 120 lost && say "$(grep -h -m1 -o "a process was lost.*" $(logs) | cut -c1-100)"
+until_there 300 lost && say "$(grep -h -m1 -o "a process was lost.*" $(logs) | cut -c1-100)"
+until_there 60 grep running $work/watched && grep -m1 running $work/watched
 
 # A job that is requeued, and a node whose daemon dies for a while under another one.
 first() { squeue -h -t R -o "%A %N" | grep "$1" | head -1 | cut -d' ' -f1 | grep .; }
@@ -72,7 +74,8 @@ until_there 1200 first n2
 kill -9 "$(cat $work/slurmd_n2.pid)" && say "killed the daemon of node n2 under job $(first n2)"
 sleep 45 && node n2 && say "node n2 is back"
 wait $figures && state=0 || state=$?
-figures=
+kill $watcher || true
+figures= watcher=
 say "all jobs have ended"
 tail -n 16 $work/log
 sinfo -o "%P %D %T %G"
