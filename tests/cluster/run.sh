@@ -22,7 +22,7 @@ touch $work/gpu0 $work/gpu1
 sed "s#@WORK@#$work#g; s#@HOST@#$host#g" tests/cluster/slurm.conf >/etc/slurm/slurm.conf
 echo "NodeName=n[1-2] Name=gpu File=$work/gpu[0-1]" >/etc/slurm/gres.conf
 end() {
-    for started in ${watcher:-} ${figures:-}; do kill -INT "$started" 2>/dev/null || true; done
+    for started in ${watcher:-} ${figures:-}; do kill "$started" 2>/dev/null || true; done
     scancel --state=PENDING 2>/dev/null && scancel --state=RUNNING 2>/dev/null || true
     for _ in $(seq 40); do [ "$(squeue -h 2>/dev/null)" ] || break; sleep 1; done
     for name in slurmctld slurmd_n1 slurmd_n2; do [ -f $work/$name.pid ] && kill "$(cat $work/$name.pid)" 2>/dev/null; done
