@@ -34,6 +34,7 @@ def add(command: Callable[[str, Callable, str], argparse.ArgumentParser]) -> Non
 
 
 def do_advise(args: argparse.Namespace) -> None:
+    """Print how the folder is read, and what is seen in it or which pretraining to start from."""
     begun = time.monotonic()  # before what takes seconds to load
     from tlkit.advice import advise as whole
     from tlkit.advice import looking, reading, understand

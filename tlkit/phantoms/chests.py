@@ -137,15 +137,10 @@ FINDINGS: dict[str, tuple[float, Painter]] = {
     "Hernia": (0.5, _hernia),
 }
 COMPANIONS = {
-    "Edema": ("Cardiomegaly", "Effusion"),
-    "Cardiomegaly": ("Effusion",),
-    "Consolidation": ("Effusion",),
-    "Atelectasis": ("Effusion",),
-    "Pneumonia": ("Infiltration",),
-    "Emphysema": ("Pneumothorax",),
-    "Fibrosis": ("Pleural_Thickening",),
-    "Mass": ("Nodule",),
-}
+    "Edema": ("Cardiomegaly", "Effusion"), "Cardiomegaly": ("Effusion",), "Consolidation": ("Effusion",),
+    "Atelectasis": ("Effusion",), "Pneumonia": ("Infiltration",), "Emphysema": ("Pneumothorax",),
+    "Fibrosis": ("Pleural_Thickening",), "Mass": ("Nodule",),
+}  # fmt: skip
 
 
 def draw_findings(rng: np.random.Generator) -> tuple[str, ...]:

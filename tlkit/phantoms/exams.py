@@ -130,13 +130,7 @@ def rf_exam(body: Body, pixels: int, rng: np.random.Generator) -> Exam:
     return RF_PARTS[name], [[(radiograph.fluoroscopy(body, name, pixels, rng), tags) for _ in range(count)]]
 
 
-EXAMS: dict[str, Callable[[Body, int, np.random.Generator], Exam]] = {
-    "MR": mr_exam,
-    "CT": ct_exam,
-    "CR": cr_exam,
-    "XA": xa_exam,
-    "RF": rf_exam,
-}
+EXAMS: dict[str, Callable[..., Exam]] = {"MR": mr_exam, "CT": ct_exam, "CR": cr_exam, "XA": xa_exam, "RF": rf_exam}
 
 
 def _drawn(shares: dict[str, float], rng: np.random.Generator) -> str:

@@ -16,18 +16,11 @@ from tlkit.phantoms.brain import Brain, Matter
 
 # T1 and T2 in ms, proton density, and T1 after contrast agent.
 TISSUES: dict[Matter, tuple[float, float, float, float]] = {
-    Matter.CSF: (4000, 1200, 1.0, 4000),
-    Matter.GREY: (1100, 98, 0.86, 1030),
-    Matter.WHITE: (620, 78, 0.74, 600),
-    Matter.NUCLEUS: (980, 88, 0.85, 930),
-    Matter.PLEXUS: (1300, 160, 0.9, 420),
-    Matter.VESSEL: (1300, 22, 0.7, 260),
-    Matter.STEM: (720, 84, 0.77, 700),
-    Matter.OEDEMA: (1250, 165, 0.87, 1220),
-    Matter.SOLID: (1500, 170, 0.88, 1350),
-    Matter.NECROSIS: (2600, 330, 0.95, 2500),
-    Matter.ENHANCING: (1250, 120, 0.86, 300),
-}
+    Matter.CSF: (4000, 1200, 1.0, 4000), Matter.GREY: (1100, 98, 0.86, 1030), Matter.WHITE: (620, 78, 0.74, 600),
+    Matter.NUCLEUS: (980, 88, 0.85, 930), Matter.PLEXUS: (1300, 160, 0.9, 420), Matter.VESSEL: (1300, 22, 0.7, 260),
+    Matter.STEM: (720, 84, 0.77, 700), Matter.OEDEMA: (1250, 165, 0.87, 1220), Matter.SOLID: (1500, 170, 0.88, 1350),
+    Matter.NECROSIS: (2600, 330, 0.95, 2500), Matter.ENHANCING: (1250, 120, 0.86, 300),
+}  # fmt: skip
 
 # The same of all tissues without contrast agent; density of protons that do not flow.
 BODY: dict[Tissue, tuple[float, float, float]] = {

@@ -38,6 +38,7 @@ def quotas(n: int, shares: dict[str, float]) -> list[str]:
 
 
 def make_uid(*parts: object) -> str:
+    """Return a UID for these parts: the same every time, another for others."""
     from pydicom.uid import generate_uid
 
     return generate_uid(entropy_srcs=[f"tlkit phantom {PHANTOM_VERSION}", *map(str, parts)])
