@@ -377,3 +377,11 @@ def test_the_guide_has_a_block_for_each_kind():
         "studies/mine.yaml", "cards/wrists.yaml", "weights/theirs.yaml", "my_layout.py", "my_kinds.py", "my_figure.py",
         "notebooks/70_my_figure.ipynb",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("walk", ["One image from disk to figure", "One study from `make figures` to its runs"])
+def test_a_walk_takes_at_most_eight_files_that_are_there(walk):
+    said = re.search(rf"\*\*{re.escape(walk)}:\*\*(.*?)\n\n", GUIDE, re.DOTALL)[1]
+    files = [re.match(r"\s*`([^`]+)`", stop)[1] for stop in said.split("→")]
+    assert 2 < len(files) <= 8
+    assert [f for f in files if not any((paths.REPO / part / f).is_file() for part in ("", "tlkit"))] == []

@@ -21,6 +21,7 @@ from tlkit.locks import Lock
 
 log = logging.getLogger(__name__)
 DAY = 86_400
+FULL = (errno.ENOSPC, errno.EDQUOT)  # of an OSError: no room, or none left for this user
 
 
 class DiskSpaceError(TlkitError, OSError):
@@ -127,7 +128,12 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, 64 hex digits."""
+def sha256(path: Path, kind: str = "sha256") -> str:
+    """Return the SHA-256 of a file's bytes, 64 hex digits; or another digest that hashlib knows."""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, kind).hexdigest()
+
+
+def md5(path: Path) -> str:
+    """Return the MD5 of a file's bytes, as lists of files on the web have it; it proves nothing against malice."""
+    return sha256(path, "md5")

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from tlkit import paths, pulse, runfolder
+from tlkit.files import FULL
 from tlkit.locks import Lock
 from tlkit.runfolder import PARTIAL, RunBusyError, RunDamagedError
 
 SILENT = 300.0  # seconds without a sign of life, after which nobody is thought to work on a run
 log = logging.getLogger(__name__)
 
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
 AWAY = (errno.EIO, errno.EROFS, errno.ENODEV, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN)
 
 

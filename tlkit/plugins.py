@@ -62,7 +62,7 @@ def adjusted() -> ModuleType:
 
 def published_recipes() -> dict[str, Any]:
     """Return the recipes of published studies by name."""
-    return resolve_name("tlkit.published.recipes:RECIPES")
+    return resolve_name("tlkit.published.recipes_published:RECIPES")
 
 
 def recognise() -> ModuleType:

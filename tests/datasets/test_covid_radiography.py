@@ -10,7 +10,7 @@ from tlkit.datasets import DATASETS
 from tlkit.datasets.splits import assign, check_disjoint
 from tlkit.datasets.store import build_store, open_store
 from tlkit.layouts import folders
-from tlkit.phantoms import anatomy, chestxray, covid, write
+from tlkit.phantoms import anatomy, chests, write
 from tlkit.phantoms.tubes import Builder
 
 CARD = DATASETS["covid-radiography"]
@@ -74,7 +74,7 @@ def test_the_phantom_has_the_layout_and_the_imbalance_of_the_archive(phantom, tm
     assert counts["Normal"] / counts["COVID"] == pytest.approx(10_192 / 3_616, rel=0.03)
     assert opened.meta["title"].startswith("Phantom of") and opened.meta["task"] == "binary"
     size = sum(p.stat().st_size for p in phantom.rglob("*.png"))
-    assert size < covid.expected_bytes({"images": 120, "pixels": 32})
+    assert size < write.expected_bytes("covid", images=120, pixels=32)
 
 
 def test_the_phantoms_disease_can_be_learnt_from_its_pictures(phantom, tmp_path):
@@ -90,10 +90,10 @@ def test_opacities_lie_in_the_outer_half_of_both_lungs():
         body = anatomy.random_body(np.random.default_rng(seed), lesion_share=0.0)
         lungs = {s: t for s in (-1, 1) for t in body.tubes if t.space == f"lung{s}"}
         builder = Builder(np.random.default_rng(seed))
-        covid._covid(builder, lungs)
+        chests._covid(builder, lungs)
         for side in (-1, 1):
             patches = [t for t in builder.tubes if t.within == f"lung{side}"]
             assert len(patches) >= 2 and all(side * t.x[0] > 75 for t in patches)  # the lung's middle lies at 72 mm
-        planted = chestxray.plant(body, ("COVID",), [seed], {"COVID": covid._covid})
-        clean = chestxray.plant(body, (), [seed], {"COVID": covid._covid})
+        planted = chests.plant(body, ("COVID",), [seed], {"COVID": chests._covid})
+        clean = chests.plant(body, (), [seed], {"COVID": chests._covid})
         assert len(planted.tubes) == len(clean.tubes) + len(builder.tubes)

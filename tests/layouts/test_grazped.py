@@ -14,7 +14,7 @@ from tlkit.datasets import DATASETS, UnreadableFile, splits
 from tlkit.datasets.store import build_store, open_store
 from tlkit.layouts import grazped
 from tlkit.phantoms import write
-from tlkit.phantoms.grazped import HEADER
+from tlkit.phantoms.children import HEADER
 
 CARD = DATASETS["grazpedwri"]
 ROWS = [  # file stem, patient, cast, osteopenia

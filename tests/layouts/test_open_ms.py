@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,13 +10,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tlkit import paths
 from tlkit.config import ConfigError
 from tlkit.datasets import DATASETS, UnreadableFile, card_of, layout_of
 from tlkit.layouts import open_ms
 
 CARD = DATASETS["open-ms"]
-REAL = paths.REPO.parent / "shared/data/open-ms"
+REAL = Path(os.environ.get("TLKIT_DATA") or "nowhere") / "open-ms"
 END = "_N4_noneck_reduced_winsor_regtoFLAIR_brain_N4_regtoMNI.nii.gz"
 GOLD = "GOLD_STANDARD_N4_noneck_reduced_winsor_regtoFLAIR_regtoMNI.nii.gz"
 LAS = np.diag([-1.0, 1.0, 1.0, 1.0])
@@ -102,7 +102,7 @@ def test_channels_are_checked(tmp_path):
     assert open_ms.decode(root, open_ms.scan(root, one)[0], one)[0][0].shape == (11, 9)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the two patients are not here")
+@pytest.mark.skipif(not REAL.is_dir(), reason="TLKIT_DATA does not have the two patients")
 def test_two_patients_of_the_real_set():
     samples, rejects = layout_of(CARD).scan(REAL, CARD)
     assert rejects.empty and samples.groupby("patient").size().to_dict() == {"patient07": 182, "patient19": 182}

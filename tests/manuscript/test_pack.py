@@ -19,7 +19,7 @@ from tiny_study import HOME, HOST, PATIENT, runs_of, write_run
 from tlkit import __main__, paths, runfolder, runs, studies
 from tlkit.config import ConfigError, NotAvailableError
 from tlkit.manuscript import crate, pack, scrub
-from tlkit.manuscript.unpack import unpack
+from tlkit.manuscript.unpacking import unpack
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from sklearn.metrics import r2_score, roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
 from tlkit.layouts import boneage as layout
-from tlkit.phantoms import boneage, grazped, hand, write, xray
+from tlkit.phantoms import children, hand, write, xray
 from tlkit.phantoms.handbones import CARPALS, GIRLS, GROWN, Hand, Piece, bones, lose_bone, random_hand
 
 HAND = Hand(age=120.0, scale=1.0, cortex=1.0, spongy=0.4, fat=0.0, spread=1.0, timing=np.zeros(40))
@@ -120,7 +120,7 @@ def test_every_picture_is_finite_bright_on_black_and_repeatable(age, male, seed,
 def hands():
     """Return small pictures [N,24*24], ages (months) and sex of 230 phantom hands."""
     rng = np.random.default_rng(0)
-    ages = np.array([boneage.draw_age(rng) for _ in range(230)])
+    ages = np.array([children.draw_age(rng) for _ in range(230)])
     small = [cv2.resize(picture(a, k % 2 == 0, k, 48), (24, 24), interpolation=cv2.INTER_AREA).ravel()
              for k, a in enumerate(ages)]  # fmt: skip
     return np.array(small), ages, np.arange(230) % 2 == 0
@@ -157,14 +157,14 @@ def test_half_of_the_hands_are_girls_and_a_longer_set_begins_like_a_shorter_one(
     for name in sorted(p.name for p in (short / "boneage-training-dataset").iterdir()):
         pair = [(root / "boneage-training-dataset" / name).read_bytes() for root in (short, longer)]
         assert pair[0] == pair[1]
-    numbers = [{n(k) for k in range(500)} for *_, n in boneage.PARTS.values()]
-    assert not numbers[0] & numbers[1] and all(layout.part_of(t) == part for part, (t, *_) in boneage.PARTS.items())
+    numbers = [{n(k) for k in range(500)} for *_, n in children.PARTS.values()]
+    assert not numbers[0] & numbers[1] and all(layout.part_of(t) == part for part, (t, *_) in children.PARTS.items())
 
 
 def test_studies_of_a_patient_share_the_wrist_and_names_say_what_the_table_says(tmp_path):
     root = write.make("grazpedwri", tmp_path, 2, patients=12, pixels=32, osteopenia=1.0)
     lines = [line.split(",") for line in (root / "dataset.csv").read_text().splitlines()]
-    assert lines[0] == grazped.HEADER.split(",") and {len(line) for line in lines} == {17}
+    assert lines[0] == children.HEADER.split(",") and {len(line) for line in lines} == {17}
     rows = [dict(zip(lines[0], line, strict=True)) for line in lines[1:]]
     for row in rows:
         name = f"{int(row['patient_id']):04d}_{int(row['timehash']):010d}_{int(row['study_number']):02d}_WRI-"
@@ -186,7 +186,7 @@ TINY = {
 def test_the_estimate_of_the_size_is_an_upper_bound(name, tmp_path):
     root = write.make(name, tmp_path, 7, **TINY[name])
     size = sum(p.stat().st_size for p in root.rglob("*") if p.is_file())
-    assert size < write.PHANTOMS[name].expected_bytes(write._settings(name, TINY[name])) < 50 * size
+    assert size < write.expected_bytes(name, **TINY[name]) < 50 * size
 
 
 def test_a_cast_adds_plaster_around_the_forearm_alone():

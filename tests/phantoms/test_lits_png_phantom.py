@@ -22,7 +22,7 @@ def test_the_png_twin_shows_the_slices_of_the_lits_twin(tmp_path):
             assert (seen == mask).all()
             assert (grey == np.rint(np.clip((hu + 160.0) / 400, 0, 1) * 255)).all()  # -160 to 240 HU
     size = sum(p.stat().st_size for p in png.iterdir())
-    assert size < write.PHANTOMS["lits_png"].expected_bytes(TINY)
+    assert size < write.expected_bytes("lits_png", **TINY)
 
 
 def test_its_store_is_called_phantom_and_counts_livers(tmp_path):

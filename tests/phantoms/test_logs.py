@@ -9,7 +9,7 @@ import pytest
 from tlkit.config import UnknownNameError
 from tlkit.figures import convergence
 from tlkit.phantoms import write
-from tlkit.phantoms.logs import ODD, expected_bytes
+from tlkit.phantoms.logs import ODD
 from tlkit.phantoms.logs import write as write_logs
 from tlkit.published import authorlogs, discrepancies
 from tlkit.published import jonske2025 as study
@@ -40,7 +40,7 @@ def test_seed_decides_every_byte(tmp_path):
 def test_marked_small_and_below_the_estimate(root, logs):
     size = sum(len(data) for data in files(root).values())
     settings = json.loads((root / "phantom.json").read_text())["settings"]
-    assert size < 15e6 and size < expected_bytes(settings)
+    assert size < 15e6 and size < write.expected_bytes("logs", **settings)
     assert logs.phantom and list(settings["experiments"]) == ["E1", "E2", "E4", "E6", "E8"]
 
 
@@ -48,7 +48,7 @@ def test_all_train_logs_are_below_the_estimate_too(tmp_path):
     write_logs(tmp_path, 0, ("E2",), all_train=True)
     made = files(tmp_path)
     assert sum(name.endswith("train.log") for name in made) == 4 * 17 * 4
-    assert sum(map(len, made.values())) < expected_bytes({"experiments": ["E2"], "all_train": True})
+    assert sum(map(len, made.values())) < write.expected_bytes("logs", experiments=["E2"], all_train=True)
 
 
 def test_unknown_experiment_is_told(tmp_path):

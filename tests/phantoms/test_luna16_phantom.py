@@ -6,7 +6,7 @@ import SimpleITK as sitk
 from tlkit.datasets import DATASETS
 from tlkit.layouts import luna16
 from tlkit.phantoms import anatomy, write
-from tlkit.phantoms import luna16 as phantom
+from tlkit.phantoms import nodules as phantom
 from tlkit.phantoms.anatomy import Tissue
 
 CARD = DATASETS["luna16"]
@@ -60,7 +60,7 @@ def test_some_series_are_stored_backwards_and_all_are_called_phantom(made):
     backwards = ["-1" in h.split("TransformMatrix = ")[1].splitlines()[0] for h in headers]
     assert any(backwards) and not all(backwards)
     size = sum(p.stat().st_size for p in made.rglob("*") if p.is_file())
-    assert size < 1.05 * phantom.expected_bytes(TINY)
+    assert size < 1.05 * write.expected_bytes("luna16", **TINY)
 
 
 def test_a_longer_data_set_begins_like_a_shorter_one(made, tmp_path):

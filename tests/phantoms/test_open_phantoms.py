@@ -24,7 +24,7 @@ def test_the_reader_takes_the_phantom_for_the_real_set(name, tmp_path):
     samples, rejects = layout_of(card).scan(root, card)
     assert rejects.empty and len(samples) >= 16
     size = sum(f.stat().st_size for f in root.rglob("*") if f.is_file() and f.name != "phantom.json")
-    assert size < write.PHANTOMS[card.phantom].expected_bytes(write._settings(card.phantom, TINY[name]))
+    assert size < write.expected_bytes(card.phantom, **TINY[name])
     store = open_store(prepare(name, 16, {"seed": 3, **TINY[name]}))
     assert store.meta["title"].startswith("Phantom of")
     images, masks = store.take(np.arange(len(store)))

@@ -11,7 +11,7 @@ import pytest
 
 from tlkit.config import UnknownNameError
 from tlkit.files import DiskSpaceError
-from tlkit.phantoms import anatomy, lits, radnet, write
+from tlkit.phantoms import anatomy, radnet, write
 
 TINY = {
     "radnet": {"series": 8, "pixels": 32, "slices": (3, 5)},
@@ -165,14 +165,14 @@ def test_finished_folder_is_returned_untouched(made):
 
 
 def test_killed_writing_leaves_nothing_that_looks_done(tmp_path, monkeypatch):
-    whole = lits.write
+    twin = write.PHANTOMS["lits"]
 
     def killed(root, seed, volumes, pixels, slices):
-        whole(root, seed, 1, pixels, slices)
+        twin.write(root, seed, 1, pixels, slices)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as m:
-        m.setattr(lits, "write", killed)
+        m.setitem(write.PHANTOMS, "lits", twin._replace(write=killed))
         with pytest.raises(KeyboardInterrupt):
             write.make("lits", tmp_path, 7, **TINY["lits"])
     assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(".")] == []
@@ -192,7 +192,7 @@ def test_full_disk_is_told_before_writing(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", TINY)
 def test_estimate_is_an_upper_bound_of_the_right_order(name, made):
     size = sum(p.stat().st_size for p in made[name].rglob("*") if p.is_file())
-    assert size < 1.2 * write.PHANTOMS[name].expected_bytes(write._settings(name, TINY[name]))
+    assert size < 1.2 * write.expected_bytes(name, **TINY[name])
 
 
 def test_misspelt_names_are_told(tmp_path):

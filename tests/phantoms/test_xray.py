@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tlkit.datasets import DATASETS
-from tlkit.phantoms import anatomy, chestxray, xray
+from tlkit.phantoms import anatomy, chests, xray
 from tlkit.phantoms.anatomy import Tissue
 
 PLAIN = xray.Exposure("PA", 1800.0, 380.0, 1e6, 0.0, 0.0, 0.0, (0.0, 0.0), 1.0, 0.0)
@@ -67,21 +67,21 @@ def test_lungs_are_dark_the_middle_and_the_liver_bright_and_the_heart_is_on_the_
     assert low[:, 36:44].mean() > low[:, 20:28].mean() + 10
 
 
-@pytest.mark.parametrize("finding", chestxray.FINDINGS)
+@pytest.mark.parametrize("finding", chests.FINDINGS)
 def test_every_finding_can_be_seen(finding):
     changes = []
     for seed in range(4):
         body = standing(seed)
-        with_it, without = (integral(chestxray.plant(body, f, [seed])) for f in ((finding,), ()))
+        with_it, without = (integral(chests.plant(body, f, [seed])) for f in ((finding,), ()))
         changes.append(np.abs(with_it - without).max())
     assert np.median(changes) > 0.1, changes  # a tenth of the photons and more
 
 
 def test_air_takes_away_and_water_adds():
     body = standing()
-    plain = integral(chestxray.plant(body, (), [1]))
+    plain = integral(chests.plant(body, (), [1]))
     for finding, sign in (("Emphysema", -1), ("Pneumothorax", -1), ("Effusion", 1), ("Consolidation", 1), ("Mass", 1)):
-        change = integral(chestxray.plant(body, (finding,), [1])) - plain
+        change = integral(chests.plant(body, (finding,), [1])) - plain
         assert np.sign(change.sum()) == sign, finding
 
 
@@ -89,7 +89,7 @@ def test_cardiomegaly_is_a_wider_heart():
     body = standing()
     row = slice(26, 34)
     widths = [
-        (integral(chestxray.plant(body, f, [1]))[row] > integral(body)[row, :24].mean() + 1).sum(1).mean()
+        (integral(chests.plant(body, f, [1]))[row] > integral(body)[row, :24].mean() + 1).sum(1).mean()
         for f in ((), ("Cardiomegaly",))
     ]
     assert widths[1] > widths[0] + 1.5  # pixels of 8 mm
@@ -100,20 +100,20 @@ def test_a_body_has_the_planted_findings_alone():
         b for b in (anatomy.random_body(np.random.default_rng(s)) for s in range(99)) if "effusion" in b.pathology
     )
     fluid = lambda b: [t for t in b.tubes if t.tissue == Tissue.FLUID and t.within.startswith("lung")]  # noqa: E731
-    assert fluid(sick) and not fluid(chestxray.plant(sick, (), [0]))
+    assert fluid(sick) and not fluid(chests.plant(sick, (), [0]))
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_findings_are_known_and_repeatable(seed):
-    drawn = chestxray.draw_findings(np.random.default_rng(seed))
-    assert drawn == chestxray.draw_findings(np.random.default_rng(seed))
-    assert set(drawn) <= set(chestxray.FINDINGS) == set(DATASETS["chestxray"].classes)
-    assert set(chestxray.COMPANIONS) | {c for v in chestxray.COMPANIONS.values() for c in v} <= set(chestxray.FINDINGS)
+    drawn = chests.draw_findings(np.random.default_rng(seed))
+    assert drawn == chests.draw_findings(np.random.default_rng(seed))
+    assert set(drawn) <= set(chests.FINDINGS) == set(DATASETS["chestxray"].classes)
+    assert set(chests.COMPANIONS) | {c for v in chests.COMPANIONS.values() for c in v} <= set(chests.FINDINGS)
 
 
 def test_findings_come_together_as_in_clinics_and_two_in_five_are_healthy():
-    drawn = [set(chestxray.draw_findings(np.random.default_rng(s))) for s in range(3000)]
-    assert np.mean([not d for d in drawn]) == pytest.approx(chestxray.HEALTHY, abs=0.03)
+    drawn = [set(chests.draw_findings(np.random.default_rng(s))) for s in range(3000)]
+    assert np.mean([not d for d in drawn]) == pytest.approx(chests.HEALTHY, abs=0.03)
     share = lambda some: np.mean(["Effusion" in d for d in some])  # noqa: E731
     assert share([d for d in drawn if "Edema" in d]) > 1.5 * share([d for d in drawn if d and "Edema" not in d])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tlkit.published.logfiles import LogFileError, columns
@@ -95,6 +95,7 @@ def test_only_numbers_as_python_writes_them(read, field):
         read(f"epoch,acc\n0,{field}\n")
 
 
+@settings(deadline=None)  # other work on the machine is no fault
 @given(st.lists(st.just(0.0) | st.floats(1e-99, 1e16, exclude_max=True), min_size=1))
 def test_numbers_that_python_writes_are_read_to_the_bit(read, values):
     text = "epoch,acc\n" + "".join(f"{k},{v!r}\n" for k, v in enumerate(values))
@@ -102,6 +103,7 @@ def test_numbers_that_python_writes_are_read_to_the_bit(read, values):
     assert table["accuracy"].tolist() == values and table["epoch"].tolist() == list(range(len(values)))
 
 
+@settings(deadline=None)  # other work on the machine is no fault
 @given(st.binary(max_size=60) | st.text("0123456789.e-,\n\rnaif_ ", max_size=60).map(str.encode))
 def test_any_bytes_give_a_table_or_a_reason(read, rest):
     try:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tlkit import paths, rating
 from tlkit.rating import answers
 from tlkit.rating.answers import Answer, RatingError
+from tlkit.rating.overlaid import PIXELS, picture
 from tlkit.rating.panel import Panel
-from tlkit.rating.pictures import PIXELS, picture
 
 PRETRAININGS = {"scratch", "imagenet", "radiologynet"}
 

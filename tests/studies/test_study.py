@@ -16,7 +16,7 @@ from tlkit.datasets import MissingDataError
 from tlkit.figures import convergence
 from tlkit.models.weight_cards import MissingWeightsError
 from tlkit.phantoms import brain_tumor
-from tlkit.published.recipes import RADIOLOGYNET, RECIPES
+from tlkit.published.recipes_published import RADIOLOGYNET, RECIPES
 from tlkit.studies import load, sources, studyfile
 from tlkit.studies.studyfile import StudyError, merge
 from tlkit.training.run import CONFIG_KEYS

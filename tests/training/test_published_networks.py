@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tlkit import runs
-from tlkit.published.recipes import RADIOLOGYNET
+from tlkit.published.recipes_published import RADIOLOGYNET
 from tlkit.training.run import run
 
 SMALLEST = {"inception_v3": 80}  # pixels; 32 for the others

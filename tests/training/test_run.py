@@ -24,10 +24,10 @@ from tlkit.datasets.store import Store
 from tlkit.models.weights import WeightsMismatchError, weights_hash
 from tlkit.training import checkpoint, resume
 from tlkit.training import run as run_module
-from tlkit.training.data import class_names
+from tlkit.training.data import DataChangedError, class_names
 from tlkit.training.loop import DivergedError, Fit
 from tlkit.training.reconstruction import Reconstruction
-from tlkit.training.run import DataChangedError, SelectionError, chosen_rows, open_data, run
+from tlkit.training.run import SelectionError, chosen_rows, open_data, run
 from tlkit.training.simclr import Contrastive
 from tlkit.training.supervised import Supervised
 

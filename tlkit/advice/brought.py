@@ -20,7 +20,6 @@ from tlkit.models.weights import compare
 from tlkit.training.recipe import NORMALISE
 
 IMAGENET = NORMALISE["imagenet"]  # mean and deviation of what nothing is known about
-Triple = Sequence[float]  # one of each channel
 SHOWN = 3  # names of tensors in a line
 
 

@@ -24,9 +24,9 @@ from tlkit.models.backbones import pyramid
 from tlkit.runfolder import deciding_hash
 from tlkit.stats.baselines import pixel_statistics
 from tlkit.training.feed import fed
+from tlkit.training.inputs import load_pretrained
 from tlkit.training.processes import pick_device
 from tlkit.training.recipe import Recipe
-from tlkit.training.run import load_pretrained
 from tlkit.training.supervised import plain_view
 
 IMAGES = 64  # that go through a frozen encoder at once

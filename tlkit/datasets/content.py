@@ -18,7 +18,7 @@ from tlkit import paths, stamps
 from tlkit.config import short_hash
 from tlkit.datasets import bounds
 from tlkit.datasets.cards import UnreadableFile, visible_names
-from tlkit.files import replacing
+from tlkit.files import replacing, sha256
 
 UNREADABLE = ("no regular file", "not readable")  # in place of a digest
 STATE = ["number", "size", "mtime_ns", "ctime_ns"]
@@ -115,8 +115,7 @@ def _sha256(file: Path) -> str:
     """Return the digest of a file; one of `UNREADABLE` for what cannot be read, or would never end."""
     try:
         bounds.check_regular(file)
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return sha256(file)
     except UnreadableFile:
         return UNREADABLE[0]
     except OSError:  # a reader gives its reason to the table of rejects

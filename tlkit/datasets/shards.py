@@ -6,7 +6,6 @@ known of each), looks.npy (`copies.look`) and rejects.csv. They are joined to th
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import islice, pairwise
@@ -19,7 +18,7 @@ from tlkit.datasets import copies, decoding, rejects
 from tlkit.datasets.cards import DataCard
 from tlkit.datasets.layout import layout_of
 from tlkit.datasets.rejects import Rejects, StoreError
-from tlkit.files import DiskSpaceError, building, require_room
+from tlkit.files import FULL, DiskSpaceError, building, require_room
 from tlkit.npyfiles import NpyWriter, join_rows
 from tlkit.progress import track
 
@@ -119,7 +118,7 @@ def _disk_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno != errno.ENOSPC or isinstance(error, DiskSpaceError):
+        if error.errno not in FULL or isinstance(error, DiskSpaceError):
             raise
         raise StoreError(
             f"no space for the store in {folder.parent} ({error.strerror}); nothing was kept of what was at work, and "

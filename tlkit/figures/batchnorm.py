@@ -11,7 +11,6 @@ import copy
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import nn
@@ -89,17 +88,6 @@ def table(ids: Iterable[str], images: int | None = None) -> pd.DataFrame:
         both = ((m, value, found["after"][m]) for m, value in found["before"].items())
         rows += [{**head, "metric": m, "before": b, "after": a, "change": a - b} for m, b, a in both]
     return pd.DataFrame(rows)
-
-
-def measure_moved(model: nn.Module, steps: int) -> float:
-    """Return which share of the running statistics `steps` batches have replaced, 0 to 1: the mean over the layers.
-
-    Raises ConfigError for a model without BatchNorm.
-    """
-    momenta = [1.0 if n.momentum is None else n.momentum for n in batch_norms(model)]
-    if not momenta:
-        raise ConfigError(f"{type(model).__name__} has no BatchNorm layer, so nothing can be stale.")
-    return float(np.mean([1 - (1 - m) ** steps for m in momenta]))
 
 
 class _Step(nn.Module):

@@ -99,7 +99,7 @@ def encoder_before(config: dict[str, Any]) -> nn.Module:
     torch or timm might draw others (the run's environment.json names its versions).
     """
     from tlkit.models import backbone
-    from tlkit.training.run import load_pretrained
+    from tlkit.training.inputs import load_pretrained
 
     encoder = backbone(config["backbone"], seed=config["seed"])
     load_pretrained(encoder, config["weights"])

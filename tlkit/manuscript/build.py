@@ -15,9 +15,9 @@ from tlkit import files, paths
 from tlkit.config import ConfigError, TlkitError
 from tlkit.manuscript import handtyped, replication, tohtml, totypst
 from tlkit.manuscript.appendix import appendix
-from tlkit.manuscript.pictures import shrink
 from tlkit.manuscript.quoting import Quotes, pipe
 from tlkit.manuscript.results import Results
+from tlkit.manuscript.thumbnails import shrink
 
 SOURCE = paths.REPO / "paper" / "manuscript" / "paper.md"
 VERDICTS = ("met", "missed", "not testable here", "not run")

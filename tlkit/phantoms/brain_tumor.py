@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from tlkit.phantoms import anatomy, bodymr, brain, mr
+from tlkit.phantoms import anatomy, brain, mr
 from tlkit.phantoms.anatomy import Body, Tissue, View
 from tlkit.phantoms.brain import Matter, Slab
 from tlkit.phantoms.streams import stream
@@ -123,10 +123,7 @@ def _signal(
     column = 3 if sequence.contrast else 0
     inner = mr.signal(values[:, column], values[:, 1], values[:, 2], sequence)
     inner[Matter.AIR] = inner[Matter.CSF]  # what is left inside the skull
-    around = np.tile(np.array([1.0, 1.0, 0.0]), (len(Tissue), 1))
-    for tissue, row in bodymr.TISSUES.items():
-        around[tissue] = np.array(row) * np.exp(rng.normal(0, 0.03, 3))
-    levels = mr.signal(*around.T, sequence).astype(np.float32)
+    levels = mr.body_levels(sequence, rng).astype(np.float32)
     out = brain.crop(anatomy.sample(body, view), slab).render(levels)
     within, base = made.scene.render(inner.astype(np.float32)), _base(made, view)
     floor = levels[Tissue.MUSCLE] + (levels[Tissue.MARROW] - levels[Tissue.MUSCLE]) * np.clip(made.scene.coarse, 0, 1)
@@ -172,8 +169,3 @@ def write(root: Path, seed: int, train: int = 40, test: int = 12, pixels: int = 
         image = picture(kind, pixels, stream(seed, f"brain tumour {source} {kind}", k))
         file = root / part / kind / f"{FOLDERS[part]}-{kind[:2]}_{k + 10:04d}.jpg"
         Image.fromarray(image).save(file, quality=92)
-
-
-def expected_bytes(settings: dict) -> int:
-    """Return an upper estimate of the size on disk."""
-    return len(KINDS) * (settings["train"] + settings["test"]) * (settings["pixels"] ** 2 + 1024)

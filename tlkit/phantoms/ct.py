@@ -11,29 +11,15 @@ from tlkit.phantoms.anatomy import Scene, Tissue
 
 # Mean HU without contrast medium, spread between patients, and the gain in the (arterial, venous) phase.
 HU: dict[Tissue, tuple[float, float, float, float]] = {
-    Tissue.AIR: (-1000, 0, 0, 0),
-    Tissue.FAT: (-100, 8, 0, 2),
-    Tissue.MUSCLE: (52, 5, 5, 14),
-    Tissue.CORTICAL: (850, 160, 0, 0),
-    Tissue.MARROW: (190, 70, 0, 5),
-    Tissue.DISC: (85, 10, 0, 5),
-    Tissue.LUNG: (-820, 45, 8, 10),
-    Tissue.BLOOD: (42, 4, 240, 105),
-    Tissue.VEIN: (42, 4, 70, 110),
-    Tissue.BRAIN: (37, 2, 2, 4),
-    Tissue.WHITE: (27, 2, 1, 2),
-    Tissue.CSF: (8, 3, 0, 0),
-    Tissue.LIVER: (57, 8, 14, 50),
-    Tissue.LIVER_VESSEL: (44, 5, 30, 95),
-    Tissue.LESION: (25, 9, 25, 28),
-    Tissue.SPLEEN: (50, 5, 65, 65),
-    Tissue.KIDNEY: (32, 4, 110, 130),
-    Tissue.FLUID: (8, 6, 0, 2),
-    Tissue.BOWEL: (30, 14, 12, 25),
-    Tissue.GAS: (-960, 20, 0, 0),
-    Tissue.GLAND: (38, 8, 40, 45),
+    Tissue.AIR: (-1000, 0, 0, 0), Tissue.FAT: (-100, 8, 0, 2),
+    Tissue.MUSCLE: (52, 5, 5, 14), Tissue.CORTICAL: (850, 160, 0, 0), Tissue.MARROW: (190, 70, 0, 5),
+    Tissue.DISC: (85, 10, 0, 5), Tissue.LUNG: (-820, 45, 8, 10), Tissue.BLOOD: (42, 4, 240, 105),
+    Tissue.VEIN: (42, 4, 70, 110), Tissue.BRAIN: (37, 2, 2, 4), Tissue.WHITE: (27, 2, 1, 2), Tissue.CSF: (8, 3, 0, 0),
+    Tissue.LIVER: (57, 8, 14, 50), Tissue.LIVER_VESSEL: (44, 5, 30, 95), Tissue.LESION: (25, 9, 25, 28),
+    Tissue.SPLEEN: (50, 5, 65, 65), Tissue.KIDNEY: (32, 4, 110, 130), Tissue.FLUID: (8, 6, 0, 2),
+    Tissue.BOWEL: (30, 14, 12, 25), Tissue.GAS: (-960, 20, 0, 0), Tissue.GLAND: (38, 8, 40, 45),
     Tissue.EYE: (18, 4, 0, 0),
-}
+}  # fmt: skip
 PHASES = {"none": 0, "arterial": 2, "venous": 3}
 
 

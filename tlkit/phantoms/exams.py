@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tlkit.phantoms import anatomy, bodymr, brain, ct, mr, radiograph, xray
+from tlkit.phantoms import anatomy, brain, ct, mr, radiograph, xray
 from tlkit.phantoms.anatomy import Body
 
 File = tuple[np.ndarray, dict[str, Any]]
@@ -64,7 +64,7 @@ def mr_exam(body: Body, pixels: int, rng: np.random.Generator) -> Exam:
     field, series = str(rng.choice(["1.5", "3"])), []
     for name in rng.permutation(["t1", "t2"])[: rng.integers(1, 3)]:
         sequence = mr.SEQUENCES[name]
-        volume = bodymr.image(body, view, sequence, rng, sagittal=region == "spine")
+        volume = mr.image_body(body, view, sequence, rng, sagittal=region == "spine")
         if whole:
             volume = _with_brain(volume, inside, mr.image(inside, values, str(name), rng))[1:-2]
         tags = {
@@ -130,13 +130,7 @@ def rf_exam(body: Body, pixels: int, rng: np.random.Generator) -> Exam:
     return RF_PARTS[name], [[(radiograph.fluoroscopy(body, name, pixels, rng), tags) for _ in range(count)]]
 
 
-EXAMS: dict[str, Callable[[Body, int, np.random.Generator], Exam]] = {
-    "MR": mr_exam,
-    "CT": ct_exam,
-    "CR": cr_exam,
-    "XA": xa_exam,
-    "RF": rf_exam,
-}
+EXAMS: dict[str, Callable[..., Exam]] = {"MR": mr_exam, "CT": ct_exam, "CR": cr_exam, "XA": xa_exam, "RF": rf_exam}
 
 
 def _drawn(shares: dict[str, float], rng: np.random.Generator) -> str:

@@ -54,11 +54,6 @@ def write(root: Path, seed: int, patients: int = 40, pixels: int = 64, cr: float
     (root / "reports.csv").write_bytes(reports.getvalue())
 
 
-def expected_bytes(settings: dict) -> int:
-    """Return an upper estimate of the size on disk."""
-    return (settings["patients"] * 16 + 20) * (settings["pixels"] ** 2 * 2 + 3072)
-
-
 def _facts(
     seed: int, number: int, patient: int, modality: str, part: str, body: anatomy.Body, rng: np.random.Generator
 ) -> dict[str, Any]:

@@ -7,7 +7,6 @@ tenth of its data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from zlib import crc32
@@ -146,25 +145,12 @@ def _write_debug_run(root: Path) -> None:
     """Write a short run whose test.log is that of a real one, as the authors left it behind."""
     real, debug = root / TESTED, root / f"{TESTED}_testing"
     debug.mkdir()
-    for name, source, lines in (
-        ("old_test", "test", 2),
-        ("test", "test", 2),
-        ("val", "val", 4),
-        ("train", "train", 62),
-    ):
-        text = (real / f"{source}.log").read_text().splitlines(keepends=True)
+    for name, lines in (("old_test", 2), ("test", 2), ("val", 4), ("train", 62)):
+        text = (real / f"{name.removeprefix('old_')}.log").read_text().splitlines(keepends=True)
         (debug / f"{name}.log").write_text("".join(text[:lines]))
 
 
 def _csv(path: Path, table: dict[str, np.ndarray]) -> None:
-    def lines() -> Iterator[str]:
-        yield ",".join(table)
-        for row in zip(*(values.tolist() for values in table.values()), strict=True):
-            yield ",".join(map(repr, row))
-
-    path.write_text("".join(f"{line}\n" for line in lines()), encoding="ascii", newline="\n")
-
-
-def expected_bytes(settings: dict) -> int:
-    """Return an upper estimate of the size on disk."""
-    return len(settings["experiments"]) * (11_000_000 if settings["all_train"] else 6_000_000)
+    rows = zip(*(values.tolist() for values in table.values()), strict=True)
+    lines = (",".join(table), *(",".join(map(repr, row)) for row in rows))
+    path.write_text("\n".join(lines) + "\n", encoding="ascii", newline="\n")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
+
 from tlkit import paths, plugins
-from tlkit.phantoms import anatomy, chestxray, xray
+from tlkit.phantoms import chests, xray
 from tlkit.phantoms.streams import stream
 from tlkit.progress import track
 
@@ -20,15 +22,13 @@ def write(root: Path, seed: int, patients: int = 60, pixels: int = 96) -> None:
 
     The images of a patient show the same body and finding, each with an exposure and a pose of its own.
     """
-    import cv2
-
     for name in CLASSES:
         (root / name).mkdir(parents=True)
     for number in track(range(1, patients + 1), patients, "phantom own images", "patient"):
         rng = stream(seed, "own images", number)
-        body = xray.breathe_in(anatomy.random_body(rng, lesion_share=0.0), rng, rng.uniform(20, 45))
+        body = xray.random_patient(rng)
         name = list(CLASSES)[number % len(CLASSES)]
-        body = chestxray.plant(body, CLASSES[name], [seed, number])
+        body = chests.plant(body, CLASSES[name], [seed, number])
         for shot in range(1, IMAGES + 1):
             exposure = xray.random_exposure(rng, "AP" if rng.random() < 0.3 else "PA", body.width)
             cv2.imwrite(str(root / name / f"p{number:03d}_{shot}.png"), xray.image(body, exposure, pixels, rng))
@@ -38,8 +38,3 @@ def example(scale: str = "quick") -> Path:
     """Return a folder of these phantoms to try the advice on, written below the runs where it is missing."""
     more = {"patients": PATIENTS[scale]} if scale in PATIENTS else {}
     return plugins.phantoms().make("own_images", paths.phantom_root(), seed=1, **more)
-
-
-def expected_bytes(settings: dict) -> int:
-    """Return an upper estimate of the size on disk."""
-    return settings["patients"] * IMAGES * (settings["pixels"] ** 2 + 1024)

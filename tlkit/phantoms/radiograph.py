@@ -24,17 +24,11 @@ class Region:
 
 
 REGIONS = {
-    "head": Region(1635, 0, 250),
-    "thorax": Region(1340, 0, 370),
-    "abdomen": Region(1080, 0, 380),
-    "pelvis": Region(900, 0, 390),
-    "spine": Region(1110, 0, 270),
-    "knee": Region(485, 84, 230),
-    "leg": Region(650, 84, 380),
-    "foot": Region(90, -72, 220),
-    "arm": Region(300, 0, 260, "arm"),
+    "head": Region(1635, 0, 250), "thorax": Region(1340, 0, 370), "abdomen": Region(1080, 0, 380),
+    "pelvis": Region(900, 0, 390), "spine": Region(1110, 0, 270), "knee": Region(485, 84, 230),
+    "leg": Region(650, 84, 380), "foot": Region(90, -72, 220), "arm": Region(300, 0, 260, "arm"),
     "hand": Region(10, 0, 190, "arm"),
-}
+}  # fmt: skip
 
 
 def integral(body: Body, name: str, exposure: xray.Exposure, pixels: int, rng: np.random.Generator) -> np.ndarray:

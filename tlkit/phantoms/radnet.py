@@ -12,28 +12,16 @@ from tlkit.phantoms.streams import PHANTOM_VERSION, stream
 from tlkit.progress import track
 
 SHARES = {
-    "thorax": 0.38,
-    "abdomen": 0.2,
-    "head": 0.15,
-    "pelvis": 0.09,
-    "spine": 0.08,
-    "extremities": 0.07,
-    "other": 0.03,
-}
+    "thorax": 0.38, "abdomen": 0.2, "head": 0.15, "pelvis": 0.09, "spine": 0.08, "extremities": 0.07, "other": 0.03,
+}  # fmt: skip
 # What technicians type into BodyPartExamined, by the name of the scan range.
 KEYWORDS: dict[str, tuple[str, ...]] = {
-    "head": ("HEAD", "Schaedel", "SCHAEDEL", "head", "Kopf"),
-    "neck": ("NECK", "Hals", "NECK"),
+    "head": ("HEAD", "Schaedel", "SCHAEDEL", "head", "Kopf"), "neck": ("NECK", "Hals", "NECK"),
     "thorax": ("THORAX", "CHEST", "Thorax", "chest"),
-    "abdomen": ("ABDOMEN", "Abdomen", "ABDOMEN", "abdomen"),
-    "knee": ("KNEE", "Knie"),
-    "leg": ("LEG", "Bein", "LEG"),
-    "foot": ("FOOT", "Fuss"),
-    "arm": ("ARM", "Arm", "ARM"),
-    "pelvis": ("PELVIS", "Becken", "BECKEN", "HIP", "pelvis"),
-    "spine": ("SPINE", "LWS", "Wirbelsaeule", "spine", "LSPINE"),
-    "wholebody": ("WHOLEBODY", "Ganzkoerper", ""),
-}
+    "abdomen": ("ABDOMEN", "Abdomen", "ABDOMEN", "abdomen"), "knee": ("KNEE", "Knie"), "leg": ("LEG", "Bein", "LEG"),
+    "foot": ("FOOT", "Fuss"), "arm": ("ARM", "Arm", "ARM"), "pelvis": ("PELVIS", "Becken", "BECKEN", "HIP", "pelvis"),
+    "spine": ("SPINE", "LWS", "Wirbelsaeule", "spine", "LSPINE"), "wholebody": ("WHOLEBODY", "Ganzkoerper", ""),
+}  # fmt: skip
 
 
 def quotas(n: int, shares: dict[str, float]) -> list[str]:
@@ -50,6 +38,7 @@ def quotas(n: int, shares: dict[str, float]) -> list[str]:
 
 
 def make_uid(*parts: object) -> str:
+    """Return a UID for these parts: the same every time, another for others."""
     from pydicom.uid import generate_uid
 
     return generate_uid(entropy_srcs=[f"tlkit phantom {PHANTOM_VERSION}", *map(str, parts)])
@@ -146,8 +135,3 @@ def write(root: Path, seed: int, series: int = 120, pixels: int = 96, slices: tu
             header = _header(body, view, protocol, ids, rng)
             folder = root / patient / f"ST{k:04d}" / f"SE{int(header.SeriesNumber):02d}"
             _write_series(folder, header, hu, view, (seed, ids["series"]), rng)
-
-
-def expected_bytes(settings: dict) -> int:
-    """Return an upper estimate of the size on disk."""
-    return settings["series"] * settings["slices"][1] * (settings["pixels"] ** 2 * 2 + 8192)

@@ -10,57 +10,31 @@ import numpy as np
 
 LANGUAGES = ("en", "de", "hr")
 USED = (0.15, 0.15, 0.7)  # share of each language in reports
-# Body part: what technicians type into BodyPartExamined; often nothing, sometimes something vague.
-TYPED: dict[str, tuple[str, ...]] = {
-    "head": ("HEAD", "HEAD", "BRAIN", "Glava", "KOPF", ""),
-    "neck": ("NECK", "NECK", "VRAT", ""),
-    "thorax": ("CHEST", "CHEST", "THORAX", "Thorax", "TORAKS", ""),
-    "heart": ("HEART", "HEART", "CHEST", ""),
-    "abdomen": ("ABDOMEN", "ABDOMEN", "ABDOM", "LIVER", ""),
-    "stomach": ("ABDOMEN", "STOMACH", ""),
-    "colon": ("ABDOMEN", "COLON", ""),
-    "oesophagus": ("CHEST", "ESOPHAGUS", "NECK", ""),
-    "pelvis": ("PELVIS", "PELVIS", "ZDJELICA", "BECKEN", ""),
-    "cspine": ("CSPINE", "C_SPNE", "SPINE", "NECK", ""),
-    "tspine": ("TSPINE", "T_SPNE", "SPINE", ""),
-    "lspine": ("LSPINE", "L_SPNE", "SPINE", "LWS", ""),
-    "knee": ("KNEE", "KNEE", "EXTREMITY", "Koljeno", ""),
-    "leg": ("LEG", "LOW_EXM", "EXTREMITY", ""),
-    "foot": ("FOOT", "FOOT", "EXTREMITY", "FUSS", ""),
-    "arm": ("ARM", "UP_EXM", "EXTREMITY", ""),
-    "hand": ("HAND", "HAND", "EXTREMITY", "SAKA", ""),
-}
-# Body part: its name in English, German, Croatian (as it stands after the modality in a study's description).
-NAMES: dict[str, tuple[str, str, str]] = {
-    "head": ("brain", "Kopf", "mozga"),
-    "neck": ("neck", "Hals", "vrata"),
-    "thorax": ("chest", "Thorax", "toraksa"),
-    "heart": ("coronary arteries", "Herzkranzgefäße", "koronarnih arterija"),
-    "abdomen": ("abdomen", "Abdomen", "abdomena"),
-    "stomach": ("stomach", "Magen", "želuca"),
-    "colon": ("colon", "Dickdarm", "debelog crijeva"),
-    "oesophagus": ("swallow, esophagus", "Ösophagus", "jednjaka"),
-    "pelvis": ("pelvis", "Becken", "zdjelice"),
-    "cspine": ("cervical spine", "HWS", "vratne kralježnice"),
-    "tspine": ("thoracic spine", "BWS", "torakalne kralježnice"),
-    "lspine": ("lumbar spine", "LWS", "lumbalne kralježnice"),
-    "knee": ("knee", "Knie", "koljena"),
-    "leg": ("femur and lower leg", "Oberschenkel", "natkoljenice"),
-    "foot": ("foot", "Fuß", "stopala"),
-    "arm": ("forearm", "Unterarm", "podlaktice"),
-    "hand": ("hand", "Hand", "šake"),
-}
+# Body part: what technicians type into BodyPartExamined (often nothing, or something vague); its name in English,
+# German and Croatian, as after the modality in a study's description; and which FINDINGS fit.
+PARTS: dict[str, tuple[tuple[str, ...], tuple[str, str, str], str]] = {
+    "head": (("HEAD", "HEAD", "BRAIN", "Glava", "KOPF", ""), ("brain", "Kopf", "mozga"), "head"),
+    "neck": (("NECK", "NECK", "VRAT", ""), ("neck", "Hals", "vrata"), "neck"),
+    "thorax": (("CHEST", "CHEST", "THORAX", "Thorax", "TORAKS", ""), ("chest", "Thorax", "toraksa"), "thorax"),
+    "heart": (("HEART", "HEART", "CHEST", ""), ("coronary arteries", "Herzkranzgefäße", "koronarnih arterija"),
+              "vessels"),
+    "abdomen": (("ABDOMEN", "ABDOMEN", "ABDOM", "LIVER", ""), ("abdomen", "Abdomen", "abdomena"), "abdomen"),
+    "stomach": (("ABDOMEN", "STOMACH", ""), ("stomach", "Magen", "želuca"), "gut"),
+    "colon": (("ABDOMEN", "COLON", ""), ("colon", "Dickdarm", "debelog crijeva"), "gut"),
+    "oesophagus": (("CHEST", "ESOPHAGUS", "NECK", ""), ("swallow, esophagus", "Ösophagus", "jednjaka"), "gut"),
+    "pelvis": (("PELVIS", "PELVIS", "ZDJELICA", "BECKEN", ""), ("pelvis", "Becken", "zdjelice"), "pelvis"),
+    "cspine": (("CSPINE", "C_SPNE", "SPINE", "NECK", ""), ("cervical spine", "HWS", "vratne kralježnice"), "spine"),
+    "tspine": (("TSPINE", "T_SPNE", "SPINE", ""), ("thoracic spine", "BWS", "torakalne kralježnice"), "spine"),
+    "lspine": (("LSPINE", "L_SPNE", "SPINE", "LWS", ""), ("lumbar spine", "LWS", "lumbalne kralježnice"), "spine"),
+    "knee": (("KNEE", "KNEE", "EXTREMITY", "Koljeno", ""), ("knee", "Knie", "koljena"), "joint"),
+    "leg": (("LEG", "LOW_EXM", "EXTREMITY", ""), ("femur and lower leg", "Oberschenkel", "natkoljenice"), "bone"),
+    "foot": (("FOOT", "FOOT", "EXTREMITY", "FUSS", ""), ("foot", "Fuß", "stopala"), "bone"),
+    "arm": (("ARM", "UP_EXM", "EXTREMITY", ""), ("forearm", "Unterarm", "podlaktice"), "bone"),
+    "hand": (("HAND", "HAND", "EXTREMITY", "SAKA", ""), ("hand", "Hand", "šake"), "bone"),
+}  # fmt: skip
 METHODS: dict[str, tuple[str, str, str]] = {
-    "MR": ("MRI", "MRT", "MR"),
-    "CT": ("CT", "CT", "MSCT"),
-    "CR": ("X-ray", "Röntgen", "RTG"),
-    "XA": ("Angiography", "Angiographie", "Angiografija"),
-    "RF": ("Fluoroscopy", "Durchleuchtung", "Dijaskopija"),
-}
-GROUPS = {  # body parts that the same findings fit
-    "head": "head", "neck": "neck", "thorax": "thorax", "heart": "vessels", "abdomen": "abdomen", "stomach": "gut",
-    "colon": "gut", "oesophagus": "gut", "pelvis": "pelvis", "cspine": "spine", "tspine": "spine", "lspine": "spine",
-    "knee": "joint", "leg": "bone", "foot": "bone", "arm": "bone", "hand": "bone",
+    "MR": ("MRI", "MRT", "MR"), "CT": ("CT", "CT", "MSCT"), "CR": ("X-ray", "Röntgen", "RTG"),
+    "XA": ("Angiography", "Angiographie", "Angiografija"), "RF": ("Fluoroscopy", "Durchleuchtung", "Dijaskopija"),
 }  # fmt: skip
 FINDINGS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "head": (
@@ -141,19 +115,19 @@ def language(rng: np.random.Generator) -> int:
 
 def body_part(part: str, rng: np.random.Generator) -> str:
     """Draw what stands in BodyPartExamined."""
-    return str(rng.choice(TYPED[part]))
+    return str(rng.choice(PARTS[part][0]))
 
 
 def study(modality: str, part: str, tongue: int) -> str:
     """Return the description of a study: method and body part in one language."""
-    return f"{METHODS[modality][tongue]} {NAMES[part][tongue]}"
+    return f"{METHODS[modality][tongue]} {PARTS[part][1][tongue]}"
 
 
 def report(modality: str, part: str, tongue: int, rng: np.random.Generator) -> str:
     """Draw the report of an exam: opening, one to three findings that fit, and mostly a closing sentence."""
-    group = "vessels" if modality == "XA" else GROUPS[part]
+    group = "vessels" if modality == "XA" else PARTS[part][2]
     found = FINDINGS[group][tongue]
     chosen = rng.choice(len(found), min(int(rng.integers(1, 4)), len(found)), replace=False)
-    opening = str(rng.choice(OPENINGS[tongue])).format(method=METHODS[modality][tongue], part=NAMES[part][tongue])
+    opening = str(rng.choice(OPENINGS[tongue])).format(method=METHODS[modality][tongue], part=PARTS[part][1][tongue])
     sentences = [opening, *(found[k] for k in chosen), str(rng.choice(CLOSINGS[tongue]))]
     return " ".join(sentence for sentence in sentences if sentence)

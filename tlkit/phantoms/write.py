@@ -9,54 +9,62 @@ from __future__ import annotations
 import inspect
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
+from typing import NamedTuple
 
 from tlkit import files
 from tlkit.config import lookup, short_hash
 from tlkit.phantoms import (
-    boneage,
     brain_tumor,
-    brats,
-    chestxray,
-    covid,
-    grazped,
+    brains,
+    chests,
+    children,
     hospital,
-    imagenet,
-    imagenette,
-    lits,
-    lits_png,
+    livers,
     logs,
-    luna16,
-    medmnist,
-    open_ms,
+    nodules,
     own_images,
+    photographs,
     radnet,
 )
 from tlkit.phantoms.streams import PHANTOM_VERSION
 
 log = logging.getLogger(__name__)
 
-# Each module has write(root, seed, **parameters) and expected_bytes(parameters), an upper estimate of what it writes.
-PHANTOMS: dict[str, ModuleType] = {
-    "radnet": radnet,
-    "hospital": hospital,
-    "lits": lits,
-    "lits_png": lits_png,
-    "luna16": luna16,
-    "brats": brats,
-    "brain_tumor": brain_tumor,
-    "chestxray": chestxray,
-    "covid": covid,
-    "rsna-bone-age": boneage,
-    "grazpedwri": grazped,
-    "imagenet": imagenet,
-    "imagenette": imagenette,
-    "medmnist": medmnist,
-    "open_ms": open_ms,
-    "own_images": own_images,
-    "logs": logs,
+
+class Twin(NamedTuple):
+    """A writer, write(root, seed, **parameters), and an upper estimate of the bytes that it writes, by its settings."""
+
+    write: Callable[..., None]
+    room: Callable[[SimpleNamespace], float]
+
+
+PHANTOMS = {
+    "radnet": Twin(radnet.write, lambda s: s.series * s.slices[1] * (s.pixels**2 * 2 + 8192)),
+    "hospital": Twin(hospital.write, lambda s: (s.patients * 16 + 20) * (s.pixels**2 * 2 + 3072)),
+    "lits": Twin(livers.write, lambda s: s.volumes * s.slices[1] * s.pixels**2 * 3),
+    "lits_png": Twin(livers.write_png, lambda s: s.volumes * s.slices[1] * (s.pixels**2 + 1024)),
+    "luna16": Twin(nodules.write, lambda s: s.series * (s.slices[1] * s.pixels**2 * 2 + 2048)),
+    "brats": Twin(brains.write, lambda s: s.patients * (s.slices * s.pixels**2 * 9 + 2048)),
+    "brain_tumor": Twin(brain_tumor.write, lambda s: 4 * (s.train + s.test) * (s.pixels**2 + 1024)),
+    "chestxray": Twin(chests.write, lambda s: s.patients * 3 * (s.pixels**2 + 1024)),
+    "covid": Twin(chests.write_covid, lambda s: s.images * (s.pixels**2 + 1024)),
+    "rsna-bone-age": Twin(children.write_boneage, lambda s: (s.train + s.val + s.test) * (s.pixels**2 + 1024)),
+    "grazpedwri": Twin(children.write_grazped, lambda s: s.patients * 4 * (2 * s.pixels**2 + 1024)),
+    "imagenet": Twin(photographs.write_imagenet, lambda s: s.classes * (s.train + s.val) * (s.pixels**2 + 4096)),
+    "imagenette": Twin(photographs.write_imagenette, lambda s: 10 * (s.train + s.val) * (s.pixels**2 + 4096)),
+    "medmnist": Twin(photographs.write_medmnist, lambda s: s.classes * s.images * (3 * s.pixels**2 + 8) + 4096),
+    "open_ms": Twin(brains.write_ms, lambda s: s.patients * (s.slices * s.pixels**2 * 17 + 4096)),
+    "own_images": Twin(own_images.write, lambda s: s.patients * own_images.IMAGES * (s.pixels**2 + 1024)),
+    "logs": Twin(logs.write, lambda s: len(s.experiments) * (11e6 if s.all_train else 6e6)),
 }
+
+
+def expected_bytes(name: str, **params) -> float:
+    """Return an upper estimate of the size of a phantom on the disk."""
+    return PHANTOMS[name].room(SimpleNamespace(**_settings(name, params)))
 
 
 def _settings(name: str, params: dict) -> dict:
@@ -80,7 +88,7 @@ def make(name: str, root: Path, seed: int = 0, **params) -> Path:
     final = Path(root) / f"{name}-phantom-seed{seed}-{short_hash(facts)}"
     with files.building(final) as part:
         if part:
-            files.require_room(part, 1.05 * writer.expected_bytes(settings), f"phantom {name}")
+            files.require_room(part, 1.05 * expected_bytes(name, **params), f"phantom {name}")
             writer.write(part, seed, **settings)
             text = json.dumps(facts, indent=1, sort_keys=True) + "\n"
             (part / "phantom.json").write_text(text, encoding="utf-8")

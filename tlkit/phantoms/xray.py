@@ -51,6 +51,11 @@ def random_exposure(rng: np.random.Generator, view: str, size: float = 1.0) -> E
     )
 
 
+def random_patient(rng: np.random.Generator) -> Body:
+    """Draw a body that stands for a radiograph of its chest."""
+    return breathe_in(anatomy.random_body(rng, lesion_share=0.0), rng, rng.uniform(20, 45))
+
+
 def breathe_in(body: Body, rng: np.random.Generator, depth: float) -> Body:
     """Return the body as it stands for a radiograph: diaphragm `depth` mm lower than in a CT scan, arms down."""
     tubes = [_lower(t, depth) if t.part == "body" and t.depth == 3 else t for t in body.tubes]

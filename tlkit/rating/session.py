@@ -24,7 +24,7 @@ import numpy as np
 from tlkit import paths
 from tlkit.rating import answers
 from tlkit.rating.answers import Answer, RatingError
-from tlkit.rating.pictures import picture
+from tlkit.rating.overlaid import picture
 from tlkit.runs import read_json, write_json
 
 log = logging.getLogger(__name__)

@@ -69,7 +69,7 @@ def do_pack(args: argparse.Namespace) -> None:
 
 
 def do_unpack(args: argparse.Namespace) -> None:
-    from tlkit.manuscript.unpack import unpack
+    from tlkit.manuscript.unpacking import unpack
 
     found = unpack(args.file)
     print(f"{len(found['added'])} runs were added to {paths.runs_root()}, {len(found['there'])} were there already.")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tlkit import files
 from tlkit.config import file_name
-from tlkit.manuscript.pictures import shrink
 from tlkit.manuscript.provenance import Provenance
 from tlkit.manuscript.results import Saved
+from tlkit.manuscript.thumbnails import shrink
 from tlkit.site.page import code, link, listed, page, table, text
 from tlkit.site.runpages import address
 

@@ -6,8 +6,6 @@ version is gone on with. Proxies and certificates are those of `requests`: HTTPS
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import os
 import re
 import threading
@@ -21,7 +19,7 @@ import requests
 import urllib3
 
 from tlkit import __version__
-from tlkit.files import DiskSpaceError, sync
+from tlkit.files import FULL, DiskSpaceError, md5, sync
 from tlkit.sources import OfflineError, SourceError, mirrored
 
 THREADS = 8
@@ -113,7 +111,7 @@ def _keep(
         if isinstance(error, OfflineError):
             stop.set()
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in FULL:
             raise DiskSpaceError(f"no space left below {to}") from error
         raise
 
@@ -125,7 +123,7 @@ def _fetch(session: requests.Session, row: tuple, final: Path, progress: Progres
     progress(_have(got))
     for last in (False, True):
         _go_on(session, row, got, tag, progress, stop)
-        found = _md5(got)
+        found = md5(got)
         if not row.md5 or found == row.md5:
             sync(got)
             os.replace(got, final)
@@ -240,8 +238,3 @@ def _help(status: int) -> str:
     if status in (401, 403):
         return " The source asks for a login, or refuses this network; `python -m tlkit data show NAME` has its page."
     return " It may have moved: `python -m tlkit data show NAME` has its page." if status in (404, 410) else ""
-
-
-def _md5(file: Path) -> str:
-    with open(file, "rb") as stream:
-        return hashlib.file_digest(stream, "md5").hexdigest()

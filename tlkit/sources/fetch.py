@@ -6,7 +6,6 @@ from where, when) and `.source.csv` (path, bytes, md5 of every file), so that `v
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import threading
@@ -19,7 +18,7 @@ import pandas as pd
 from filelock import Timeout
 
 from tlkit.datasets.cards import DataCard, visible
-from tlkit.files import DiskSpaceError, sync
+from tlkit.files import FULL, DiskSpaceError, sync
 from tlkit.locks import Lock
 from tlkit.progress import Bytes
 from tlkit.sources import OfflineError, SourceError, about, download, endpoint, kind_of, receipt
@@ -57,7 +56,7 @@ def _transfer(planned: Plan, left: pd.DataFrame) -> None:
     except OfflineError as error:
         raise OfflineError(f"{error}\n{elsewhere(planned)}") from error
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in FULL:
             raise
         stays = f"What has come stays in {planned.part}: free some room and start again, it goes on there."
         raise DiskSpaceError(f"{error}. {stays}") from error

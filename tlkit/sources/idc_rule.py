@@ -30,7 +30,6 @@ from tlkit.sources import SourceError, idc_index, parameters, size_of, sizes
 LICENCES = ("CC BY 3.0", "CC BY 4.0")
 KEYS = ("index", "collections", "series", "together", "without", "group")
 GREY = ("MONOCHROME1", "MONOCHROME2", "")  # "": of what is no image
-ANIMALS_AND_PHANTOMS = r"phantom|^(?!human$)"
 PERSON = ["collection", "patient"]
 LIST = ["series", "collection", "patient", "group", "files", "bytes", "bucket", "uuid", "licence", "doi"]
 

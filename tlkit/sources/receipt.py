@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from tlkit.archives.archive import walk
-from tlkit.files import replacing, write_text
+from tlkit.files import md5, replacing, write_text
 from tlkit.sources import SourceError
 
 FACTS, FILES, CITE = ".source.json", ".source.csv", ".source.md"
@@ -49,8 +48,7 @@ def look(
 
 
 def _md5(file: Path, progress: Callable[[int], None]) -> str:
-    with open(file, "rb") as stream:
-        found = hashlib.file_digest(stream, "md5").hexdigest()
+    found = md5(file)
     progress(file.stat().st_size)
     return found
 

@@ -51,7 +51,7 @@ RECIPES: dict[str, Recipe] = {
 
 
 def every_recipe() -> dict[str, Recipe]:
-    """Return all recipes by name: ours, and those of `published.recipes`."""
+    """Return all recipes by name: ours, and those of `published.recipes_published`."""
     return RECIPES | plugins.published_recipes()
 
 

@@ -20,15 +20,14 @@ from tlkit.datasets.store import Store
 from tlkit.doubts import doubt
 from tlkit.files import replacing
 from tlkit.machine import environment
-from tlkit.models import backbone, initial_weights, weight_cards, weight_list
+from tlkit.models import backbone, initial_weights
 from tlkit.models.backbones import checkpoint_activations
 from tlkit.models.heads import freeze
-from tlkit.models.weights import LoadReport, load_encoder, save_weights, weights_hash
+from tlkit.models.weights import save_weights
 from tlkit.openrun import read_status
 from tlkit.training import cardinput, compute, energy, inputs, learned, pretraining
 from tlkit.training.data import (
     DATA_KEYS,
-    DataChangedError,
     check_window,
     chosen_rows,
     describe_test,
@@ -231,43 +230,12 @@ def _start_from(config: dict[str, Any], encoder: torch.nn.Module, folder: Path) 
 
     It names the tensors that stayed random, and in what the input differs from that on a card.
     """
-    report = load_pretrained(encoder, config.get("weights"))
+    report = inputs.load_pretrained(encoder, config.get("weights"))
     if rank() == 0 and report is not None:
         found = {"report": str(report), "random": report.random}
         if "card" in config["weights"] or {"mean", "std", "size"} <= config["weights"].keys():
-            found["other_input"] = cardinput.tell(config, _card_of(config["weights"]))
+            found["other_input"] = cardinput.tell(config, inputs.card_of(config["weights"]))
         runs.write_json(folder / "weights.json", found)
-
-
-def load_pretrained(encoder: torch.nn.Module, weights: dict[str, Any] | None) -> LoadReport | None:
-    """Load the encoder of the run, or the published checkpoint, that `weights` names; None starts from scratch.
-
-    {"run": id}, {"card": a key of WEIGHTS, "sha256": of the file} or {"file": path, "sha256": ..., and what a study
-    says of it}, with "partial": true where the file may fill only a part. Raises FileNotFoundError,
-    MissingWeightsError, WeightsMismatchError; DataChangedError or RunDamagedError where the file is another one.
-    """
-    if weights is None:
-        return None
-    if "run" in weights:
-        return load_encoder(encoder, inputs.finished_weights(weights["run"]))
-    return _load_published(encoder, weights)
-
-
-def _card_of(weights: dict[str, Any]) -> weight_cards.WeightsCard:
-    if "file" in weights:
-        return weight_cards.own_weights(weights)
-    return lookup(weights["card"], weight_list.WEIGHTS, "published weights")
-
-
-def _load_published(encoder: torch.nn.Module, weights: dict[str, Any]) -> LoadReport:
-    card = _card_of(weights)
-    found = weights_hash(weight_cards.where(card))
-    if found != weights["sha256"]:
-        raise DataChangedError(
-            f"weights '{card.name}' are not those of this config: expected SHA-256 {weights['sha256']}, found {found}. "
-            "Load the study again (its runs get new ids), or bring the old file back."
-        )
-    return weight_cards.load_card(encoder, card, partial=weights.get("partial", False))
 
 
 def _evaluate(

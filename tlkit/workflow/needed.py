@@ -25,14 +25,13 @@ def complete(study: Study, notebook: str, make: bool = False) -> Shown:
 
     Raises: NothingDoneError where none is done and none is to be made; as `studies.run_all` and `Study.shown` do.
     """
-    configs = [config for _, config in study.shown_configs(notebook, beside=True)]
     left = list_missing(study, notebook)
     if left.empty:
         return study.shown(notebook)
     cost = f"{len(left)} runs that this notebook needs are missing: {_minutes(left)}"
     if make:
         print(f"{cost} of work, done now, one after the other. On all cores it is faster: {command(study)}")
-        run_all(configs, study)
+        run_all([config for _, config in study.shown_configs(notebook, beside=True)], study)
         return study.shown(notebook)
     shown = study.shown(notebook)
     if not (shown.table["state"] == "done").any() and not shown.missing().empty:

@@ -1,4 +1,10 @@
-"""The record of a job: one small file that says what came of it, and which notebook to open."""
+"""The record of a job: one small file that says what came of it, and which notebook to open.
+
+Snakemake asks whether a file is there, and a run folder cannot be that file: a job makes several runs, a figure none,
+and what failed or cannot be had has no folder. So a record is only a mark, never the truth about runs: before each DAG
+`dag.drop_stale` compares it with the run folders, stores and sidecars. Its name holds a hash of what the job makes, so
+that of a study that was changed no older record counts.
+"""
 
 from __future__ import annotations
 

@@ -13,6 +13,16 @@ from tlkit.figures.closings.comparing import (
     say_pairs,
     say_ratings,
 )
+from tlkit.figures.closings.learning import (
+    say_epochs,
+    say_hard,
+    say_lost,
+    say_reuse,
+    say_right,
+    say_settled,
+    say_slices,
+    say_statistics,
+)
 from tlkit.figures.closings.told import say_data, tell
 from tlkit.figures.closings.training import (
     say_above_chance,
@@ -25,16 +35,6 @@ from tlkit.figures.closings.training import (
     say_redundancy,
     say_sets,
     say_splits,
-)
-from tlkit.figures.closings.watching import (
-    say_epochs,
-    say_hard,
-    say_lost,
-    say_reuse,
-    say_right,
-    say_settled,
-    say_slices,
-    say_statistics,
 )
 
 __all__ = [

@@ -10,7 +10,7 @@ from typing import Any
 
 from tlkit import plugins
 from tlkit.config import ConfigError, lookup
-from tlkit.training.tasks.labels import (
+from tlkit.training.tasks.classes import (
     NO_FINDING,
     Binary,
     Multiclass,

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tlkit.config import ConfigError
-from tlkit.training.tasks.labels import Labels
+from tlkit.training.tasks.classes import Labels
 
 
 class Regression(Labels):

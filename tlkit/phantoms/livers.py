@@ -1,4 +1,4 @@
-"""Phantom of LiTS 2017: abdominal CT volumes and their liver segmentations in NIfTI."""
+"""Phantom of LiTS 2017: abdominal CT volumes and their liver segmentations, in NIfTI or exported to PNG slices."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import numpy as np
 from tlkit.phantoms import anatomy, ct
 from tlkit.phantoms.anatomy import Tissue
 from tlkit.phantoms.streams import stream
+from tlkit.phantoms.tree import save_nifti
 from tlkit.progress import track
+
+WINDOW = (40.0, 400.0)  # HU centre and width that become 0 to 255 in PNG; the real export does not say its own
 
 
 def liver_mask(scene: anatomy.Scene) -> np.ndarray:
@@ -46,20 +49,27 @@ def write(root: Path, seed: int, volumes: int = 24, pixels: int = 96, slices: tu
 
     About four in five livers have lesions. A few volumes are stored flipped, and their affine says so.
     """
-    import nibabel as nib
-
     for k in track(range(volumes), volumes, "phantom lits", "volume"):
         view, hu, mask, rng = scan(seed, k, pixels, slices)
         flips = tuple(bool(f) for f in rng.random(3) < (0.1, 0.1, 0.2))
         affine = _affine(view, flips)
         for name, array in (("volume", hu), ("segmentation", mask)):
             array = np.flip(array.transpose(2, 1, 0), [axis for axis in range(3) if flips[axis]])
-            picture = nib.Nifti1Image(array, affine)
-            picture.header.set_xyzt_units("mm")
-            picture.header["descrip"] = b"tlkit PHANTOM"
-            nib.save(picture, root / f"{name}-{k}.nii")
+            save_nifti(root / f"{name}-{k}.nii", array, affine)
 
 
-def expected_bytes(settings: dict) -> int:
-    """Return an upper estimate of the size on disk."""
-    return settings["volumes"] * settings["slices"][1] * settings["pixels"] ** 2 * 3
+def write_png(root: Path, seed: int, volumes: int = 24, pixels: int = 96, slices: tuple[int, int] = (30, 40)) -> None:
+    """Write `volume-V_S.png`, `segmentation-V_livermask_S.png` and `segmentation-V_lesionmask_S.png`, S from the feet.
+
+    The same seed gives the bodies and slices of `write`. Masks are 0 and 255; a lesion is a part of its liver.
+    """
+    import cv2
+
+    low, width = WINDOW[0] - WINDOW[1] / 2, WINDOW[1]
+    for v in track(range(volumes), volumes, "phantom lits_png", "volume"):
+        _, hu, mask, _ = scan(seed, v, pixels, slices)
+        grey = np.rint(np.clip((hu - low) / width, 0, 1) * 255).astype(np.uint8)
+        for k in range(len(hu)):
+            cv2.imwrite(str(root / f"volume-{v}_{k}.png"), grey[k])
+            cv2.imwrite(str(root / f"segmentation-{v}_livermask_{k}.png"), np.uint8(255) * (mask[k] > 0))
+            cv2.imwrite(str(root / f"segmentation-{v}_lesionmask_{k}.png"), np.uint8(255) * (mask[k] == 2))

@@ -121,8 +121,3 @@ def write(root: Path, seed: int, series: int = 24, pixels: int = 192, slices: tu
         rows += [(uid, *(f"{v:.4f}" for v in (*centre, diameter))) for centre, diameter in nodules]
     with (root / "annotations.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([HEADER, *sorted(rows)])
-
-
-def expected_bytes(settings: dict) -> int:
-    """Return an upper estimate of the size on disk."""
-    return settings["series"] * (settings["slices"][1] * settings["pixels"] ** 2 * 2 + 2048)

@@ -1,9 +1,10 @@
-"""Phantom of GRAZPEDWRI-DX: wrists of children in several studies each, some with bone loss, some in a cast."""
+"""Phantoms of RSNA Pediatric Bone Age (left hands) and GRAZPEDWRI-DX (wrists, some with bone loss): children."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from tlkit.phantoms import hand
@@ -17,9 +18,56 @@ HEADER = (
 )
 CAST = {False: 0.2, True: 0.4}  # bone is lost at rest: a cast is more frequent with osteopenia, and proves nothing
 DEPTHS = (4095, 16383, 65535)  # greatest values of detectors
+# As given out: table, its header and words for girls and boys, folders of the images (in turn), number of the k-th.
+VALIDATION = "Bone Age Validation Set"
+PARTS = {
+    "train": (
+        "boneage-training-dataset.csv", "{id},{age},{male}", ("id", "boneage", "male"), ("False", "True"),
+        ("boneage-training-dataset",), lambda k: 1377 + k + k // 8,
+    ),
+    "val": (
+        f"{VALIDATION}/Validation Dataset.csv", "{id},{male},{age}",
+        ("Image ID", "male", "Bone Age (months)"), ("FALSE", "TRUE"),
+        (f"{VALIDATION}/boneage-validation-dataset-1", f"{VALIDATION}/boneage-validation-dataset-2"),
+        lambda k: 1385 + 9 * k,
+    ),
+    "test": (
+        "Bone Age Test Set/Bone age ground truth.csv", "{id},{male},{age}",
+        ("Case ID", "Sex", "Ground truth bone age (months)"), ("F", "M"),
+        ("Bone Age Test Set/Test Set Images",), lambda k: 4360 + k,
+    ),
+}  # fmt: skip
 
 
-def write(root: Path, seed: int, patients: int = 120, pixels: int = 96, osteopenia: float = 0.4) -> None:
+def draw_age(rng: np.random.Generator) -> int:
+    """Return a bone age in months, 1 to 228: as in the real set around 127 with 41, but one in four from all ages."""
+    age = rng.uniform(6, 222) if rng.random() < 0.25 else rng.normal(127, 41)
+    return int(np.clip(round(age), 1, 228))
+
+
+def write_boneage(root: Path, seed: int, train: int = 240, val: int = 60, test: int = 60, pixels: int = 96) -> None:
+    """Write phantom hands `<part>/<number>.png` (8 bits, grey) and the three tables under their official headers.
+
+    Of each two neighbours one is a girl. The official table of the test is an Excel sheet; here it is CSV.
+    """
+    for part, n in (("train", train), ("val", val), ("test", test)):
+        table, line, header, words, folders, number = PARTS[part]
+        lines = [",".join(header)]
+        for folder in folders:
+            (root / folder).mkdir(parents=True, exist_ok=True)
+        for k in track(range(n), n, f"phantom bone age, {part}", "image"):
+            rng = stream(seed, f"bone age {part}", k)
+            male = bool(stream(seed, f"bone age sex {part}", k // 2).integers(2)) ^ bool(k % 2)
+            age = draw_age(rng)
+            child = random_hand(rng, age, male)
+            picture = hand.image(child, hand.whole_hand(rng, child), pixels, rng)
+            file = root / folders[k * len(folders) // n] / f"{number(k)}.png"
+            cv2.imwrite(str(file), np.rint(255 * picture).astype(np.uint8))
+            lines.append(line.format(id=number(k), age=age, male=words[male]))
+        (root / table).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_grazped(root: Path, seed: int, patients: int = 120, pixels: int = 96, osteopenia: float = 0.4) -> None:
     """Write phantom wrists `images_part<k>/<filestem>.png` (16 bits, grey) and dataset.csv with its official header.
 
     `osteopenia` is the share of patients who have it (real images: 12 %), some from a later study on. One to three
@@ -35,8 +83,6 @@ def write(root: Path, seed: int, patients: int = 120, pixels: int = 96, osteopen
 
 def _patient(folder: Path, number: int, rng: np.random.Generator, pixels: int, share: float) -> list[str]:
     """Write the images of one patient and return their lines of the table."""
-    import cv2
-
     male, side = bool(rng.integers(2)), str(rng.choice(("L", "R")))
     years, ill = float(np.clip(rng.normal(10.9, 3.6), 1.5, 18.9)), rng.random() < share
     begins, lines = 1 + int(ill and rng.random() < 0.3), []
@@ -61,8 +107,3 @@ def _patient(folder: Path, number: int, rng: np.random.Generator, pixels: int, s
 
 def _mark(yes: bool) -> str:
     return "1" if yes else ""
-
-
-def expected_bytes(settings: dict) -> int:
-    """Return an upper estimate of the size on disk."""
-    return settings["patients"] * 4 * (2 * settings["pixels"] ** 2 + 1024)

@@ -1,4 +1,4 @@
-"""Phantom of ChestX-ray14: radiographs of bodies with planted findings, in the official layout."""
+"""Phantoms of ChestX-ray14 and COVID-19 Radiography: radiographs of bodies with planted findings."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
-from tlkit.phantoms import anatomy, xray
+from tlkit.phantoms import xray
 from tlkit.phantoms.anatomy import Body, Tissue
 from tlkit.phantoms.streams import stream
 from tlkit.phantoms.tubes import Builder, Tube
@@ -19,6 +20,8 @@ HEADER = (
     "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],"
 )
 HEALTHY, TEST, STAYS = 0.4, 0.22, 0.85  # shares of patients; probability that a finding is there in a follow-up
+SHARE = 3_616 / (3_616 + 10_192)  # of COVID-19 in the real images of the two classes
+IN_BED = {"COVID": 0.5, "Normal": 0.2}  # share of AP exposures: the sick are taken in bed more often
 Painter = Callable[[Builder, dict[int, Tube]], None]
 # Mean numbers a body of the standard size: one lung is 60 mm wide around x = +-72, from 1240 (diaphragm) to 1470 mm.
 
@@ -74,14 +77,8 @@ def _infiltration(b: Builder, lungs: dict[int, Tube]) -> None:
 def _atelectasis(b: Builder, lungs: dict[int, Tube]) -> None:
     side = _side(b)
     for low in b.rng.uniform(1255, 1330, b.rng.integers(1, 3)):  # plates above the diaphragm
-        b.ball(
-            Tissue.MUSCLE,
-            (side * b.rng.uniform(65, 85), 0, low),
-            (44, 70, 6),
-            within=f"lung{side}",
-            opacity=0.6,
-            rough=0.1,
-        )
+        centre = (side * b.rng.uniform(65, 85), 0, low)
+        b.ball(Tissue.MUSCLE, centre, (44, 70, 6), within=f"lung{side}", opacity=0.6, rough=0.1)
 
 
 def _nodule(b: Builder, lungs: dict[int, Tube]) -> None:
@@ -121,7 +118,10 @@ def _edema(b: Builder, lungs: dict[int, Tube]) -> None:
 
 # How each finding looks, and how often it is the first one of a patient (in the order of the real data, but flatter).
 FINDINGS: dict[str, tuple[float, Painter]] = {
-    "Infiltration": (1.6, _infiltration),
+    "Infiltration": (
+        1.6,
+        _infiltration,
+    ),
     "Effusion": (1.3, _effusion),
     "Atelectasis": (1.2, _atelectasis),
     "Nodule": (1.0, _nodule),
@@ -137,15 +137,10 @@ FINDINGS: dict[str, tuple[float, Painter]] = {
     "Hernia": (0.5, _hernia),
 }
 COMPANIONS = {
-    "Edema": ("Cardiomegaly", "Effusion"),
-    "Cardiomegaly": ("Effusion",),
-    "Consolidation": ("Effusion",),
-    "Atelectasis": ("Effusion",),
-    "Pneumonia": ("Infiltration",),
-    "Emphysema": ("Pneumothorax",),
-    "Fibrosis": ("Pleural_Thickening",),
-    "Mass": ("Nodule",),
-}
+    "Edema": ("Cardiomegaly", "Effusion"), "Cardiomegaly": ("Effusion",), "Consolidation": ("Effusion",),
+    "Atelectasis": ("Effusion",), "Pneumonia": ("Infiltration",), "Emphysema": ("Pneumothorax",),
+    "Fibrosis": ("Pleural_Thickening",), "Mass": ("Nodule",),
+}  # fmt: skip
 
 
 def draw_findings(rng: np.random.Generator) -> tuple[str, ...]:
@@ -179,24 +174,16 @@ def plant(body: Body, findings: tuple[str, ...], seed: list[int], known: dict[st
     return replace(body, tubes=(*own[:airy], *inside, *own[airy:bones], *outside, *own[bones:]))
 
 
-def _patient(seed: int, number: int) -> tuple[Body, tuple[str, ...], np.random.Generator]:
-
-    rng = stream(seed, "chestxray patient", number)
-    body = xray.breathe_in(anatomy.random_body(rng, lesion_share=0.0), rng, rng.uniform(20, 45))
-    return body, draw_findings(rng), rng
-
-
 def write(root: Path, seed: int, patients: int = 160, pixels: int = 96) -> None:
     """Write phantom radiographs `images_001/images/<patient>_<number>.png`, their CSV and the two official lists.
 
     Two images a patient on average, most of his findings in each; the sick are taken in bed (AP) more often, as they
     are in clinics. A fifth of the patients is in test_list.txt.
     """
-    import cv2
-
     lines, lists = [HEADER], {"train_val": [], "test": []}
     for number in track(range(1, patients + 1), patients, "phantom chestxray", "patient"):
-        body, findings, rng = _patient(seed, number)
+        rng = stream(seed, "chestxray patient", number)
+        body, findings = xray.random_patient(rng), draw_findings(rng)
         part = lists["test" if rng.random() < TEST else "train_val"]
         folder = root / f"images_{1 + 3 * (number - 1) // patients:03d}" / "images"
         folder.mkdir(parents=True, exist_ok=True)
@@ -216,6 +203,31 @@ def write(root: Path, seed: int, patients: int = 160, pixels: int = 96) -> None:
         (root / f"{name}_list.txt").write_text("\n".join(files) + "\n")
 
 
-def expected_bytes(settings: dict) -> int:
-    """Return an upper estimate of the size on disk."""
-    return settings["patients"] * 3 * (settings["pixels"] ** 2 + 1024)
+def _covid(b: Builder, lungs: dict[int, Tube]) -> None:
+    """Patches near the wall of both lungs, more in their lower half, between ground glass and consolidation."""
+    dense = b.rng.uniform(0.6, 1.0)
+    for side in (-1, 1):
+        for _ in range(b.rng.integers(3, 6)):
+            centre = (side * b.rng.uniform(84, 112), b.rng.uniform(-45, 55), b.rng.triangular(1255, 1290, 1400))
+            patch = dict(pattern="blobs", level=b.rng.uniform(-1.2, -0.5), opacity=dense * b.rng.uniform(0.7, 1.0))
+            size = b.rng.uniform((20, 40, 22), (36, 70, 46))
+            b.ball(Tissue.MUSCLE, centre, size, within=f"lung{side}", rough=0.2, **patch)
+
+
+def write_covid(root: Path, seed: int, images: int = 160, pixels: int = 96) -> None:
+    """Write phantom radiographs `COVID/images/COVID-N.png` and `Normal/images/Normal-N.png`, a body each, N from 1.
+
+    As many of COVID-19 as in the real images: 1 to 2.8 without finding.
+    """
+    sick = max(round(SHARE * images), 1)
+    counts = {"COVID": sick, "Normal": images - sick}
+    names = [(kind, n) for kind, count in counts.items() for n in range(1, count + 1)]
+    for kind in counts:
+        (root / kind / "images").mkdir(parents=True)
+    for kind, n in track(names, len(names), "phantom covid", "image"):
+        rng = stream(seed, f"covid {kind}", n)
+        body, painters = xray.random_patient(rng), {"COVID": _covid}
+        body = plant(body, (kind,), rng.integers(2**32, size=2).tolist(), painters)
+        exposure = xray.random_exposure(rng, "AP" if rng.random() < IN_BED[kind] else "PA", body.width)
+        picture = xray.image(body, exposure, pixels, rng)
+        cv2.imwrite(str(root / kind / "images" / f"{kind}-{n}.png"), picture)
