@@ -221,7 +221,11 @@ def for_card(card, root: Path) -> Path:
     from seg_objects import tree as dicom_seg
     from test_open_ms import tree as open_ms
 
-    writers |= {"open_ms": open_ms, "npz": lambda root: npz(root, card), "dicom_seg": lambda root: dicom_seg(root, card)}
+    writers |= {
+        "open_ms": open_ms,
+        "npz": lambda root: npz(root, card),
+        "dicom_seg": lambda root: dicom_seg(root, card),
+    }
     if card.layout in writers:
         return writers[card.layout](root)
     parts = ("train", "val") if "splits" in card.options else ("Training", "Testing")

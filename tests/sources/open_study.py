@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import logging
 import os
 import re
 import shutil
@@ -33,7 +34,7 @@ from tlkit.datasets import DATASETS  # noqa: E402
 from tlkit.phantoms import write as phantoms  # noqa: E402
 from tlkit.sources import files, idc  # noqa: E402
 
-LEFT = (".git", ".venv", ".pytest_cache", "__pycache__", "data", "runs", "work", "figures", "tables", "*.egg-info")
+NEEDED = ("tlkit", "notebooks", "paper/studies", "paper/claims", "Snakefile", "pyproject.toml")
 MORE = {"open-radnet": {"series": 48, "slices": (30, 36)}, "open-radiologynet": {"patients": 60}}  # for a whole list
 PICTURES = ("CR", "DX", "US", "MG")  # a phantom radiograph stands in for each of these
 
@@ -46,7 +47,9 @@ def main() -> None:
     to = asked.to.resolve()
     study = studies.load(asked.study, "smoke")
     copy = to / "repository"
-    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*LEFT))
+    for name in NEEDED:
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, copy / name)
     with ExitStack() as running:
         ends = running.enter_context(serving(study, to / "served", copy))
         own = {"TLKIT_DATA": to / "data", "TLKIT_RUNS": to / "runs", "TLKIT_PAPER": to / "paper", "PYTHONPATH": copy}
@@ -100,6 +103,7 @@ def serving_series() -> Iterator[tuple]:
     import boto3
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for every request
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     address = "http://{}:{}".format(*server.get_host_and_port())
@@ -128,7 +132,9 @@ def put_series(client, table: pd.DataFrame, made: Path) -> None:
             ds = pydicom.dcmread(file)
             ds.SeriesInstanceUID, ds.PatientID, ds.PatientName = row.series, row.patient, ""
             ds.Modality = row.group if row.group in PICTURES else kind
-            ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[row.series, str(k)])
+            ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid(
+                entropy_srcs=[row.series, str(k)]
+            )
             key = f"{row.uuid}/{ds.SOPInstanceUID}.dcm"
             client.put_object(Bucket=row.bucket, Key=key, Body=written(ds), ACL="public-read")
 
