@@ -136,7 +136,7 @@ def test_a_person_is_asked(breast, site, capsys, monkeypatch):
         (["get", "breastmnist", "--size", "29"], "Allowed: mini, small, full, 28, 64, 128, 224"),
         (["get", "lits"], "1. Register"),
         (["get"], "which data set?"),
-        (["verify", "lits"], "no receipt"),
+        (["verify", "lits"], "lits is not there: `python -m tlkit data show lits`"),
         (["make", "lits"], "data make --study lits"),
         (["get", "lits", "--from", "/nowhere at all"], "no such folder"),
     ],

@@ -19,7 +19,7 @@ KEPT = pd.read_csv(idc.COUNTS, dtype={"card": str, "size": str, "index": str, "s
 LISTED = sorted(idc.LISTS.glob("*.csv.gz"))
 installed = pytest.mark.skipif(
     idc_index.installed() != KEPT["index"].iloc[0],
-    reason=f"the index of version {KEPT['index'].iloc[0]} is not installed: pip install 'tlkit[open]'",
+    reason=f"the index of version {KEPT['index'].iloc[0]} is not installed: pip install '.[open]'",
 )
 
 
@@ -132,7 +132,7 @@ def test_without_the_index_small_sizes_have_their_lists_and_others_say_what_to_i
     monkeypatch.setattr(idc_index, "find_spec", lambda name: None)
     monkeypatch.setattr(idc_index, "installed", lambda: "")
     assert len(files(DATASETS["open-radnet"], "mini")) == 48
-    with pytest.raises(SourceError, match=r"idc-index-data, 80 MB\): pip install 'tlkit\[open\]'"):
+    with pytest.raises(SourceError, match=r"idc-index-data, 80 MB\): pip install '\.\[open\]'"):
         files(DATASETS["open-radnet"], "1.28M")
 
 
