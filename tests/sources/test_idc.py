@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import runpy
 from dataclasses import replace
 
 import made_index
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from made_index import SEG, series
 
+from tlkit import paths
 from tlkit.config import UnknownNameError
 from tlkit.datasets.cards import DATASETS
 from tlkit.sources import SourceError, files, idc, idc_index, idc_lists, idc_rule, open_radnet
@@ -223,10 +225,15 @@ def test_the_twins_are_the_same_to_the_hash_from_the_index():
         assert idc.digest(table) == idc.counts()[name, "full"]
 
 
+@installed
+def test_choosing_from_the_whole_index_takes_less_than_2_gb():
+    """In a process of its own; how long it takes is measured by `python -m benchmarks sources`."""
+    found = runpy.run_path(str(paths.REPO / "benchmarks" / "sources.py"))["choose"]()
+    assert found["series"] == KEPT.set_index(["card", "size"])["series"]["open-radnet", "12M"] and found["GB"] < 2
+
+
 def test_a_folder_that_is_fetched_has_lists_that_pip_brings():
     import tomllib
-
-    from tlkit import paths
 
     packed = tomllib.loads((paths.REPO / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["tlkit"]
     assert {"sources/lists/*", "sources/*.md"} <= set(packed)
