@@ -20,7 +20,7 @@ import pandas as pd
 from tlkit import paths
 from tlkit.sources import s5cmd
 
-SERIES, FILES, SIZE, TURNS = 20, 40, 200_000, 5
+SERIES, FILES, SIZE, TURNS = 10, 20, 500_000, 5
 CHOOSE = """
 import json, resource, time
 from tlkit.datasets import DATASETS
