@@ -19,7 +19,7 @@ import torch
 
 from tlkit.config import lookup
 
-NAMES = ("augment", "store", "step", "cka", "dicom", "published", "features")
+NAMES = ("augment", "store", "step", "cka", "dicom", "published", "features", "sources")
 COMPARE = {"<=": operator.le, ">=": operator.ge}
 
 

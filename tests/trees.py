@@ -218,9 +218,14 @@ def for_card(card, root: Path) -> Path:
     writers |= {"luna16": lambda root: luna16(root, shape=(100, 96, 7))}  # the card's crop has 96 px
     writers |= {"brats": brats, "chestxray": chestxray, "lits_png": lits_png}
     writers |= {"multimodal": multimodal}
+    from seg_objects import tree as dicom_seg
     from test_open_ms import tree as open_ms
 
-    writers |= {"open_ms": open_ms, "npz": lambda root: npz(root, card)}
+    writers |= {
+        "open_ms": open_ms,
+        "npz": lambda root: npz(root, card),
+        "dicom_seg": lambda root: dicom_seg(root, card),
+    }
     if card.layout in writers:
         return writers[card.layout](root)
     parts = ("train", "val") if "splits" in card.options else ("Training", "Testing")

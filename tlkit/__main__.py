@@ -148,12 +148,10 @@ def show_keys(args: argparse.Namespace) -> None:
 
 
 def show_data(args: argparse.Namespace) -> int:
-    from tlkit.models import weight_list
     from tlkit.sources import commands
 
     if args.action == "list":
         print(commands.table())
-        print(f"\nPublished weights, under TLKIT_WEIGHTS\n{weight_list.overview().to_string(index=False)}")
         return 0
     if args.action != "make":
         if not args.name:

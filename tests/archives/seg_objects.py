@@ -27,6 +27,28 @@ def ct(root: Path, series: str = "s", n: int = 4, patient: str = "P1", modality:
     return slices
 
 
+NAMES = {"lesion": "Tumor_1", "oedema": "Edema"}  # of segments, where a class is not called so
+
+
+def tree(root: Path, card, patients: int = 3, pixels: int = 100) -> Path:
+    """Write a series of four slices for each patient, and as many objects as must agree, with a box of each class."""
+    for p in range(patients):
+        rng, slices = np.random.default_rng(p), []
+        for k in range(4):
+            grey = rng.integers(1, 2000, (pixels, pixels), dtype=np.uint16).tobytes()
+            own = {"Rows": pixels, "Columns": pixels, "PixelSpacing": [1.5, 1.0], "PixelData": grey}
+            ds = ct_header(f"s{p}", k, f"P{p}", Modality=card.domain, **own)
+            slices.append(save(ds, root / f"P{p}" / f"IM{k}"))
+        boxes = {}
+        for n, name in enumerate(card.classes[1:], 1):
+            mask = np.zeros((pixels, pixels), np.uint8)
+            mask[20 * n : 20 * n + 40, 10:90] = 1
+            boxes[NAMES.get(name, name)] = dict.fromkeys(range(4), mask)
+        for reader in range(card.options["agree"]):
+            save(seg(slices, boxes, placed=False, name=f"P{p} {reader}"), root / f"P{p}" / f"SEG{reader}")
+    return root
+
+
 def save(ds: Dataset, file: Path) -> Dataset:
     file.parent.mkdir(parents=True, exist_ok=True)
     ds.save_as(file, enforce_file_format=True)

@@ -263,7 +263,7 @@ def test_segments_are_known_by_their_names(name, texts, kind):
 
 @pytest.mark.parametrize("kind", ["BINARY", "FRACTIONAL", "LABELMAP"])
 def test_objects_of_highdicom_are_read_as_highdicom_reads_them(root, kind):
-    hd = pytest.importorskip("highdicom", reason="highdicom is not installed: pip install 'tlkit[open]'")
+    hd = pytest.importorskip("highdicom", reason="highdicom is not installed: pip install '.[test]'")
     from pydicom.sr.codedict import codes
 
     slices = made.ct(root)

@@ -33,10 +33,7 @@ CARD = replace(DATASETS["brain-tumor-mri"], name="toy", classes=())
 pytestmark = pytest.mark.filterwarnings("ignore:toy. .* unreadable files")
 
 
-TREES = {name: card for name, card in DATASETS.items() if card.layout != "dicom_seg"}  # test_dicom_seg makes those
-
-
-@pytest.mark.parametrize("card", TREES.values(), ids=TREES)
+@pytest.mark.parametrize("card", DATASETS.values(), ids=DATASETS)
 def test_every_card_goes_from_files_to_a_store(card, tmp_path):
     root = trees.for_card(card, tmp_path / "data")
     samples, rejects = layout_of(card).scan(root, card)
@@ -54,7 +51,7 @@ def test_every_card_goes_from_files_to_a_store(card, tmp_path):
     opened = open_store(build_store(card, root, 8))
     images, masks = opened.take(np.arange(len(opened)))
     assert len(images) == len(opened) == len(samples) and tuple(images.shape[1:3]) == (8, 8)
-    deep = card.layout in ("ct_series", "lits", "luna16", "brats", "open_ms")
+    deep = card.layout in ("ct_series", "lits", "luna16", "brats", "open_ms", "dicom_seg")
     assert images.dtype == (torch.int16 if deep else torch.uint8)
     assert (masks is not None) == (card.task == "segmentation")
     if card.task == "regression":

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 from sealed import seal
 
-from tlkit import runs
+from tlkit import paths, runs
 from tlkit.config import ConfigError
 from tlkit.figures import overlays
+from tlkit.report.layout import add_footer
 
 
 def differences(*d: float) -> pd.DataFrame:
@@ -85,7 +86,16 @@ def test_the_figure_draws_both_sides(two):
     images, truths = overlays.slices(two[0], chosen["id"])
     assert images.shape == truths.shape == (len(chosen), 32, 32) and 0 <= images.min() < images.max() <= 1
     kinds = overlays.pixel_kinds(truths, *masks)
-    assert overlays.draw(images, truths, kinds, chosen, ("one", "two")).axes
+    drawn = overlays.draw(images, truths, kinds, chosen, ("one", "two"))
+    add_footer(drawn, "Networks: resnet10.")  # as `save_figure` does
+    drawn.canvas.draw()
+    assert not drawn.legends[0].get_window_extent().overlaps(drawn._supxlabel.get_window_extent())
+
+
+def test_no_legend_stands_where_the_footer_is_written():
+    """`save_figure` writes more below a figure than its module may know of."""
+    files = (paths.REPO / "tlkit" / "figures").glob("*.py")
+    assert not [file.name for file in files if "outside lower" in file.read_text(encoding="utf-8")]
 
 
 def test_two_runs_that_are_equal_everywhere_give_a_figure_that_says_so(two):

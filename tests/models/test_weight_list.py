@@ -132,13 +132,6 @@ def test_the_card_of_a_source_for_a_backbone():
         weight_list.find("radiologienet", "torchvision/vgg16")
 
 
-def test_the_overview_tells_what_is_present():
-    table = weight_list.overview().set_index("name")
-    assert list(table.index) == list(WEIGHTS)
-    assert list(table.index[table["present"] == "yes"]) == ["imagenet/tf_efficientnet_lite0"]
-    assert table.loc["radiologynet/vgg16", "MB"] == 1299
-
-
 # -- the real one ----------------------------------------------------------------------------------------------------
 
 LITE = WEIGHTS["imagenet/tf_efficientnet_lite0"]

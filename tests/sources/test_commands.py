@@ -13,6 +13,7 @@ import trees
 from tlkit import paths
 from tlkit.__main__ import main
 from tlkit.datasets import DATASETS, prepare
+from tlkit.models.weight_list import WEIGHTS
 from tlkit.sources import about, commands, fetch, files, plan, sizes
 from tlkit.workflow import getting
 
@@ -38,8 +39,12 @@ def said(capsys, *argv: str, status: int = 0) -> str:
 
 
 def test_the_table_fits_100_columns_and_has_every_card(capsys):
-    out = said(capsys, "data").partition("\nPublished weights")[0]
+    out = said(capsys, "data")
     assert all(len(line) <= 100 for line in out.splitlines() if not line.startswith("Looked for in "))
+    weights = out.partition("\npublished weights")[2].splitlines()[1:-2]
+    assert [line.split()[0] for line in weights] == list(WEIGHTS)
+    assert [line.split()[0] for line in weights if line.endswith(" yes")] == ["imagenet/tf_efficientnet_lite0"]
+    assert next(line for line in weights if line.startswith("radiologynet/vgg16 ")).split()[1] == "1299"
     assert {line.split()[0] for line in out.splitlines()[1:] if line[:1].islower()} >= set(DATASETS)
     organ = next(line for line in out.splitlines() if line.startswith("organcmnist"))
     assert organ.split()[1:] == ["CT", "multiclass", "96.6", "MB", "to", "1.18", "GB", "CC", "BY", "4.0", "no"]
@@ -48,7 +53,10 @@ def test_the_table_fits_100_columns_and_has_every_card(capsys):
 @pytest.mark.parametrize("card", DATASETS.values(), ids=DATASETS)
 def test_every_card_is_shown_with_licence_citation_tree_and_steps(card):
     text = commands.show(card.name)
-    assert all(part in text for part in (card.licence, card.citation, card.source, card.tree, "To get it:"))
+    assert all(len(line) <= 100 or " " not in line.strip() for line in text.replace(card.tree, "").splitlines())
+    one_line = " ".join(text.split())
+    parts = (card.licence, card.citation, card.source, card.tree, *card.access[1:], "To get it:")
+    assert all(" ".join(part.split()) in one_line for part in parts)
     assert all(f"--size {size}" in text for size in (sizes(card) if card.fetch else ()))
     assert card.fetch or "--from FOLDER" in text
 
@@ -128,7 +136,7 @@ def test_a_person_is_asked(breast, site, capsys, monkeypatch):
         (["get", "breastmnist", "--size", "29"], "Allowed: mini, small, full, 28, 64, 128, 224"),
         (["get", "lits"], "1. Register"),
         (["get"], "which data set?"),
-        (["verify", "lits"], "no receipt"),
+        (["verify", "lits"], "lits is not there: `python -m tlkit data show lits`"),
         (["make", "lits"], "data make --study lits"),
         (["get", "lits", "--from", "/nowhere at all"], "no such folder"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import runpy
 from dataclasses import replace
 
 import made_index
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from made_index import SEG, series
 
+from tlkit import paths
 from tlkit.config import UnknownNameError
 from tlkit.datasets.cards import DATASETS
 from tlkit.sources import SourceError, files, idc, idc_index, idc_lists, idc_rule, open_radnet
@@ -19,7 +21,7 @@ KEPT = pd.read_csv(idc.COUNTS, dtype={"card": str, "size": str, "index": str, "s
 LISTED = sorted(idc.LISTS.glob("*.csv.gz"))
 installed = pytest.mark.skipif(
     idc_index.installed() != KEPT["index"].iloc[0],
-    reason=f"the index of version {KEPT['index'].iloc[0]} is not installed: pip install 'tlkit[open]'",
+    reason=f"the index of version {KEPT['index'].iloc[0]} is not installed: pip install '.[open]'",
 )
 
 
@@ -132,7 +134,7 @@ def test_without_the_index_small_sizes_have_their_lists_and_others_say_what_to_i
     monkeypatch.setattr(idc_index, "find_spec", lambda name: None)
     monkeypatch.setattr(idc_index, "installed", lambda: "")
     assert len(files(DATASETS["open-radnet"], "mini")) == 48
-    with pytest.raises(SourceError, match=r"idc-index-data, 80 MB\): pip install 'tlkit\[open\]'"):
+    with pytest.raises(SourceError, match=r"idc-index-data, 80 MB\): pip install '\.\[open\]'"):
         files(DATASETS["open-radnet"], "1.28M")
 
 
@@ -223,10 +225,15 @@ def test_the_twins_are_the_same_to_the_hash_from_the_index():
         assert idc.digest(table) == idc.counts()[name, "full"]
 
 
+@installed
+def test_choosing_from_the_whole_index_takes_less_than_2_gb():
+    """In a process of its own; how long it takes is measured by `python -m benchmarks sources`."""
+    found = runpy.run_path(str(paths.REPO / "benchmarks" / "sources.py"))["choose"]()
+    assert found["series"] == KEPT.set_index(["card", "size"])["series"]["open-radnet", "12M"] and found["GB"] < 2
+
+
 def test_a_folder_that_is_fetched_has_lists_that_pip_brings():
     import tomllib
-
-    from tlkit import paths
 
     packed = tomllib.loads((paths.REPO / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["tlkit"]
     assert {"sources/lists/*", "sources/*.md"} <= set(packed)

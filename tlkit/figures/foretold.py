@@ -223,7 +223,7 @@ def draw(told: pd.DataFrame, names: Names, phantom: bool = False) -> Figure:
         axes[2].axvline(0, lw=0.6, color="0.6")
         handles = {label: h for ax in axes[:2] for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
         columns = max(1, min(5, LETTERS // max(map(len, handles))))
-        fig.legend(handles.values(), handles.keys(), frameon=False, loc="outside lower center", ncols=columns)
+        fig.legend(handles.values(), handles.keys(), frameon=False, loc="outside upper center", ncols=columns)
         return finish(fig, "", phantom)
 
 

@@ -9,10 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from tlkit.config import ConfigError, lookup, nearest
-from tlkit.models.weight_cards import WeightsCard, megabytes, own_weights, present
+from tlkit.models.weight_cards import WeightsCard, own_weights
 from tlkit.yamllines import parse
 
 MiB = 2**20
@@ -54,19 +52,3 @@ def find(source: str | dict[str, Any], backbone: str) -> WeightsCard:
     if not cards:
         lookup(source, dict.fromkeys(name.split("/")[0] for name in WEIGHTS), "source of weights")
     return lookup(backbone, cards, f"backbone with {source} weights")
-
-
-def overview() -> pd.DataFrame:
-    """Return one row per weights file: its encoder, size, licence, source, and whether it is present."""
-    rows = [
-        {
-            "name": card.name,
-            "backbone": card.backbone,
-            "present": "yes" if present(card) else "no",
-            "MB": megabytes(card),
-            "licence": card.licence,
-            "source": card.source,
-        }
-        for card in WEIGHTS.values()
-    ]
-    return pd.DataFrame(rows)

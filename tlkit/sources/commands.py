@@ -5,29 +5,41 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import textwrap
 from pathlib import Path
 
 from tlkit import paths
 from tlkit.config import lookup
 from tlkit.datasets.cards import DATASETS, DataCard, place, present
+from tlkit.models import weight_cards
+from tlkit.models.weight_list import WEIGHTS
 from tlkit.sources import about, fetch, plan, receipt, size_of, sizes, take
 
 WIDTH = 100
 
 
 def table() -> str:
-    """Return the table of all data sets, at most WIDTH columns wide: what each is, its size, licence, and presence."""
-    rows = [(c.name, f"{c.domain} {c.task}", _sizes(c), c.licence, _present(c)) for c in DATASETS.values()]
-    names = max(len(row[0]) for row in rows)
-    widths = (names, 24, 19, WIDTH - names - 24 - 19 - 7 - 4 * 2, 7)
-    head = ("name", "what", "size to fetch", "licence", "present")
-    lines = ["  ".join(_cut(text, width) for text, width in zip(row, widths, strict=True)) for row in (head, *rows)]
+    """Return the tables of all data sets and published weights, at most WIDTH columns wide."""
+    sets = [("name", "what", "size to fetch", "licence", "present")]
+    sets += [(c.name, f"{c.domain} {c.task}", _sizes(c), c.licence, _present(c)) for c in DATASETS.values()]
     known = paths.data_root()
     told = [
         f"Looked for in {known or plan.folder_root()}{'' if known else ' (TLKIT_DATA is not set)'}.",
         "`data show NAME` has tree, steps, licence and citation; `data get NAME` brings what is not here.",
     ]
-    return "\n".join([*(line.rstrip() for line in lines), "", *told])
+    weights = [("published weights", "MB", "licence", "present")]
+    for w in WEIGHTS.values():
+        there = "yes" if weight_cards.present(w) else "no"
+        weights.append((w.name, str(weight_cards.megabytes(w)), w.licence, there))
+    last = "Looked for in TLKIT_WEIGHTS; tlkit/models/cards has the source and the steps of each."
+    return "\n".join([*_columns(sets, (17, 24, 19, 0, 7)), "", *told, "", *_columns(weights, (37, 4, 0, 7)), "", last])
+
+
+def _columns(rows: list[tuple[str, ...]], widths: tuple[int, ...]) -> list[str]:
+    """Return rows as lines; the column of width 0 takes what the others leave of WIDTH, and texts are cut to fit."""
+    rest = WIDTH - sum(widths) - 2 * (len(widths) - 1)
+    lines = ("  ".join(_cut(text, width or rest) for text, width in zip(row, widths, strict=True)) for row in rows)
+    return [line.rstrip() for line in lines]
 
 
 def _cut(text: str, width: int) -> str:
@@ -77,20 +89,29 @@ def show(name: str) -> str:
     card = lookup(name, DATASETS, "data set")
     lines = [f"{card.name}: {card.title}", f"{card.domain}, {card.task}. {_counts(card)}".rstrip(), ""]
     lines += [f"Licence: {card.licence}", f"Source: {card.source}", f"Cite: {card.citation}", ""]
-    lines += [f"Expected, below the folder of data sets:\n{card.tree}"]
+    lines = [_filled(line) for line in lines] + [f"Expected, below the folder of data sets:\n{card.tree}"]
     folder = place(card, paths.data_root())
     there = folder if present(card, paths.data_root()) else None
     facts = read_facts(there) if there else {}
     of = f" (size {facts['size']}, fetched on {facts['date']})" if facts.get("size") else ""
     lines += [f"Present: {f'{there}{of}' if there else 'no'}", "", "To get it:"]
     if not card.fetch:
-        return "\n".join([*lines, plan.steps(card).rpartition("\nThe tree that is read")[0]])
-    for size in sizes(card):
-        same = "" if size_of(card, size) == size else f" (is {size_of(card, size)})"
-        lines.append(f"  python -m tlkit data get {card.name} --size {size}   {megabytes(about(card, size))}{same}")
+        told = plan.steps(card).rpartition("\nThe tree that is read")[0].splitlines()
+        return "\n".join([*lines, *(_filled(step, "     ") for step in told)])
+    ways = {f"--size {size}": megabytes(about(card, size)) + _same(card, size) for size in sizes(card)}
+    ways["--from FOLDER"] = "what was fetched elsewhere, checked"
+    width = max(map(len, ways))
+    lines += [f"  python -m tlkit data get {card.name} {way.ljust(width)}   {what}" for way, what in ways.items()]
     by_hand = [step for step in card.access if not step.startswith("python -m tlkit data get")]
-    lines.append(f"  python -m tlkit data get {card.name} --from FOLDER   what was fetched elsewhere, checked")
-    return "\n".join([*lines, *(f"  {step}" for step in by_hand)])
+    return "\n".join([*lines, *(_filled(f"  {step}", "  ") for step in by_hand)])
+
+
+def _filled(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def _same(card: DataCard, size: str) -> str:
+    return "" if size_of(card, size) == size else f" (is {size_of(card, size)})"
 
 
 def _counts(card: DataCard) -> str:

@@ -93,7 +93,8 @@ def verify(card: DataCard, to: Path | None = None) -> pd.DataFrame:
     folder = folder_of(card, to)
     had = receipt.read(folder)
     if had is None:
-        raise SourceError(f"{folder} has no receipt: `python -m tlkit data get {card.name}` did not make it.")
+        why = "has no receipt" if folder.is_dir() else "is not there"
+        raise SourceError(f"{folder} {why}: `python -m tlkit data show {card.name}` says how `data get` makes both.")
     listed = had[1]
     with Bytes(int(listed["bytes"].sum()), f"{card.name}: verify") as progress:
         found = receipt.look(folder, progress=progress)

@@ -16,7 +16,7 @@ import pandas as pd
 from tlkit.sources import SourceError
 
 PACKAGE = "idc-index-data"
-INSTALL = "pip install 'tlkit[open]'"
+INSTALL = "pip install '.[open]' in the repository"
 COLUMNS = {  # of the index: ours
     "SeriesInstanceUID": "series", "StudyInstanceUID": "study", "PatientID": "patient", "collection_id": "collection",
     "analysis_result_id": "analysis", "Modality": "modality", "sop_class_name": "sop_class", "instanceCount": "files",

@@ -36,7 +36,7 @@ def page(tables: dict[str, pd.DataFrame], counts: pd.DataFrame, all_ct: pd.DataF
         "## Regions\n\nSlices (patients). The paper gives no counts of RadNet's seven classes.\n\n"
         + _regions(tables, admitted),
         f"## Collections\n\nThe {SHOWN} with most slices of the largest size; share of the slices of each size.\n\n"
-        + _shares(tables, "collection", biggest),
+        + _shares(tables, "collection"),
         "## Makers of the scanners\n\n" + _shares({s: t.assign(maker=_maker(t)) for s, t in tables.items()}, "maker"),
         "## Slices of a series\n\n" + _lengths(tables, admitted),
         TAIL.format(share=_nlst(biggest), raw=f"{_raw(all_ct):,}", untold=f"{(admitted['tag'] == '').mean():.0%}"),
@@ -47,8 +47,8 @@ def page(tables: dict[str, pd.DataFrame], counts: pd.DataFrame, all_ct: pd.DataF
 def _sizes(counts: pd.DataFrame) -> str:
     own = counts[counts["card"] == CARD]
     rows = [
-        [r.size_, f"{r.series:,}", f"{r.patients:,}", f"{r.files:,}", f"{r.bytes / 1e9:,.1f}", f"`{r.sha256[:16]}`"]
-        for r in own.rename(columns={"size": "size_"}).itertuples()
+        [r.scale, f"{r.series:,}", f"{r.patients:,}", f"{r.files:,}", f"{r.bytes / 1e9:,.1f}", f"`{r.sha256[:16]}`"]
+        for r in own.rename(columns={"size": "scale"}).itertuples()
     ]
     rows.append(["RadNet-12M (the paper)", f"{RADNET['series']:,}", "not given", f"{RADNET['slices']:,}", "", ""])
     return _table(["size", "series", "patients", "slices", "GB", "SHA-256 of the list"], rows)
@@ -81,7 +81,7 @@ def _regions(tables: dict[str, pd.DataFrame], admitted: pd.DataFrame) -> str:
     return _table(["region", *tables, "all that the rule admits"], rows)
 
 
-def _shares(tables: dict[str, pd.DataFrame], column: str, by: pd.DataFrame | None = None) -> str:
+def _shares(tables: dict[str, pd.DataFrame], column: str) -> str:
     shares = {s: t.groupby(column, observed=True)["files"].sum() / t["files"].sum() for s, t in tables.items()}
     table = pd.DataFrame(shares).fillna(0.0)
     table = table.sort_values([table.columns[-1]], ascending=False, kind="stable").head(SHOWN)

