@@ -74,7 +74,7 @@ def read(seen: Seen, tables: list[Path]) -> Reading:
             f"No column of {few([p.name for p in tables])} names the DICOM files, by path, name, SOPInstanceUID, "
             f"StudyInstanceUID or PatientID. Columns: {few(list(read[0][1]), 20)}. Name another table: --labels FILE"
         )
-    whole = labels.joined(found, lambda t: tuple(x.columns for x in columns.targets(t.rows, _beside(seen, t))))
+    whole = labels.joined(seen, found, lambda t: tuple(x.columns for x in columns.targets(t.rows, _beside(seen, t))))
     if len(found) > 1 and whole is None:
         raise AmbiguousError(
             "More than one table names the DICOM files. Say which:",

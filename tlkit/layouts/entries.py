@@ -78,6 +78,8 @@ def read_text(file: Path, separators: str = ",;\t|") -> pd.DataFrame:
             f"{file} is no table that can be read: its rows are longer than its first line, '{first}', where the names "
             "of the columns are expected."
         ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file} is in an encoding that is not known here: save it as UTF-8.") from error
     except ImportError as error:
         raise ConfigError(f"{file} is an Excel sheet: save it as CSV beside it, or `pip install openpyxl`.") from error
     except Exception as error:  # broken files fail in every way, in pandas and in the parsers below it
