@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from shlex import quote
 from typing import Any
@@ -243,6 +243,12 @@ def _called(found: list[Target]) -> list[Target]:
 
 def _choice(target: Target, with_task: bool) -> tuple[str, str]:
     return target.flag + (f" --task {target.task}" if with_task else ""), target.meaning
+
+
+def beside(table: pd.DataFrame, asked: Mapping[str, str], *others: str) -> list[str]:
+    """Return the columns that say something else than an answer: patients, splits, those `asked` for, and `others`."""
+    said = [split_column(table), asked.get("patient"), asked.get("split")]
+    return [*others, *patient_columns(table), *named_splits(table), *(c for c in said if c in table)]
 
 
 def personal(table: pd.DataFrame) -> list[str]:

@@ -84,10 +84,7 @@ def read(seen: Seen, tables: list[Path]) -> Reading:
 
 
 def _beside(seen: Seen, table: Labels) -> list[str]:
-    """Return the columns that say something else than an answer."""
-    rows = table.rows
-    out = [table.column, PART, *columns.patient_columns(rows), *columns.personal(rows), *columns.named_splits(rows)]
-    return out + [c for c in (columns.split_column(rows), *map(seen.asked.get, ("patient", "split"))) if c in rows]
+    return columns.beside(table.rows, seen.asked, table.column, PART, *columns.personal(table.rows))
 
 
 def _by_table(seen: Seen, table: Labels) -> Reading:

@@ -127,29 +127,19 @@ def innermost(place: Path) -> Path:
     return found
 
 
-def _beside(seen: Seen, rows: pd.DataFrame, column: str) -> list[str]:
-    """Return the columns that say something else than an answer."""
-    said = [seen.asked.get(k, "") for k in ("patient", "split")]
-    split = [columns.split_column(rows)]
-    return [
-        column,
-        PART,
-        *columns.patient_columns(rows),
-        *columns.named_splits(rows),
-        *split,
-        *(c for c in said if c in rows),
-    ]
+def _targets(seen: Seen, table: Labels) -> list[columns.Target]:
+    return columns.targets(table.rows, columns.beside(table.rows, seen.asked, table.column, PART))
 
 
 def _answers(seen: Seen, table: Labels) -> tuple:
     """Return the answers that a table holds, be they to be chosen: their columns."""
     if asked := seen.asked.get("label", ""):
         return (asked,) if asked in table.rows or "," in asked else ()
-    return tuple(sorted(t.columns for t in columns.targets(table.rows, _beside(seen, table.rows, table.column))))
+    return tuple(sorted(t.columns for t in _targets(seen, table)))
 
 
 def _meaning(seen: Seen, table: Labels) -> str:
-    found = columns.targets(table.rows, _beside(seen, table.rows, table.column))
+    found = _targets(seen, table)
     what = f"{table.said} with {'; '.join(f'{few(t.columns)} ({t.meaning})' for t in found[:4]) or 'no answers'}"
     return f"{what}; parts: {', '.join(dict.fromkeys(table.parts))}" if table.parts else what
 
@@ -160,7 +150,8 @@ def by_table(seen: Seen, table: Labels, images: list[str]) -> dict[str, Any]:
         table = replace(table, parts=())
     rows, column = table.rows, table.column
     split = {} if table.parts else _split(seen, rows, images)
-    target = columns.choose(rows, _beside(seen, rows, column), seen.asked.get("label", ""), seen.asked.get("task", ""))
+    beside = columns.beside(rows, seen.asked, column, PART)
+    target = columns.choose(rows, beside, seen.asked.get("label", ""), seen.asked.get("task", ""))
     if target is None:
         raise AmbiguousError(
             f"{table.paths[0]} names the images (column '{column}'), and no other column holds classes, yes and no, or "

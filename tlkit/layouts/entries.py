@@ -14,23 +14,8 @@ import pandas as pd
 from tlkit.config import ConfigError
 
 TRUE = {
-    "true",
-    "t",
-    "yes",
-    "y",
-    "1",
-    "1.0",
-    "x",
-    "positive",
-    "pos",
-    "present",
-    "ja",
-    "j",
-    "wahr",
-    "positiv",
-    "oui",
-    "vrai",
-}
+    "true", "t", "yes", "y", "1", "1.0", "x", "positive", "pos", "present", "ja", "j", "wahr", "positiv", "oui", "vrai",
+}  # fmt: skip
 FALSE = {"false", "f", "no", "n", "0", "0.0", "negative", "neg", "absent", "nein", "falsch", "negativ", "non", "faux"}
 MARKS = {  # the longer ones first: that of UTF-32 begins as that of UTF-16 does
     codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16",
