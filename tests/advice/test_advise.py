@@ -1,6 +1,7 @@
 """One command from a folder to an answer, at the smallest size: the parts have tests of their own."""
 
 import json
+import time
 
 import numpy as np
 import pandas as pd
@@ -82,6 +83,17 @@ def test_a_budget_too_small_gives_the_cheap_evidence_and_says_open(folder, tiny)
     assert said["confidence"] == "open" and said["start_from"] is None
     assert {arm["arm"]: arm["runs"] for arm in said["arms"]} == {"scratch": None, evidence.PIXELS: None}
     assert "patients_unknown" in {w["kind"] for w in said["warnings"]}
+
+
+def test_cheap_evidence_ends_with_the_budget_and_keeps_what_is_done(folder, tiny, monkeypatch):
+    monkeypatch.setattr(advise, "LEAST", 1.0)
+    monkeypatch.setattr(features, "features", lambda *args: time.sleep(60))
+    told, start = [], time.monotonic()
+    advise.advise(understand(folder, "late", patient="none"), 0, size=32, tell=told.append)
+    assert time.monotonic() - start < 50 and any("were not scored" in line for line in told)
+    said = answer("late")
+    probes = {arm["arm"]: arm["probe"] for arm in said["arms"]}
+    assert probes["scratch"] is None and said["confidence"] == "open"
 
 
 def test_the_rate_is_chosen_in_validation_by_the_first_seed(folder, tiny):

@@ -105,6 +105,7 @@ def test_without_fine_tuning_the_cheap_evidence_stands_alone(tmp_path):
     answer.write(tmp_path, decided(start_from=None, confidence="open", why="", arms=rows))
     told = read(tmp_path)
     assert "No arm is proposed" in told.text and "Raise --budget" in told.text and "0.700" in told.text
+    assert "frozen features of imagenet, reaches 0.700 in cross-validation; fine-tuning may turn" in told.text
     assert "fine-tuned 0." not in told.text and len(told.all("img")) == 1
 
 

@@ -19,7 +19,7 @@ SAID = {
     "only_labelled": True,
     "window": [40.0, 400.0], "percentiles": [1.0, 99.0], "polarity": "photometric", "level": 2, "beside": ["x/*"],
     "splits": {"early": "train"}, "tables": {"train.csv": "train"}, "no": [""], "word": 1, "threshold": 127,
-    "as_background": [2],
+    "as_background": [2], "unlabelled": [3],
     "burnt_in": True,
 }  # fmt: skip
 OWN = {"table": {"names": "groups"}, "dicom_table": {"names": "patients"}}  # said in other words elsewhere

@@ -363,8 +363,14 @@ def test_nnunet_with_values_that_are_not_named_and_ignored_ones(folder):
         understand(folder)
     said["labels"]["ignore"] = 3
     (folder / "dataset.json").write_text(json.dumps(said))
-    found = understand(folder)
+    with pytest.raises(AmbiguousError, match="nobody has labelled them") as error:
+        understand(folder)
+    assert [flag for flag, _ in error.value.choices] == ["--label ignore=none", "--label ignore=background"]
+    found = understand(folder, label="ignore=background")
     assert found["classes"] == ["background", "a", "b"] and set(np.unique(stored(found).masks)) == {0, 1, 2}
+    whole, found = len(stored(found)), understand(folder, label="ignore=none")
+    store = stored(found)  # without the slices that hold the value
+    assert 0 < len(store) < whole and not store.masks[:].any()
 
 
 def test_two_data_sets_of_nnunet_are_a_choice(folder):

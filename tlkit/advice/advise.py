@@ -12,13 +12,14 @@ import torch
 
 from tlkit import paths, runs
 from tlkit.advice import answer, contract, deciding, evidence, loading, looking, plan, prose, reading, tuning
-from tlkit.advice.budget import Budget, decide_length, enough, promise
+from tlkit.advice.budget import OVER, Budget, OutOfTimeError, decide_length, enough, promise, stopped
 from tlkit.config import ConfigError, NotAvailableError
 from tlkit.datasets.content import looking_once
 from tlkit.models import backbone
 from tlkit.studies import Study
 
 SIZE = 64  # px
+LEAST = 30.0  # seconds that cheap evidence gets of any budget
 Tell = Callable[[str], None]
 
 
@@ -48,7 +49,7 @@ def advise(
             tell("\n".join(looking.lines(facts)))
         study, clock, images = _planned(found, facts, budget, begun, tell, (size, weights, metric), files)
         out = tuning.pretrained(study, clock, tell)
-        cheap = evidence.cheap(study, tell, images, out)
+        cheap = _cheap(study, clock, tell, images, out)
         done = tuning.Tuning(study, clock, tell, out)
         done.do()
         told = _answer(study, found, facts, cheap, done, clock)
@@ -66,6 +67,17 @@ def _planned(found, facts, budget, begun, tell, asked, files) -> tuple[Study, Bu
         study = plan.shorten(study, epochs)
     tell(promise(study, clock, images, wanted))
     return study, clock, images
+
+
+def _cheap(study: Study, clock: Budget, tell: Tell, images: int, out: dict[str, str]) -> evidence.Told:
+    """Return the cheap evidence that is there when the time is up, which is LEAST seconds at least."""
+    found: evidence.Told = {}
+    try:
+        with stopped(max(clock.left + OVER * clock.seconds, LEAST)):
+            evidence.cheap(study, tell, images, out, found)
+    except OutOfTimeError:
+        tell("  The time is up: frozen features of the other arms were not scored. A larger --budget does.")
+    return found
 
 
 def seconds_of(budget: str) -> float:

@@ -36,24 +36,14 @@ def markdown(answer: Answer) -> str:
     """Return the page as Markdown, without its figures; names of the user cannot mark anything up."""
     name = answer.get("name") or "your images"
     warnings = [f"**{w['kind'].replace('_', ' ')}**: {_plain(w['text'])}" for w in answer["warnings"]]
-    agreement = prose.agreement(answer)
     parts = [
         f"# {_plain(f'Which pretraining should {name} start from?')}",
         _plain(page.what(answer)),
         "**Phantom data: not results on patients.**" if answer.get("phantom") else "",
         f"{answer['confidence'].upper()}: **{_plain(prose.headline(answer))}**",
         "\n".join(_plain(line) for line in prose.reasons(answer)),
-        *_section("Warnings", _list(warnings)),
-        *_section("The arms", "\n\n".join(map(_table, table.arms(answer)))),
-        _plain(prose.baseline(answer)),
-        _list(map(_plain, [*table.dropped(answer), *table.loaded(answer)])),
-        *_section("What more hours would decide", _list(map(_plain, prose.more(answer)))),
-        *_section("Did the cheap scores foretell it?", _list(map(_plain, agreement))),
-        _plain(prose.hint_note()) if agreement else "",
-        *_section("Not tried", _list(map(_plain, table.missing(answer)))),
-        *_section("How to load the winner's weights", _fenced(answer.get("loading"), "python")),
-        *_section("The study behind it", _fenced(answer.get("study"), "yaml")),
-        *_section("How the images were read", _fenced(answer.get("reading"), "yaml")),
+        *_section("Warnings", [_list(warnings)]),
+        *(part for heading, blocks in page.sections(answer) for part in _section(heading, map(_block, blocks))),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -78,8 +68,19 @@ def _list(lines: Iterable[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _section(heading: str, body: str) -> list[str]:
-    return [f"## {heading}", body] if body else []
+def _section(heading: str, parts: Iterable[str]) -> list[str]:
+    there = [part for part in parts if part]
+    return [f"## {heading}", *there] if there else []
+
+
+def _block(found: Any) -> str:
+    if isinstance(found, table.Table):
+        return _table(found)
+    if isinstance(found, page.Code):
+        return _fenced(found.text, found.language)
+    if found is None or isinstance(found, tuple):  # a figure
+        return ""
+    return _list(map(_plain, found)) if isinstance(found, list) else _plain(found)
 
 
 def _fenced(text: str | None, language: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from shlex import quote
 from typing import Any
@@ -19,9 +21,8 @@ def find(seen: Seen, images: list[str]) -> dict[str, Any] | None:
 
     Raises AmbiguousError where the folders below them may as well be the classes.
     """
-    beside = masks_beside.ends_of_masks(seen) if seen.asked.get("task") == "multiclass" else ""
-    if beside:
-        images = [f for f in images if beside not in PurePosixPath(f).stem]
+    beside = masks_beside.patterns_of_masks(seen) if seen.asked.get("task") == "multiclass" else []
+    images = [f for f in images if not any(fnmatchcase(f, pattern) for pattern in beside)]
     parts = [PurePosixPath(f).parts for f in images]
     renamed = _renamed(seen, parts)
     split = [p for p in parts if len(p) > 1 and (folders.split_of(p[0]) or renamed.get(p[0]))]
@@ -37,7 +38,8 @@ def find(seen: Seen, images: list[str]) -> dict[str, Any] | None:
     asked = seen.asked.get("label", "")
     if turned and asked not in ("folder:1", "folder:2"):
         raise AmbiguousError(
-            "Folders lie in folders, and either may be the classes. Say which:",
+            "Folders lie in folders, and either may be the classes. Say which, or the part that each of the outer ones "
+            "is: --split FOLDER=train,FOLDER=test",
             [("--label folder:1", f"{len(first)} classes: {few(sorted(first))}"),
              ("--label folder:2", f"{len(second)} classes: {few(sorted(second))}")],
         )  # fmt: skip
@@ -51,7 +53,7 @@ def find(seen: Seen, images: list[str]) -> dict[str, Any] | None:
     options: dict[str, Any] = {} if level == 1 else {"level": 2}
     options |= {"split_folders": True} if below else {}
     options |= {"splits": renamed} if renamed else {}
-    empty = _without_images(seen, images, bool(split), level) + ([f"*{beside}*"] if beside else [])
+    empty = _without_images(seen, images, bool(split), level) + beside
     options |= {"beside": empty} if empty else {}
     looks, said = pictures.options(seen.root, images)
     told = [f"folders are classes: {len(names)} of them, {few(names)}; {len(inside)} images"]
@@ -75,12 +77,13 @@ def _renamed(seen: Seen, parts: list[tuple[str, ...]]) -> dict[str, str]:
         raise AmbiguousError(
             f"--split {few(odd)}: expected FOLDER=train, val, test or none, of the folders {few(sorted(others), 20)}."
         )
+    offered = [p for p in (*folders.PARTS, "none") if p != "train" or p not in map(folders.split_of, known)]
     if known and (left := sorted(set(others) - set(said))):
         raise AmbiguousError(
             f"{few(sorted(known))} are parts by their names, and {left[0]}, with {others[left[0]]} images, is not. "
             "Say what it is:",
             [(f"--split {quote(','.join([*map('='.join, said.items()), f'{left[0]}={part}']))}",
-              "it is left out" if part == "none" else f"it is a part: {part}") for part in ("val", "test", "none")],
+              "it is left out" if part == "none" else f"it is a part: {part}") for part in offered],
         )  # fmt: skip
     return {folder: part for folder, part in said.items() if part != "none"}
 
@@ -88,8 +91,13 @@ def _renamed(seen: Seen, parts: list[tuple[str, ...]]) -> dict[str, str]:
 def _said_of_folders(parts: list[str]) -> str:
     if not parts:
         return "splits: none, they are drawn"
-    drawn = " and ".join(p for p in ("val", "test") if p not in parts)
-    return f"splits: by the folders of {', '.join(parts)}" + (f"; {drawn} will be drawn from train" if drawn else "")
+    return f"splits: by the folders of {', '.join(parts)}{drawn_from(parts)}"
+
+
+def drawn_from(parts: Sequence[str]) -> str:
+    """Return what is said of the splits that are not among `parts`."""
+    drawn = " and ".join(part for part in ("val", "test") if part not in parts)
+    return f"; {drawn} will be drawn from train" if drawn else ""
 
 
 def _without_images(seen: Seen, images: list[str], split: bool, level: int) -> list[str]:

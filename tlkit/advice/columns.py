@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from shlex import quote
 from typing import Any
@@ -97,7 +97,7 @@ def patient_columns(table: pd.DataFrame) -> list[str]:
 
 def targets(table: pd.DataFrame, beside: Sequence[str], task: str = "") -> list[Target]:
     """Return each way to read an answer from the columns that are not `beside` it; a column of one value is none."""
-    left = [c for c in table if c not in beside]
+    left = [c for c in table if c not in beside and not _counts_rows(table[c])]
     yes_no, no = yes_no_columns(table, left)
     left = [c for c in left if c in yes_no or (len(spelt(table[c])) > 1 and not are_dates(table[c][table[c] != ""]))]
     found = several(table, yes_no, task, no) if len(yes_no) > 1 else []
@@ -106,6 +106,12 @@ def targets(table: pd.DataFrame, beside: Sequence[str], task: str = "") -> list[
     for column in [c for c in left if c not in yes_no or len(yes_no) == 1]:
         found += one(table, column, task)
     return _told_once(table, found)
+
+
+def _counts_rows(column: pd.Series) -> bool:
+    """Tell whether a column numbers the rows, from 0 or 1."""
+    value = numbers(column)
+    return len(value) > 2 and any(np.array_equal(value, np.arange(len(value)) + first) for first in (0, 1))
 
 
 def _told_once(table: pd.DataFrame, found: list[Target]) -> list[Target]:
@@ -239,6 +245,12 @@ def _choice(target: Target, with_task: bool) -> tuple[str, str]:
     return target.flag + (f" --task {target.task}" if with_task else ""), target.meaning
 
 
+def beside(table: pd.DataFrame, asked: Mapping[str, str], *others: str) -> list[str]:
+    """Return the columns that say something else than an answer: patients, splits, those `asked` for, and `others`."""
+    said = [split_column(table), asked.get("patient"), asked.get("split")]
+    return [*others, *patient_columns(table), *named_splits(table), *(c for c in said if c in table)]
+
+
 def personal(table: pd.DataFrame) -> list[str]:
     """Return the columns that are called like what tells who somebody is."""
     return [c for c in table if PERSONAL.fullmatch(plain(c))]
@@ -260,8 +272,8 @@ def notes(table: pd.DataFrame, target: Target) -> list[str]:
         else []
     )
     shown = spelt(table[target.columns[0]]) if "label" in target.options and "separator" not in target.options else {}
-    cells = table[target.columns[0]].map(lambda text: " ".join(text.split()))
-    other = sorted({text for text in cells.unique() if shown.get(as_class(text), text) != text.removesuffix(".0")})
+    cells = [" ".join(text.split()) for text in table[target.columns[0]].unique() if shown]
+    other = sorted(text for text in cells if shown.get(as_class(text), text) != text.removesuffix(".0"))
     told += [f"{few(other)}: taken for the class of that name in other letters"] if other else []
     empty = int((table[list(target.columns)] == "").any(axis=1).sum()) if "" not in no else 0
     if empty:

@@ -74,7 +74,7 @@ def read(seen: Seen, tables: list[Path]) -> Reading:
             f"No column of {few([p.name for p in tables])} names the DICOM files, by path, name, SOPInstanceUID, "
             f"StudyInstanceUID or PatientID. Columns: {few(list(read[0][1]), 20)}. Name another table: --labels FILE"
         )
-    whole = labels.joined(found, lambda t: tuple(x.columns for x in columns.targets(t.rows, _beside(seen, t))))
+    whole = labels.joined(seen, found, lambda t: tuple(x.columns for x in columns.targets(t.rows, _beside(seen, t))))
     if len(found) > 1 and whole is None:
         raise AmbiguousError(
             "More than one table names the DICOM files. Say which:",
@@ -84,10 +84,7 @@ def read(seen: Seen, tables: list[Path]) -> Reading:
 
 
 def _beside(seen: Seen, table: Labels) -> list[str]:
-    """Return the columns that say something else than an answer."""
-    rows = table.rows
-    out = [table.column, PART, *columns.patient_columns(rows), *columns.personal(rows), *columns.named_splits(rows)]
-    return out + [c for c in (columns.split_column(rows), *map(seen.asked.get, ("patient", "split"))) if c in rows]
+    return columns.beside(table.rows, seen.asked, table.column, PART, *columns.personal(table.rows))
 
 
 def _by_table(seen: Seen, table: Labels) -> Reading:

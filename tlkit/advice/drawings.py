@@ -49,7 +49,8 @@ def arms(answer: Answer) -> tuple[str, str] | None:
     ax.grid(axis="x", lw=0.4, color="0.9")
     ax.set_axisbelow(True)
     handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
-    fig.legend(handles.values(), handles.keys(), frameon=False, loc="outside upper left", ncols=2)  # right: phantom
+    look = {"frameon": False, "fontsize": 8, "loc": "outside upper left", "ncols": 2}  # right: phantom
+    fig.legend(handles.values(), handles.keys(), **look)
     told = [f"{title(answer, a['arm'])}: {_said(a)}" for a in rows]
     return _uri(fig, answer), f"{metric(answer)} of each arm. {'; '.join(told)}."
 
@@ -86,7 +87,7 @@ def _name_lines(fig: Any, ax: Any) -> None:
     """Name the lines beside them, the highest first."""
     named = zip(*ax.get_legend_handles_labels(), strict=True)
     lines = sorted(named, key=lambda pair: -pair[0].get_ydata()[-1])
-    fig.legend(*zip(*lines, strict=True), frameon=False, loc="outside right center")
+    fig.legend(*zip(*lines, strict=True), frameon=False, fontsize=8, loc="outside right center")
 
 
 def _widen(axis: Any, answer: Answer) -> None:

@@ -10,16 +10,18 @@ from tlkit.advice.seen import Seen
 
 UNREAD = {  # endings of what a user may take for images or tables: what to do
     "unpack it first, and name the folder": (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"),
-    "save them as PNG or JPEG": (".heic", ".heif", ".npy", ".mat", ".h5", ".hdf5", ".psd", ".raw", ".cr2", ".dng"),
+    "save them as PNG or JPEG": (".heic", ".heif", ".npy", ".mat", ".h5", ".hdf5", ".psd", ".raw", ".cr2", ".dng",
+                                 ".svg", ".pdf"),
     "cut slides into tiles, saved as PNG or JPEG": (".svs", ".ndpi", ".mrxs", ".scn", ".vsi", ".czi"),
     "save single frames as PNG": (".mp4", ".avi", ".mov", ".mkv"),
     "volumes are read with masks alone, for segmentation; for classes save slices as PNG": (".nii", ".nii.gz"),
     "convert volumes to .nii.gz": (".mha", ".mhd", ".nrrd", ".nhdr", ".mgz", ".mnc", ".img", ".hdr"),
-    "of tables CSV, TSV, XLSX and parquet are read: save it as one of them": (".xls", ".ods", ".xlsm", ".sav", ".db"),
-    "if it is the table, name it: --labels FILE": (".txt", ".dat", ".tab"),
+    "of tables CSV, TSV, XLSX and parquet are read: save it as one of them": (".xls", ".ods", ".xlsm", ".sav",
+                                                                              ".jsonl"),
+    "if it is the table, name it: --labels FILE; boxes as of YOLO are not read": (".txt", ".dat", ".tab"),
     "marks of boxes and outlines are not read: save masks as PNG in masks/, or write a table": (".json", ".xml"),
     "if they are images, give their names an ending such as .png": ("",),
-}
+}  # fmt: skip
 
 HOLDING = ("save", "cut", "convert", "unpack")  # what is said of files that may hold pictures
 PICTURES = {  # their endings: beside others they would be missed in silence
@@ -31,7 +33,7 @@ def contents(seen: Seen) -> str:
     """Return how many files of which ending there are, and what to do with those that are not read."""
     endings = Counter(ending_of(f) for f in seen.files)
     told = ", ".join(f"{n} x {ending or 'no ending'}" for ending, n in endings.most_common(6)) or "it is empty"
-    return ". ".join([told, *what_to_do(endings)])
+    return ". ".join([told, *what_to_do(seen.files)])
 
 
 def ending_of(path: str) -> str:
@@ -39,8 +41,8 @@ def ending_of(path: str) -> str:
     return ".nii.gz" if name.endswith(".nii.gz") else PurePosixPath(name).suffix
 
 
-def what_to_do(endings: Iterable[str]) -> list[str]:
+def what_to_do(files: Iterable[str]) -> list[str]:
     """Return a sentence for each kind of files that are not read."""
-    seen = set(endings)
+    seen = set(map(ending_of, files))
     there = {what: [e or "no ending" for e in known if e in seen] for what, known in UNREAD.items()}
     return [f"Of {' and '.join(found)}: {what}" for what, found in there.items() if found]

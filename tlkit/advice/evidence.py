@@ -23,14 +23,19 @@ Told = dict[str, dict[str, Any]]
 
 
 def cheap(
-    study: Study, tell: Callable[[str], None] = print, most: int = MOST, skip: dict[str, str] | None = None
+    study: Study,
+    tell: Callable[[str], None] = print,
+    most: int = MOST,
+    skip: dict[str, str] | None = None,
+    found: Told | None = None,
 ) -> Told:
     """Return `scores.evidence` (of masks `pixels.evidence`) of each arm's frozen encoder, and of what needs none.
 
     Cross-validated over patients, on at most `most` images drawn over all of them but those of an official test part,
     so the test is not touched. Arms of `skip` are left out, and those pretrained on these images, whose encoders know
     them. What was computed before is read. What these images do not allow is told, and {} then.
-    Each has `images` and `patients`, of how many. Memory grows by the features alone.
+    Each has `images` and `patients`, of how many. Memory grows by the features alone. `found` is filled, so that what
+    is done is there where this is stopped.
     """
     first_of_all = study.finetune(seeds=study.seeds[:1])
     arms = {c["pretraining"]: c for c in first_of_all if "run" not in (c["weights"] or {})}
@@ -41,7 +46,7 @@ def cheap(
     rows, patients = drawn(table, min(most, MASKS) if masks else most)
     kept = {"metric": metric_of(study), "patients": patients}
     told = (_of_masks if masks else _of_labels)(study, arms, store, rows, task_of(first, table), kept)
-    found: Told = {}
+    found = {} if found is None else found
     for arm, make in told:
         start = time.perf_counter()
         try:

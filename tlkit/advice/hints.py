@@ -2,7 +2,8 @@
 
 Published work agrees that none is reliable on medical images (arXiv 2308.07444, 2405.20420), so they are hints. Each is
 of the training part: on test features it would look ahead. A score is only read within one task, and between encoders
-of any width: `bounds` says what it is where features tell nothing, and where they tell all.
+of any width. An H-score lies between 0 and the number of classes less one, NLEEP between minus the entropy of the
+classes and 0.
 """
 
 from __future__ import annotations
@@ -34,22 +35,6 @@ def hints(features: np.ndarray, target: np.ndarray, kind: str, seed: int = 0) ->
             "h_score": h_score(features, target, kind),
             "nleep": nleep(features, target, kind, seed),
         }
-
-
-def bounds(target: np.ndarray, kind: str) -> dict[str, tuple[float, float]]:
-    """Return for each of HINTS (what it is of features that tell nothing, what it can be at most).
-
-    LogME's first is that of zeros, the evidence of noise alone; its second is unbounded. An H-score is at most the
-    number of classes less one, NLEEP lies between minus the entropy of the classes and 0. Regressions have LogME alone.
-    """
-    columns = _columns(checked(np.zeros((len(target), 1)), target, kind)[1], kind)
-    noise = float(np.mean([-0.5 * (1 + np.log(2 * np.pi * (y**2).mean())) for y in columns.T if y.any()]))
-    found = {"logme": (noise, np.inf)}
-    if kind == "regression":
-        return found
-    entropy = _over_labels(lambda y: float(-sum(p * np.log(p) for p in np.bincount(y) / len(y) if p)), target, kind)
-    most = _over_labels(lambda y: float(len(np.unique(y)) - 1), target, kind)
-    return found | {"h_score": (0.0, most), "nleep": (-entropy, 0.0)}
 
 
 def logme(features: np.ndarray, target: np.ndarray, kind: str) -> float:
@@ -144,7 +129,7 @@ def nleep(features: np.ndarray, target: np.ndarray, kind: str, seed: int = 0) ->
         return float("nan")
     centred = _centred(features)
     if not centred.size:
-        return bounds(target, kind)["nleep"][0]
+        return _over_labels(lambda y: leep(np.ones((len(y), 1)), y), target, kind)
     directions = _main_directions(centred)
     classes = target.shape[1] + 1 if kind == "multilabel" else len(np.unique(target))
     parts = max(1, min(COMPONENTS * classes, len(features) // LEAST_ROWS))

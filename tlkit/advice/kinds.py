@@ -55,17 +55,23 @@ def find(seen: Seen, name: str) -> dict[str, Any]:
     tables = [labels.of_images(seen, path, images) for path in labels.files(seen)]
     named = [t for t in tables if t.column]
     if seen.asked.get("labels", "none").lower() != "none":
-        return by_table(seen, _asked_for(seen, tables, images), images)
+        chosen, others = _asked_for(seen, tables, images), replace(seen, asked={"labels": "none"})
+        every = [labels.of_images(others, path, images) for path in labels.files(others)]
+        return by_table(seen, chosen, images) | _who(seen, [t for t in every if t.column], chosen)
     if seen.asked.get("label", "").startswith("name:"):
         return named_classes.find(seen, images) | _for_patients(seen, named)
-    classes = class_folders.find(seen, images)
     if "labels" in seen.asked:
-        return classes_or_error(seen, classes, images) | _for_patients(seen, named)
+        return classes_or_error(seen, class_folders.find(seen, images), images) | _for_patients(seen, named)
     answering = [t for t in named if _answers(seen, t)]
-    whole = (
-        labels.joined(answering, lambda t: _answers(seen, t)) if all(map(labels.part_of, _paths(answering))) else None
-    )
-    ways = [("--labels none", f"the folders are classes: {few(classes['classes'])}")] if classes else []
+    parts = [labels.part_of(path, seen.root) for path in _paths(answering)]
+    whole = labels.joined(seen, answering, lambda t: _answers(seen, t)) if all(parts) else None
+    try:
+        classes = class_folders.find(seen, images)
+        ways = [("--labels none", f"the folders are classes: {few(classes['classes'])}")] if classes else []
+    except AmbiguousError as error:
+        if not (answering and error.choices):
+            raise
+        classes, ways = None, [(f"--labels none {flag}", f"folders: {meaning}") for flag, meaning in error.choices]
     offered = [whole] if whole else answering or ([] if classes else named)
     ways += [(t.flag, _meaning(seen, t)) for t in offered]
     if len(ways) > 1:
@@ -90,7 +96,7 @@ def _asked_for(seen: Seen, tables: list[Labels], images: list[str]) -> Labels:
             raise labels.unread(table, images)
     if len(tables) == 1:
         return tables[0]
-    if whole := labels.joined(tables, lambda t: ()):
+    if whole := labels.joined(seen, tables, lambda t: ()):
         return whole
     raise AmbiguousError(
         f"The tables {few([p.name for p in _paths(tables)])} cannot be read as one: they name the images in other "
@@ -121,29 +127,19 @@ def innermost(place: Path) -> Path:
     return found
 
 
-def _beside(seen: Seen, rows: pd.DataFrame, column: str) -> list[str]:
-    """Return the columns that say something else than an answer."""
-    said = [seen.asked.get(k, "") for k in ("patient", "split")]
-    split = [columns.split_column(rows)]
-    return [
-        column,
-        PART,
-        *columns.patient_columns(rows),
-        *columns.named_splits(rows),
-        *split,
-        *(c for c in said if c in rows),
-    ]
+def _targets(seen: Seen, table: Labels) -> list[columns.Target]:
+    return columns.targets(table.rows, columns.beside(table.rows, seen.asked, table.column, PART))
 
 
 def _answers(seen: Seen, table: Labels) -> tuple:
     """Return the answers that a table holds, be they to be chosen: their columns."""
     if asked := seen.asked.get("label", ""):
         return (asked,) if asked in table.rows or "," in asked else ()
-    return tuple(sorted(t.columns for t in columns.targets(table.rows, _beside(seen, table.rows, table.column))))
+    return tuple(sorted(t.columns for t in _targets(seen, table)))
 
 
 def _meaning(seen: Seen, table: Labels) -> str:
-    found = columns.targets(table.rows, _beside(seen, table.rows, table.column))
+    found = _targets(seen, table)
     what = f"{table.said} with {'; '.join(f'{few(t.columns)} ({t.meaning})' for t in found[:4]) or 'no answers'}"
     return f"{what}; parts: {', '.join(dict.fromkeys(table.parts))}" if table.parts else what
 
@@ -154,7 +150,8 @@ def by_table(seen: Seen, table: Labels, images: list[str]) -> dict[str, Any]:
         table = replace(table, parts=())
     rows, column = table.rows, table.column
     split = {} if table.parts else _split(seen, rows, images)
-    target = columns.choose(rows, _beside(seen, rows, column), seen.asked.get("label", ""), seen.asked.get("task", ""))
+    beside = columns.beside(rows, seen.asked, column, PART)
+    target = columns.choose(rows, beside, seen.asked.get("label", ""), seen.asked.get("task", ""))
     if target is None:
         raise AmbiguousError(
             f"{table.paths[0]} names the images (column '{column}'), and no other column holds classes, yes and no, or "
@@ -195,9 +192,9 @@ def _unread_splits(rows: pd.DataFrame, options: dict[str, Any]) -> list[str]:
 
 def _said_of_split(options: dict[str, Any]) -> str:
     if any(parts := (options.get("tables") or {}).values()):
-        return (
-            f"splits: by the tables, {', '.join(p for p in folders.PARTS if p in parts)} (--split none draws them anew)"
-        )
+        there = [part for part in folders.PARTS if part in parts]
+        drawn = class_folders.drawn_from(there)
+        return f"splits: by the tables, {', '.join(there)} (--split none draws them anew){drawn}"
     if options.get("split_folders"):
         return "splits: by the folders train, val, test (--split none draws them anew)"
     return f"splits: by column '{options['split']}'" if "split" in options else "splits: none, they are drawn"
@@ -205,7 +202,7 @@ def _said_of_split(options: dict[str, Any]) -> str:
 
 def _who(seen: Seen, named: list[Labels], used: Labels) -> dict[str, Any]:
     """Return another table than the one of the answers where that alone can say who is shown."""
-    others = [t for t in named if t is not used and columns.patient_columns(t.rows)]
+    others = [t for t in named if t.paths[0] not in used.paths and columns.patient_columns(t.rows)]
     return {} if columns.patient_columns(used.rows) else _for_patients(seen, others)
 
 
@@ -224,17 +221,18 @@ def classes_or_error(seen: Seen, classes: dict[str, Any] | None, images: list[st
     parts, ways = [PurePosixPath(f).parts for f in images], []
     level = next((n for n in range(1, max(map(len, parts)) - 1) if len({p[n] for p in parts if len(p) > n + 1}) > 1), 0)
     deep = sorted({p[level] for p in parts if len(p) > level + 1}) if level else []
-    if level == 1:
+    if all(map(folders.split_of, deep)):
+        pass  # parts are no classes
+    elif level == 1:
         ways = [("--label folder:2", f"the folders below are {len(deep)} classes: {few(deep)}")]
-    elif level:
+    else:
         inner = seen.root.joinpath(*parts[0][:level])
         ways = [(quote(str(inner)), f"this folder holds {len(deep)} others: {few(deep)}")]
     ways = ways or [*masks_beside.proposals(seen), *named_classes.proposals(images)]
     above = sorted({PurePosixPath(f).parent.name or "." for f in images})
     where = "in no folders of classes" if above == ["."] else f"in {few(above)}"
     told = f"Nothing says what the {len(images)} images in {seen.root} show: they lie {where}, and one class leaves "
-    told += "nothing to learn."
+    told = " ".join([f"{told}nothing to learn.", *(f"{s}." for s in endings.what_to_do(seen.files))])
     if ways:
         raise AmbiguousError(f"{told} Say what does, or name a table: --labels FILE", ways)
-    advised = " ".join(f"{s}." for s in endings.what_to_do(map(endings.ending_of, seen.files)))
-    raise AmbiguousError(f"{told} {advised} {EXPECTED}".replace("  ", " "))
+    raise AmbiguousError(f"{told} {EXPECTED}")

@@ -16,10 +16,11 @@ from tlkit.advice.choices import AmbiguousError, few
 from tlkit.advice.seen import Seen
 from tlkit.config import ConfigError
 from tlkit.layouts.entries import read_text, without_nothing
-from tlkit.layouts.folders import split_of
+from tlkit.layouts.folders import split_above, split_of
 from tlkit.layouts.table import grouped, join_tables, listed, of_part
 
 ENDINGS = (".csv", ".tsv", ".xlsx", ".parquet")
+UNNAMED = "Unnamed: "  # how pandas begins the name of a column without one
 NONE = ("--labels none", "leave tables unread")
 
 
@@ -63,15 +64,16 @@ def files(seen: Seen) -> list[Path]:
     asked = seen.asked.get("labels", "")
     if asked.lower() in ("", "none"):
         return [seen.root / f for f in seen.ending(*ENDINGS)]
-    whole = [path for path in (Path(asked).expanduser(), seen.root / asked) if path.is_file()]
-    return [whole[0].resolve()] if whole else [_one_of(seen, part.strip()) for part in asked.split(",")]
+    found = [_place(seen, asked)] if _place(seen, asked) else [_place(seen, part.strip()) for part in asked.split(",")]
+    if None in found:
+        raise AmbiguousError(f"--labels: there is no file {asked}, neither here nor in {seen.root}.")
+    return found
 
 
-def _one_of(seen: Seen, asked: str) -> Path:
-    for path in (Path(asked).expanduser(), seen.root / asked):
-        if asked and path.is_file():
-            return path.resolve()
-    raise AmbiguousError(f"--labels: there is no file {asked}, neither here nor in {seen.root}.")
+def _place(seen: Seen, asked: str) -> Path | None:
+    """Return the file of that name: here, in the folder that is read, or in those that hold it alone."""
+    places = [base / Path(asked).expanduser() for base in (Path(), seen.root, *seen.root.parents[:2])]
+    return next((place.resolve() for place in places if place.is_file()), None)
 
 
 def read(seen: Seen, path: Path) -> pd.DataFrame:
@@ -100,15 +102,20 @@ def of_images(seen: Seen, path: Path, images: list[str]) -> Labels:
         raise
     if (file := seen.asked.get("file", "")) and file not in rows:
         raise AmbiguousError(f"--file: {path} has no column '{file}'. It has {few(list(rows), 20)}.")
-    part = part_of(path)
+    part = part_of(path, seen.root)
     own = of_part(images, part)
     parts = (part,) if len(own) < len(images) else ()  # names may stand for other files elsewhere
     column = columns.file_column(rows, own, file)
     names = pd.Series([column] if column else list(rows))
-    if not leave and (column.startswith("Unnamed: ") or (listed(names, own) != "").any()):
+    full = [c for c in list(rows)[1:] if c.startswith(UNNAMED) and (rows[c] != "").mean() > columns.HALF]
+    paths = names[names.str.contains("/")]
+    if not leave and (
+        column.startswith(UNNAMED) or full or (listed(names, own) != "").any() or (grouped(paths, own) != "").any()
+    ):
+        said = ["nothing" if c.startswith(UNNAMED) else c for c in rows]
         raise AmbiguousError(
-            f"The first line of {path} names no columns: it says {few(list(rows))}. Write one above the rows, such as "
-            "file,label,patient, in a copy that you name: --labels FILE",
+            f"The first line of {path} names no columns: it says {few(said)}. Write one right above the rows, "
+            "such as file,label,patient, in a copy that you name: --labels FILE",
             [NONE],
         )
     if column or not (group := _group_column(rows, own, file)):
@@ -131,21 +138,27 @@ def _group_column(rows: pd.DataFrame, images: list[str], asked: str) -> str:
     return ""
 
 
-def part_of(path: Path) -> str:
-    """Return the split that a table's name says, as train.csv and labels_test.csv do; "" for none, or for two."""
+def part_of(path: Path, root: Path = Path()) -> str:
+    """Return the split that a table's name says, as train.csv and labels_test.csv do; "" for none, or for two.
+
+    Of a name that says none that of the folder below `root` in which it lies.
+    """
     words = re.split(r"[\W_\d]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", path.stem))
     found = {split_of(word) for word in [path.stem, *words] if word} - {""}
-    return found.pop() if len(found) == 1 else ""
+    above = split_above(path.relative_to(root)) if not found and path.is_relative_to(root) else ""
+    return found.pop() if len(found) == 1 else above
 
 
-def joined(tables: Sequence[Labels], answers: Callable[[Labels], Any]) -> Labels | None:
+def joined(seen: Seen, tables: Sequence[Labels], answers: Callable[[Labels], Any]) -> Labels | None:
     """Return tables of one kind as one, each with the split of its name; None where they are not of one kind.
 
-    `answers` returns what a table holds: of one kind are tables with the same of it, and the same column of files.
+    `answers` returns what a table holds: of one kind are tables with the same of it or with the same columns, which
+    name files in the same one.
     """
-    parts = tuple(part_of(table.paths[0]) for table in tables)
-    alike = {(table.column, table.names, answers(table)) for table in tables}
-    if len(tables) < 2 or len(alike) > 1 or (any(parts) and (not all(parts) or "train" not in parts)):
+    parts = tuple(part_of(table.paths[0], seen.root) for table in tables)
+    alike = len({(table.column, table.names) for table in tables}) == 1
+    alike &= any(len(set(map(held, tables))) == 1 for held in (answers, lambda table: tuple(table.rows)))
+    if len(tables) < 2 or not alike or (any(parts) and (not all(parts) or "train" not in parts)):
         return None
     rows = join_tables([table.rows for table in tables], list(parts))
     first = tables[0]

@@ -6,14 +6,13 @@ import json
 import math
 import time
 import warnings as warnings_of
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tlkit.advice import endings, mosaic, reading, shortcuts
+from tlkit.advice import endings, mosaic, prose, reading, shortcuts
 from tlkit.config import ConfigError
 from tlkit.datasets import copies
 from tlkit.datasets.layout import SCANS
@@ -53,7 +52,7 @@ def look(found: dict[str, Any], size: int = SIZE) -> dict[str, Any]:
         raise ConfigError(f"{told}\nMend such files, or take them out of the folder, and look again.") from error
     table = _with_splits(store, found)
     _check_classes(store, table, found)
-    rejects = pd.read_csv(store.path / "rejects.csv")
+    rejects = pd.read_csv(store.path / "rejects.csv", keep_default_na=False)  # a file may be called NA
     facts = {
         "name": found["name"],
         "task": found["task"],
@@ -241,10 +240,9 @@ def _test(store: Store, table: pd.DataFrame) -> list[tuple[str, str]]:
 
 def _unreadable(store: Store, rejects: pd.DataFrame) -> list[tuple[str, str]]:
     bad = rejects[(rejects["kind"] == "unreadable") & (rejects["reason"] != DIFFER)]
-    kinds = Counter(endings.ending_of(path) for path in rejects.loc[rejects["kind"] == "rule", "path"])
-    others = {ending: n for ending, n in kinds.items() if ending in endings.PICTURES}
+    others = [p for p in rejects.loc[rejects["kind"] == "rule", "path"] if endings.ending_of(p) in endings.PICTURES]
     what = f"{'. '.join(endings.what_to_do(others))}."
-    told = [f"{sum(others.values())} files may hold images of a kind that is not read. {what}"]
+    told = [f"{prose.count(len(others), 'file')} may hold images of a kind that is not read. {what}"]
     if bad.empty:
         return [("unreadable", text) for text in told if others]
     first = "; ".join(f"{path}: {reason}" for path, reason in bad[["path", "reason"]].head(3).itertuples(index=False))

@@ -17,6 +17,7 @@ from tlkit.advice.seen import Seen
 from tlkit.datasets import bounds
 from tlkit.datasets.cards import UnreadableFile
 from tlkit.layouts import lits, pairs
+from tlkit.layouts.folders import split_of
 
 LOOKED_AT, VOLUMES = 200, 6  # masks whose values are read: pictures, volumes
 JPEG = {".jpg", ".jpeg", ".jpe", ".jfif"}
@@ -79,8 +80,17 @@ def described(seen: Seen) -> dict[str, Any] | None:
         )
     if unsaid := [value for value, name in codes.items() if str(name).lower() == "ignore"]:
         codes = {value: name for value, name in codes.items() if value not in unsaid}
-        options["as_background"] = unsaid
-        told.append("pixels of `ignore` count as background")
+        how = {"ignore=background": "as_background", "ignore=none": "unlabelled"}
+        if (said := seen.asked.get("label", "")) not in how:
+            raise AmbiguousError(
+                f"{file} names pixels `ignore`: nobody has labelled them, and here every pixel of an image counts. Say "
+                "what is to become of them:",
+                [("--label ignore=none", "images, and slices of volumes, that hold such pixels are left out"),
+                 ("--label ignore=background", "they count as background, in training and in Dice")],
+            )  # fmt: skip
+        options[how[said]] = unsaid
+        what = "they count as background" if said == "ignore=background" else "no image with them is read"
+        told.append(f"pixels of `ignore`: {what}")
     return _segmentation(seen, options, codes, told)
 
 
@@ -107,8 +117,22 @@ def paired(seen: Seen) -> dict[str, Any] | None:
     if (found := mask_folders.find(seen)) is None:
         return None
     options, count = found
+    above = {tuple(n for n in PurePosixPath(a).parts[:-1] if not split_of(n)) for a, *_ in options["pairs"]}
+    if len(above) > 1 and (task := seen.asked.get("task", "")) != "segmentation":
+        if task == "multiclass":
+            return None
+        raise masks_or_classes(f"{count} images lie beside their masks, in several folders.", above)
     folders = [f"{a} and {PurePosixPath(b).name}" for a, b, *_ in options["pairs"]]
     return read_masks(seen, options, [f"images and masks: {count} pairs in {few(folders)}"])
+
+
+def masks_or_classes(told: str, above: set[tuple[str, ...]]) -> AmbiguousError:
+    """Return the error of images with masks in folders, given by their parts, that may be classes as well."""
+    classes = few(sorted({parts[-1] for parts in above if parts}))
+    return AmbiguousError(
+        f"{told} Say what is asked of an image:",
+        [("--task segmentation", "its mask"), ("--task multiclass", f"its folder: {classes}; masks are left out")],
+    )
 
 
 def read_masks(seen: Seen, options: dict[str, Any], told: list[str]) -> dict[str, Any]:

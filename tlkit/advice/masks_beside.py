@@ -8,12 +8,12 @@ from pathlib import PurePosixPath
 from shlex import quote
 from typing import Any
 
-from tlkit.advice.choices import AmbiguousError, Choice, few
-from tlkit.advice.mask_folders import MASK_ENDS, MASK_NAME, MOST_UNEVEN, shows
-from tlkit.advice.masks import read_masks, values_of
+from tlkit.advice.choices import AmbiguousError, Choice
+from tlkit.advice.mask_folders import IMAGES, MASK_ENDS, MASK_NAME, MASKS, MOST_UNEVEN, shows
+from tlkit.advice.masks import masks_or_classes, read_masks, values_of
 from tlkit.advice.seen import Seen
 from tlkit.layouts import pairs
-from tlkit.layouts.folders import EXTENSIONS
+from tlkit.layouts.folders import EXTENSIONS, split_of
 
 MOST_VALUES = 8  # of files beside others, to be masks
 
@@ -71,20 +71,11 @@ def _suffixed(seen: Seen) -> dict[str, Any] | None:
             [(f"--file {quote(name)}", f"{kinds[kind]} images") for kind, name in names.items()],
         )
     image, task = (meant or list(kinds))[0], seen.asked.get("task", "")
-    above = {PurePosixPath(s).parts[:-1] for s in others}
+    above = {tuple(n for n in PurePosixPath(s).parts[:-1] if not split_of(n)) for s in others}
     if task == "multiclass":
         return None
-    if (
-        not task
-        and len({p[:1] for p in above}) > 1
-        and len(above) <= len(others) / 2
-        and not pairs.is_volume(seen.files[0])
-    ):
-        classes = few(sorted({p[0] for p in above if p}))
-        raise AmbiguousError(
-            f"{len(bases)} masks ({end}) lie beside their images, in folders. Say what is asked of an image:",
-            [("--task segmentation", "its mask"), ("--task multiclass", f"its folder: {classes}; masks are left out")],
-        )
+    if not task and 1 < len(above) <= len(others) / 2 and not pairs.is_volume(seen.files[0]):
+        raise masks_or_classes(f"{len(bases)} masks ({end}) lie beside their images, in folders.", above)
     options = {"pairs": [[".", ".", ""]], "mask_end": end} | ({"image_end": image} if image else {})
     return read_masks(seen, options, [f"{len(bases)} masks beside their images, with {end} behind the name"])
 
@@ -103,11 +94,14 @@ def proposals(seen: Seen) -> list[Choice]:
     return found
 
 
-def ends_of_masks(seen: Seen) -> str:
-    """Return what most masks that lie beside pictures have behind their name, "" where none do."""
+def patterns_of_masks(seen: Seen) -> list[str]:
+    """Return patterns of the paths of masks beside pictures, by the end of most names, or in folders of their own."""
     stems = {str(PurePosixPath(f).with_suffix("")) for f in seen.files if shows(f)}
     counts = Counter(end for end in MASK_ENDS if end for s in stems if s.endswith(end) and s.removesuffix(end) in stems)
-    return max(counts, key=counts.__getitem__, default="")
+    holding = {PurePosixPath(f).parent for f in seen.files if shows(f)}
+    beside = {p.parent for p in holding if p.name.lower() in IMAGES}
+    folders = {p.name for p in holding if p.name.lower() in MASKS and p.parent in beside}
+    return [f"*{end}*" for end, _ in counts.most_common(1)] + sorted(f"*/{name}/*" for name in folders)
 
 
 def _prefixes(stem: str) -> list[str]:

@@ -81,4 +81,4 @@ def _no_folder(file: Path) -> str:
     told = f"{file} is a file. Expected a folder of images, or a MedMNIST .npz file."
     if ending in labels.ENDINGS:
         return f"{told} Name the folder of the images, and the table: --labels {quote(str(file))}"
-    return " ".join([told, *(f"{what}." for what in endings.what_to_do([ending]))])
+    return " ".join([told, *(f"{what}." for what in endings.what_to_do([file.name]))])

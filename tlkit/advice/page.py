@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 from tlkit import __version__
 from tlkit.advice import drawings, prose, table
@@ -42,6 +42,14 @@ summary { cursor: pointer; color: #0a4f8a; }
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # whoever reads it: it asks nobody for anything
 
 
+class Code(NamedTuple):
+    """Text in a language, and the file that holds it."""
+
+    text: str | None
+    language: str
+    file: str | None
+
+
 def html(answer: Answer) -> str:
     """Return the page of an answer that `contract.checked` has passed; everything in it is escaped."""
     name = answer.get("name") or "your images"
@@ -52,22 +60,7 @@ def html(answer: Answer) -> str:
         *(['<p class="phantom">Phantom data: not results on patients.</p>'] if answer.get("phantom") else []),
         _verdict(answer),
         _warnings(answer),
-        *_section(
-            "The arms",
-            [
-                figure(drawings.arms(answer)),
-                *map(_table, table.arms(answer)),
-                *_paragraphs([prose.baseline(answer)]),
-                _list([*table.dropped(answer), *table.loaded(answer)]),
-            ],
-        ),
-        *_section("Learning curve", [figure(drawings.curve(answer))]),
-        *_section("What more hours would decide", [_list(prose.more(answer))]),
-        *_section("Did the cheap scores foretell it?", _agreement(answer)),
-        *_section("Not tried", [_list(table.missing(answer))]),
-        *_section("How to load the winner's weights", _code(answer.get("loading"), answer.get("weights_file"))),
-        *_section("The study behind it", _folded(answer.get("study"), answer.get("study_file") or "the study file")),
-        *_section("How the images were read", _folded(answer.get("reading"), "data.yaml")),
+        *(part for heading, blocks in sections(answer) for part in _section(heading, map(_block, blocks))),
         f"<footer>tlkit {escape(__version__)}. The same numbers are in answer.json beside this page.</footer>",
     ]
     return (
@@ -76,6 +69,32 @@ def html(answer: Answer) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<style>{STYLE}</style>\n</head>\n<body>\n" + "\n".join(filter(None, body)) + "\n</body>\n</html>\n"
     )
+
+
+def sections(answer: Answer) -> list[tuple[str, list[Any]]]:
+    """Return the headings of a page, and what stands below each: tables, code, sentences, lists, (data URI, alt)."""
+    agreement = prose.agreement(answer)
+    return [
+        ("The arms", [drawings.arms(answer), *table.arms(answer), prose.baseline(answer),
+                      [*table.dropped(answer), *table.loaded(answer)]]),
+        ("Learning curve", [drawings.curve(answer)]),
+        ("What more hours would decide", [prose.more(answer)]),
+        ("Did the cheap scores foretell it?", [agreement, prose.hint_note() if agreement else ""]),
+        ("Not tried", [table.missing(answer)]),
+        ("How to load the winner's weights", [Code(answer.get("loading"), "python", answer.get("weights_file"))]),
+        ("The study behind it", [Code(answer.get("study"), "yaml", answer.get("study_file") or "the study file")]),
+        ("How the images were read", [Code(answer.get("reading"), "yaml", "data.yaml")]),
+    ]  # fmt: skip
+
+
+def _block(found: Any) -> str:
+    if isinstance(found, table.Table):
+        return _table(found)
+    if isinstance(found, Code):
+        return _code(found)
+    if found is None or isinstance(found, tuple):
+        return figure(found)
+    return _list(found) if isinstance(found, list) else f"<p>{escape(found)}</p>" if found else ""
 
 
 def what(answer: Answer) -> str:
@@ -112,11 +131,6 @@ def _table(found: table.Table) -> str:
     )
 
 
-def _agreement(answer: Answer) -> list[str]:
-    told = prose.agreement(answer)
-    return [_list(told), *_paragraphs([prose.hint_note()])] if told else []
-
-
 def figure(picture: tuple[str, str] | None) -> str:
     """Return (data URI, alt text) of `drawings` as HTML; "" for None."""
     return f'<div class="wide"><img src="{picture[0]}" alt="{escape(picture[1])}"></div>' if picture else ""
@@ -127,23 +141,15 @@ def _section(heading: str, parts: Iterable[str]) -> list[str]:
     return [f"<h2>{escape(heading)}</h2>", *there] if there else []
 
 
-def _paragraphs(lines: Iterable[str]) -> list[str]:
-    return [f"<p>{escape(line)}</p>" for line in lines if line]
-
-
 def _list(lines: Iterable[str]) -> str:
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return f"<ul>{items}</ul>" if items else ""
 
 
-def _code(text: str | None, file: str | None) -> list[str]:
-    named = [f"<p><code>{escape(file)}</code></p>"] if file else []
-    return [*named, f"<pre><code>{escape(text)}</code></pre>"] if text else named
-
-
-def _folded(text: str | None, file: str) -> list[str]:
-    """Return a long file to unfold; it is not printed, as it lies beside the page."""
-    if not text:
-        return []
-    told = f"<summary>{escape(file)}, beside this page: show it</summary>"
-    return [f"<details>{told}<pre><code>{escape(text)}</code></pre></details>"]
+def _code(found: Code) -> str:
+    """Return code with the file that holds it; a long one, of YAML, to unfold: it lies beside the page."""
+    text = f"<pre><code>{escape(found.text)}</code></pre>" if found.text else ""
+    if found.language == "yaml":
+        told = f"<summary>{escape(found.file)}, beside this page: show it</summary>"
+        return f"<details>{told}{text}</details>" if text else ""
+    return (f"<p><code>{escape(found.file)}</code></p>" if found.file else "") + text

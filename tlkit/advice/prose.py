@@ -93,21 +93,22 @@ def reasons(answer: Answer) -> list[str]:
 
 
 def baseline(answer: Answer) -> str:
-    """Return how far fine-tuning is from what frozen features give; "" where one of them is missing.
+    """Return how far fine-tuning is from what frozen features give; of these alone the best, "" without any.
 
     A probe as good as fine-tuning says that the runs are undertrained, not that a pretraining is needed.
     """
     better = sign(answer["metric"])
     tuned = [a for a in answer["arms"] if a["value"] is not None]
     probed = [a for a in answer["arms"] if a["probe"] is not None]
-    if not tuned or not probed:
+    if not probed:
         return ""
-    best, probe = (max(part, key=lambda a, k=k: better * a[k]) for part, k in ((tuned, "value"), (probed, "probe")))
+    probe = max(probed, key=lambda a: better * a["probe"])
+    of = f"The best linear probe, on frozen features of {title(answer, probe['arm'])}, reaches {number(probe['probe'])}"
+    if not tuned:
+        return f"{of} in cross-validation; fine-tuning may turn the order."
+    best = max(tuned, key=lambda a: better * a["value"])
     ahead = better * (best["value"] - probe["probe"]) > 0
-    told = (
-        f"The best linear probe, on frozen features of {title(answer, probe['arm'])}, reaches "
-        f"{number(probe['probe'])} in cross-validation; the best fine-tuning {number(best['value'])}."
-    )
+    told = f"{of} in cross-validation; the best fine-tuning {number(best['value'])}."
     return told if ahead else f"{told} Fine-tuning gains nothing over it, so its runs are likely undertrained."
 
 

@@ -39,7 +39,7 @@ def evidence(
     draws: int = 5,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Return the cheap evidence of one arm: metric, knn, probe, few_shot, hints.HINTS, bounds and seconds.
+    """Return the cheap evidence of one arm: metric, knn, probe, few_shot, hints.HINTS and seconds.
 
     Args: features [N,D]; target as in `targets`; `patients` [N] (None: each image is one); `parts` (rows that train,
     rows that test), None for those of `folds`; `metric` of the task ("": its own); `classes` their names.
@@ -59,7 +59,7 @@ def evidence(
         few = {"shots": shots, "draws": draws, "seed": seed}
         told = predictions(features, target, kind, parts, patients, **few, seconds=seconds)
         start = time.perf_counter()
-        found = hints.hints(features[rows], target[rows], kind, seed) | {"bounds": hints.bounds(target[rows], kind)}
+        found = hints.hints(features[rows], target[rows], kind, seed)
         seconds["hints"] = time.perf_counter() - start
     few = {n: [value(part, job, metric) for _, part in told[f"few_{n}"].groupby("draw")] for n in shots}
     scores = {name: value(told[name], job, metric) for name in MODELS}

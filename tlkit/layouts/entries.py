@@ -14,23 +14,8 @@ import pandas as pd
 from tlkit.config import ConfigError
 
 TRUE = {
-    "true",
-    "t",
-    "yes",
-    "y",
-    "1",
-    "1.0",
-    "x",
-    "positive",
-    "pos",
-    "present",
-    "ja",
-    "j",
-    "wahr",
-    "positiv",
-    "oui",
-    "vrai",
-}
+    "true", "t", "yes", "y", "1", "1.0", "x", "positive", "pos", "present", "ja", "j", "wahr", "positiv", "oui", "vrai",
+}  # fmt: skip
 FALSE = {"false", "f", "no", "n", "0", "0.0", "negative", "neg", "absent", "nein", "falsch", "negativ", "non", "faux"}
 MARKS = {  # the longer ones first: that of UTF-32 begins as that of UTF-16 does
     codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16",
@@ -78,6 +63,8 @@ def read_text(file: Path, separators: str = ",;\t|") -> pd.DataFrame:
             f"{file} is no table that can be read: its rows are longer than its first line, '{first}', where the names "
             "of the columns are expected."
         ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file} is in an encoding that is not known here: save it as UTF-8.") from error
     except ImportError as error:
         raise ConfigError(f"{file} is an Excel sheet: save it as CSV beside it, or `pip install openpyxl`.") from error
     except Exception as error:  # broken files fail in every way, in pandas and in the parsers below it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 import warnings
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -25,13 +26,16 @@ EXTENSIONS = {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".tif", ".tiff", 
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
 BYTES = {"1": 8, "L": 8, "I;16": 32, "I;16B": 32, "I": 32, "F": 32}  # a pixel, in all that it passes through
 COLOURED = 24  # bytes a pixel of any other mode
-SPLITS = {
-    "train": "train", "training": "train", "trn": "train",
-    "val": "val", "valid": "val", "validierung": "val", "validation": "val", "dev": "val", "development": "val",
-    "test": "test", "testing": "test", "tst": "test", "holdout": "test", "hold out": "test",
-}  # fmt: skip
-PARTS = tuple(dict.fromkeys(SPLITS.values()))
-AROUND = r"(?:(?:images?|data)[-_ ])?(.+?)[-_ ]?(?:set|data|split|images?|part|ing data)?"  # a split's word
+WORDS = {  # in English, German, French, Spanish, Portuguese, Italian, Chinese and Japanese
+    "train": "train,training,trn,entrainement,entraînement,apprentissage,entrenamiento,treino,treinamento,"
+    "addestramento,训练,訓練,学習",
+    "val": "val,valid,validation,dev,development,validierung,validacion,validación,validação,validazione,convalida,"
+    "验证,検証",
+    "test": "test,testing,tst,holdout,hold out,prueba,pruebas,teste,prova,测试,テスト",
+}
+SPLITS = {word: part for part, words in WORDS.items() for word in words.split(",")}
+PARTS = tuple(WORDS)
+AROUND = r"(?:(?:images?|data)[-_ ])?(.+?)[-_ ]?(?:s?(?:set|daten|bilder)|data|split|images?|part|ing data|集)?"
 CHANNEL: Option = (int, one_of((1, 3), "number of channels"))
 SIXTEEN = (0.0, 65535.0)  # range of unsigned 16 bits
 MAPPING, SOLUTION = "LOC_synset_mapping.txt", "LOC_val_solution.csv"
@@ -40,7 +44,7 @@ KAGGLE = Path("ILSVRC/Data/CLS-LOC")
 
 def split_of(name: str) -> str:
     """Return train, val or test where a folder, or a word in a table, is called so, such as "Training Set"; else ""."""
-    said = name.lower().strip()
+    said = unicodedata.normalize("NFC", name).lower().strip()
     found = SPLITS.get(said) or SPLITS.get(re.fullmatch(AROUND, said)[1] if said else "")
     return found or SPLITS.get(re.sub(r"[-_]", " ", said), "")
 
@@ -62,7 +66,8 @@ def classes(root: Path, card: DataCard) -> tuple[str, ...]:
         c.name if c.name in card.classes else spelt.get(c.name.casefold(), c.name)
         for _, folder in _parts(root, card)
         for c in (folder.glob(f"{above}*") if above else visible(folder))
-        if c.is_dir() and not hidden(c.name) and not _beside(f"{c.relative_to(root).as_posix()}/", card)
+        if c.is_dir() and not any(map(hidden, c.relative_to(folder).parts))
+        if not _beside(f"{c.relative_to(root).as_posix()}/", card)
     }
     if card.classes and found != set(card.classes):
         raise ConfigError(

@@ -120,7 +120,8 @@ def slices(root: Path, rows: pd.DataFrame, card: DataCard) -> Iterator[tuple[np.
 
     The grey values of a volume pass `options["window"]` (centre, width), else its `options["percentiles"]`; slices are
     axial, front up, right side left. A mask's value is the number of its class, or its place in `options["values"]`.
-    With `options["only_labelled"]`, a reason (str) stands in place of an image whose mask is empty.
+    A reason (str) stands in place of an image whose mask is empty, with `options["only_labelled"]`, and of one whose
+    mask holds a value of `options["unlabelled"]`.
     Raises UnreadableFile for damaged files, sizes that differ, and values that are no class.
     """
     path, mask_path = rows["path"].iloc[0], rows["mask_path"].iloc[0]
@@ -135,6 +136,9 @@ def slices(root: Path, rows: pd.DataFrame, card: DataCard) -> Iterator[tuple[np.
     for image, values in pairs:
         if image.shape[:2] != values.shape:
             raise UnreadableFile(f"sizes of image {image.shape[:2]} and mask {values.shape} differ")
+        if np.isin(values, card.options.get("unlabelled", ())).any():
+            yield "pixels that nobody has labelled", None
+            continue
         mask = _coded(values, card)
         if card.options.get("only_labelled") and not mask.any():
             yield "an empty mask", None
@@ -208,6 +212,7 @@ LAYOUT = Layout(
         "threshold": (int, {"ge": 0, "le": 254}),
         "values": (tuple[int, ...], {}),
         "as_background": (tuple[int, ...], {}),
+        "unlabelled": (tuple[int, ...], {}),
         "mask_columns": (dict[str, int], {}),
         "only_labelled": FLAG,
         "window": WINDOW,

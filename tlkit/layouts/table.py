@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from tlkit.layouts import folders
 from tlkit.layouts.entries import Reject, numbers, read_text, refuse, truth, without_nothing
 from tlkit.layouts.patients import PATIENT, name_patients, patients
 
+T = TypeVar("T")
 RESERVED = (
     "id", "path", "frame", "patient", "split", "label", "class", "row", "owner", "copy", "pixels", "official", "odd",
     "window", "exam", "modality", "body_part",
@@ -124,15 +126,19 @@ def of_part(images: list[str], part: str) -> list[str]:
 
 
 def grouped(names: pd.Series, paths: Iterable[str]) -> pd.Series:
-    """Return for each name the paths with a folder of that name, or a file's name that begins with it; "" for none."""
+    """Return for each name the paths with a folder of that name, or a file's name that begins with it; "" for none.
+
+    A folder may be named by its path, which may begin elsewhere.
+    """
     known: dict[str, list[str]] = {}
     for path in paths:
         *above, name = PurePosixPath(_plain(path)).parts
         stem = PurePosixPath(name).stem
         begins = {stem[: m.start()] for m in re.finditer(r"[-_ .]", stem)} - {""}
-        for said in {*above, *begins}:
+        ends = {"/".join(above[a:b]) for b in range(1, len(above) + 1) for a in range(b)}
+        for said in {*ends, *begins}:
             known.setdefault(said, []).append(path)
-    return names.map(lambda name: known.get(_plain(name), "") if name else "")
+    return names.map(lambda name: _meant(_plain(name), known))
 
 
 def _columns(card: DataCard) -> tuple[str, ...]:
@@ -169,8 +175,8 @@ def _bare(name: str) -> str:
     return stem.lstrip("0") or "0" if stem.isdecimal() else stem
 
 
-def _meant(name: str, known: dict[str, str]) -> str:
-    """Return the path of a name; of a longer one, such as a path of another machine, that of its end."""
+def _meant(name: str, known: dict[str, T]) -> T | str:
+    """Return what is known by a name; of a longer one, such as a path of another machine, by its end; "" for none."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
     ends = ("/".join(parts[start:]) for start in range(len(parts)))
     return next((known[end] for end in ends if end in known), "")
