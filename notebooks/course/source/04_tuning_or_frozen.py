@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from tlkit import course, models, runs, studies
+from tlkit import course, models, report, runs, studies
 from tlkit.config import Parameters
 from tlkit.course import plots
 from tlkit.course.features import encode
@@ -82,7 +82,8 @@ means.rename(index=names).round(3)
 
 # %%
 shown = accuracy.assign(arm=accuracy["pretraining"].map(names) + ", " + accuracy["mode"].map(names))
-plots.dots(shown.sort_values(["mode", "arm"]), "value", "arm", "accuracy on test images", names=names)
+drawn = plots.dots(shown.sort_values(["mode", "arm"]), "value", "arm", "accuracy on test images", names=names)
+report.show(drawn, "Accuracy of each run, fine-tuned or with a frozen encoder, by where its weights started.")
 
 # %% [markdown]
 # Linear evaluation asks: *are the features already there?* Fine-tuning asks: *is this a good place to start from?* A network that has enough labels and steps can build what it lacks, so the second question hides most of what the first one shows. Both are good questions; a paper has to say which one it answers.
