@@ -49,7 +49,7 @@ RIGHT = {
     ],
     "5.1": [
         "lambda y, n, s: np.sort(pd.Series(y).groupby(y).sample(n, random_state=s).index)",
-        "lambda y, n, s: sorted(i for k in set(y) for i in np.random.default_rng(s).permutation(np.where(y == k)[0])[:n])",
+        "lambda y, n, s: [i for k in set(y) for i in np.random.default_rng(s).permutation(np.flatnonzero(y == k))[:n]]",
     ],
     "5.2": [
         "lambda c, a, x: None if x > a[-1] else 10 ** np.interp(x, a, np.log10(c))",
