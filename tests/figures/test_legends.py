@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tlkit import paths
-from tlkit.figures import foretold, overlays
+from tlkit.figures import examples, foretold, gradcam, heatmaps, overlays
 from tlkit.names import NAMES
 from tlkit.report.layout import add_footer
 
@@ -45,3 +45,22 @@ def test_legend_footer_and_mark_do_not_overlap(draw):
 def test_no_figure_has_its_legend_at_its_foot():
     sources = [p.read_text(encoding="utf-8") for p in (paths.REPO / "tlkit").rglob("*.py")]
     assert not [text for text in sources if "outside " + "lower" in text]
+
+
+def test_long_titles_and_names_of_rows_keep_clear_of_mark_and_footer():
+    maps = {"scratch": np.ones((1, 4, 4)), "imagenet": np.ones((1, 4, 4)), "radiologynet": np.ones((1, 4, 4))}
+    row = {"item": 0, "id": "x", "true": "a", "predicted": "a", "probability": 0.9, "right": True, "empty": False}
+    frame = pd.DataFrame([{**row, "pretraining": arm} for arm in maps])
+    title = "GRAZPEDWRI-DX, resnet10 for DenseNet-121, images 15 to 20 of 20"
+    heat = heatmaps.draw(gradcam.Heatmaps(frame, np.zeros((1, 4, 4)), maps), title=title, phantom=True)
+    heat.draw_without_rendering()
+    (mark,) = (text for text in heat.texts if text.get_gid() == "phantom")
+    assert not heat._suptitle.get_tightbbox().overlaps(mark.get_tightbbox())
+
+    masks = np.eye(4, dtype=np.uint8)[None].repeat(4, 0)
+    chosen = pd.DataFrame({"id": list("abcd"), "dice_a": 0.5, "dice_b": 0.4})
+    guesses = {"U-Net\n(reconstruction)": masks, "LUNA16, resnet10 for U-Net-ResNet50\n(classification)": masks}
+    fig = examples.draw_masks(masks / 1.0, masks, guesses, chosen)
+    fig.draw_without_rendering()
+    foot = fig._supxlabel.get_tightbbox()
+    assert not [ax.get_ylabel() for ax in fig.axes if ax.yaxis.label.get_tightbbox().overlaps(foot)]

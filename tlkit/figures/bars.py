@@ -99,7 +99,7 @@ def tell_baselines(ax: Axes, found: Mapping[str, float]) -> None:
     if not found:
         return
     left, right = ax.get_xlim()
-    ax.margins(y=0.15)  # the name of the lowest one stays above the axis
+    ax.margins(y=0.22)  # the name of the lowest one stays above the axis
     for name, value in found.items():
         ax.axhline(value, ls=":", lw=0.9, color="0.25", zorder=0.6, gid="baseline")
         text = ax.text(right, value, name.replace(" ", "\n"), ha="left", va="center", size=6, color="0.25")
