@@ -63,4 +63,4 @@ def test_long_titles_and_names_of_rows_keep_clear_of_mark_and_footer():
     fig = examples.draw_masks(masks / 1.0, masks, guesses, chosen)
     fig.draw_without_rendering()
     foot = fig._supxlabel.get_tightbbox()
-    assert not [ax.get_ylabel() for ax in fig.axes if ax.yaxis.label.get_tightbbox().overlaps(foot)]
+    assert not [ax.get_ylabel() for ax in fig.axes if ax.get_ylabel() and ax.yaxis.label.get_tightbbox().overlaps(foot)]
