@@ -36,10 +36,20 @@ def test_the_container_calls_what_is_there():
     called = re.search(r"-m tlkit (course .+)$", CONTAINER, re.M)[1]
     assert parser().parse_args(called.split()).no_run
     command = json.loads(re.search(r"^CMD (\[.+\])$", CONTAINER, re.M)[1])
-    assert command[:3] == [".venv/bin/python", "-m", "jupyterlab"]
+    assert command[:3] == [".venv/bin/python", "-m", "tlkit"]
+    assert "--ip=0.0.0.0" in parser().parse_args(command[3:]).more
     lines = [x for x in CONTAINER.splitlines() if re.match(r"[A-Z]", x)]
     assert {x.split()[0] for x in lines} <= {"FROM", "RUN", "USER", "WORKDIR", "COPY", "ENV", "EXPOSE", "CMD"}
     assert lines.index("USER student") < lines.index("COPY --chown=student . ."), "nobody works as root"
+    made = next(i for i, x in enumerate(lines) if "--owner=student /home/student/tlkit" in x)
+    assert made < lines.index("WORKDIR /home/student/tlkit"), "else WORKDIR makes it, for root alone"
+
+
+def test_what_a_machine_made_stays_out_of_the_image():
+    """Docker reads .dockerignore alone, podman either."""
+    ignored = (paths.REPO / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert {".venv", "runs/*", "!runs/README.md", "work"} <= set(ignored)
+    assert not (paths.REPO / ".containerignore").exists(), "podman would read it in place of the other"
 
 
 def test_the_page_says_what_was_not_tried():

@@ -13,18 +13,26 @@ import pages
 import pytest
 from lab_server import CHROMIUM, PATIENCE, Lab, needs_browser, until
 from lesson_player import LESSONS, play
+from right_answers import RIGHT
 from wrong_answers import WRONG
 
-from tlkit import course, paths
+from tlkit import course, paths, report
 from tlkit.course import making, source, verdict
 from tlkit.files import write_text
 
 EXERCISES = {c.exercise: c for path in LESSONS for c in source.read(path) if c.exercise}
+USED = """import itertools, math, numpy as np, pandas as pd, torch
+from scipy import stats
+from sklearn.preprocessing import StandardScaler
+from tlkit.stats import power
+from tlkit.training.contrastive import nt_xent_range"""
 each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
 
 
 @each_lesson
-def test_it_runs_and_every_exercise_tells_a_solution_from_a_blank(path, shared, capsys):
+def test_it_runs_and_every_exercise_tells_a_solution_from_a_blank(path, shared, capsys, monkeypatch):
+    captions: list[str] = []
+    monkeypatch.setattr(report, "show", lambda figure, caption="": captions.append(caption))
     played = play(path)
     own = [e for e in EXERCISES if e.split(".")[0] == str(int(path.stem[:2]))]
     assert list(played.solved) == list(played.blank) == own
@@ -33,7 +41,8 @@ def test_it_runs_and_every_exercise_tells_a_solution_from_a_blank(path, shared, 
         hint = source.BLANK.search(EXERCISES[number].text)["hint"]
         assert told.exercise == number and not told.right and "still blank" in told.text and hint in told.text
     assert len({v.text for v in played.blank.values()}) == len(own)
-    assert any(type(s).__name__ == "Figure" for s in played.shown), "a lesson shows a picture"
+    assert not any(type(s).__name__ == "Figure" for s in played.shown), "report.show(figure, caption) has an alt text"
+    assert captions and all(captions), "a lesson shows pictures, each with its caption"
 
 
 def test_every_check_belongs_to_an_exercise():
@@ -56,9 +65,16 @@ def test_a_wrong_answer_is_told_what_it_misunderstands(number, answer, said):
     assert not told.right and said in told.text, told
 
 
-def test_every_exercise_has_wrong_answers():
-    assert list(WRONG) == list(EXERCISES)
-    assert all(len(rows) >= 2 for rows in WRONG.values())
+@pytest.mark.parametrize(("number", "answer"), [(n, a) for n, answers in RIGHT.items() for a in answers])
+def test_an_unusual_right_answer_is_right(number, answer):
+    names: dict = {}
+    exec(f"{USED}\nanswer = {answer}", names)
+    assert course.check(number, names["answer"]).right
+
+
+def test_every_exercise_has_wrong_and_right_answers():
+    assert list(WRONG) == list(RIGHT) == list(EXERCISES)
+    assert all(len(rows) >= 2 for rows in (*WRONG.values(), *RIGHT.values()))
 
 
 @each_lesson

@@ -37,6 +37,7 @@ WRONG |= {
         ("lambda p, s, seed: np.random.default_rng(seed).random(len(p)) < s", "draw names of patients"),
         ("lambda p, s, seed: np.isin(p, np.unique(p)[: round(s * 20)])", "another seed"),
         ("lambda p, s, seed: np.random.default_rng(seed).choice(np.unique(p), 6)", "one True or False"),
+        ("lambda p, s, seed: np.isin(p, np.random.default_rng(seed).choice(np.unique(p), 6))", "none of them twice"),
         ("lambda p, s, seed: np.isin(p, np.random.choice(np.unique(p), 6, replace=False))", "use only `rng`"),
     ],
     "2.4": [
@@ -61,6 +62,7 @@ WRONG |= {
         ("lambda s, k, t: np.log(np.exp(np.delete(s / t, k)).sum()) - s[k] / t", "belongs in the sum"),
         ("lambda s, k, t: np.log(np.exp(s).sum()) - s[k]", "temperature was left out"),
         ("lambda s, k, t: np.log(np.exp(s / t).sum()) - s[0] / t", "need not be the first"),
+        ("lambda s, k, t: np.log(np.exp(s / 0.5).sum()) - s[k] / 0.5", "not always by 0.5"),
     ],
     "3.3": [
         ("lambda x, n: np.log(2 * n - 1) - x", "divide by how far"),
@@ -151,6 +153,7 @@ WRONG |= {
     ],
     "7.2": [
         ("lambda x, y, m, s: m(x, y)", "old order"),
+        ("lambda x, y, m, s: m(x, y[::-1])", "another seed"),
         ("lambda x, y, m, s: m(x, np.random.default_rng(s).permuted(y, axis=0))", "whole rows"),
         (
             "lambda x, y, m, s: [m(x[q], y[q]) for q in [np.random.default_rng(s).permutation(len(y))]][0]",
@@ -194,6 +197,7 @@ WRONG |= {
         ("lambda t, a, b: sorted(t.index[(t['entropy'] <= a) | (t['size'] >= b)])", "&, not |"),
         ("lambda t, a, b: sorted(t.index[(t['entropy'] < a) & (t['size'] > b)])", "exactly at the limit"),
         ("lambda t, a, b: list(t.index[(t['entropy'] <= a) & (t['size'] >= b)])", "sort their numbers"),
+        ("lambda t, a, b: [0, 7]", "use both"),
     ],
     "10.1": [
         ("lambda a, b: (a - b, 100 * (a / b - 1))", "one point is 0.01"),

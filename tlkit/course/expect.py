@@ -28,6 +28,13 @@ def array(found: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
     return values
 
 
+def pair(found: Any, what: str) -> Any:
+    """Return what was found if it is two things in order. Raises AssertionError that names `what` for anything else."""
+    assert found is not None, f"the function returns nothing; end it with `return ...` ({what})"
+    assert isinstance(found, (tuple, list, np.ndarray)) and len(found) == 2, f"expected {what}"
+    return found
+
+
 def close(found: Any, expected: Any, tolerance: float = 1e-6) -> bool:
     """Tell whether two numbers, or arrays of one shape, agree up to rounding; one number is expected of each value."""
     a, b = np.asarray(found, dtype=float), np.asarray(expected, dtype=float)

@@ -45,8 +45,10 @@ def exercise_3(answer) -> None:
     drawn = len(set(patient[found]))
     assert drawn != 0, "nobody was drawn for the test"
     assert drawn == 6, f"0.3 of 20 patients are 6; you drew {drawn}"
-    other = np.asarray(answer(patient, 0.3, 1))
-    assert not np.array_equal(found, other), "another seed gave the same split: draw with the generator `rng`"
+    others = [np.asarray(answer(patient, 0.3, seed)) for seed in range(1, 5)]
+    assert not np.array_equal(found, others[0]), "another seed gave the same split: draw with the generator `rng`"
+    fewest = min(len(set(patient[other])) for other in others)
+    assert fewest == 6, f"with another seed you drew {fewest} patients, not 6: draw none of them twice (replace=False)"
     assert np.array_equal(found, answer(patient, 0.3, 0)), "the same seed gave another split: use only `rng`"
 
 

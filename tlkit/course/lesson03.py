@@ -36,6 +36,8 @@ def exercise_2(answer) -> None:
     assert close(found, right), f"for these cosines expected {right:.4f}, found {found:.4f}"
     third = number(answer(cosines, 2, 0.5), "a loss")
     assert close(third, right + logits[0] - logits[2]), "`partner` says which one is right; it need not be the first"
+    colder = number(answer(cosines, 0, 0.25), "a loss")
+    assert close(colder, np.log(np.exp(2 * logits).sum()) - 2 * logits[0]), "divide by `temperature`, not always by 0.5"
     same = number(answer(np.zeros(15), 4, 0.1), "a loss")
     assert close(same, np.log(15)), "where all are equally similar the loss is ln 15, whatever the temperature"
 

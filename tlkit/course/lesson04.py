@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tlkit.course.expect import array, close, number
+from tlkit.course.expect import array, close, number, pair
 
 
 def exercise_1(answer) -> None:
@@ -27,9 +27,7 @@ def exercise_2(answer) -> None:
     """The test set is measured with the ruler of the training set, or it has had a say in the ruler."""
     rng = np.random.default_rng(0)
     train, test = rng.normal(5, 2, (60, 3)), rng.normal(9, 4, (20, 3))
-    found = answer(train, test)
-    assert found is not None, "the function returns nothing; end it with `return ...`"
-    assert isinstance(found, tuple) and len(found) == 2, "expected both arrays: `return train, test`"
+    found = pair(answer(train, test), "both arrays: `return train, test`")
     ours, theirs = array(found[0], (60, 3), "training features"), array(found[1], (20, 3), "test features")
     both = np.concatenate([train, test])
     assert not close(ours.mean(axis=0), (train.mean(axis=0) - both.mean(axis=0)) / both.std(axis=0), 1e-3), (

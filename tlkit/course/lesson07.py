@@ -53,6 +53,8 @@ def exercise_2(answer) -> None:
     assert all(tuple(row) in whole for row in np.round(b, 9)), (
         "each column was shuffled on its own, which makes new images; move whole rows"
     )
+    answer(x, x + 1, measure, 1)
+    assert not np.array_equal(b, seen[-1][1]), "another seed gave the same order: draw it with `rng`"
 
 
 def exercise_3(answer) -> None:

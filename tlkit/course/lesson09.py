@@ -46,3 +46,4 @@ def exercise_3(answer) -> None:
     assert found != [7, 0], "these are the right groups; sort their numbers"
     assert set(found) != {0, 3}, "those are positions in the table; its index holds the numbers of the groups"
     assert found == [0, 7], f"expected groups 0 and 7, found {found}"
+    assert list(answer(summary, 1, 50)) == [5], "with a limit of 1 and a floor of 50 group 5 alone stays: use both"

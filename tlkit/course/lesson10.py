@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from tlkit.course.expect import close, number
+from tlkit.course.expect import close, number, pair
 
 
 def exercise_1(answer) -> None:
     """The same step is 5 points and 10 percent; say which, or print both means."""
-    found = answer(0.55, 0.5)
-    assert found is not None, "the function returns nothing; end it with `return points, percent`"
-    assert isinstance(found, tuple) and len(found) == 2, "expected two numbers: points, percent"
+    found = pair(answer(0.55, 0.5), "two numbers: `return points, percent`")
     points, percent = (number(x, "a difference") for x in found)
     assert not close(points, 0.05, 1e-9), "one point is 0.01 of accuracy: times 100"
     assert not close((points, percent), (10, 5), 1e-9), "they are the wrong way round: points first"

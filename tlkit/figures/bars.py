@@ -99,6 +99,7 @@ def tell_baselines(ax: Axes, found: Mapping[str, float]) -> None:
     if not found:
         return
     left, right = ax.get_xlim()
+    ax.margins(y=0.22)  # the name of the lowest one stays above the axis
     for name, value in found.items():
         ax.axhline(value, ls=":", lw=0.9, color="0.25", zorder=0.6, gid="baseline")
         text = ax.text(right, value, name.replace(" ", "\n"), ha="left", va="center", size=6, color="0.25")
@@ -109,7 +110,8 @@ def tell_baselines(ax: Axes, found: Mapping[str, float]) -> None:
 
 def _footer(n: pd.Series, estimated: Collection[str]) -> str:
     each = f"Large dots: mean of the runs, {layout.n_range(n)} each."
-    text = f"{each} Whiskers: sd (ddof = 1). Small: single runs. Dashed: best mean."
+    spread = "Whiskers: sd (ddof = 1)." if n.max() > 1 else "One run has no spread."
+    text = f"{each} {spread} Small: single runs. Dashed: best mean."
     if estimated:
         text += " Hollow, with squares: estimates made from the runs of other pretrainings, not runs of their own."
     return text + " Dotted: the task without a network (one answer for all; a linear model of grey values), or chance."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -192,7 +193,7 @@ def draw_masks(
         size = (n * wide + 8 * MM, len(shown) * (wide + 4.5 * MM) + 16 * MM)
         fig, axes = plt.subplots(len(shown), n, figsize=size, squeeze=False, layout="constrained")
         for row, (name, found) in zip(axes, shown.items(), strict=True):
-            row[0].set_ylabel(name, weight="bold")
+            row[0].set_ylabel("\n".join(textwrap.fill(part, 22) for part in name.splitlines()), weight="bold")
             for ax, image, mask, truth in zip(row, images, found, truths, strict=True):
                 ax.imshow(image, cmap="gray", vmin=0, vmax=1)
                 if name != "truth":

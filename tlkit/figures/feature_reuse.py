@@ -243,7 +243,7 @@ def draw(
         for ax, task in zip(grid[0], tasks, strict=True):
             ax.set_title(names.get(task, task))
         handles = [plt.Line2D([], [], marker="o", ls="", color=c, label=names.get(p, p)) for p, c in palette.items()]
-        handles.append(plt.Line2D([], [], color="black", lw=1.3, label="two seeds of the same"))
+        handles.append(plt.Line2D([], [], color="black", lw=1.3, label="two seeds of the same arm"))
         fig.legend(handles=handles, loc="outside upper left", ncols=len(handles), frameon=False)
         return layout.finish(fig, FOOTER, phantom)
 

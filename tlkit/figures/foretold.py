@@ -28,7 +28,7 @@ from tlkit.training.tasks import base_kind
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LETTERS = 120  # of the names in a row of the legend
+LETTERS = 90  # of the names in a row of the legend, left of the phantom mark
 SHOTS = (1, 5, 10)
 PARTS = 3  # of the images, by patients: each is tested on once
 TASK_COLOURS = ("#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#882255", "#a6761d", "#7a5195")
@@ -223,7 +223,7 @@ def draw(told: pd.DataFrame, names: Names, phantom: bool = False) -> Figure:
         axes[2].axvline(0, lw=0.6, color="0.6")
         handles = {label: h for ax in axes[:2] for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
         columns = max(1, min(5, LETTERS // max(map(len, handles))))
-        fig.legend(handles.values(), handles.keys(), frameon=False, loc="outside upper center", ncols=columns)
+        fig.legend(handles.values(), handles.keys(), frameon=False, loc="outside upper left", ncols=columns)
         return finish(fig, "", phantom)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,8 @@ def draw(
         place = {"location": "bottom", "fraction": 0.03, "aspect": 40, "pad": 0.01, "shrink": 0.6}
         bar = fig.colorbar(ScalarMappable(Normalize(0, 1), COLOUR_MAP), ax=axes, **place)
         bar.set_label("Grad-CAM of the predicted class, relative to the hottest place of each picture", size=6.5)
-        fig.suptitle(f"{title}\n", x=0.012, ha="left", weight="bold", size=8.5)
+        lines = textwrap.wrap(title, int(10 * fig.get_figwidth())) or [""]  # left of the phantom mark, and above names
+        fig.suptitle("\n".join(lines if len(lines) > 1 else [*lines, ""]), x=0.012, ha="left", weight="bold", size=8.5)
         return finish(fig, "", phantom)
 
 

@@ -79,6 +79,7 @@ def _matrix(
     task, metric = panel["task"].iloc[0], panel["metric"].iloc[0]
     better = np.sign(panel["mean_a"] - panel["mean_b"]) * (-1 if metric in LOWER else 1)
     clear = panel["p_holm"] < ALPHA
+    better = better.mask((panel["delta_pct"].map(_delta) == "±0") & ~clear, 0)
     shade = (better * np.where(clear, 1.0, PALE)).where(panel[p].notna())
     shades = panel.assign(shade=shade).pivot(index="a", columns="b", values="shade")
     colour = _diverging()

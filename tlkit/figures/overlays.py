@@ -173,7 +173,7 @@ def draw(
         marks = [Patch(color=c, label=t.format(a=names[0], b=names[1])) for c, t in zip(COLOURS, LABELS, strict=True)]
         outlines = zip(("white", "black"), classes or ("class 1", "higher classes"), strict=False)
         marks += [Patch(fc="0.6", ec=c, lw=1.2, label=f"outline: true {name}") for c, name in outlines]
-        fig.legend(handles=marks, loc="outside upper left", ncols=3, frameon=False)
+        fig.legend(handles=marks, loc="outside upper left", ncols=2, frameon=False)
         return finish(fig, f"Dice of {names[0]} / {names[1]} below each slice.", phantom)
 
 

@@ -115,7 +115,8 @@ def name_columns(ax: Axes, labels: Sequence[str], *, rotation: float = 35, above
 def note(ax: Axes, x: float, text: str) -> None:
     """Write `text` upright where the dot at `x` would stand."""
     at_foot = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "bottom", "rotation": 90}
-    ax.text(x, 0.03, text, **at_foot, color="0.45", size=6)
+    clear = {"fc": "white", "ec": "none", "pad": 0.6}  # of lines that cross it
+    ax.text(x, 0.03, text, **at_foot, color="0.45", size=6, bbox=clear)
 
 
 def _heading(ax: Axes, name: str) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit import __version__, paths
+from tlkit.doubts import MARK
 from tlkit.files import replacing
 from tlkit.machine import commit
 from tlkit.report.alt import describe
@@ -46,6 +47,7 @@ def save_figure(
     if phantom:
         mark_phantom(fig)
     add_footer(fig, networks and f"Networks: {networks}.")
+    add_footer(fig, f"{MARK}: pretraining in doubt, as the caption says." if MARK in note else "")
     caption = _full_caption(caption, networks, note, scale, phantom)
     if fig.get_layout_engine() is not None:  # laid out once, not anew for each kind of file
         fig.get_layout_engine().execute(fig)

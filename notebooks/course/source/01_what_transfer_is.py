@@ -40,7 +40,8 @@ regions = class_names(config["data"], table)
 table = table[table["label"] >= 0]
 one_each = table[table["split"] == "train"].groupby("label").head(2).sort_values("label")
 images = plain_view(store.take(one_each.index.to_numpy())[0], Recipe.from_dict(config["recipe"]))
-report.image_grid(images, [regions[int(i)] for i in one_each["label"]], columns=6)
+grid = report.image_grid(images, [regions[int(i)] for i in one_each["label"]], columns=6)
+report.show(grid, "Phantom CT slices: two training images of each region, as the network gets them.")
 
 # %% [markdown]
 # How often does each region come? One patient gives many slices, and some regions are scanned more often than others.
@@ -106,7 +107,8 @@ means.rename(index=names).round(3)
 course.guessed(my_lead, means["mean"].drop("scratch").max() - means.loc["scratch", "mean"])
 shown = accuracy.assign(arm=accuracy["pretraining"].map(names))
 line = (constant, "one answer for all images")
-plots.dots(shown, "value", "arm", "accuracy on test images", names=names, line=line)
+drawn = plots.dots(shown, "value", "arm", "accuracy on test images", names=names, line=line)
+report.show(drawn, "Accuracy of each fine-tuned run, by where its weights started.")
 
 # %% [markdown]
 # Each dot is a [run](../glossary.md#run). Look at two things: how far the arms lie apart, and how far the dots of one arm lie apart. If the second is as large as the first, the order of the arms may be luck; lesson 6 is about nothing else.
@@ -136,7 +138,8 @@ course.check("1.2", share_of_the_way)
 
 # %%
 first = {names[c["pretraining"]]: runs.history(runs.run_id(c)) for c in chosen.finetune("", ["region"], ["tuned"], [1])}
-report.curves(first, ["loss", "accuracy"], title="Phantom data, seed 1")
+drawn = report.curves(first, ["loss", "accuracy"], title="Phantom data, seed 1")
+report.show(drawn, "Training loss and validation accuracy by epoch, one run of each arm.")
 
 # %% [markdown]
 # ### Exercise 1.3: the first good epoch

@@ -60,7 +60,8 @@ windows = {"lung": (-600, 1500), "soft tissue": (40, 400), "bone": (400, 1800), 
 some = slices[np.linspace(0, len(slices) - 1, 4).astype(int)].astype(float)
 seen = [np.clip((some - c + w / 2) / w, 0, 1) for c, w in windows.values()]
 titles = [name for name in windows for _ in some]
-report.image_grid([np.stack([image] * 3) for row in seen for image in row], titles, columns=8)
+grid = report.image_grid([np.stack([image] * 3) for row in seen for image in row], titles, columns=8)
+report.show(grid, "Four phantom CT slices, each through four windows.")
 
 # %% [markdown]
 # The same four slices, four times. Which tissue can a network not learn about, whatever its size, in each window? A published study stretched each slice from its own darkest to its own brightest value instead: then the same liver has another grey in every slice.
@@ -122,7 +123,7 @@ course.check("2.2", patients_on_both_sides)
 
 # %% exercise 2.3
 def split_by_patient(patient, share, seed):
-    """Return a boolean array: True for the slices of about `share` of the patients, all of their slices."""
+    """Return a boolean array: True for every slice of those drawn: `share` of the patients, rounded."""
     rng = np.random.default_rng(seed)
     names = np.unique(patient)
     # blank: draw patients, not slices, and mark every slice of those who were drawn
@@ -164,11 +165,9 @@ pairs = brains.copies(16)
 sides = brains.table["split"].to_numpy()
 print(f"{len(brains)} images, {len(pairs)} pairs of images with the same pixels or the same look")
 first = pairs.head(4)
-report.image_grid(
-    list(brains.images[[*first["a"], *first["b"]]]),
-    ["one"] * len(first) + ["its copy"] * len(first),
-    columns=len(first),
-)
+titles = ["one"] * len(first) + ["its copy"] * len(first)
+grid = report.image_grid(list(brains.images[[*first["a"], *first["b"]]]), titles, columns=len(first))
+report.show(grid, "Images of the phantom set (above), and what looks the same in it (below).")
 
 # %% [markdown]
 # ### Exercise 2.4: which test images have a copy in training?

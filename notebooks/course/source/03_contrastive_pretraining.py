@@ -46,7 +46,8 @@ some = np.linspace(0, len(corpus) - 1, 8).astype(int)
 pixels, _ = corpus.store.take(corpus.rows[some])
 views = [random_view(pixels, recipe, config["seed"], 0, some, view=v)[0] for v in (0, 1)]
 order = np.random.default_rng(3).permutation(8)
-report.image_grid([*views[0], *views[1][order]], [f"{i}" for i in range(8)] + ["?"] * 8)
+grid = report.image_grid([*views[0], *views[1][order]], [f"{i}" for i in range(8)] + ["?"] * 8)
+report.show(grid, "One random view of each of eight phantom slices (above), and another of each, shuffled (below).")
 
 # %%
 print("The partner of each image of the first row stands in the second row at", np.argsort(order).tolist())
@@ -135,7 +136,8 @@ my_guess = None
 configs = {name: chosen.pretrain_configs(name, "contrastive")[0] for name in ("photos", "ct")}
 ids = dict(zip(configs, studies.run_all(list(configs.values()), chosen), strict=True))
 histories = {names[name]: runs.history(rid) for name, rid in ids.items()}
-report.curves(histories, ["loss"], title="Phantom data")
+drawn = report.curves(histories, ["loss"], title="Phantom data")
+report.show(drawn, "Contrastive loss by epoch of both pretraining runs.")
 
 # %%
 way = {}

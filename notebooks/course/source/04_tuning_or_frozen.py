@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from tlkit import course, models, runs, studies
+from tlkit import course, models, report, runs, studies
 from tlkit.config import Parameters
 from tlkit.course import plots
 from tlkit.course.features import encode
@@ -82,12 +82,13 @@ means.rename(index=names).round(3)
 
 # %%
 shown = accuracy.assign(arm=accuracy["pretraining"].map(names) + ", " + accuracy["mode"].map(names))
-plots.dots(shown.sort_values(["mode", "arm"]), "value", "arm", "accuracy on test images", names=names)
+drawn = plots.dots(shown.sort_values(["mode", "arm"]), "value", "arm", "accuracy on test images", names=names)
+report.show(drawn, "Accuracy of each run, fine-tuned or with a frozen encoder, by where its weights started.")
 
 # %% [markdown]
 # Linear evaluation asks: *are the features already there?* Fine-tuning asks: *is this a good place to start from?* A network that has enough labels and steps can build what it lacks, so the second question hides most of what the first one shows. Both are good questions; a paper has to say which one it answers.
 #
-# And look at the arm of random weights in linear evaluation: a frozen network that has never seen an image. What a pretraining is worth begins *above that*, not above 0.
+# And look at the arm of random weights in linear evaluation: a frozen network that has never seen an image. What a pretraining is worth begins *above that*, not above 0. Before you believe its number, read on: a head can fail for another reason than poor features.
 #
 # ## 3. Linear evaluation by hand (15 minutes)
 #
@@ -124,10 +125,14 @@ both = pd.DataFrame({"by hand": by_hand, "training the head": frozen.rename(inde
 for way, column in both.items():
     lead = column.drop(names["scratch"]).max() - column[names["scratch"]]
     print(f"{way}: the better pretraining is {100 * lead:+.1f} points from random weights")
+short = 100 * (both["by hand"] - both["training the head"])
+worst = short.idxmax()
+if short[worst] > 3:
+    print(f"From {worst}, the trained head misses {short[worst]:.0f} points that the features hold: it learned little.")
 both.round(3)
 
 # %% [markdown]
-# The two columns need not agree, and neither need their conclusions: the head of the second was trained for a few epochs, by small steps and on augmented images, from features that nobody standardised; the regression goes on until nothing improves. If a published linear evaluation is low, ask whether the features are poor or whether the head was not trained to its end. If a *lead* is large, ask the same of the arm that lost.
+# The two columns need not agree, and neither need their conclusions: the head of the second was trained for a few epochs, by small steps and on augmented images, from features that nobody standardised; the regression goes on until nothing improves. If a published linear evaluation is low, ask whether the features are poor or whether the head was not trained to its end. If a *lead* is large, ask the same of the arm that lost: a lead over a head that did not learn is no merit of the pretraining.
 #
 # ## 4. Frozen, really? (15 minutes)
 #

@@ -16,7 +16,7 @@ scale = "quick"  # quick, or smoke: a few images and epochs, for tests
 import numpy as np
 import pandas as pd
 
-from tlkit import course, runs, studies
+from tlkit import course, report, runs, studies
 from tlkit.config import Parameters
 from tlkit.course import plots
 from tlkit.training.data import open_data, training_rows
@@ -50,7 +50,8 @@ summary = accuracy.groupby(["fraction", "arm"])["value"].agg(["mean", "std", "si
 summary.round(3)
 
 # %%
-plots.by_amount(accuracy, "images", "value", "arm", names)
+drawn = plots.by_amount(accuracy, "images", "value", "arm", names)
+report.show(drawn, "Accuracy by the number of labelled images: each run, and a line through the means of an arm.")
 
 # %% [markdown]
 # Each dot is a run, each line joins means. Compare the vertical spread of the dots on the left with that on the right: with few labels the result depends strongly on *which* few, and every [seed](../glossary.md#seed) draws others.

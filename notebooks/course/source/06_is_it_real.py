@@ -18,7 +18,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from tlkit import course, studies
+from tlkit import course, report, studies
 from tlkit.config import Parameters
 from tlkit.course import plots
 from tlkit.report.layout import p_text
@@ -84,7 +84,10 @@ for team in combinations(range(len(twins)), half):
 leads = np.array(leads)
 course.guessed(my_guess, (np.abs(leads) >= 0.01).mean())
 shown = pd.DataFrame({"lead": leads, "": f"{len(leads)} ways to deal {len(twins)} runs"})
-plots.dots(shown, "lead", "", "lead of one team over its twin, in accuracy", line=(0, "equal"))
+drawn = plots.dots(shown, "lead", "", "lead of one team over its twin, in accuracy", line=(0, "equal"))
+report.show(
+    drawn, "Lead of one team of runs over the other, for all ways to deal the runs of a single arm to two teams."
+)
 
 # %% [markdown]
 # With another name on each team, every dot away from 0 is a paper: "our method improves accuracy by ...".

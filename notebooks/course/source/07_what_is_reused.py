@@ -16,7 +16,7 @@ scale = "quick"  # quick, or smoke: a few images and epochs, for tests
 import numpy as np
 import pandas as pd
 
-from tlkit import course, studies
+from tlkit import course, report, studies
 from tlkit.config import Parameters
 from tlkit.course import plots
 from tlkit.figures import feature_reuse, similarity
@@ -107,7 +107,8 @@ both.pivot_table(index=["layer", "compared"], columns="pretraining", values="val
 # %%
 shown = both[both["layer"] == "pooled features"]
 shown = shown.assign(arm=shown["pretraining"] + ", " + shown["compared"]).sort_values("arm")
-plots.dots(shown, "value", "arm", "CKA of the pooled features on 64 test images", names=names)
+drawn = plots.dots(shown, "value", "arm", "CKA of the pooled features on 64 test images", names=names)
+report.show(drawn, "Similarity of pooled features before and after fine-tuning, and between two seeds, by arm.")
 
 # %% [markdown]
 # Read it in this order. First *two seeds*: as alike as that are networks that did the same with other luck. Then *before and after*. Now look at the early convolutions **of random weights**: how much stayed where nothing was worth keeping? Only what the other arms kept beyond that can be called reuse of a useful feature.

@@ -60,7 +60,9 @@ pictures = [np.stack([image] * 3) for image in first]
 for arm in ids:
     pictures += [plots.overlay(image, heat) for image, heat in zip(first, found.maps[arm][:6], strict=True)]
 titles = ["image"] * 6 + [names[arm] for arm in ids for _ in range(6)]
-report.image_grid(pictures, titles, columns=6)
+report.show(
+    report.image_grid(pictures, titles, columns=6), "Phantom test images, and below each the heat map of every arm."
+)
 
 # %%
 gradcam.alike(found).replace(dict(names)).round(2)
@@ -114,7 +116,10 @@ measured["gain"] = measured["heat on the body"] / measured["area of the body"]
 measured.groupby("arm", sort=False).agg(["mean", "size"]).round(2)
 
 # %%
-plots.dots(measured, "gain", "arm", "heat on the body against chance", names=names, line=(1, "chance"))
+drawn = plots.dots(measured, "gain", "arm", "heat on the body against chance", names=names, line=(1, "chance"))
+report.show(
+    drawn, "Share of the heat on the body, divided by the share of the area that the body has: each image, by arm."
+)
 
 # %% [markdown]
 # 1 is a map that is equal everywhere. A mean near 1 with dots on both sides of it means: of *where* this network looks, the map says little.
@@ -133,7 +138,9 @@ checked = gradcam.sanity(ids["ct"], images=24)
 summary = checked.groupby("part")["correlation"].agg(["mean", "std", "count"])
 course.guessed(my_guess, summary.loc["all", "mean"])
 known = checked.dropna()
-plots.dots(known, "correlation", "part", "correlation with the map of the trained network", line=(0, "unrelated"))
+text = "correlation with the map of the trained network"
+drawn = plots.dots(known, "correlation", "part", text, line=(0, "unrelated"))
+report.show(drawn, "Correlation of each heat map with the one after a part of the network was made random.")
 
 # %%
 summary.round(2)

@@ -48,7 +48,8 @@ features = encode(feature_reuse.encoder_before(configs["ct"]), store, rows, reci
 groups = clustering.cluster(features, 6, seed=0)
 drawn = pd.Series(groups).sample(frac=1, random_state=0)
 shown = [i for g in range(6) for i in drawn[drawn == g].index[:4]]
-report.image_grid(list(store.images[rows[shown]]), [f"group {groups[i]}" for i in shown], columns=8)
+grid = report.image_grid(list(store.images[rows[shown]]), [f"group {groups[i]}" for i in shown], columns=8)
+report.show(grid, "Four random phantom slices of each of the six groups.")
 
 # %% [markdown]
 # **Predict.** Name each group from its pictures. If every slice of a group were called by the group's most frequent region, which share would be called correctly?
@@ -165,7 +166,9 @@ for name, x in sources.items():
         g = clustering.cluster(x, 6, seed=seed)
         found.append((name, clustering.scores(g, region.to_frame("region"))["nmi"].iloc[0]))
 nmi = pd.DataFrame(found, columns=["features", "NMI"])
-plots.dots(nmi, "NMI", "features", "NMI of six groups with the regions, five starts of k-means", names=names)
+text = "NMI of six groups with the regions, five starts of k-means"
+drawn = plots.dots(nmi, "NMI", "features", text, names=names)
+report.show(drawn, "How well groups agree with the regions, by the features from which they were made.")
 
 # %%
 print("phantom data at scale", chosen.scale, chosen.doubts_note())

@@ -18,9 +18,9 @@ from math import comb
 from pathlib import Path
 
 import pandas as pd
-from IPython.display import Image
+from IPython.display import Image, display
 
-from tlkit import course, paths, studies
+from tlkit import course, paths, report, studies
 from tlkit.advice import looking, reading, understand
 from tlkit.config import Parameters
 from tlkit.course import plots
@@ -100,7 +100,11 @@ steps = attainable.ladder(5, 5, 3).assign(which=lambda t: "possible " + t["runs"
 both = pd.concat([steps[["p", "which"]], ranked[["p"]].astype(float).assign(which="printed")])
 line = (2 / comb(10, 5) * 3, "all five above all five")
 shown = both[both["p"] < 0.2]
-plots.dots(shown, "p", "which", "p after correction for three pairs", line=line, means=False, phantom=False)
+text = "p after correction for three pairs"
+drawn = plots.dots(shown, "p", "which", text, line=line, means=False, phantom=False)
+report.show(
+    drawn, "Values of p below 0.2: those that the test can give, with the same number of runs, and those printed."
+)
 
 # %% [markdown]
 # So the *p* that is printed most often below 0.05 is not a measure of how strong the evidence is. It is the end of the scale: all five above all five. The difference may be one point or thirty.
@@ -168,7 +172,8 @@ print("\n".join([understood["task"], *understood["said"]]))
 # %%
 facts = looking.look(understood)
 print("\n".join(looking.lines(facts)))
-Image(Path(reading.folder_of(understood["name"])) / facts["mosaic"])
+mosaic = Path(reading.folder_of(understood["name"])) / facts["mosaic"]
+display(Image(mosaic), metadata={"image/png": {"alt": "Some phantom images of each class, in rows"}})
 
 # %% [markdown]
 # Now yours. Put a folder of images in place of `place`: classes as folders, or a table that names the files. Nothing is written beside your images and nothing leaves this machine. Then `make advise FOLDER=your_images BUDGET=30m` tries the starts that you know from this course, and answers with how sure it is; *open* is an answer, and lesson 6 says what it takes to close it.
