@@ -140,19 +140,18 @@ def both(config) -> list[dict]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_killed_and_resumed_is_unbroken_to_the_bit(kind, config, new_runs, monkeypatch):
+def test_killed_and_resumed_is_unbroken_to_the_bit(kind, config, lend, new_runs, monkeypatch):
     made = config(**KINDS[kind])
     if kind.endswith("two corpora"):
         made["data"] = both(config)
-    before = []
-    if kind.endswith("after another"):
-        before = [config("pretrain", recipe={"epochs": 1})]
-        made["weights"] = {"run": runs.run_id(before[0])}
+    after = kind.endswith("after another")
     new_runs("whole")
-    whole = bits([run(c) for c in (*before, made)][-1])
+    if after:
+        made["weights"] = {"run": lend("pretrained").name}
+    whole = bits(run(made))
     new_runs("broken")
-    for other in before:
-        run(other)
+    if after:
+        lend("pretrained")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         stop(patch, STOPPED.get(kind, Contrastive if kind.startswith("pretraining") else Supervised), epoch=2)
         run(made)

@@ -61,9 +61,7 @@ def saved(root):
         folder = root / processor
         folder.mkdir()
         if processor == "as found":
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setenv("TLKIT_RUNS", str(root))
-                save(folder, "text", *TRAINED)
+            save(folder, "text", *TRAINED)
             return folder
         told = dict(zip(("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY"), PROCESSORS[processor], strict=True))
         env = os.environ | told | {"TLKIT_RUNS": str(root), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(paths.REPO)}
