@@ -47,6 +47,18 @@ def every_epoch(monkeypatch):
     monkeypatch.setattr(resume, "FIRST", 0)
 
 
+def configs(config) -> dict[str, dict]:
+    """Return what `made` of conftest.py does once for the tests of this file."""
+    return {"pretrained": config("pretrain", recipe={"epochs": 1}), "finetuned": config()}
+
+
+@pytest.fixture
+def lend(made):
+    """Return a function that puts a copy of one of these finished runs beside the others, and gives its folder."""
+    root, ids = made
+    return lambda name: shutil.copytree(root / ids[name], runs.folder(ids[name]))
+
+
 def bits(folder) -> dict[str, object]:
     """Return what must be equal between an unbroken run and a resumed one."""
     found = {n: (folder / n).read_bytes() for n in ("metrics.json", "model.safetensors", "config.json")}
@@ -69,6 +81,26 @@ def stop(patch, objective: type, epoch: int) -> None:
         return real(self, batch, positions, now, keys)
 
     patch.setattr(objective, "views", views)
+
+
+@pytest.fixture(scope="module")
+def whole() -> dict[str, dict[str, object]]:
+    """The bits of unbroken runs, by id: each is done once."""
+    return {}
+
+
+@pytest.fixture
+def unbroken(whole, new_runs):
+    """Return a function that gives the bits of a run that nothing breaks, and turns to an empty runs folder."""
+
+    def made(config) -> dict[str, object]:
+        if (rid := runs.run_id(config)) not in whole:
+            new_runs("whole")
+            whole[rid] = bits(run(config))
+        new_runs("broken")
+        return whole[rid]
+
+    return made
 
 
 KINDS = {
@@ -108,19 +140,18 @@ def both(config) -> list[dict]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_killed_and_resumed_is_unbroken_to_the_bit(kind, config, new_runs, monkeypatch):
+def test_killed_and_resumed_is_unbroken_to_the_bit(kind, config, lend, new_runs, monkeypatch):
     made = config(**KINDS[kind])
     if kind.endswith("two corpora"):
         made["data"] = both(config)
-    before = []
-    if kind.endswith("after another"):
-        before = [config("pretrain", recipe={"epochs": 1})]
-        made["weights"] = {"run": runs.run_id(before[0])}
+    after = kind.endswith("after another")
     new_runs("whole")
-    whole = bits([run(c) for c in (*before, made)][-1])
+    if after:
+        made["weights"] = {"run": lend("pretrained").name}
+    whole = bits(run(made))
     new_runs("broken")
-    for other in before:
-        run(other)
+    if after:
+        lend("pretrained")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         stop(patch, STOPPED.get(kind, Contrastive if kind.startswith("pretraining") else Supervised), epoch=2)
         run(made)
@@ -134,11 +165,9 @@ def test_killed_and_resumed_is_unbroken_to_the_bit(kind, config, new_runs, monke
     "point",
     [(resume, "write_history"), (checkpoint, "save"), (run_module, "save_weights"), (runs, "finish"), (runs, "_seal")],
 )
-def test_a_kill_between_any_two_files_changes_nothing(kind, point, config, new_runs, monkeypatch):
+def test_a_kill_between_any_two_files_changes_nothing(kind, point, config, unbroken, monkeypatch):
     made = config(kind, recipe={"epochs": 1})
-    new_runs("whole")
-    whole = bits(run(made))
-    new_runs("broken")
+    whole = unbroken(made)
     place, name = point
     real = getattr(place, name)
 
@@ -195,9 +224,8 @@ def test_a_finished_run_is_complete_and_never_touched_again(config):
     assert {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in folder.iterdir()} == before
 
 
-def test_metrics_can_be_computed_again_from_the_predictions(config):
-    made = config()
-    folder = run(made)
+def test_metrics_can_be_computed_again_from_the_predictions(config, lend):
+    made, folder = config(), lend("finetuned")
     metrics = runs.read_json(folder / "metrics.json")
     for split, prefix in (("test", ""), ("val", "val_")):
         kept = pd.read_parquet(folder / f"predictions_{split}.parquet")
@@ -234,11 +262,9 @@ def test_same_seed_same_bits_and_another_seed_differs(config, new_runs):
 
 
 @pytest.fixture
-def pretrained(config):
+def pretrained(lend):
     """A finished pretraining and the entries of a config that starts from it."""
-    made = config("pretrain", recipe={"epochs": 1})
-    run(made)
-    return {"pretraining": "imagenet", "weights": {"run": runs.run_id(made)}}
+    return {"pretraining": "imagenet", "weights": {"run": lend("pretrained").name}}
 
 
 def test_linear_evaluation_keeps_every_byte_of_the_encoder(config, pretrained):
@@ -381,11 +407,9 @@ def test_data_that_changed_are_not_trained_on(config):
         run(made)
 
 
-def test_nan_fails_with_the_step_and_goes_on_from_the_last_good_epoch(config, new_runs, monkeypatch):
+def test_nan_fails_with_the_step_and_goes_on_from_the_last_good_epoch(config, unbroken, monkeypatch):
     made = config(recipe={"epochs": 3})
-    new_runs("whole")
-    whole = bits(run(made))
-    new_runs("broken")
+    whole = unbroken(made)
     real = Supervised.views
 
     def views(self, batch, positions, epoch, keys):
@@ -403,11 +427,9 @@ def test_nan_fails_with_the_step_and_goes_on_from_the_last_good_epoch(config, ne
 
 
 @pytest.mark.parametrize("point", [(checkpoint, "save"), (resume, "write_history"), (run_module, "save_weights")])
-def test_a_full_disk_says_so_and_the_run_can_go_on(config, new_runs, monkeypatch, point):
+def test_a_full_disk_says_so_and_the_run_can_go_on(config, unbroken, monkeypatch, point):
     made = config(recipe={"epochs": 2, "select": "last"})
-    new_runs("whole")
-    whole = bits(run(made))
-    new_runs("broken")
+    whole = unbroken(made)
     place, name = point
     real, calls = getattr(place, name), []
 

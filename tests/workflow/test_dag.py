@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -143,6 +144,19 @@ def test_snakemake_gets_the_jobs_and_one_thread_a_process(study, snakemake, monk
     account = capsys.readouterr().out
     assert re.search(r"boundaries at smoke: \d\.\d minutes", account)
     assert f"training steps {2 * len(study.configs())} s" in account  # what this call trained
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_no_server_is_started_where_no_job_is_left(study, snakemake, monkeypatch, done):
+    monkeypatch.delenv("TLKIT_FORK")
+    if done:
+        all_done(study)
+    started = []
+    server = contextlib.contextmanager(lambda environment: started.append(environment) or (yield environment))
+    monkeypatch.setattr(forked, "server", server)
+    make_figures(["boundaries"], "smoke", cores=1)
+    ((_, env),), (given,) = snakemake.asked, started
+    assert env == given and given.get("TLKIT_FORK", "1") == ("0" if done else "1")
 
 
 def test_training_jobs_take_gpus_where_there_are_some(study, snakemake, monkeypatch):

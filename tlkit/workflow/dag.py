@@ -40,7 +40,10 @@ def make_figures(names: Sequence[str], scale: str, data: str = "", cores: int = 
         with _keeping(errors, name):
             planned[name] = _plan(name, scale, data)
     where = placement.find_profile(profile) if profile else None
-    with forked.server(_elsewhere() if where else _environment()) as environment:
+    settings = _elsewhere() if where else _environment()
+    if all((study.folder / job.output).exists() for study, found in planned.values() for job in found):
+        settings["TLKIT_FORK"] = "0"  # all is done: nobody needs what the server would import
+    with forked.server(settings) as environment:
         for group in _groups(planned):
             with _keeping(errors, *group):
                 ends.append(_do([planned[name] for name in group], cores, environment, where))
