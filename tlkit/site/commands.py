@@ -20,6 +20,10 @@ def add(command: Adding) -> None:
         "where", do_where, "say where a figure, table, number, run or data set comes from, and what uses it"
     )
     where.add_argument("what", metavar="FILE|NUMBER", help="or the id of a run, a data set or its hash, a commit")
+    kept = command("reference", do_reference, "keep studies' results and notebooks, made small, in paper/reference")
+    kept.add_argument("studies", nargs="+", metavar="STUDY", help="or a published paper, such as jonske2025")
+    kept.add_argument("--scale", default="", help="of the results (default: the largest that is there)")
+    kept.add_argument("--machine", default="", metavar="TEXT", help="what they ran on (default: this processor)")
     packed = command("pack", do_pack, "put a study's finished runs into one file, without images and identifiers")
     packed.add_argument("study", metavar="STUDY")
     packed.add_argument("--scale", default="quick", help="smoke, quick, course or paper (default: quick)")
@@ -57,6 +61,15 @@ def do_where(args: argparse.Namespace) -> None:
 
     for line in Provenance(_results(args)).walk(args.what):
         print(line)
+
+
+def do_reference(args: argparse.Namespace) -> None:
+    from tlkit.manuscript import reference
+
+    for study in args.studies:
+        kept = reference.keep(study, args.scale, args.machine)
+        size = sum(path.stat().st_size for path in kept)
+        print(f"{study}: {len(kept)} files, {size / 1e6:.1f} MB, in {reference.results.REFERENCE}")
 
 
 def do_pack(args: argparse.Namespace) -> None:
