@@ -1,4 +1,4 @@
-"""`reference`: figures, tables and executed notebooks of a study kept small in `paper/reference`, of one clean commit."""
+"""`reference`: figures, tables and executed notebooks of a study kept small in paper/reference, of one clean commit."""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ def add(command: Adding) -> None:
     packed.add_argument("--scale", default="quick", help="smoke, quick, course or paper (default: quick)")
     packed.add_argument("--data", default="", help="phantom or real (default: what the scale says)")
     packed.add_argument("--weights", action="store_true", help="with the weights of the models; they may remember")
+    packed.add_argument("--crate", action="store_true", help="pack nothing: describe the runs folder as an RO-Crate")
     packed.add_argument("--out", type=Path, help="the file (default: STUDY-SCALE.pack.zip)")
     unpacked = command("unpack", do_unpack, "put the runs of a pack beside yours, after checking every byte")
     unpacked.add_argument("file", type=Path)
@@ -74,10 +75,13 @@ def do_reference(args: argparse.Namespace) -> None:
 
 def do_pack(args: argparse.Namespace) -> None:
     from tlkit import studies
-    from tlkit.manuscript.pack import pack
+    from tlkit.manuscript import pack
 
     study = studies.load(args.study, args.scale, args.data)
-    path = pack(study, args.out or Path(f"{args.study}-{args.scale}.pack.zip"), args.weights)
+    if args.crate:
+        print(pack.describe(study))
+        return
+    path = pack.pack(study, args.out or Path(f"{args.study}-{args.scale}.pack.zip"), args.weights)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB. `python -m tlkit unpack {path.name}` puts its runs in place.")
 
 
