@@ -18,7 +18,7 @@ from tlkit.manuscript import results, scrub
 from tlkit.manuscript.results import PUBLISHED, Results, Saved
 
 WIDTH = 1200  # pixels of a kept figure
-WIDTHS = (900, 700, 500, 350, 200)  # of the pictures of a notebook: the first at which it is small enough
+TRIES = ((900, "png"), (700, "png"), (700, "jpeg"), (500, "jpeg"), (350, "jpeg"))  # of a notebook's pictures, in turn
 MOST = 300_000  # bytes of an executed copy
 PICTURE = re.compile(r'<img alt="([^"]*)"[^>]*src="data:image/png;base64,([^"]+)"')  # as `report.show` leaves it
 
@@ -78,14 +78,14 @@ def _copy(saved: Saved, machine: str) -> list[Path]:
     for kind in ("csv", "md") if saved.kind == "tables" else ("png",):
         found.append(base.with_name(f"{base.name}.{kind}"))
         content = saved.file(kind).read_bytes()
-        files.write_bytes(found[-1], content if kind != "png" else few_colours(content, WIDTH))
+        files.write_bytes(found[-1], content if kind != "png" else shrunk(content, WIDTH))
     found.append(base.with_name(f"{base.name}.json"))
     files.write_text(found[-1], json.dumps({**saved.facts, "machine": machine}, indent=1, ensure_ascii=False) + "\n")
     return found
 
 
-def few_colours(content: bytes, width: int) -> bytes:
-    """Return a PNG in 256 colours, at most so many pixels wide."""
+def shrunk(content: bytes, width: int, kind: str = "png") -> bytes:
+    """Return a picture at most so many pixels wide: a PNG in 256 colours, or a JPEG."""
     from PIL import Image
 
     with Image.open(io.BytesIO(content)) as image:
@@ -93,7 +93,9 @@ def few_colours(content: bytes, width: int) -> bytes:
     if small.width > width:
         small = small.resize((width, round(small.height * width / small.width)), Image.Resampling.LANCZOS)
     held = io.BytesIO()
-    small.quantize(256, dither=Image.Dither.NONE).save(held, format="png", optimize=True)
+    if kind == "png":
+        small = small.quantize(256, dither=Image.Dither.NONE)
+    small.save(held, format=kind, optimize=True, quality=60)
     return held.getvalue()
 
 
@@ -121,8 +123,8 @@ def slim(notebook: dict[str, Any]) -> str:
     Raises: NotKeptError where it is larger even so.
     """
     words = scrub.private_words()
-    for width in WIDTHS:
-        cells = [_slim_cell(cell, width, words) for cell in notebook["cells"]]
+    for look in TRIES:
+        cells = [_slim_cell(cell, look, words) for cell in notebook["cells"]]
         meta = {k: v for k, v in notebook["metadata"].items() if k in ("kernelspec", "language_info")}
         made = {**notebook, "cells": cells, "metadata": meta}
         text = json.dumps(made, indent=1, ensure_ascii=False) + "\n"
@@ -131,15 +133,15 @@ def slim(notebook: dict[str, Any]) -> str:
     raise NotKeptError(f"an executed notebook has {len(text.encode()):,} bytes, and pictures are not all of them.")
 
 
-def _slim_cell(cell: Mapping[str, Any], width: int, words: list[str]) -> dict[str, Any]:
+def _slim_cell(cell: Mapping[str, Any], look: tuple[int, str], words: list[str]) -> dict[str, Any]:
     kept = {key: value for key, value in cell.items() if key != "outputs"} | {"metadata": {}}
     if "outputs" in cell:
-        kept["outputs"] = [_slim_output(output, width, words) for output in cell["outputs"]]
+        kept["outputs"] = [_slim_output(output, look, words) for output in cell["outputs"]]
     return kept
 
 
-def _slim_output(output: Mapping[str, Any], width: int, words: list[str]) -> dict[str, Any]:
-    """Return an output with its picture as PNG and its text; of HTML, which code hosts cut, what stands for it."""
+def _slim_output(output: Mapping[str, Any], look: tuple[int, str], words: list[str]) -> dict[str, Any]:
+    """Return an output with its picture, small, and its text; of HTML, which code hosts cut, what stands for it."""
     kept = dict(output)
     if "text" in kept:
         kept["text"] = scrub.text("".join(kept["text"]), words)
@@ -149,8 +151,6 @@ def _slim_output(output: Mapping[str, Any], width: int, words: list[str]) -> dic
         picture = found[2] if found else data.get("image/png")
         shown = {k: scrub.text(v, words) for k, v in data.items() if k in ("text/plain", "text/markdown", "text/html")}
         if picture:
-            shown["image/png"] = base64.b64encode(few_colours(base64.b64decode(picture), width)).decode()
-        kept["data"], kept["metadata"] = shown, {}
-        if found:
-            kept["metadata"] = {"image/png": {"alt": found[1]}}
+            shown[f"image/{look[1]}"] = base64.b64encode(shrunk(base64.b64decode(picture), *look)).decode()
+        kept["data"], kept["metadata"] = shown, {f"image/{look[1]}": {"alt": found[1]}} if found else {}
     return kept
