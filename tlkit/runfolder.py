@@ -158,7 +158,8 @@ def checked(rid: str, name: str) -> Path:
     kept = status.get("files", {})
     if name not in kept and status.get("packed"):
         raise NotAvailableError(
-            f"run {rid} came in a pack {status['packed']}: {name} is not there. Ask for one with it."
+            f"run {rid} came in a pack {status['packed']}: {name} is not there. `python -m tlkit pack STUDY --weights` "
+            "packs it, where the runs were made; tables and figures that came along are in paper/tables, paper/figures."
         )
     if name in kept:
         _check_file(where / name, *kept[name], verify=True)

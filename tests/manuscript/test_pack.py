@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from tiny_study import HOME, HOST, PATIENT, runs_of, write_run
 
 from tlkit import __main__, paths, runfolder, runs, studies
-from tlkit.config import ConfigError, NotAvailableError
+from tlkit.config import ConfigError, NotAvailableError, TlkitError
 from tlkit.manuscript import crate, pack, scrub
 from tlkit.manuscript.unpacking import unpack
+from tlkit.stats import baselines
+from tlkit.workflow import needed
 
 
 @pytest.fixture
@@ -117,6 +119,23 @@ def test_of_patients_nothing_is_left_but_pseudonyms_that_agree(real, tiny, monke
     shutil.rmtree(tiny / "data")
     unpack(made)
     pd.testing.assert_frame_equal(studies.load("tiny").results(), before)  # found without the data
+
+
+def test_an_analysis_opens_without_the_images_and_says_what_they_would_add(real, tiny, monkeypatch, capsys):
+    """Of real data a pack brings no image: runs are found, tables drawn, and baselines named with the command."""
+    made = pack.pack(real, tiny / "real.zip")
+    elsewhere(tiny, monkeypatch)
+    shutil.rmtree(tiny / "data")
+    with pytest.raises(TlkitError, match="missing"):
+        needed.complete(studies.load("tiny"), "30_fig2_task_dependency")
+    unpack(made)
+    study = studies.load("tiny")
+    there = needed.complete(study, "30_fig2_task_dependency", make=True)
+    assert len(there.done()) == 4 and "missing" not in capsys.readouterr().out
+    assert baselines.baselines([config for _, config in study.shown_configs("30_fig2_task_dependency")]).empty
+    assert "kinds: no baselines" in capsys.readouterr().out
+    with pytest.raises(NotAvailableError, match="tlkit pack STUDY --weights"):
+        runs.checked(there.done()[0], "model.safetensors")
 
 
 def test_an_identifier_that_is_left_stops_the_pack(real, tiny):
@@ -278,14 +297,30 @@ def test_other_texts_stay(text):
 
 
 def test_the_pack_is_an_ro_crate(packed):
-    """The properties that version 1.1 requires of descriptor, root and files; every reference has an end."""
-    graph = {e["@id"]: e for e in json.loads(contents(packed)[crate.NAME])["@graph"]}
+    parts = set(contents(packed)) - {crate.NAME, "pack.json"}
+    check_crate(json.loads(contents(packed)[crate.NAME]), parts)
+
+
+def test_the_runs_folder_is_an_ro_crate_without_a_pack(tiny):
+    assert __main__.main(["pack", "tiny", "--crate"]) == 0
+    root = paths.runs_root()
+    there = {p.relative_to(root).as_posix() for rid in runfolder.folders() for p in rid.iterdir()}
+    described = json.loads((root / crate.NAME).read_text())
+    check_crate(described, {name for name in there if not name.endswith("status.json")})
+    sizes = {e["@id"]: int(e["contentSize"]) for e in described["@graph"] if e["@type"] == "File"}
+    assert all((root / name).stat().st_size == size for name, size in sizes.items())
+    assert len(runfolder.folders()) == 5 and not [*tiny.glob("*.zip")]
+
+
+def check_crate(described: dict, files: set[str]) -> None:
+    """Hold what version 1.1 requires of descriptor, root and files; every reference has an end."""
+    graph = {e["@id"]: e for e in described["@graph"]}
     descriptor, root = graph[crate.NAME], graph["./"]
     assert descriptor["@type"] == "CreativeWork" and descriptor["about"] == {"@id": "./"}
     assert descriptor["conformsTo"]["@id"].startswith("https://w3id.org/ro/crate/1.")
     assert root["@type"] == "Dataset" and {"name", "description", "datePublished", "license"} <= set(root)
     parts = {part["@id"] for part in root["hasPart"]}
-    assert parts == set(contents(packed)) - {crate.NAME, "pack.json"}
+    assert parts == files
     assert all(graph[name]["@type"] == "File" and graph[name]["sha256"] for name in parts)
     actions = [e for e in graph.values() if e["@type"] == "CreateAction"]
     assert len(actions) == 5 and all(a["instrument"] and a["object"] and a["result"] for a in actions)

@@ -10,7 +10,7 @@ from tiny_study import runs_of
 
 from tlkit import __main__, paths, runs
 from tlkit.config import ConfigError
-from tlkit.manuscript import build, replication
+from tlkit.manuscript import build, replication, totypst
 from tlkit.manuscript.handtyped import HandTypedError
 from tlkit.manuscript.results import DamagedResultError, Results
 from tlkit.published import claims
@@ -129,9 +129,40 @@ def test_the_text_of_the_repository_is_built_from_the_reference_results(tmp_path
     assert __main__.main(["paper", "--results", "other"]) == 1 and "reference" in capsys.readouterr().err
 
 
+def test_claims_that_say_the_same_lead_to_their_own_runs():
+    """Several claims of RadiologyNET have one wording; logs, and a real set near a claim, are told beside our runs."""
+    paper = build.Paper(Results("reference"))
+    claims_of = replication.replicate(paper.results).query("paper == 'radiologynet2025' and runs.str.len() > 0")
+    assert claims_of["statement"].duplicated().any()
+    keys = re.findall(r"\(#(runs-tables-radiologynet-s\d-claim-[^)]*)\)", paper.table("radiologynet2025"))
+    assert [paper.quotes.notes[key].runs for key in keys] == claims_of["runs"].tolist()
+    assert "8 met, 0 missed, 3 not testable here" in paper.summary() and "of 38 claims" in paper.summary()
+    beside = claims_of[claims_of["why"].str.contains("real brain MR, another network: p = 0.024, ImageNet higher")]
+    assert set(beside["task"]) == {"BTMR_MobileNetV3Small", "BTMR_ResNet50"} and len(beside) == 2
+
+
+def test_typst_reads_no_code_in_the_text_after_its_own():
+    typst = totypst.render("**a**; `b`(c), [d](https://e.org)[f] *g*.h", str)
+    assert re.findall(r"[\])]([;(.\[])", typst.rpartition("#strong")[2]) and "#strong[a];;" in typst
+    assert '#raw("b");(c)' in typst and "#emph[g];.h" in typst
+
+
+def test_codes_are_shown_by_their_titles(tiny):
+    source = write(tiny, '{{ table("tiny", "fig2_summary", {"experiment": "way", "pretraining": "start"}) }}')
+    assert "| fine-tuning | Photographs |" in build.Paper(Results(), source).text
+
+
+def test_many_runs_are_listed_by_the_result_itself(source, tiny, monkeypatch):
+    monkeypatch.setattr("tlkit.manuscript.appendix.SHORT", 3)
+    text = build.Paper(Results(), source).text
+    assert "4 runs, listed in `paper/figures/tiny/quick/fig2.json`" in text
+    paged = build.Paper(Results(), source, pages={"figures/tiny/fig2": "results/x.html"}).text
+    assert "[`paper/figures/tiny/quick/fig2.json`](results/x.html)" in paged
+
+
 def test_every_claim_has_a_tolerance():
     told = replication.read_tolerances()
-    assert len(told) == sum(len(claims.read_quoted(paper)) for paper in replication.STUDIES)
+    assert len(told) == sum(len(claims.read_quoted(paper)) for paper in replication.REDOES)
     assert set(told["expected"]) <= {"delta", "a<b", "a>b", "same", "differ"} and told["reason"].notna().all()
     assert (told["tolerance"] > 0).all()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from tlkit.manuscript.thumbnails import shrink
 
 SOURCE = paths.REPO / "paper" / "manuscript" / "paper.md"
 VERDICTS = ("met", "missed", "not testable here", "not run")
+MET = {"delta": "±{} %", "a<b": "p < {}, lower", "a>b": "p < {}, higher", "differ": "p < {}", "same": "p ≥ {}"}
 
 
 class PaperError(TlkitError, RuntimeError):
@@ -30,13 +31,13 @@ class PaperError(TlkitError, RuntimeError):
 class Paper:
     """The text with its numbers filled in: `.text` as Markdown, `.quotes` with what stands behind them."""
 
-    def __init__(self, results: Results, source: Path | None = None, pages: str = "", there: Collection[str] = ()):
-        """Read and check the source. `pages`: where the pages of the runs that are `there` lie, for links.
+    def __init__(self, results: Results, source: Path | None = None, pages: Mapping[str, str] | None = None):
+        """Read and check the source. `pages`: the addresses that the appendix leads to, as `appendix` takes them.
 
         Raises: HandTypedError for numbers typed by hand; ConfigError for a placeholder that asks for what is not there.
         """
         source = source or SOURCE
-        self.results, self.quotes, self.pages = results, Quotes(results), dict.fromkeys(there, pages)
+        self.results, self.quotes, self.pages = results, Quotes(results), pages or {}
         self.claims = None
         more = {"replication_table": self.table, "replication_summary": self.summary, "appendix": self.appendix}
         offered = self.quotes.placeholders() | more
@@ -55,26 +56,32 @@ class Paper:
         return self.claims
 
     def summary(self) -> str:
-        """Return how many claims were met, missed, not testable here, and not run."""
-        counts = Counter(self._replicated()["verdict"])
-        return f"Of {len(self._replicated())} claims: {', '.join(f'{counts[v]} {v}' for v in VERDICTS)}."
+        """Return how many claims were met, missed, not testable here and not run: by the authors' logs, by our runs."""
+        by = {"their authors' logs": replication.from_logs(self.results), "our runs": self._replicated()["verdict"]}
+        told = []
+        for whose, verdicts in by.items():
+            counts = Counter(v.partition(":")[0] for v in verdicts)
+            told.append(f"By {whose}, of {len(verdicts)} claims: {', '.join(f'{counts[v]} {v}' for v in VERDICTS)}.")
+        return " ".join(told)
 
     def table(self, paper: str) -> str:
         """Return the claims of a paper with tolerance, what the authors' logs and our runs give, and the verdict."""
         table = self._replicated().query("paper == @paper")
         logs = replication.from_logs(self.results) if paper == "jonske2025" else None
-        head = ["claim", "printed", "tolerance", *["authors' logs"] * (logs is not None), "our runs", "verdict"]
+        titles = self.results.titles(paper)
+        head = ["claim", "task", "printed", "met where", *["authors' logs"] * (logs is not None), "our runs", "verdict"]
         rows = []
         for place, row in enumerate(table.to_dict("records")):
-            bound = f"{row['tolerance']:g}"
-            allowed = f"±{bound} %" if row["expected"] == "delta" else f"{row['expected']}, {bound}"
+            allowed = MET[row["expected"]].format(f"{row['tolerance']:g}")
             ours = row["ours"]
             if row["runs"]:
                 saved = self.results.find("tables", *row["table"].split("/"))
-                ours = f"[{ours}](#{self.quotes.note(saved, {'claim': row['statement']}, row['runs'])})"
+                about = {"place": f"claim {place + 1}", "says": row["statement"]}  # two say the same of other tasks
+                ours = f"[{ours}](#{self.quotes.note(saved, about, row['runs'])})"
             verdict = f"**{row['verdict']}**" + (f": {row['why']}" if row["why"] else "")
             told = [str(logs.iloc[place])] if logs is not None else []
-            rows.append([row["statement"], row["printed"], allowed, *told, ours, verdict])
+            task = titles.get(row["task"], row["task"])
+            rows.append([row["statement"], task, row["printed"], allowed, *told, ours, verdict])
         return pipe(head, rows)
 
     def appendix(self) -> str:

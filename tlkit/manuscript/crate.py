@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tlkit import __version__
@@ -22,19 +22,19 @@ CODE = "#tlkit"
 
 
 def describe(
-    study: Mapping[str, Any], files: Mapping[str, tuple[int, str]], runs: Mapping[str, Facts], date: str
+    study: Mapping[str, Any], files: Mapping[str, Sequence], runs: Mapping[str, Facts], date: str, packed: bool = True
 ) -> dict[str, Any]:
     """Return the metadata of a crate: its files, the runs as actions, their data sets, the program and the paper.
 
     Args: study: name, title, source (of the study file), scale, phantom; files: size and SHA-256 by name in the crate;
-    runs: by id, with what each says of itself; date: ISO 8601.
+    runs: by id, with what each says of itself; date: ISO 8601; packed: no runs folder, but a pack, without names.
     """
     data = sorted({pair for facts in runs.values() for pair in facts.data})
     entities = [
         {"@id": NAME, "@type": "CreativeWork", "about": {"@id": "./"},
          "conformsTo": {"@id": "https://w3id.org/ro/crate/1.1"}},
         {"@id": "./", "@type": "Dataset", "name": f"Runs of {study['name']} at scale {study['scale']}",
-         "description": _description(study), "datePublished": date, "license": {"@id": LICENCE["@id"]},
+         "description": _description(study, packed), "datePublished": date, "license": {"@id": LICENCE["@id"]},
          "hasPart": [{"@id": name} for name in sorted(files)], "mentions": [{"@id": f"#{rid}"} for rid in sorted(runs)],
          "creator": {"@id": "#authors"}},
         LICENCE,
@@ -51,12 +51,10 @@ def describe(
 LICENCE = {"@id": "https://spdx.org/licenses/MIT", "@type": "CreativeWork", "name": "MIT"}
 
 
-def _description(study: Mapping[str, Any]) -> str:
-    kind = (
-        "Phantom data: no results on patients."
-        if study["phantom"]
-        else "Real data, without images; names of images and patients are replaced."
-    )
+def _description(study: Mapping[str, Any], packed: bool) -> str:
+    names = "are replaced" if packed else "are in it: to hand it on, pack it (python -m tlkit pack)"
+    kind = f"Real data, without images; names of images and patients {names}."
+    kind = "Phantom data: no results on patients." if study["phantom"] else kind
     return f"{study['title']} {kind} After: {study['source'] or 'a study of its own'}."
 
 
@@ -75,8 +73,8 @@ def _data(name: str, content: str) -> dict[str, Any]:
     return found
 
 
-def _run(facts: Facts, files: Mapping[str, tuple[int, str]]) -> dict[str, Any]:
-    mine = [name for name in sorted(files) if name.startswith(f"runs/{facts.id}/")]
+def _run(facts: Facts, files: Mapping[str, Sequence]) -> dict[str, Any]:
+    mine = [name for name in sorted(files) if facts.id in name.split("/")[:-1]]
     used = [{"@id": f"#data-{name}"} for name in dict.fromkeys(name for name, _ in facts.data)]
     start = (facts.config.get("weights") or {}).get("run")
     return {

@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from tlkit import __version__, files, runfolder, runs
+from tlkit import __version__, files, paths, runfolder, runs
 from tlkit.config import ConfigError, TlkitError, short_hash
 from tlkit.machine import commit
 from tlkit.manuscript import crate, scrub
@@ -45,13 +45,7 @@ def pack(study: Study, out: Path, weights: bool = False) -> Path:
     `weights`: their model weights, too (of phantoms these make every notebook whole; of patients think twice: weights
     may remember). Raises: ConfigError where no run is done; PackError where an identifier would be left.
     """
-    configs = study.planned()
-    done = [rid for rid in configs if runs.state_is_done(rid)]
-    if not done:
-        raise ConfigError(
-            f"no run of {study.name} at {study.scale} is done, so there is nothing to pack. `make figures "
-            f"STUDY={study.name} SCALE={study.scale}` does them."
-        )
+    configs, done = study.planned(), _done(study)
     key, words, ids = secrets.token_bytes(32), scrub.private_words(), set()
     parts: dict[str, bytes] = {}
     for rid in done:
@@ -60,12 +54,7 @@ def pack(study: Study, out: Path, weights: bool = False) -> Path:
     said = yaml.safe_load((studyfile.files()[study.name]).read_bytes())
     parts[f"study/{study.name}.yaml"] = yaml.safe_dump(scrub.record(said, words), sort_keys=False).encode()
     _require_clean(parts, words, ids)
-    known = Provenance(Results())
-    about = {"name": study.name, "scale": study.scale, "phantom": study.phantom}
-    about |= {"title": study.spec.get("title", study.name), "source": study.spec.get("source", "")}
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    described = crate.describe(about, _listed(parts), {rid: known.facts(rid) for rid in done}, now)
-    parts[crate.NAME] = _json(scrub.record(described, words))
+    parts[crate.NAME] = _json(scrub.record(_crate(study, _listed(parts), done), words))
     told = {"format": FORMAT, "study": study.name, "scale": study.scale, "data": study.spec["data"], "runs": done}
     told |= {"contents": contents(configs[rid][1] for rid in done), "weights": weights, "tlkit": __version__}
     parts[LIST] = _json(told | {**commit(), "files": _listed(parts)})
@@ -73,6 +62,37 @@ def pack(study: Study, out: Path, weights: bool = False) -> Path:
         for name in sorted(parts):
             archive.writestr(zipfile.ZipInfo(name, WHEN), parts[name], zipfile.ZIP_DEFLATED)
     return out
+
+
+def describe(study: Study) -> Path:
+    """Write the RO-Crate of the finished runs of a study at its scale into the runs folder as it is; return its file.
+
+    It describes every file of these runs, weights too, by size and SHA-256. Raises: ConfigError where no run is done.
+    """
+    done = _done(study)
+    statuses = {rid: runfolder.read_status(runfolder.folder(rid)) for rid in done}
+    held = {f"{rid}/{name}": told for rid, status in statuses.items() for name, told in status["files"].items()}
+    path = paths.runs_root() / crate.NAME
+    files.write_bytes(path, _json(_crate(study, held, done, packed=False)))
+    return path
+
+
+def _done(study: Study) -> list[str]:
+    done = [rid for rid in study.planned() if runs.state_is_done(rid)]
+    if not done:
+        raise ConfigError(
+            f"no run of {study.name} at {study.scale} is done, so there is nothing to pack. `make figures "
+            f"STUDY={study.name} SCALE={study.scale}` does them."
+        )
+    return done
+
+
+def _crate(study: Study, held: dict[str, list], done: list[str], packed: bool = True) -> dict[str, Any]:
+    known = Provenance(Results())
+    about = {"name": study.name, "scale": study.scale, "phantom": study.phantom}
+    about |= {"title": study.spec.get("title", study.name), "source": study.spec.get("source", "")}
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return crate.describe(about, held, {rid: known.facts(rid) for rid in done}, now, packed)
 
 
 def contents(configs: Iterable[dict[str, Any]]) -> dict[str, str]:

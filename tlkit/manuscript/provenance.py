@@ -125,6 +125,8 @@ class Provenance:
         yield f"{saved.kind[:-1]} {saved.title}: {facts.get('caption', '')}"
         yield f"  files     {saved.base}.*"
         yield f"  made by   notebook {facts.get('notebook')}, {facts.get('date')}, {_commit(facts)}"
+        if "machine" in facts:
+            yield f"  on        {facts['machine']}"
         data = "phantom" if facts.get("phantom") else "real"
         yield f"  from      {len(saved.runs)} runs at scale {facts.get('scale')}, {data} data"
         gone = self.results.gone(saved)

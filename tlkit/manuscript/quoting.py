@@ -126,8 +126,8 @@ class Quotes:
 
     def claims_table(self, paper: str, columns: Mapping[str, str]) -> str:
         """Return the quoted numbers of a paper as its file has them."""
-        rows = claims.read_quoted(paper).to_dict("records")
-        return pipe(list(columns.values()), [[str(row[c]) for c in columns] for row in rows])
+        rows, titles = claims.read_quoted(paper).to_dict("records"), self.results.titles(paper)
+        return pipe(list(columns.values()), [[_titled(str(row[c]), titles) for c in columns] for row in rows])
 
     # Parts
 
@@ -174,11 +174,11 @@ class Quotes:
     def _cells(self, saved: Saved, row: Mapping[str, Any], columns: Iterable[str], form: str) -> list[str]:
         """Return a row for reading: each number leads to the runs behind it."""
         named = {c: row[c] for c in NAMING if c in row and isinstance(row[c], str)}
-        found = []
+        found, titles = [], self.results.titles(saved.study, saved.facts.get("scale", ""))
         for column in columns:
             cell = row[self._column(saved, column)]
             if isinstance(cell, str) and not re.match(r"[\d.−-]+ ±", cell):
-                found.append(cell)  # a name, not a number
+                found.append(_titled(cell, titles))  # a name, not a number
             else:
                 text = _spread(cell, row.get("sd"), form) if column == "mean" else _text(cell, FORMS.get(column, form))
                 found.append(self._link(text, saved, named, row))
@@ -208,7 +208,7 @@ def verdict(row: Mapping[str, Any]) -> str:
     p, corrected = (row.get(name, math.nan) for name in ("p_sound", "p_holm"))
     if not math.isfinite(p):
         return "not tested, for want of runs"
-    said = f"p = {p_text(p)}, corrected {p_text(corrected)}"
+    said = f"p {'' if p_text(p).startswith('<') else '= '}{p_text(p)}, corrected {p_text(corrected)}"
     if p < SURE:
         side = "higher" if row["mean_a"] > row["mean_b"] else "lower"
         return f"{side}, {'also' if corrected < SURE else 'but not'} after correction ({said})"
@@ -219,6 +219,12 @@ def pipe(head: list[str], rows: list[list[str]]) -> str:
     """Return a pipe table."""
     lines = [head, ["---"] * len(head), *([c.replace("|", "\\|") for c in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _titled(cell: str, titles: Mapping[str, str]) -> str:
+    """Return what a cell of codes ("E1 LiTS") is called; one that is none as it is."""
+    parts = cell.split()
+    return ", ".join(titles[part] for part in parts) if parts and all(part in titles for part in parts) else cell
 
 
 def _slug(*parts: Any) -> str:

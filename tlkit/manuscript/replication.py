@@ -10,13 +10,13 @@ import pandas as pd
 
 from tlkit import paths
 from tlkit.config import ConfigError
-from tlkit.manuscript.results import PUBLISHED, Results, Saved, select
+from tlkit.manuscript.results import PUBLISHED, REDOES, Results, Saved, select
 from tlkit.published import claims, ranks
 
-STUDIES = {"jonske2025": "boundaries", "radiologynet2025": "radiologynet"}  # that redo the papers
 PAIRS = ("sf1", "sf2", "sf3")  # tables of pairs of `boundaries`, by experiment
+BESIDE = {"BTMR": ("brain_tumor_real", "s5", "real brain MR, another network")}  # a real study near tasks of a paper
 METRICS = {"dice_1": "Dice", "f1_macro": "F1 (macro)", "mae": "MAE (months)", "epochs": "Epoch of the best"}
-COLUMNS = ["paper", "statement", "printed", "expected", "tolerance", "reason", "ours", "verdict", "why", "runs"]
+COLUMNS = ["paper", "statement", "task", "printed", "expected", "tolerance", "reason", "ours", "verdict", "why", "runs"]
 COLUMNS += ["table"]
 
 
@@ -28,7 +28,7 @@ def read_tolerances() -> pd.DataFrame:
     Source: paper/claims/tolerances.csv, one row per row of the claims, in their order.
     """
     table = pd.read_csv(paths.CLAIMS / "tolerances.csv")
-    for paper in STUDIES:
+    for paper in REDOES:
         told, wanted = (t["statement"].tolist() for t in (table[table["paper"] == paper], claims.read_quoted(paper)))
         if told != wanted:
             lost = [s for s in wanted if s not in told] or ["their order"]
@@ -42,12 +42,14 @@ def replicate(results: Results) -> pd.DataFrame:
     verdict: "met", "missed", "not testable here" (`why`: phantoms, or power: the runs could not have told), or
     "not run" (`why`: the command). ours: what our runs give, phantoms too; runs: their ids; table: where it stands.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for paper, told in read_tolerances().groupby("paper", sort=False):
         quoted = claims.read_quoted(str(paper)).to_dict("records")
         for claim, rule in zip(quoted, told.to_dict("records"), strict=True):
             judge = _judge_delta if rule["expected"] == "delta" else _judge_ranks
-            rows.append(rule | {"printed": _printed(claim)} | judge(results, STUDIES[str(paper)], claim, rule))
+            found = judge(results, REDOES[str(paper)], claim, rule)
+            found["why"] = "; ".join(filter(None, [found["why"], _beside(results, claim)]))
+            rows.append(rule | {"task": claim["task"], "printed": _printed(claim)} | found)
     return pd.DataFrame(rows)[COLUMNS]
 
 
@@ -112,6 +114,21 @@ def _judge_ranks(results: Results, study: str, claim: Mapping[str, Any], rule: M
     weak = f"power: n = {n} gives no p below {least:.2g}" if least >= bound else ""
     told = ", ".join("–" if pd.isna(p) else f"{p:.3f}" for p in dict.fromkeys(ps))
     return {"ours": f"p = {told}", "runs": behind, "table": saved.title} | _verdict(saved, weak, near)
+
+
+def _beside(results: Results, claim: Mapping[str, Any]) -> str:
+    """Return what a real study gives for the pairs of a claim of a rank test; it is no verdict: the networks differ."""
+    study, name, what = BESIDE.get(claim["task"].partition("_")[0], ("", "", ""))
+    saved = results.find("tables", study, name) if study and "test" in claim else None
+    if saved is None:
+        return ""
+    arms = results.spec(saved).get("pretrainings", {})
+    panel = select(saved, {"metric": METRICS[claim["metric"]]}) if claim["metric"] in METRICS else pd.DataFrame()
+    rows = _pairs(panel, claim, {arm: entry.get("title", arm) for arm, entry in arms.items()})
+    rows = [row for row in rows if not results.gone(saved, results.behind(saved, row))]
+    side = {True: "higher", False: "lower"}
+    said = [f"p = {row['p_bonferroni']:.3f}, {row['a']} {side[row['mean_a'] > row['mean_b']]}" for row in rows]
+    return f"{what}: {', '.join(said)}" if said else ""
 
 
 def _pairs(panel: pd.DataFrame, claim: Mapping[str, Any], named: Mapping[str, str]) -> list[dict[str, Any]]:

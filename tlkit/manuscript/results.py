@@ -19,10 +19,12 @@ import pandas as pd
 from tlkit import paths, runs
 from tlkit.config import ConfigError, TlkitError, file_name, lookup
 from tlkit.listings import SCALES
+from tlkit.names import NAMES
 from tlkit.studies import studyfile
 
 REFERENCE = paths.REPO / "paper" / "reference"
 KINDS = ("tables", "figures")
+REDOES = {"jonske2025": "boundaries", "radiologynet2025": "radiologynet"}  # the study that redoes a paper
 PUBLISHED = {"jonske2025": "50_published_results", "radiologynet2025": "51_radiologynet_claims"}
 FORMER = {"Baseline": "random weights", "Scratch": "random weights"}  # in tables made before the arm had one name
 DISPLAY = {"Pretraining": "pretraining", "Architecture": "task"}  # columns of tables for reading, by our names
@@ -175,9 +177,17 @@ class Results:
             self._there[rid] = runs.state_is_done(rid)
         return self._there[rid]
 
+    def titles(self, study: str, scale: str = "quick") -> dict[str, str]:
+        """Return what the codes of a study, or of the one that redoes a paper, are called; and the metrics."""
+        spec = self._spec(REDOES.get(study, study), "quick" if study in REDOES else scale)
+        kinds = ("experiments", "tasks", "pretrainings", "estimates")
+        return NAMES | {c: str(e["title"]) for k in kinds for c, e in spec.get(k, {}).items() if "title" in e}
+
     def spec(self, saved: Saved) -> dict[str, Any]:
         """Return what the study file says at the scale of a result; {} for what is no study of ours."""
-        key = (saved.study, saved.facts.get("scale", ""))
+        return self._spec(saved.study, saved.facts.get("scale", ""))
+
+    def _spec(self, *key: str) -> dict[str, Any]:
         if key not in self._specs:
             try:
                 self._specs[key] = studyfile.read(*key)

@@ -14,8 +14,8 @@ from markdown_it.token import Token
 HEAD = Path(__file__).with_name("head.typ")
 LONG = 28  # characters of a cell; longer ones are broken into lines
 NUMBER = re.compile(r"([+−<]?[\d.,–]+%?( ± .*)?|not run)?$")
-WRAPPED = {  # tokens: what stands before and after their content
-    "paragraph": ("", "\n\n"), "strong": ("#strong[", "]"), "em": ("#emph[", "]"), "blockquote": ("#said[", "]\n"),
+WRAPPED = {  # tokens: what stands before and after their content; ";" ends code, or what follows may be read as such
+    "paragraph": ("", "\n\n"), "strong": ("#strong[", "];"), "em": ("#emph[", "];"), "blockquote": ("#said[", "]\n"),
     "bullet_list": ("#list(", ")\n"), "ordered_list": ("#enum(", ")\n"), "list_item": ("[", "],"),
 }  # fmt: skip
 
@@ -102,11 +102,11 @@ def _inline(tokens: Sequence[Token], picture: Callable[[str], str]) -> str:
         elif token.type in ("softbreak", "hardbreak"):
             out.append("\n" if token.type == "softbreak" else " \\\n")
         elif token.type == "code_inline":
-            out.append(f"#raw({_string(token.content)})")
+            out.append(f"#raw({_string(token.content)});")
         elif token.type == "link_open":
             out.append(_link(str(token.attrs["href"])))
         elif token.type == "link_close":
-            out.append("]")
+            out.append("];")
         elif token.type == "image":
             caption = _inline(token.children or [], picture)
             out.append(f"#picture({_string(picture(str(token.attrs['src'])))}, {_string(token.content)}, [{caption}])")

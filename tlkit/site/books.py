@@ -98,6 +98,7 @@ def write(out: Path, books: list[Book], documents: dict[Path, str]) -> None:
     exporter.raw_template = FOLDED
     first = {book.name: book.address for book in reversed(books)}
     linked = {paths.NOTEBOOKS / f"{name}.ipynb": f"notebooks/{address}" for name, address in first.items()} | documents
+    linked |= {book.path: f"notebooks/{book.address}" for book in books}  # executed copies of the reference results
     for book in books:
         content = json.loads(book.path.read_bytes())
         files.write_text(out / "notebooks" / book.address, _page(out, exporter, book, content, linked))

@@ -47,7 +47,7 @@ def build(results: Results, out: Path) -> Path:
     }
     books.write(part, notebooks, documents)
     _documents(part, documents, first)
-    _paper(part, results, set(there))
+    _paper(part, known, there)
     style = tohtml.STYLE.read_text(encoding="utf-8") + (HERE / "site.css").read_text(encoding="utf-8")
     files.write_text(part / "style.css", style)
     shutil.copy(HERE / "site.js", part / "site.js")
@@ -77,11 +77,13 @@ def _documents(part: Path, documents: dict[Path, str], first: dict[str, str]) ->
         files.write_text(part / address, page(DOCUMENTS[path.relative_to(paths.REPO).as_posix()], body, address))
 
 
-def _paper(part: Path, results: Results, there: set[str]) -> None:
-    """Write the paper as a page whose runs lead to theirs, and as PDF."""
+def _paper(part: Path, known: Provenance, there: list[str]) -> None:
+    """Write the paper as a page whose runs and results lead to theirs, and as PDF."""
     import tempfile
 
-    paper = manuscript.Paper(results, pages="runs/", there=there)
+    results, pages = known.results, {rid: f"runs/{runpages.address(rid)}.html" for rid in there}
+    pages |= {f"{saved.kind}/{saved.title}": resultpages.place(saved) for saved in known.saved}
+    paper = manuscript.Paper(results, pages=pages)
     found = {name: results.find("figures", *name.split("/")) for name in paper.figures()}
     sources = {name: f"results/pictures/{resultpages.picture(saved)}" for name, saved in found.items()}
     body = tohtml.body(paper.text, sources)

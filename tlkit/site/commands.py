@@ -20,11 +20,16 @@ def add(command: Adding) -> None:
         "where", do_where, "say where a figure, table, number, run or data set comes from, and what uses it"
     )
     where.add_argument("what", metavar="FILE|NUMBER", help="or the id of a run, a data set or its hash, a commit")
+    kept = command("reference", do_reference, "keep studies' results and notebooks, made small, in paper/reference")
+    kept.add_argument("studies", nargs="+", metavar="STUDY", help="or a published paper, such as jonske2025")
+    kept.add_argument("--scale", default="", help="of the results (default: the largest that is there)")
+    kept.add_argument("--machine", default="", metavar="TEXT", help="what they ran on (default: this processor)")
     packed = command("pack", do_pack, "put a study's finished runs into one file, without images and identifiers")
     packed.add_argument("study", metavar="STUDY")
     packed.add_argument("--scale", default="quick", help="smoke, quick, course or paper (default: quick)")
     packed.add_argument("--data", default="", help="phantom or real (default: what the scale says)")
     packed.add_argument("--weights", action="store_true", help="with the weights of the models; they may remember")
+    packed.add_argument("--crate", action="store_true", help="pack nothing: describe the runs folder as an RO-Crate")
     packed.add_argument("--out", type=Path, help="the file (default: STUDY-SCALE.pack.zip)")
     unpacked = command("unpack", do_unpack, "put the runs of a pack beside yours, after checking every byte")
     unpacked.add_argument("file", type=Path)
@@ -59,12 +64,24 @@ def do_where(args: argparse.Namespace) -> None:
         print(line)
 
 
+def do_reference(args: argparse.Namespace) -> None:
+    from tlkit.manuscript import reference
+
+    for study in args.studies:
+        kept = reference.keep(study, args.scale, args.machine)
+        size = sum(path.stat().st_size for path in kept)
+        print(f"{study}: {len(kept)} files, {size / 1e6:.1f} MB, in {reference.results.REFERENCE}")
+
+
 def do_pack(args: argparse.Namespace) -> None:
     from tlkit import studies
-    from tlkit.manuscript.pack import pack
+    from tlkit.manuscript import pack
 
     study = studies.load(args.study, args.scale, args.data)
-    path = pack(study, args.out or Path(f"{args.study}-{args.scale}.pack.zip"), args.weights)
+    if args.crate:
+        print(pack.describe(study))
+        return
+    path = pack.pack(study, args.out or Path(f"{args.study}-{args.scale}.pack.zip"), args.weights)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB. `python -m tlkit unpack {path.name}` puts its runs in place.")
 
 

@@ -48,6 +48,7 @@ def _page(out: Path, saved: Saved, known: Provenance, there: set[str], books: di
     book = str(facts.get("notebook"))
     origin = [("made by", link(f"../notebooks/{books[book]}", book) if book in books else text(book))]
     origin += [("commit", text(facts.get("commit")) + (" with changes" if facts.get("dirty") else ""))]
+    origin += [("machine", text(facts["machine"]))] if "machine" in facts else []
     origin += [("date", text(facts.get("date"))), ("scale", text(facts.get("scale")))]
     origin += [("data", "phantom: no results on patients" if facts.get("phantom") else "real")]
     body = [

@@ -90,7 +90,7 @@ class StudyData:
         try:
             return identity(self.dataset(dataset), self.phantom_parameters(dataset))
         except cards.MissingDataError:
-            if not self._planning:
+            if not (self._planning or self._packed(dataset)):
                 raise
             self.absent.add(dataset)
             return {"name": dataset, "content": self._packed(dataset)}
@@ -124,7 +124,7 @@ class StudyData:
             try:
                 self._identities[card.name] = {"sha256": weights_hash(weight_cards.where(card))}
             except weight_cards.MissingWeightsError:
-                if not self._planning:
+                if not (self._planning or self._packed(card.name)):
                     raise
                 self.absent.add(card.name)
                 return {**which, "sha256": self._packed(card.name)}
