@@ -18,7 +18,8 @@ from tlkit.manuscript import results, scrub
 from tlkit.manuscript.results import PUBLISHED, Results, Saved
 
 WIDTH = 1200  # pixels of a kept figure
-TRIES = ((900, "png"), (700, "png"), (700, "jpeg"), (500, "jpeg"), (350, "jpeg"))  # of a notebook's pictures, in turn
+# widths and formats of a notebook's pictures, tried in turn
+TRIES = ((900, "png"), (700, "png"), (700, "jpeg"), (500, "jpeg"), (350, "jpeg"), (280, "jpeg"))
 MOST = 300_000  # bytes of an executed copy
 PICTURE = re.compile(r'<img alt="([^"]*)"[^>]*src="data:image/png;base64,([^"]+)"')  # as `report.show` leaves it
 
