@@ -26,7 +26,7 @@ def test_headers_match_whatever_their_case_and_signs_and_values_are_stripped_tex
     [
         (b"", "is no table that can be read: EmptyDataError"),
         (b'id,x\n"1,2\n', "is no table that can be read"),
-        (b"\xff\xfe\x00\xd8" * 9, "is no table that can be read: UnicodeDecodeError"),
+        (b"\xff\xfe\x00\xd8" * 9, "is in an encoding that is not known here: save it as UTF-8"),
         (b"id;age\n1,2\n", "is no table that can be read: its rows are longer than its first line, 'id;age'"),
         (b"id,Case ID\n1,2\n", r"more than one column for number: id, Case ID"),
     ],
