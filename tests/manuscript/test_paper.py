@@ -10,7 +10,7 @@ from tiny_study import runs_of
 
 from tlkit import __main__, paths, runs
 from tlkit.config import ConfigError
-from tlkit.manuscript import build, replication, totypst
+from tlkit.manuscript import build, replication, results, totypst
 from tlkit.manuscript.handtyped import HandTypedError
 from tlkit.manuscript.results import DamagedResultError, Results
 from tlkit.published import claims
@@ -139,6 +139,19 @@ def test_claims_that_say_the_same_lead_to_their_own_runs():
     assert "8 met, 0 missed, 3 not testable here" in paper.summary() and "of 38 claims" in paper.summary()
     beside = claims_of[claims_of["why"].str.contains("real brain MR, another network: p = 0.024, ImageNet higher")]
     assert set(beside["task"]) == {"BTMR_MobileNetV3Small", "BTMR_ResNet50"} and len(beside) == 2
+
+
+@pytest.mark.parametrize(
+    ("shown", "title"),
+    [
+        ("RadiologyNET †", "RadiologyNET"),
+        ("RSNA bone age, test_efficientnet for EfficientNet-B3", "RSNA bone age, EfficientNet-B3"),
+        ("LUNA16, U-Net", "LUNA16, U-Net"),
+        ("waiting for rain", "waiting for rain"),
+    ],
+)
+def test_a_claim_is_found_whatever_its_row_is_marked_with(shown, title):
+    assert results.bare(shown) == title
 
 
 def test_typst_reads_no_code_in_the_text_after_its_own():

@@ -10,7 +10,7 @@ import pandas as pd
 
 from tlkit import paths
 from tlkit.config import ConfigError
-from tlkit.manuscript.results import PUBLISHED, REDOES, Results, Saved, select
+from tlkit.manuscript.results import PUBLISHED, REDOES, Results, Saved, bare, select
 from tlkit.published import claims, ranks
 
 PAIRS = ("sf1", "sf2", "sf3")  # tables of pairs of `boundaries`, by experiment
@@ -136,7 +136,7 @@ def _pairs(panel: pd.DataFrame, claim: Mapping[str, Any], named: Mapping[str, st
     sides = [[named.get(arm, arm) for arm in str(claim[side]).split("+")] for side in "ab"]
     rows = []
     for row in panel.to_dict("records"):
-        a, b = (str(row[side]).removesuffix("†").strip() for side in "ab")
+        a, b = (bare(row[side]) for side in "ab")
         if (a in sides[0] and b in sides[1]) or (not claim["b"] and {a, b} <= set(sides[0])):
             rows.append(row)
         elif a in sides[1] and b in sides[0]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -216,8 +217,13 @@ class Results:
 
 def _named(title: object, entries: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the name of what a table calls by its title, or by its name."""
-    text = str(title).removesuffix("†").strip()
+    text = bare(title)
     return next((name for name, entry in entries.items() if entry.get("title") == text), text)
+
+
+def bare(title: object) -> str:
+    """Return a title as the study has it: without the mark of a doubt and the network that stands in for its own."""
+    return re.sub(r", \S+ for ", ", ", str(title).removesuffix("†").strip())
 
 
 def _is_of(rid: str, mode: str, task: str, arms: list[str]) -> bool:
@@ -236,7 +242,7 @@ def select(saved: Saved, where: Mapping[str, Any]) -> pd.DataFrame:
     frame = saved.frame
     for column, value in where.items():
         lookup(column, dict.fromkeys(map(str, frame.columns)), f"column of {saved.title}")
-        frame = frame[frame[column].astype(str).str.removesuffix("†").str.strip() == str(value)]
+        frame = frame[frame[column].map(bare) == str(value)]
     return frame
 
 
