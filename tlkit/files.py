@@ -128,12 +128,16 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def sha256(path: Path, kind: str = "sha256") -> str:
-    """Return the SHA-256 of a file's bytes, 64 hex digits; or another digest that hashlib knows."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, kind).hexdigest()
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, 64 hex digits."""
+    return _digest(path, "sha256")
 
 
 def md5(path: Path) -> str:
     """Return the MD5 of a file's bytes, as lists of files on the web have it; it proves nothing against malice."""
-    return sha256(path, "md5")
+    return _digest(path, "md5")
+
+
+def _digest(path: Path, kind: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, kind).hexdigest()

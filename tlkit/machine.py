@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from tlkit import paths
@@ -36,6 +37,12 @@ def environment(device: str = "cpu") -> dict[str, Any]:
         "processes": torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1,
         "commit": {"id": tree["commit"], "dirty": tree["dirty"]},
     }
+
+
+def processor(told: Path = Path("/proc/cpuinfo")) -> str:
+    """Return the processor's name as Linux tells it; "" elsewhere, and where it tells none."""
+    lines = told.read_text().splitlines() if told.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
 
 
 def commit() -> dict[str, Any]:

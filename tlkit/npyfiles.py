@@ -38,7 +38,8 @@ class NpyWriter:
         self.file.close()
 
     def _header(self) -> None:
-        _write_header(self.file, self.n, self.shape, self.dtype)
+        head = np.lib.format.header_data_from_array_1_0(np.empty((0, *self.shape), self.dtype))
+        np.lib.format.write_array_header_1_0(self.file, head | {"shape": (self.n, *self.shape)})
 
 
 def join_rows(files: list[Path], target: Path) -> None:
@@ -52,35 +53,21 @@ def join_rows(files: list[Path], target: Path) -> None:
         except OSError:  # exFAT, some network mounts
             shutil.copyfile(files[0], target)
         return
-    with target.open("w+b") as out:
-        n, kind = 0, None
-        for file in files:
-            with file.open("rb") as more:
-                (rows, *shape), dtype = _read_header(more)
-                if kind is None:
-                    kind = dtype, tuple(shape)
-                    _write_header(out, 0, kind[1], dtype)
-                    start = out.tell()
-                _check_kind(kind, (dtype, tuple(shape)))
-                shutil.copyfileobj(more, out, 2**24)
-            n += rows
-        out.seek(0)
-        _write_header(out, n, kind[1], kind[0])
-        if out.tell() != start:
-            raise AssertionError("the .npy header changed its length")
-        out.flush()
-        os.fsync(out.fileno())
+    writer = None
+    for file in files:
+        with file.open("rb") as more:
+            (rows, *shape), dtype = _read_header(more)
+            writer = writer or NpyWriter(target, np.empty(shape, dtype))
+            _check_kind((writer.dtype, writer.shape), (dtype, tuple(shape)))
+            shutil.copyfileobj(more, writer.file, 2**24)
+        writer.n += rows
+    writer.finish()
 
 
 def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
     np.lib.format.read_magic(file)
     shape, _, dtype = np.lib.format.read_array_header_1_0(file)
     return shape, dtype
-
-
-def _write_header(file: BinaryIO, n: int, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    head = np.lib.format.header_data_from_array_1_0(np.empty((0, *shape), dtype))
-    np.lib.format.write_array_header_1_0(file, head | {"shape": (n, *shape)})
 
 
 def _check_kind(expected: tuple[np.dtype, tuple[int, ...]], found: tuple[np.dtype, tuple[int, ...]]) -> None:

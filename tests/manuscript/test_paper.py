@@ -154,6 +154,13 @@ def test_a_claim_is_found_whatever_its_row_is_marked_with(shown, title):
     assert results.bare(shown) == title
 
 
+def test_a_row_is_found_by_a_title_that_reads_as_if_a_network_stood_in(tiny):
+    saved = Results().find("tables", "tiny", "fig2_summary")
+    column = saved.frame.columns[0]
+    saved.__dict__["frame"] = saved.frame.assign(**{column: "Brain, MR for tumours"})
+    assert len(results.select(saved, {column: "Brain, MR for tumours"})) == len(saved.frame) > 0
+
+
 def test_typst_reads_no_code_in_the_text_after_its_own():
     typst = totypst.render("**a**; `b`(c), [d](https://e.org)[f] *g*.h", str)
     assert re.findall(r"[\])]([;(.\[])", typst.rpartition("#strong")[2]) and "#strong[a];;" in typst

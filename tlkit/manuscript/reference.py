@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tlkit import files, paths
+from tlkit import check, files, machine, paths
 from tlkit.config import TlkitError
-from tlkit.manuscript import results, scrub
+from tlkit.manuscript import results, scrub, thumbnails
 from tlkit.manuscript.results import PUBLISHED, Results, Saved
 
 WIDTH = 1200  # pixels of a kept figure
@@ -65,12 +65,8 @@ def _require_clean(own: Results, study: str, kept: list[Saved]) -> None:
 
 def processor() -> str:
     """Return the name of this machine's processor, and how many of its cores this process may use."""
-    import os
-
-    told = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
-    named = re.search(r"^model name\s*: (.+)$", told, re.MULTILINE)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{named[1] if named else platform.processor() or platform.machine()}, {cores} cores"
+    name = machine.processor() or platform.processor() or platform.machine()
+    return f"{name}, {check.cores()} cores"
 
 
 def _copy(saved: Saved, machine: str) -> list[Path]:
@@ -89,10 +85,7 @@ def shrunk(content: bytes, width: int, kind: str = "png") -> bytes:
     """Return a picture at most so many pixels wide: a PNG in 256 colours, or a JPEG."""
     from PIL import Image
 
-    with Image.open(io.BytesIO(content)) as image:
-        small = image.convert("RGB")
-    if small.width > width:
-        small = small.resize((width, round(small.height * width / small.width)), Image.Resampling.LANCZOS)
+    small = thumbnails.narrow(io.BytesIO(content), width)
     held = io.BytesIO()
     if kind == "png":
         small = small.quantize(256, dither=Image.Dither.NONE)

@@ -133,7 +133,7 @@ def _beside(results: Results, claim: Mapping[str, Any]) -> str:
 
 def _pairs(panel: pd.DataFrame, claim: Mapping[str, Any], named: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return the rows of the pairs that a claim is about, each as a over b."""
-    sides = [[named.get(arm, arm) for arm in str(claim[side]).split("+")] for side in "ab"]
+    sides = [[bare(named.get(arm, arm)) for arm in str(claim[side]).split("+")] for side in "ab"]
     rows = []
     for row in panel.to_dict("records"):
         a, b = (bare(row[side]) for side in "ab")

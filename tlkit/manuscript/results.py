@@ -19,6 +19,7 @@ import pandas as pd
 
 from tlkit import paths, runs
 from tlkit.config import ConfigError, TlkitError, file_name, lookup
+from tlkit.doubts import MARK
 from tlkit.listings import SCALES
 from tlkit.names import NAMES
 from tlkit.studies import studyfile
@@ -218,12 +219,12 @@ class Results:
 def _named(title: object, entries: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the name of what a table calls by its title, or by its name."""
     text = bare(title)
-    return next((name for name, entry in entries.items() if entry.get("title") == text), text)
+    return next((name for name, entry in entries.items() if bare(entry.get("title")) == text), text)
 
 
 def bare(title: object) -> str:
     """Return a title as the study has it: without the mark of a doubt and the network that stands in for its own."""
-    return re.sub(r", \S+ for ", ", ", str(title).removesuffix("†").strip())
+    return re.sub(r", \S+ for ", ", ", str(title).removesuffix(MARK).strip())
 
 
 def _is_of(rid: str, mode: str, task: str, arms: list[str]) -> bool:
@@ -242,7 +243,7 @@ def select(saved: Saved, where: Mapping[str, Any]) -> pd.DataFrame:
     frame = saved.frame
     for column, value in where.items():
         lookup(column, dict.fromkeys(map(str, frame.columns)), f"column of {saved.title}")
-        frame = frame[frame[column].map(bare) == str(value)]
+        frame = frame[frame[column].map(bare) == bare(value)]
     return frame
 
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from tlkit import machine
 from tlkit.training.processes import add_up, pick_device, world_size
 
 
@@ -55,7 +56,5 @@ def _name_processor(told: Path = Path("/proc/cpuinfo")) -> None:
     """Let codecarbon take the processor's name from Linux: it would also measure its clock, for 1 s."""
     from codecarbon.core import cpu
 
-    lines = told.read_text().splitlines() if told.exists() else []
-    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    if name:
+    if name := machine.processor(told):
         cpu.detect_cpu_model = lambda: name
