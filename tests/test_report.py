@@ -228,6 +228,21 @@ def test_same_results_give_the_same_bytes():
         assert first[kind] == second[kind]
 
 
+def test_fonts_in_a_pdf_are_true_type_without_tables_for_layout(monkeypatch):
+    from matplotlib.backends import backend_pdf
+
+    embedded, subset = [], backend_pdf._backend_pdf_ps.get_glyphs_subset
+
+    def kept(*font):
+        with subset(*font) as found:
+            embedded.append(set(found.font.keys()))
+        return subset(*font)
+
+    monkeypatch.setattr(backend_pdf._backend_pdf_ps, "get_glyphs_subset", kept)
+    report.save_figure(bars(results()), "s", "f", **ABOUT, phantom=True)
+    assert embedded and all("glyf" in tables and not tables & {"GPOS", "GSUB", "GDEF"} for tables in embedded)
+
+
 def test_phantom_figures_are_marked_once():
     unmarked = bars(results())
     *_, sidecar = report.save_figure(unmarked, "s", "f", **ABOUT, phantom=True)

@@ -17,7 +17,7 @@ from tlkit.files import replacing
 from tlkit.machine import commit
 from tlkit.report.alt import describe
 from tlkit.report.layout import add_footer
-from tlkit.report.style import mark_phantom, style
+from tlkit.report.style import lean_fonts, mark_phantom, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,7 +53,7 @@ def save_figure(
         fig.get_layout_engine().execute(fig)
         fig.set_layout_engine(None)  # not "none": with its placeholder savefig draws twice
     base = paths.paper_root() / "figures" / study / scale / name
-    with style("svg.hashsalt", "savefig.dpi", "pdf.fonttype"):
+    with style("svg.hashsalt", "savefig.dpi", "pdf.fonttype"), lean_fonts():
         for kind, metadata in UNDATED.items():
             with replacing(_file(base, kind)) as temp:
                 fig.savefig(temp, format=kind, metadata=metadata)
