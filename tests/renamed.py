@@ -121,9 +121,11 @@ def draw(study: Study, monkeypatch) -> None:
     """Run the cells of the notebooks of the study's figures that show runs, here and with no picture but the SVG."""
     import IPython.display
 
+    from tlkit import report
     from tlkit.report import files
 
     monkeypatch.setattr(IPython.display, "display", lambda *shown, **how: None)
+    monkeypatch.setattr(report, "show", lambda *shown: None)
     monkeypatch.setattr(files, "UNDATED", {"svg": files.UNDATED["svg"]})
     for job in (job for job in graph.jobs(study) if job.is_figure and job.makes):
         scope: dict[str, Any] = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from looks import COLOURS, PAPER
+from PIL import Image
 
 from tlkit import paths, report
 from tlkit.config import UnknownNameError
@@ -716,6 +719,16 @@ def test_a_picture_is_shown_with_its_alternative_text(monkeypatch):
     ((data, how),) = shown
     assert how == {"raw": True} and data["text/plain"].startswith('Means of "a" &')
     assert 'alt="Means of &quot;a&quot; &amp; &lt;b&gt;. ' in data["text/html"] and "<figcaption>" in data["text/html"]
+
+
+def test_what_is_saved_is_not_drawn_again_to_be_shown(monkeypatch):
+    shown, fig = [], bars(results())
+    monkeypatch.setattr("IPython.display.display", lambda data, **how: shown.append(data["text/html"]))
+    files = report.save_figure(fig, "s", "f", **ABOUT, phantom=True)
+    monkeypatch.setattr(fig, "savefig", None)
+    report.show(fig)
+    picture = Image.open(io.BytesIO(base64.b64decode(shown[0].partition("base64,")[2].partition('"')[0])))
+    assert [2 * n for n in picture.size] == pytest.approx(Image.open(files[2]).size, abs=1)
 
 
 def test_import_is_light():

@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import html
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LONGEST = 1000  # characters: screen readers read it at one go
+SAVED: WeakKeyDictionary[Figure, Path] = WeakKeyDictionary()  # its PNG in the paper, which `show` need not draw again
 
 
 def describe(fig: Figure, caption: str = "") -> str:
@@ -31,15 +34,22 @@ def _panel(ax) -> str:
 
 
 def show(fig: Figure, caption: str = "") -> None:
-    """Show a figure in a notebook with its caption below it and its alternative text (`describe`)."""
+    """Show a figure in a notebook with its caption below it and its alternative text (`describe`).
+
+    One that is saved is shown as it was when it was saved.
+    """
     from IPython.display import display
     from PIL import Image
 
-    drawn, file = io.BytesIO(), io.BytesIO()
-    fig.savefig(drawn, format="png")
-    Image.open(drawn).convert("RGB").quantize(256).save(file, format="png", optimize=True)  # notebooks stay small
+    file, saved = io.BytesIO(), SAVED.get(fig)
+    if saved and saved.is_file():
+        picture = Image.open(saved).convert("RGB").reduce(2)  # of print to that of a screen
+    else:
+        fig.savefig(drawn := io.BytesIO(), format="png")
+        picture = Image.open(drawn).convert("RGB")
+    picture.quantize(256).save(file, format="png", optimize=True)  # notebooks stay small
     alt, data = describe(fig, caption), base64.b64encode(file.getvalue()).decode()
     below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
-    picture = f'<img alt="{html.escape(alt)}" style="max-width: 100%" src="data:image/png;base64,{data}">'
+    seen = f'<img alt="{html.escape(alt)}" style="max-width: 100%" src="data:image/png;base64,{data}">'
     # JupyterLab reads the alternative text of HTML alone
-    display({"text/html": f"<figure>{picture}{below}</figure>", "text/plain": alt}, raw=True)
+    display({"text/html": f"<figure>{seen}{below}</figure>", "text/plain": alt}, raw=True)

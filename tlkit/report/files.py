@@ -15,7 +15,7 @@ from tlkit import __version__, paths
 from tlkit.doubts import MARK
 from tlkit.files import replacing
 from tlkit.machine import commit
-from tlkit.report.alt import describe
+from tlkit.report.alt import SAVED, describe
 from tlkit.report.layout import add_footer
 from tlkit.report.style import lean_fonts, mark_phantom, style
 
@@ -57,6 +57,7 @@ def save_figure(
         for kind, metadata in UNDATED.items():
             with replacing(_file(base, kind)) as temp:
                 fig.savefig(temp, format=kind, metadata=metadata)
+    SAVED[fig] = _file(base, "png")
     sidecar = _save_sidecar(base, runs, notebook, caption, scale, phantom, alt=describe(fig, caption))
     return [*(_file(base, kind) for kind in UNDATED), sidecar]
 
