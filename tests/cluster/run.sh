@@ -1,7 +1,7 @@
 #!/bin/bash
 # The smoke studies through a real SLURM on this one machine: two virtual nodes, each with two GPUs that are plain files.
 # On the way one job is requeued, one node's daemon killed, and one of two processes of a run; all figures must be there
-# at the end. About a quarter of an hour on two cores.
+# at the end. 23 minutes on two cores.
 #   tests/cluster/run.sh [STUDY ...]      as root; needs slurm-wlm and munge of Debian, and pip install -e ".[slurm]"
 set -eu
 cd "$(dirname "$0")/../.."
