@@ -11,7 +11,7 @@ from pathlib import Path
 from tlkit import paths, stopping
 from tlkit.advice import ask as of_advice
 from tlkit.config import ConfigError, TlkitError
-from tlkit.site import commands as of_paper
+from tlkit.site import paper_commands
 from tlkit.workflow import forked
 
 # Commands import what they need themselves: a job of the DAG is often handed on, and needs none of it here.
@@ -94,7 +94,7 @@ def parser() -> argparse.ArgumentParser:
     command(
         "deviations", do_deviations, "write paper/deviations.md: what the paper scale does otherwise than the papers"
     )
-    of_paper.add(command)
+    paper_commands.add(command)
     logs = command(
         "published", do_published, "check the published numbers of Jonske et al. 2025 against the authors' logs"
     )

@@ -64,7 +64,7 @@ def report_published(logs: str, out: Path | None, margin: float, train: bool) ->
     """Write four tables of published logs to `out`, and return the claims beside what the logs say."""
     from tlkit.figures import evaluation
     from tlkit.published import authorlogs, claims, jonske2025
-    from tlkit.report.files import write_csv
+    from tlkit.report.saving import write_csv
 
     found = authorlogs.read(logs, train=train)
     tables = evaluation.tables(found, jonske2025.FIGURES, margin) | {"rejects": found.rejects}

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from simulated_runs import made
 
-from tlkit.advice import answer, contract, deciding, drawings, loading, page, prose, scores, table
+from tlkit.advice import answer, answer_page, arm_tables, contract, deciding, drawings, loading, prose, scores
 from tlkit.advice.contract import AnswerError
 from tlkit.config import NotAvailableError
 from tlkit.models import backbone, classifier, regressor, save_weights, segmenter
@@ -160,7 +160,9 @@ def test_any_name_is_shown_as_it_is(name):
     plain = Page(MarkdownIt("commonmark").enable("table").render(answer._plain(name))).text
     assert plain.split() == name.replace("\x00", "\ufffd").split()
     bare = {"start_from": None, "confidence": "open", "arms": [{"arm": "a"}]}
-    ours, other = (Page(page.html(contract.checked(ONCE | bare | {"name": n, "classes": [n]}))) for n in (name, "x"))
+    ours, other = (
+        Page(answer_page.html(contract.checked(ONCE | bare | {"name": n, "classes": [n]}))) for n in (name, "x")
+    )
     assert ours.tags == other.tags
 
 
@@ -239,17 +241,17 @@ def test_an_arm_that_was_too_dear_is_left_out_with_its_reason(tmp_path):
     base["arms"].append({"arm": "simclr", "title": "SimCLR on these images", "dropped": "its pretraining takes 2 h"})
     answer.write(tmp_path, base)
     assert "SimCLR on these images is left out: its pretraining takes 2 h." in read(tmp_path).text
-    tuned = table.arms(contract.checked(base))[0]
+    tuned = arm_tables.arms(contract.checked(base))[0]
     assert "SimCLR on these images" not in [row[0] for row in tuned.rows]
 
 
 def test_the_table_says_of_how_many_images_frozen_features_are():
     answer = contract.checked(decided(frozen_of={"images": 1200, "patients": 90}))
-    assert "Frozen features of 1,200 images of 90 patients: AUC" in table.arms(answer)[1].caption
+    assert "Frozen features of 1,200 images of 90 patients: AUC" in arm_tables.arms(answer)[1].caption
     unknown = contract.checked(decided(frozen_of={"images": 7, "patients": 7}, n_patients=None))
-    assert "of 7 images of an unknown number of patients" in table.arms(unknown)[1].caption
+    assert "of 7 images of an unknown number of patients" in arm_tables.arms(unknown)[1].caption
     masks = contract.checked(decided(frozen_of={"images": 7, "patients": 3}, task="segmentation"))
-    assert "of masks there is none" in table.arms(masks)[1].caption
+    assert "of masks there is none" in arm_tables.arms(masks)[1].caption
 
 
 def test_small_differences_of_a_share_are_drawn_small():

@@ -43,7 +43,7 @@ def test_the_epochs_are_decided_once_and_fewer_for_less_time(study, monkeypatch)
     long, whole, images = budget.decide_length(study, 1e6, time.monotonic())
     _, fewer, some = budget.decide_length(study, 60.0, time.monotonic())
     assert whole == study.finetune()[0]["recipe"]["epochs"] > fewer >= plan.EPOCHS[0]
-    assert images >= some >= budget.evidence.LEAST and long.cost == {"train": 0.1, "see": 0.01}
+    assert images >= some >= budget.probing.LEAST and long.cost == {"train": 0.1, "see": 0.01}
     late = budget.decide_length(study, 60.0, time.monotonic() - 50)
     assert late[1:] == (fewer, some), "the same command gives the same study, however late it comes"
     shorter = plan.shorten(study, fewer)

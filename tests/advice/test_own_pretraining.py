@@ -8,7 +8,7 @@ import folders_of_users
 import pytest
 
 from tlkit import runs
-from tlkit.advice import evidence, plan, tuning
+from tlkit.advice import plan, probing, tuning
 from tlkit.advice.budget import Budget
 from tlkit.advice.understand import understand
 from tlkit.training.data import chosen_rows, open_data, training_images
@@ -50,7 +50,7 @@ def test_it_is_done_for_each_split_and_not_scored_frozen(study):
     done.do()
     assert {(row["arm"], row["seed"]) for row in done.made} >= {(plan.OWN, 1), (plan.OWN, 2)}
     assert all(runs.state_is_done(runs.run_id(c)) for c in study.pretrain_configs())
-    assert plan.OWN not in evidence.cheap(study, said.append)
+    assert plan.OWN not in probing.cheap(study, said.append)
 
 
 def test_a_budget_too_small_for_two_splits_of_it_says_so(study):

@@ -151,7 +151,7 @@ def test_an_identifier_that_is_left_stops_the_pack(real, tiny):
 
 
 def test_figures_of_real_data_and_tables_that_name_images_stay(real, tiny):
-    from tlkit.report import files as saving
+    from tlkit.report import saving
 
     about = {"study": "tiny", "notebook": "n", "scale": "quick", "phantom": False, "runs": [], "caption": "C"}
     saving.save_table(pd.DataFrame({"id": ["a"], "dice": [0.5]}), name="examples", **about)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from tlkit import paths, runs
-from tlkit.advice import answer, contract, deciding, evidence, loading, looking, plan, prose, reading, tuning
+from tlkit.advice import answer, contract, deciding, loading, looking, plan, probing, prose, reading, tuning
 from tlkit.advice.budget import OVER, Budget, OutOfTimeError, decide_length, enough, promise, stopped
 from tlkit.config import ConfigError, NotAvailableError
 from tlkit.datasets.content import looking_once
@@ -69,12 +69,12 @@ def _planned(found, facts, budget, begun, tell, asked, files) -> tuple[Study, Bu
     return study, clock, images
 
 
-def _cheap(study: Study, clock: Budget, tell: Tell, images: int, out: dict[str, str]) -> evidence.Told:
+def _cheap(study: Study, clock: Budget, tell: Tell, images: int, out: dict[str, str]) -> probing.Told:
     """Return the cheap evidence that is there when the time is up, which is LEAST seconds at least."""
-    found: evidence.Told = {}
+    found: probing.Told = {}
     try:
         with stopped(max(clock.left + OVER * clock.seconds, LEAST)):
-            evidence.cheap(study, tell, images, out, found)
+            probing.cheap(study, tell, images, out, found)
     except OutOfTimeError:
         tell("  The time is up: frozen features of the other arms were not scored. A larger --budget does.")
     return found
@@ -89,7 +89,7 @@ def seconds_of(budget: str) -> float:
 
 
 def _answer(study, found, facts, cheap, done, clock) -> dict[str, Any]:
-    metric, decision, made = evidence.metric_of(study), None, done.runs
+    metric, decision, made = probing.metric_of(study), None, done.runs
     best = tuning.chosen(made, study)
     if not best.empty:
         decision = deciding.decide(best, metric, done.measure, names=study.names())

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tlkit import runs
-from tlkit.advice import evidence, plan, prose, reading
+from tlkit.advice import plan, probing, prose, reading
 from tlkit.config import ConfigError, short_hash
 from tlkit.files import write_text
 from tlkit.models import backbone
@@ -151,7 +151,7 @@ def decide_length(study: Study, seconds: float, begun: float) -> tuple[Budget, i
     decided = known.get("decided", {}).get(which)
     if decided is None:
         most = int(CHEAP * seconds / _cheap(budget, first, 1, 0.0))
-        images = min(max(most, evidence.LEAST), evidence.MOST)
+        images = min(max(most, probing.LEAST), probing.MOST)
         one, two = (sum(budget.price(c, epochs) for c in first.values()) for epochs in (1, 2))
         besides = _cheap(budget, first, images) + own_pretraining(study, budget)
         room = (budget.left - besides) / RUNS - (2 * one - two)
@@ -201,7 +201,7 @@ def promise(study: Study, budget: Budget, images: int, wanted: int) -> str:
     first = {c["pretraining"]: c for c in study.finetune(seeds=study.seeds[:1])}
     arms, config = len(first), next(iter(first.values()))
     table = open_data(config["data"])[1]
-    seen = min(images, len(evidence.drawn(table, images)[0]))
+    seen = min(images, len(probing.drawn(table, images)[0]))
     run, rates = sum(map(budget.price, first.values())) / arms, study.spec["experiments"]["fine_tuning"]["lrs"]
     epochs, cheap = config["recipe"]["epochs"], _cheap(budget, first, seen)
     fewer = f" (in place of {wanted}, so that the budget lasts)" if epochs < wanted else ""

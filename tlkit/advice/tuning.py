@@ -21,8 +21,8 @@ import pandas as pd
 from tlkit import runs
 from tlkit.advice import deciding, plan, prose, resampling
 from tlkit.advice.budget import OVER, PRETRAINING, Budget, OutOfTimeError, least_splits, stopped
-from tlkit.advice.evidence import metric_of
 from tlkit.advice.measures import Measure
+from tlkit.advice.probing import metric_of
 from tlkit.names import sign
 from tlkit.studies import Study
 from tlkit.training.data import open_data, task_of

@@ -18,7 +18,7 @@ import pandas as pd
 from tlkit.config import ConfigError
 from tlkit.figures import finished
 from tlkit.names import NAMES, Names, in_order
-from tlkit.report import layout
+from tlkit.report import lettering
 from tlkit.report.style import MM, PAPER_WIDTH, colours, style
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def draw(
             _kappas(side, pairs(right), names)
             side.set_title(ascii_lowercase[(2 * i + 1) % 26], loc="left", weight="bold")
         fig.suptitle("Which models are right on which images", x=0.012, ha="left", weight="bold", size=8.5)
-        return layout.finish(fig, FOOTER, phantom)
+        return lettering.finish(fig, FOOTER, phantom)
 
 
 def _bars(top: Axes, below: Axes, right: pd.DataFrame, names: Names) -> None:

@@ -14,7 +14,7 @@ from tlkit.datasets import card_in
 from tlkit.figures import finished
 from tlkit.figures.gradcam import list_answers
 from tlkit.names import NAMES
-from tlkit.report.layout import finish
+from tlkit.report.lettering import finish
 from tlkit.report.style import BETTER, MM, PAPER_WIDTH, WORSE, style
 
 if TYPE_CHECKING:

@@ -189,7 +189,7 @@ def draw(told: pd.DataFrame, names: Names, phantom: bool = False) -> Figure:
     """Draw a row a score: how often it picks the best arm (line: Wilson), and of each task the regret and the tau."""
     import matplotlib.pyplot as plt
 
-    from tlkit.report.layout import finish
+    from tlkit.report.lettering import finish
     from tlkit.report.style import MM, PAPER_WIDTH, style
 
     shares = summarise(told)

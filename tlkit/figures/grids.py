@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.figures import panels
-from tlkit.report import layout
+from tlkit.report import lettering
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +40,7 @@ def draw_groups(ax: Axes, runs: pd.DataFrame, x: str, hue: str, palette: Mapping
 
 def name_metric(ax: Axes, runs: pd.DataFrame, names: Mapping[str, str], edge: panels.Edge) -> None:
     metric = runs["metric"].iloc[0].removeprefix("val_")
-    ax.set_ylabel(layout.metric_name(runs["task"].iloc[0], metric, names) if edge.first else "")
+    ax.set_ylabel(lettering.metric_name(runs["task"].iloc[0], metric, names) if edge.first else "")
     ax.locator_params(axis="y", nbins=5)
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from tlkit.config import ConfigError, file_name
 from tlkit.manuscript.results import Results, Saved, one, select
 from tlkit.published import claims
-from tlkit.report.layout import p_text
+from tlkit.report.lettering import p_text
 
 LINES = 40  # of a table in the text; more are cut, and this is said
 SURE = 0.05  # the papers' bound of p

@@ -1,6 +1,6 @@
 """Saved tables and figures: a reader's own where a study has any, else the reference ones; and the runs behind a row.
 
-Each has a sidecar (`report.files`) that names its runs. A result of the reader's own whose runs are not all there any
+Each has a sidecar (`report.saving`) that names its runs. A result of the reader's own whose runs are not all there any
 more does not count: its numbers are "not run".
 """
 

@@ -22,7 +22,7 @@ from tlkit.files import FULL, DiskSpaceError, sync
 from tlkit.locks import Lock
 from tlkit.progress import Bytes
 from tlkit.sources import OfflineError, SourceError, about, download, endpoint, kind_of, receipt
-from tlkit.sources.plan import Plan, attribution, elsewhere, facts, folder_of
+from tlkit.sources.fetch_plan import Plan, attribution, elsewhere, facts, folder_of
 from tlkit.sources.unpack import unpack
 
 UNPACKED = 2  # bytes of what an archive holds, for each byte of it, at most in general

@@ -12,7 +12,7 @@ from tlkit.datasets import layout_of
 from tlkit.datasets.cards import DataCard
 from tlkit.sources import SourceError, files, receipt, sizes
 from tlkit.sources.fetch import alone, find_left, finish, is_there, link, refuse_to_lose
-from tlkit.sources.plan import Plan, facts, folder_of
+from tlkit.sources.fetch_plan import Plan, facts, folder_of
 
 
 def take(planned: Plan, source: Path, over: bool = False) -> Path:

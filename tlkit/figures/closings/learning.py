@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from tlkit.names import LOWER, Names
-from tlkit.report.layout import n_range
+from tlkit.report.lettering import n_range
 
 
 def say_settled(times: pd.DataFrame) -> list[str]:

@@ -52,9 +52,9 @@ def do_paper(args: argparse.Namespace) -> None:
 
 
 def do_site(args: argparse.Namespace) -> None:
-    from tlkit.site import build
+    from tlkit.site import website
 
-    print(build.build(_results(args), paths.paper_root() / "site"))
+    print(website.build(_results(args), paths.paper_root() / "site"))
 
 
 def do_where(args: argparse.Namespace) -> None:

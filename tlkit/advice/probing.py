@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tlkit.advice import features, pixels, scores
+from tlkit.advice import features, linear_decoder, scores
 from tlkit.advice.targets import ScoreError
 from tlkit.datasets import splits
 from tlkit.models.backbones import NoPyramidError
@@ -29,7 +29,7 @@ def cheap(
     skip: dict[str, str] | None = None,
     found: Told | None = None,
 ) -> Told:
-    """Return `scores.evidence` (of masks `pixels.evidence`) of each arm's frozen encoder, and of what needs none.
+    """Return `scores.evidence` (masks: `linear_decoder.evidence`) of each arm's frozen encoder, and of what needs none.
 
     Cross-validated over patients, on at most `most` images drawn over all of them but those of an official test part,
     so the test is not touched. Arms of `skip` are left out, and those pretrained on these images, whose encoders know
@@ -108,14 +108,14 @@ def _of_masks(study, arms, store, rows, job, kept) -> list[tuple[str, Callable[[
 
     def frozen(arm: str, config: Any) -> tuple[str, Callable[[], dict[str, Any]]]:
         key = features.key_of(config, rows, "maps")
-        return scored(arm, key, lambda: pixels.evidence(maps(arm, key, config), *how))
+        return scored(arm, key, lambda: linear_decoder.evidence(maps(arm, key, config), *how))
 
     def maps(arm: str, key: str, config: Any) -> np.ndarray:
         return features.kept_array(study.name, arm, key, lambda: features.maps(config, store, rows))
 
     def grey() -> dict[str, Any]:
-        return pixels.evidence(pixels.intensity_maps(store.take(rows)[0].numpy(), cells), *how)
+        return linear_decoder.evidence(linear_decoder.intensity_maps(store.take(rows)[0].numpy(), cells), *how)
 
-    without = {CONSTANT: lambda: pixels.constant(cells, *how), PIXELS: grey}
+    without = {CONSTANT: lambda: linear_decoder.constant(cells, *how), PIXELS: grey}
     told = [scored(name, features.key_of(first, rows, "maps", name), make) for name, make in without.items()]
     return told + [frozen(arm, config) for arm, config in arms.items()]
