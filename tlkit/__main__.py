@@ -226,13 +226,13 @@ def do_notebook(args: argparse.Namespace) -> None:
 def do_job(args: argparse.Namespace) -> None:
     from tlkit.workflow import records
     from tlkit.workflow.execution import make_job
-    from tlkit.workflow.graph import by_name
+    from tlkit.workflow.graph import find_job
 
     study = _study(args)
     try:
         record = make_job(study, args.name)
     except Exception:
-        record = records.read(study.folder / by_name(study, args.name).output)
+        record = records.read(study.folder / find_job(study, args.name).output)
         if not args.record or record["state"] != "failed":
             raise
     print(records.say(record))

@@ -103,8 +103,8 @@ def test_the_rate_is_chosen_in_validation_by_the_first_seed(folder, tiny):
         [("scratch", 0.001, 1, 0.7), ("scratch", 0.003, 1, 0.9), ("scratch", 0.003, 2, 0.6)],
         columns=["arm", "rate", "seed", "value"],
     )
-    assert tuning.chosen(made, study)["seed"].tolist() == [1, 2]
-    assert tuning.rate_of(tuning.chosen(made, study), "scratch") == 0.003
+    assert tuning.choose_runs(made, study)["seed"].tolist() == [1, 2]
+    assert tuning.rate_of(tuning.choose_runs(made, study), "scratch") == 0.003
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("2h", 7200), ("5", 300), ("1.5m", 90)])

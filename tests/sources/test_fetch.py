@@ -307,7 +307,7 @@ def test_files_of_others_are_not_overwritten(card, tmp_path):
 
 def test_two_at_once_do_not_meet(card, tmp_path):
     planned = plan(card({"mini": FILES}), to=tmp_path)
-    with fetch.alone(planned.folder), pytest.raises(SourceError, match="another process"):
+    with fetch.lock_folder(planned.folder), pytest.raises(SourceError, match="another process"):
         fetch.get(planned)
 
 

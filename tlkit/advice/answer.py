@@ -20,7 +20,7 @@ def write(folder: Path, answer: Answer) -> list[Path]:
     `answer` has contract.KEYS and what of the others there is. The same answer gives the same bytes. Raises
     contract.AnswerError.
     """
-    found = contract.checked(answer)
+    found = contract.check_answer(answer)
     texts = {
         "json": json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
         "md": markdown(found),
@@ -38,7 +38,7 @@ def markdown(answer: Answer) -> str:
     warnings = [f"**{w['kind'].replace('_', ' ')}**: {_plain(w['text'])}" for w in answer["warnings"]]
     parts = [
         f"# {_plain(f'Which pretraining should {name} start from?')}",
-        _plain(answer_page.what(answer)),
+        _plain(answer_page.describe_task(answer)),
         "**Phantom data: not results on patients.**" if answer.get("phantom") else "",
         f"{answer['confidence'].upper()}: **{_plain(prose.headline(answer))}**",
         "\n".join(_plain(line) for line in prose.reasons(answer)),

@@ -21,13 +21,13 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:,.{digits if abs(value) < 10 else 1 if abs(value) < 1000 else 0}f}".replace("-", "−")
 
 
-def between(low: float | None, high: float | None) -> str:
+def say_between(low: float | None, high: float | None) -> str:
     return "no interval" if low is None or high is None else f"{number(low)} to {number(high)}"
 
 
 def interval(low: float | None, high: float | None) -> str:
     """Return "95 % interval 0.1 to 0.2", or that one run has none."""
-    return "no interval: one run" if low is None or high is None else f"95 % interval {between(low, high)}"
+    return "no interval: one run" if low is None or high is None else f"95 % interval {say_between(low, high)}"
 
 
 def duration(seconds: float | None) -> str:
@@ -139,7 +139,7 @@ def score_name(score: str) -> str:
     return SCORES.get(score, f"{few} image{'' if few == '1' else 's'} a class")
 
 
-def more(answer: Answer) -> list[str]:
+def say_more(answer: Answer) -> list[str]:
     """Return what more hours would decide, an arm a line."""
     out, leader = [], answer["start_from"]
     if leader is None:

@@ -108,10 +108,10 @@ def pairs(right: pd.DataFrame) -> pd.DataFrame:
             | {name: v.mean() for name, v in shares.items()}
             | {"kappa": error_consistency(x, y), "p_mcnemar": mcnemar(x, y)}
         )
-    return with_holm(pd.DataFrame(rows))
+    return add_holm(pd.DataFrame(rows))
 
 
-def with_holm(compared: pd.DataFrame) -> pd.DataFrame:
+def add_holm(compared: pd.DataFrame) -> pd.DataFrame:
     """Return `pairs`, or several of them in one frame, with p_holm over all their "pretraining" pairs."""
     from statsmodels.stats.multitest import multipletests
 
@@ -150,7 +150,7 @@ def complete_seeds(right: pd.DataFrame) -> pd.DataFrame:
     return right.loc[:, [a in there.index and s in shared for a, s in right.columns]]
 
 
-def against_seeds(compared: pd.DataFrame) -> pd.DataFrame:
+def compare_with_seeds(compared: pd.DataFrame) -> pd.DataFrame:
     """Return the mean kappa of every two pretrainings beside that of two seeds of each: a, b, kappa, seeds_a, seeds_b.
 
     kappa is over pairs of other pretraining and other seed, so that they differ from the baseline in the pretraining

@@ -42,7 +42,7 @@ def examples(ids: Mapping[str, str], count: int = 3, seed: int = 0) -> Examples:
     it is near enough (NEAR of its unit, else a tenth of the range of the true ones).
     Raises ConfigError for segmentation and for runs that were tested on other images.
     """
-    everything = finished.same_test(ids.values())
+    everything = finished.check_same_test(ids.values())
     said, rule = answers(ids)
     right = said.pivot(index="id", columns="pretraining", values="right").all(axis=1)
     parts = []

@@ -74,9 +74,9 @@ def compare(before: nn.Module, after: nn.Module, config: dict[str, Any], images:
     over positions, a linear layer would keep little more than the mean grey value of the image.
     Source: jonske2025 5.7 (weights only); activations after Kornblith et al. 2019.
     """
-    from tlkit.training.compute import limited
+    from tlkit.training.compute import limit_threads
 
-    with limited(config["compute"]["threads"]):
+    with limit_threads(config["compute"]["threads"]):
         return _compare(before, after, config, images, seed)
 
 
@@ -112,7 +112,7 @@ def encoder_after(rid: str) -> nn.Module:
     from tlkit.models import backbone, load_encoder
 
     encoder = backbone(_config(rid)["backbone"])
-    load_encoder(encoder, runs.checked(rid, "model.safetensors"))
+    load_encoder(encoder, runs.check_file(rid, "model.safetensors"))
     return encoder
 
 

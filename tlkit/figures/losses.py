@@ -120,7 +120,7 @@ def _times(ax: Axes, times: pd.DataFrame, order: list[str], names: Names, edge: 
 
 def _check(curves: pd.DataFrame, times: pd.DataFrame, loss: str) -> None:
     if loss not in curves:
-        raise ValueError(f"curves lack {loss}: pass convergence.relative(curves), or relative=False")
+        raise ValueError(f"curves lack {loss}: pass convergence.make_relative(curves), or relative=False")
     if len(rules := times["rule"].unique()) > 1:
         raise ValueError(f"times hold the rules {sorted(rules)}; select one: times[times['rule'] == 'published']")
 

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from tlkit.config import ConfigError, file_name
-from tlkit.manuscript.results import Results, Saved, one, select
+from tlkit.manuscript.results import Results, Saved, find_row, select
 from tlkit.published import claims
 from tlkit.report.lettering import p_text
 
@@ -136,7 +136,7 @@ class Quotes:
         saved, lost = self._find("tables", study, name)
         if lost:
             return {}, None, lost
-        row = one(saved, where)
+        row = find_row(saved, where)
         if row is None:
             return {}, saved, self._lost(study, name, [])
         gone = self.results.gone(saved, self.results.behind(saved, row))

@@ -218,11 +218,11 @@ class Results:
 
 def _named(title: object, entries: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the name of what a table calls by its title, or by its name."""
-    text = bare(title)
-    return next((name for name, entry in entries.items() if bare(entry.get("title")) == text), text)
+    text = strip_title(title)
+    return next((name for name, entry in entries.items() if strip_title(entry.get("title")) == text), text)
 
 
-def bare(title: object) -> str:
+def strip_title(title: object) -> str:
     """Return a title as the study has it: without the mark of a doubt and the network that stands in for its own."""
     return re.sub(r", \S+ for ", ", ", str(title).removesuffix(MARK).strip())
 
@@ -243,11 +243,11 @@ def select(saved: Saved, where: Mapping[str, Any]) -> pd.DataFrame:
     frame = saved.frame
     for column, value in where.items():
         lookup(column, dict.fromkeys(map(str, frame.columns)), f"column of {saved.title}")
-        frame = frame[frame[column].map(bare) == bare(value)]
+        frame = frame[frame[column].map(strip_title) == strip_title(value)]
     return frame
 
 
-def one(saved: Saved, where: Mapping[str, Any]) -> dict[str, Any] | None:
+def find_row(saved: Saved, where: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the row of a table with these values; None for none. Raises: ConfigError where several fit."""
     found = select(saved, where)
     if len(found) > 1:

@@ -132,7 +132,7 @@ def get(name: str, size: str, to: Path | None, dry: bool, source: Path | None, y
     print(summary(planned))
     if dry:
         return "Nothing was fetched (--dry-run)."
-    if not yes and not agreed("Fetch it?"):
+    if not yes and not ask_agreement("Fetch it?"):
         return "Nothing was fetched."
     return _done(card, fetch.get(planned, yes), to)
 
@@ -156,7 +156,7 @@ def _files(count: int) -> str:
     return f"{count:,} file{'' if count == 1 else 's'}"
 
 
-def agreed(question: str) -> bool:
+def ask_agreement(question: str) -> bool:
     """Ask a person; a script that runs the command has decided."""
     return not sys.stdin.isatty() or input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 

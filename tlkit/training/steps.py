@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from tlkit.config import ConfigError
 from tlkit.models import batch_norms
 from tlkit.random import random_state, set_random_state
-from tlkit.training.feed import Batch, fed
+from tlkit.training.feed import Batch, feed_parts
 from tlkit.training.processes import rank, take_from_first, world_size
 from tlkit.training.recipe import Recipe
 
@@ -118,7 +118,9 @@ def prepare_groups(
         image = max(t.numel() for t in objective.fetch(groups[0].positions[:1]) if t is not None)
         count = max(1, TOGETHER // (image * len(groups[0].positions)))
     skip = first % count
-    for part, batch in fed(read, [groups[i : i + count] for i in range(first - skip, len(groups), count)], device):
+    for part, batch in feed_parts(
+        read, [groups[i : i + count] for i in range(first - skip, len(groups), count)], device
+    ):
         sizes = [len(group.positions) for group in part]
         keys = np.repeat([group.key for group in part], sizes)
         views = objective.views(batch, np.concatenate([group.positions for group in part]), epoch, keys)

@@ -52,7 +52,7 @@ def say_reuse(table: pd.DataFrame, scratch: str, names: Mapping[str, str]) -> li
 
 
 def say_lost(lost: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
-    """Say what agreement another pretraining costs beyond another seed (`agreement.against_seeds`, experiment)."""
+    """Say what agreement another pretraining costs beyond another seed (`agreement.compare_with_seeds`, experiment)."""
     names, said = Names(names), []
     for way, rows in lost.groupby("experiment", sort=False):
         mean = rows["lost"].mean()
