@@ -50,6 +50,7 @@ def expected(text: str) -> WrapValidator:
 
 
 def once(values: list) -> list:
+    """Return a list without repetitions as it is; raise ConfigError for another."""
     twice = [v for i, v in enumerate(values) if v in values[:i]]
     if twice:
         raise ConfigError(f"expected each entry once, found {show_value(twice[0])} again.")
@@ -57,6 +58,7 @@ def once(values: list) -> list:
 
 
 def some(values: list) -> list:
+    """Return a list of one entry or more, each once, as it is; raise ConfigError for another."""
     if not values:
         raise ConfigError("expected one entry or more, found an empty list.")
     return once(values)
@@ -86,18 +88,21 @@ def declare(name: str, hints: dict[str, Any], about: dict[str, Any]) -> type[Key
 
 
 def rising(pair: Any) -> Any:
+    """Return (low, high), or None, as it is; raise ConfigError where low is above high."""
     if pair is not None and pair[0] > pair[1]:
         raise ConfigError(f"expected the lower value first, found {show_value(pair)}.")
     return pair
 
 
 def apart(pair: Any) -> Any:
+    """Return (low, high), or None, as it is; raise ConfigError where low is not below high."""
     if pair is not None and pair[0] >= pair[1]:
         raise ConfigError(f"expected the lower value first and a higher one, found {show_value(pair)}.")
     return pair
 
 
 def wide(window: Any) -> Any:
+    """Return (centre, width), or None, as it is; raise ConfigError for a width of 0 or less."""
     if window is not None and window[1] <= 0:
         raise ConfigError(f"expected a centre and a width above 0, found {show_value(window)}.")
     return window
@@ -136,4 +141,5 @@ def _told(model: type[Keys], path: Path, error: Any) -> Fault:
 
 
 def known(model: type[Keys]) -> str:
+    """Return the sentence that names the keys of a declaration."""
     return f"Known keys: {', '.join(model.model_fields)}."

@@ -59,6 +59,7 @@ class Budget:
 
     @property
     def left(self) -> float:
+        """The seconds that are left; below 0 when they are over."""
         return self.begun + self.seconds - time.monotonic()
 
     def price(self, config: Config, epochs: int = 0) -> float:
@@ -99,6 +100,7 @@ class Budget:
         return sum(map(self.price, new)) * max(self.slower[-3:], default=1.0) <= self.left if new else True
 
     def took(self, config: Config, seconds: float) -> None:
+        """Note how long a run took against its price, for the runs that follow."""
         self.slower.append(seconds / self.price(config))
 
     def said(self) -> str:
@@ -193,6 +195,7 @@ def price_own_pretraining(study: Study, budget: Budget) -> float:
 
 
 def count_least_splits(study: Study, arm: str, config: Config) -> int:
+    """Return how many splits an arm is pretrained for at least: 2 where each run draws its images anew."""
     return 2 if study.redrawn(arm, config["backbone"]) else 1
 
 

@@ -53,10 +53,12 @@ class Target:
 
     @property
     def flag(self) -> str:
+        """The flag that asks for this way."""
         return f"--label {quote(','.join(self.columns))}"
 
     @property
     def meaning(self) -> str:
+        """What the answers are, in words."""
         if self.task == "regression":
             return "a number"
         kind = {"multiclass": "one of {} classes", "multilabel": "any of {} labels"}[self.task]

@@ -37,6 +37,7 @@ def count_endings(seen: Seen) -> str:
 
 
 def ending_of(path: str) -> str:
+    """Return the ending of a file's name in small letters, ".nii.gz" as one; "" for none."""
     name = path.lower()
     return ".nii.gz" if name.endswith(".nii.gz") else PurePosixPath(name).suffix
 

@@ -219,6 +219,7 @@ def _for_patients(seen: Seen, named: list[Labels]) -> dict[str, Any]:
 
 
 def classes_or_error(seen: Seen, classes: dict[str, Any] | None, images: list[str]) -> dict[str, Any]:
+    """Return the reading of class folders; without one raise the error that says what could name the classes."""
     if classes:
         return classes
     parts, ways = [PurePosixPath(f).parts for f in images], []

@@ -36,10 +36,12 @@ class Labels:
 
     @property
     def flag(self) -> str:
+        """The flag that asks for these tables."""
         return f"--labels {quote(','.join(map(str, self.paths)))}"
 
     @property
     def said(self) -> str:
+        """Which tables they are, in words."""
         return f"table{'s' if len(self.paths) > 1 else ''} {', '.join(path.name for path in self.paths)}"
 
     def options(self, root: Path) -> dict[str, Any]:

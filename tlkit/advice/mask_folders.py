@@ -163,4 +163,5 @@ def _unlike(seen: Seen, pair: Pair) -> str:
 
 
 def is_image(path: str) -> bool:
+    """Tell whether a path ends like a picture or a volume."""
     return pairs.is_volume(path) or PurePosixPath(path).suffix.lower() in EXTENSIONS

@@ -22,6 +22,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def say_between(low: float | None, high: float | None) -> str:
+    """Return "0.1 to 0.2", or that there is no interval."""
     return "no interval" if low is None or high is None else f"{number(low)} to {number(high)}"
 
 
@@ -31,6 +32,7 @@ def interval(low: float | None, high: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
+    """Return seconds in words: s below 90 s, min below 90 min, then h; – for None."""
     if seconds is None:
         return "–"
     if seconds < 90:
@@ -49,6 +51,7 @@ def title(answer: Answer, arm: str) -> str:
 
 
 def metric(answer: Answer) -> str:
+    """Return what the metric of an answer is called."""
     return NAMES[answer["metric"]]
 
 
@@ -175,6 +178,7 @@ def say_more(answer: Answer) -> list[str]:
 
 
 def hint_note() -> str:
+    """Return the sentence on scores that are computed without a held-out image."""
     names = ", ".join(SCORES[name] for name in HINTS)
     return (
         f"{names} are computed without a held-out image. Published work finds them unreliable on medical images: hints."

@@ -62,6 +62,7 @@ class Tuning:
         return Measure(task_of(config, open_data(config["data"])[1]), metric_of(self.study))
 
     def config(self, arm: str, rate: float, seed: int, **changes: Any) -> Config:
+        """Return the config of an arm's run at a rate and seed, with `changes` on top."""
         config = next(c for c in self.study.finetune(arm, seeds=[seed]))
         return config | {"recipe": config["recipe"] | {"lr": rate}} | changes
 
@@ -240,6 +241,7 @@ def next_rate(rate: float, step: int) -> float:
 
 
 def rate_of(best: pd.DataFrame, arm: str) -> float | None:
+    """Return the rate of an arm in `choose_runs`; None where it has no run."""
     rates = best.loc[best["arm"] == arm, "rate"]
     return None if rates.empty else float(rates.iloc[0])
 

@@ -155,5 +155,6 @@ def _add_patients(found: dict[str, Any], samples: pd.DataFrame, says: str, table
 
 
 def check_task(task: str) -> None:
+    """Raise ConfigError for a task that is none of TASKS; "" is to be guessed."""
     if task and task not in TASKS:
         raise ConfigError(f"--task: unknown task '{task}'. Known: {', '.join(TASKS)}.")

@@ -25,6 +25,7 @@ def find_spellings(texts: pd.Series) -> dict[str, str]:
 
 
 def are_dates(texts: pd.Series) -> bool:
+    """Tell whether all of some texts are dates; not where there is none."""
     return bool(len(texts)) and all(map(DATE.fullmatch, texts))
 
 

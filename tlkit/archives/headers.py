@@ -134,6 +134,7 @@ class Bounded(io.BufferedReader):
         self.size = size
 
     def read(self, size: int | None = -1, /) -> bytes:
+        """Read at most as far as the bound; `size` as for any stream."""
         left = max(0, self.size - self.tell())
         return super().read(left if size is None or size < 0 else min(size, left))
 

@@ -46,6 +46,7 @@ class Finished:
 
     @property
     def classes(self) -> tuple[str, ...]:
+        """The class names of the run's task."""
         return tuple(self.job.classes)
 
     def rows(self, ids: Sequence[str]) -> np.ndarray:

@@ -99,6 +99,7 @@ class Found:
 
     @property
     def whole(self) -> bool:
+        """Whether all of the network is in the file, and next to nothing else."""
         return self.matched == self.total and self.excess <= MOST_EXCESS * self.matched
 
     @property

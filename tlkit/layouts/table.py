@@ -70,6 +70,7 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def table_paths(root: Path, card: DataCard) -> list[Path]:
+    """Return the files of a card's table or tables, below `root` unless they are absolute."""
     return [root / table for table in card.options.get("tables") or [card.options["table"]]]  # absolute ones stay so
 
 
@@ -96,6 +97,7 @@ def open_table(root: Path, card: DataCard) -> pd.DataFrame:
 
 
 def digest_of(files: Iterable[Path]) -> str:
+    """Return the SHA-256 of each file, in order and with a space between."""
     return " ".join(map(sha256, files))
 
 

@@ -88,6 +88,7 @@ class Paper:
         return pipe(head, rows)
 
     def appendix(self) -> str:
+        """Return where each quoted result comes from, as Markdown."""
         return appendix(self.quotes, self.pages)
 
     def figures(self) -> dict[str, Path]:

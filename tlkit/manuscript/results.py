@@ -49,13 +49,16 @@ class Saved:
 
     @property
     def runs(self) -> list[str]:
+        """The ids of the runs behind it."""
         return list(self.facts["runs"])
 
     @property
     def title(self) -> str:
+        """What it is called in messages: "study/name"."""
         return f"{self.study}/{self.name}"
 
     def file(self, kind: str) -> Path:
+        """Return the path of its file of a kind, such as csv, png or json."""
         return self.base.with_name(f"{self.base.name}.{kind}")
 
     @cached_property
@@ -70,6 +73,7 @@ class Saved:
         raise self.damaged(self.file("csv"), "missing")
 
     def damaged(self, path: Path, why: object) -> DamagedResultError:
+        """Return the error for a file of it that can't be read, with the command that writes it anew."""
         command = f"make figures STUDY={self.study} SCALE={self.facts.get('scale', 'quick')}"
         return DamagedResultError(f"{path} can't be read ({why}). Delete it; `{command}` writes it anew.")
 
@@ -175,6 +179,7 @@ class Results:
         return [rid for rid in (saved.runs if wanted is None else wanted) if not self.is_done(rid)]
 
     def is_done(self, rid: str) -> bool:
+        """Tell whether a run is here and finished; each is looked at once."""
         if rid not in self._there:
             self._there[rid] = runs.state_is_done(rid)
         return self._there[rid]

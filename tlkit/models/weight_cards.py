@@ -208,6 +208,7 @@ def _digits(values: Tensor) -> str:
 
 
 def megabytes(card: WeightsCard) -> int:
+    """Return the size of a weights file in MB (10^6 bytes), at least 1."""
     return max(1, round(card.bytes / 1e6))
 
 

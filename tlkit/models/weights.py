@@ -68,6 +68,7 @@ class LoadReport:
 
     @property
     def title(self) -> str:
+        """How much of the encoder was loaded, in a line."""
         count = f"{len(self.matched)} of {len(self.matched) + len(self.random)}"
         stays = f"; {len(self.random)} stayed random" if self.random else ""
         brought = {"first convolution": self.stem, "positions": self.positions}

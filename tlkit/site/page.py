@@ -36,14 +36,17 @@ def page(title: str, body: str, here: str, scripts: Iterable[str] = (), wide: bo
 
 
 def text(value: Any) -> str:
+    """Return a value as HTML, escaped."""
     return html.escape(str(value))
 
 
 def code(value: Any) -> str:
+    """Return a value as code in HTML, escaped."""
     return f"<code>{text(value)}</code>"
 
 
 def link(address: str, name: Any) -> str:
+    """Return a link to an address of the site, with its name; both escaped."""
     return f'<a href="{html.escape(address)}">{text(name)}</a>'
 
 

@@ -17,6 +17,7 @@ ROWS = 25  # of a table on its page; the file has all
 
 
 def place(saved: Saved) -> str:
+    """Return the address of a result's page in the site."""
     return f"results/{saved.kind}-{saved.study}-{saved.name}.html"
 
 

@@ -90,6 +90,7 @@ def find_covered(rows: pd.DataFrame, paths: pd.Series) -> pd.Series:
 
 
 def write(folder: Path, facts: dict[str, Any], found: pd.DataFrame, cite: str = "") -> None:
+    """Write the receipt of a folder: facts, the files `found` and, where there is one, the text to cite."""
     if cite:
         write_text(folder / CITE, cite)
     with replacing(folder / FILES) as part:

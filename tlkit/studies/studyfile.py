@@ -27,6 +27,7 @@ def files() -> dict[str, FilePath]:
 
 
 def names() -> list[str]:
+    """Return the names of all study files, sorted."""
     return sorted(files())
 
 

@@ -40,10 +40,17 @@ class Objective(Protocol):
     monitor: str | None  # the validation metric that selects (`names.sign`: which way); None without validation
     joint: bool
 
-    def fetch(self, positions: np.ndarray) -> Batch: ...
-    def views(self, batch: Batch, positions: np.ndarray, epoch: int, keys: np.ndarray | None = None) -> Views: ...
-    def loss(self, model: nn.Module, views: Views) -> Tensor: ...
-    def validate(self) -> dict[str, float]: ...
+    def fetch(self, positions: np.ndarray) -> Batch:
+        """Return a batch of training samples on the CPU, before anything is drawn."""
+
+    def views(self, batch: Batch, positions: np.ndarray, epoch: int, keys: np.ndarray | None = None) -> Views:
+        """Return what the network and the loss get of a batch, drawn by seed, epoch, position and `keys` alone."""
+
+    def loss(self, model: nn.Module, views: Views) -> Tensor:
+        """Return the loss of a batch of views, a number."""
+
+    def validate(self) -> dict[str, float]:
+        """Return the validation metrics by name, {} without validation."""
 
 
 class Group(NamedTuple):

@@ -33,6 +33,7 @@ class Samples:
 
     @property
     def table(self) -> pd.DataFrame:
+        """The rows of the store's table, in the order of `rows`."""
         return self.store.table.iloc[self.rows]
 
 

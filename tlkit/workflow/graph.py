@@ -40,6 +40,7 @@ class Job:
 
     @property
     def is_figure(self) -> bool:
+        """Whether the job draws a figure."""
         return self.name.startswith(FIGURE)
 
 
