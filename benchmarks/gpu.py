@@ -31,8 +31,8 @@ from tlkit.datasets.store import Store
 from tlkit.models import backbone, initial_weights
 from tlkit.models.backbones import checkpoint_activations
 from tlkit.models.unet import segmenter
-from tlkit.training.compute import limited
-from tlkit.training.feed import fed
+from tlkit.training.compute import limit_threads
+from tlkit.training.feed import feed_parts
 from tlkit.training.loop import fit
 from tlkit.training.optim import build_optimizer
 from tlkit.training.processes import autocast, pick_device
@@ -297,7 +297,7 @@ def reading(bench: Bench) -> list[dict]:
     order = np.random.default_rng(0).permutation(s.batch * s.steps).reshape(s.steps, s.batch)
 
     def epoch() -> None:
-        for _ in fed(goal.fetch, order, bench.device):
+        for _ in feed_parts(goal.fetch, order, bench.device):
             pass
 
     epoch()
@@ -380,7 +380,7 @@ PARTS: dict[Callable[[Bench], list[dict]], int] = {  # seconds that each is give
 
 @contextmanager
 def bench_of(tiny: bool) -> Iterator[Bench]:
-    with tempfile.TemporaryDirectory() as folder, limited(1):
+    with tempfile.TemporaryDirectory() as folder, limit_threads(1):
         yield Bench(TINY if tiny else Sizes(), Path(folder))
 
 

@@ -122,11 +122,11 @@ def draw(study: Study, monkeypatch) -> None:
     import IPython.display
 
     from tlkit import report
-    from tlkit.report import files
+    from tlkit.report import saving
 
     monkeypatch.setattr(IPython.display, "display", lambda *shown, **how: None)
     monkeypatch.setattr(report, "show", lambda *shown: None)
-    monkeypatch.setattr(files, "UNDATED", {"svg": files.UNDATED["svg"]})
+    monkeypatch.setattr(saving, "UNDATED", {"svg": saving.UNDATED["svg"]})
     for job in (job for job in graph.jobs(study) if job.is_figure and job.makes):
         scope: dict[str, Any] = {}
         for cell in nbformat.read(graph.notebooks()[job.notebook], 4).cells:

@@ -65,7 +65,7 @@ def test_a_damaged_file_is_named_and_the_run_is_not_done(name, how, capsys):
     assert runs.state(good) == "done" and runs.state_is_done(good) and runs.state_is_done(bad) == deep
     if deep:
         with pytest.raises(RunDamagedError, match=told):
-            runs.checked(bad, name)
+            runs.check_file(bad, name)
         return
     with pytest.raises(RunDamagedError, match=told), claim({**CONFIG}):
         pass

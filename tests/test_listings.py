@@ -91,10 +91,10 @@ def test_runs_by_study():
     mine = next(iter(study.planned()))
     table = pd.concat([listing(), listing(id=mine)[:1]])
     assert listings.select_runs(table, [study])["id"].tolist() == [mine]
-    assert {s.scale for s in listings.at_every_scale("boundaries")} == {"smoke", "quick", "course", "paper"}
-    assert "mini" in {s.scale for s in listings.at_every_scale("open_boundaries")}
+    assert {s.scale for s in listings.load_scales("boundaries")} == {"smoke", "quick", "course", "paper"}
+    assert "mini" in {s.scale for s in listings.load_scales("open_boundaries")}
     with pytest.raises(UnknownNameError, match="Did you mean 'boundaries'"):
-        listings.at_every_scale("boundary")
+        listings.load_scales("boundary")
 
 
 def test_a_run_says_how_long_it_took_and_why_it_failed():

@@ -573,7 +573,7 @@ def loss_curves(rows: int = 50) -> pd.DataFrame:
         for task in ("LiTS", "R")
         for name in ("scratch", "radnet")
     ]
-    return convergence.relative(pd.concat(parts, ignore_index=True))
+    return convergence.make_relative(pd.concat(parts, ignore_index=True))
 
 
 def settled(never: int = 0) -> pd.DataFrame:
@@ -648,7 +648,7 @@ def test_long_curves_are_thinned_within_their_limit():
     ("losses", "times", "message"),
     [
         (lambda c: c, lambda t: t.iloc[:0], "python -m tlkit plan"),
-        (lambda c: c.drop(columns="loss_relative"), lambda t: t, r"pass convergence\.relative"),
+        (lambda c: c.drop(columns="loss_relative"), lambda t: t, r"pass convergence\.make_relative"),
         (lambda c: c, lambda t: pd.concat([t, t.assign(rule="patience")]), r"rules \['patience', 'published'\]"),
     ],
 )

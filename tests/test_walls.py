@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,12 @@ ARROWS = {(a, b) for a, file in MODULES.items() if a != "tlkit" for b in imports
 
 def test_every_room_has_its_floor():
     assert {room(m) for m in MODULES if m != "tlkit"} == {name for floor in FLOORS for name in floor}
+
+
+def test_a_file_name_stands_once():
+    """Two files of one name can't be told apart in a traceback, in a search or beside an import."""
+    stood = Counter(file.name for file in FILES.values())
+    assert not sorted(name for name, n in stood.items() if n > 1 and name not in ("__init__.py", "__main__.py"))
 
 
 def test_no_import_goes_up():

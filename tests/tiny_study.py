@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit import runs, studies
-from tlkit.report import files as saving
+from tlkit.report import saving
 from tlkit.stats import differences
 
 STUDY = """\

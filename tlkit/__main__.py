@@ -11,7 +11,7 @@ from pathlib import Path
 from tlkit import paths, stopping
 from tlkit.advice import ask as of_advice
 from tlkit.config import ConfigError, TlkitError
-from tlkit.site import commands as of_paper
+from tlkit.site import paper_commands
 from tlkit.workflow import forked
 
 # Commands import what they need themselves: a job of the DAG is often handed on, and needs none of it here.
@@ -35,6 +35,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands; `do` of what it parses is the function that does the command."""
     main = argparse.ArgumentParser(prog="python -m tlkit", description="Which pretraining should I start from?")
     commands = main.add_subparsers(required=True, metavar="COMMAND")
 
@@ -94,7 +95,7 @@ def parser() -> argparse.ArgumentParser:
     command(
         "deviations", do_deviations, "write paper/deviations.md: what the paper scale does otherwise than the papers"
     )
-    of_paper.add(command)
+    paper_commands.add(command)
     logs = command(
         "published", do_published, "check the published numbers of Jonske et al. 2025 against the authors' logs"
     )
@@ -121,12 +122,14 @@ def _studies(args: argparse.Namespace) -> list[str]:
 
 
 def make_course(args: argparse.Namespace) -> None:
+    """Make both copies of the lessons and, unless told otherwise, run them."""
     from tlkit.course import making
 
     making.make(args.scale, not args.no_run)
 
 
 def check(args: argparse.Namespace) -> int:
+    """Print whether this machine has what the project needs; return 1 where something has to be mended."""
     from tlkit import listings
     from tlkit.check import environment_check
 
@@ -136,18 +139,21 @@ def check(args: argparse.Namespace) -> int:
 
 
 def open_lab(args: argparse.Namespace) -> int:
+    """Open the copies of the notebooks in JupyterLab, and return its exit status."""
     from tlkit import lab
 
     return lab.main(args.more)
 
 
 def show_keys(args: argparse.Namespace) -> None:
+    """Print the keys of a study file."""
     from tlkit.studies import schema
 
     print(schema.describe())
 
 
 def show_data(args: argparse.Namespace) -> int:
+    """Do one of `data list|show|get|verify|make`; return 1 where a data set is not whole."""
     from tlkit.sources import commands
 
     if args.action == "list":
@@ -176,6 +182,7 @@ def show_data(args: argparse.Namespace) -> int:
 
 
 def show_plan(args: argparse.Namespace) -> None:
+    """Print the runs of each study: done, missing, failed, and the minutes they need."""
     from tlkit import listings
 
     for name in _studies(args):
@@ -183,6 +190,7 @@ def show_plan(args: argparse.Namespace) -> None:
 
 
 def do_run(args: argparse.Namespace) -> None:
+    """Do the run whose config a JSON file holds, and print its folder. Raises ConfigError for other files."""
     from tlkit.launching import end_with_launcher
     from tlkit.training.run import run
 
@@ -195,6 +203,7 @@ def do_run(args: argparse.Namespace) -> None:
 
 
 def show_status(args: argparse.Namespace) -> None:
+    """Print the runs of the runs folder, once or until Ctrl-C."""
     from tlkit import listings
     from tlkit.workflow import watching
 
@@ -205,6 +214,7 @@ def show_status(args: argparse.Namespace) -> None:
 
 
 def do_remove(args: argparse.Namespace) -> None:
+    """Remove runs with all that was made from them, and print which those were."""
     from tlkit import runs
 
     gone: list[str] = []
@@ -215,6 +225,7 @@ def do_remove(args: argparse.Namespace) -> None:
 
 
 def do_notebook(args: argparse.Namespace) -> None:
+    """Run a notebook with its parameters as YAML, and print where the executed copy is."""
     from tlkit.workflow.execution import execute
     from tlkit.yamllines import parse
 
@@ -224,21 +235,23 @@ def do_notebook(args: argparse.Namespace) -> None:
 
 
 def do_job(args: argparse.Namespace) -> None:
+    """Do one job of a study's DAG, and print how it ended. Raises what failed, unless `--record` was asked for."""
     from tlkit.workflow import records
     from tlkit.workflow.execution import make_job
-    from tlkit.workflow.graph import by_name
+    from tlkit.workflow.graph import find_job
 
     study = _study(args)
     try:
         record = make_job(study, args.name)
     except Exception:
-        record = records.read(study.folder / by_name(study, args.name).output)
+        record = records.read(study.folder / find_job(study, args.name).output)
         if not args.record or record["state"] != "failed":
             raise
     print(records.say(record))
 
 
 def do_figures(args: argparse.Namespace) -> int:
+    """Fetch what is missing and agreed to, and bring the studies to their figures; return the exit status."""
     from tlkit.workflow import dag, getting
 
     getting.fetch_missing(_studies(args), args.scale, args.data)
@@ -246,12 +259,14 @@ def do_figures(args: argparse.Namespace) -> int:
 
 
 def do_deviations(args: argparse.Namespace) -> None:
+    """Write paper/deviations.md anew, and print its path."""
     from tlkit.published import deviations
 
     print(deviations.write())
 
 
 def do_published(args: argparse.Namespace) -> None:
+    """Write four tables of published logs, and print the claims beside what the logs say."""
     from tlkit import listings
 
     print("\n".join(listings.report_published(args.logs, args.out, args.margin, not args.no_train)))

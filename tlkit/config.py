@@ -74,11 +74,11 @@ def short_hash(obj: Any) -> str:
     return hashlib.sha256(canonical(obj).encode()).hexdigest()[:8]
 
 
-def frozen(value: Any) -> Any:
+def freeze(value: Any) -> Any:
     """Return a value of a file as a card holds it: tuples in place of lists."""
     if isinstance(value, dict):
-        return {k: frozen(v) for k, v in value.items()}
-    return tuple(map(frozen, value)) if isinstance(value, list) else value
+        return {k: freeze(v) for k, v in value.items()}
+    return tuple(map(freeze, value)) if isinstance(value, list) else value
 
 
 def merge(base: Any, over: Any) -> Any:

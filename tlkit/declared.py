@@ -13,7 +13,7 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WrapValidator, create_model
 
 from tlkit.config import ConfigError, nearest
-from tlkit.yamllines import Path, shown
+from tlkit.yamllines import Path, show_value
 
 Fault = tuple[Path, str]
 
@@ -31,7 +31,7 @@ def one_of(table: Iterable[Any], what: str) -> AfterValidator:
         names = list(table)
         if value not in names:
             allowed = ", ".join("null" if n is None else str(n) for n in names)
-            raise ConfigError(f"unknown {what} {shown(value)}.{nearest(value, names)} Allowed: {allowed}.")
+            raise ConfigError(f"unknown {what} {show_value(value)}.{nearest(value, names)} Allowed: {allowed}.")
         return value
 
     return AfterValidator(check)
@@ -44,19 +44,21 @@ def expected(text: str) -> WrapValidator:
         try:
             return handler(value)
         except ValidationError:
-            raise ConfigError(f"expected {text}, found {shown(value)}.") from None
+            raise ConfigError(f"expected {text}, found {show_value(value)}.") from None
 
     return WrapValidator(check)
 
 
 def once(values: list) -> list:
+    """Return a list without repetitions as it is; raise ConfigError for another."""
     twice = [v for i, v in enumerate(values) if v in values[:i]]
     if twice:
-        raise ConfigError(f"expected each entry once, found {shown(twice[0])} again.")
+        raise ConfigError(f"expected each entry once, found {show_value(twice[0])} again.")
     return values
 
 
 def some(values: list) -> list:
+    """Return a list of one entry or more, each once, as it is; raise ConfigError for another."""
     if not values:
         raise ConfigError("expected one entry or more, found an empty list.")
     return once(values)
@@ -86,20 +88,23 @@ def declare(name: str, hints: dict[str, Any], about: dict[str, Any]) -> type[Key
 
 
 def rising(pair: Any) -> Any:
+    """Return (low, high), or None, as it is; raise ConfigError where low is above high."""
     if pair is not None and pair[0] > pair[1]:
-        raise ConfigError(f"expected the lower value first, found {shown(pair)}.")
+        raise ConfigError(f"expected the lower value first, found {show_value(pair)}.")
     return pair
 
 
 def apart(pair: Any) -> Any:
+    """Return (low, high), or None, as it is; raise ConfigError where low is not below high."""
     if pair is not None and pair[0] >= pair[1]:
-        raise ConfigError(f"expected the lower value first and a higher one, found {shown(pair)}.")
+        raise ConfigError(f"expected the lower value first and a higher one, found {show_value(pair)}.")
     return pair
 
 
 def wide(window: Any) -> Any:
+    """Return (centre, width), or None, as it is; raise ConfigError for a width of 0 or less."""
     if window is not None and window[1] <= 0:
-        raise ConfigError(f"expected a centre and a width above 0, found {shown(window)}.")
+        raise ConfigError(f"expected a centre and a width above 0, found {show_value(window)}.")
     return window
 
 
@@ -132,8 +137,9 @@ def _told(model: type[Keys], path: Path, error: Any) -> Fault:
     if kind == "value_error":  # a check of ours
         return where, str(error["ctx"]["error"])
     text = EXPECTED[kind].format(**error.get("ctx", {})) if kind in EXPECTED else error["msg"]
-    return where, f"expected {text}, found {shown(error['input'])}."
+    return where, f"expected {text}, found {show_value(error['input'])}."
 
 
 def known(model: type[Keys]) -> str:
+    """Return the sentence that names the keys of a declaration."""
     return f"Known keys: {', '.join(model.model_fields)}."

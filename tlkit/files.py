@@ -50,11 +50,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, data: bytes | memoryview) -> None:
+    """Write a file whole, or leave the old one (see `replacing`)."""
     with replacing(path) as part:
         part.write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8 whole, or leave the old one (see `replacing`)."""
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
 

@@ -42,7 +42,7 @@ def report_plan(study: Study, every: bool = False) -> list[str]:
         shown = plan[["state", "minutes", "run"]].to_string(index=False, float_format="%.2f").splitlines()
     else:
         shown = plan_lines(plan, study.names())
-    failed = [] if study.absent else map(records.read, records.failed(study.folder))
+    failed = [] if study.absent else map(records.read, records.list_failed(study.folder))
     return [*shown, *plan_sum(plan, study), *map(records.say, failed)]
 
 
@@ -53,8 +53,8 @@ def report_status(study: str = "", states: str = "", since: str = "") -> list[st
     table = runs.listing()
     if table.empty:
         return [f"no runs yet below {paths.runs_root()}; `make figures` makes them"]
-    shown = select_runs(table, at_every_scale(study) if study else None, states, since)
-    failed = map(records.read, records.failed(paths.runs_root() / "studies" / study))
+    shown = select_runs(table, load_scales(study) if study else None, states, since)
+    failed = map(records.read, records.list_failed(paths.runs_root() / "studies" / study))
     at_work = set(shown["state"]) & {"running", "lost"}
     watched = ["", "At work (--watch shows them again and again)", watching.say_at_work()] if at_work else []
     return [*status_lines(shown, of=len(table)), *watched, *map(records.say, failed)]
@@ -64,7 +64,7 @@ def report_published(logs: str, out: Path | None, margin: float, train: bool) ->
     """Write four tables of published logs to `out`, and return the claims beside what the logs say."""
     from tlkit.figures import evaluation
     from tlkit.published import authorlogs, claims, jonske2025
-    from tlkit.report.files import write_csv
+    from tlkit.report.saving import write_csv
 
     found = authorlogs.read(logs, train=train)
     tables = evaluation.tables(found, jonske2025.FIGURES, margin) | {"rejects": found.rejects}
@@ -153,7 +153,7 @@ def select_runs(
     return table
 
 
-def at_every_scale(name: str) -> list[Study]:
+def load_scales(name: str) -> list[Study]:
     """Return a study at each scale that it has. Raises: UnknownNameError for another name."""
     from tlkit.studies import load, studyfile
 

@@ -57,6 +57,7 @@ class Lock:
         return self
 
     def release(self) -> None:
+        """Let go of the lock; of one that was lost, leave the file of whoever has it now."""
         if self._pulse:
             self._pulse.stop()
             self._pulse = None

@@ -24,11 +24,13 @@ class NpyWriter:
         self.start = self.file.tell()
 
     def append(self, array: np.ndarray) -> None:
+        """Write the next row, an array of the dtype and shape of the first."""
         _check_kind((self.dtype, self.shape), (array.dtype, array.shape))
         self.file.write(np.ascontiguousarray(array).data)
         self.n += 1
 
     def finish(self) -> None:
+        """Write the number of rows into the header, and close the file once it is on the disk."""
         self.file.seek(0)
         self._header()
         if self.file.tell() != self.start:

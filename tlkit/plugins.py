@@ -81,5 +81,5 @@ def boxed() -> ModuleType:
 
 
 def pseudolabels() -> Any:
-    """Return the package that groups an unlabelled archive: `make`, `labels`, `settings` and `declared`."""
+    """Return the package that groups an unlabelled archive: `make`, `labels`, `settings` and `declaration`."""
     return resolve_name("tlkit.archives.pseudolabels")

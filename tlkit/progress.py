@@ -50,6 +50,7 @@ class Bytes:
             self.bar = tqdm(total=total, desc=label, unit="B", unit_scale=True, smoothing=0.1, leave=False)
 
     def add(self, n: int) -> None:
+        """Count `n` more bytes; any thread may."""
         with self.lock:
             self.done += n
             if self.bar is not None:
@@ -58,6 +59,7 @@ class Bytes:
                 self.say()
 
     def say(self) -> None:
+        """Log how many megabytes there are, how fast they come, and the minutes left."""
         self.said = time.perf_counter()
         rate, of, left = self.done / max(self.said - self.start, 1e-9), "", ""
         if self.total:

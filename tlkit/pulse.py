@@ -52,6 +52,7 @@ class Pulse:
                 log.warning("no sign of life could be written: %s", error)
 
     def stop(self) -> None:
+        """Beat no more; returns when the thread has ended."""
         self._ended.set()
         if self._thread is not threading.current_thread():
             self._thread.join()

@@ -148,7 +148,7 @@ def check_partial(where: Path) -> None:
         read_json(where / "inputs.json")
 
 
-def checked(rid: str, name: str) -> Path:
+def check_file(rid: str, name: str) -> Path:
     """Return the path of a finished run's file, its bytes compared with what the run recorded.
 
     Raises: RunDamagedError where it is missing or another one.

@@ -28,7 +28,7 @@ from tlkit.runfolder import (
     RunBusyError,
     RunDamagedError,
     check,
-    checked,
+    check_file,
     folder,
     is_at_work,
     read_json,
@@ -37,7 +37,7 @@ from tlkit.runfolder import (
 
 __all__ = [
     "PARTIAL", "InputsChangedError", "Run", "RunBusyError", "RunDamagedError", "RunFailedError", "add_notebook",
-    "checked", "claim", "corpora", "doubt_of", "finish", "folder", "history", "is_at_work", "listing", "read_all",
+    "check_file", "claim", "corpora", "doubt_of", "finish", "folder", "history", "is_at_work", "listing", "read_all",
     "read_json", "read_metrics", "remove", "run_id", "state", "state_is_done", "write_json",
 ]  # fmt: skip
 COLUMNS = ["id", "state", "kind", "task", "pretraining", "seed", "minutes", "updated", "error"]
@@ -257,4 +257,4 @@ def history(rid: str) -> pd.DataFrame:
 
     Raises: RunDamagedError.
     """
-    return pd.read_csv(checked(rid, "history.csv"))
+    return pd.read_csv(check_file(rid, "history.csv"))

@@ -140,7 +140,7 @@ class _Values:
                 continue
             line, key = key_node.start_mark.line + 1, self.value(key_node, path)
             if not isinstance(key, str):
-                raise YamlError(line, f"expected a name as key, found {shown(key)}; quotes make text of it.")
+                raise YamlError(line, f"expected a name as key, found {show_value(key)}; quotes make text of it.")
             if key in own:
                 raise YamlError(line, f"the key '{key}' stands twice, first in line {self.lines[*path, key]}.")
             self.lines[*path, key] = line
@@ -153,7 +153,9 @@ class _Values:
         for part in reversed(node.value) if isinstance(node, yaml.SequenceNode) else [node]:
             values = self.value(part, path)
             if not isinstance(values, dict):
-                raise YamlError(part.start_mark.line + 1, f"expected keys and values behind <<, found {shown(values)}.")
+                raise YamlError(
+                    part.start_mark.line + 1, f"expected keys and values behind <<, found {show_value(values)}."
+                )
             found |= values
         return found
 
@@ -167,7 +169,7 @@ def _scalar(node: yaml.ScalarNode, line: int) -> Any:
         except UnicodeDecodeError:
             raise YamlError(line, "half a character (a surrogate) in the text.") from None
     if tag not in fits or not (fits[tag] or (tag == "float" and fits["int"])):
-        raise YamlError(line, f"the tag {_short(node.tag)} does not go with {shown(text)}; take it out.")
+        raise YamlError(line, f"the tag {_short(node.tag)} does not go with {show_value(text)}; take it out.")
     if tag == "null":
         return None
     if tag == "bool":
@@ -187,7 +189,7 @@ def _short(tag: str) -> str:
     return tag.replace(TAG, "!!")
 
 
-def shown(value: Any, most: int = 60) -> str:
+def show_value(value: Any, most: int = 60) -> str:
     """Return a value as a message shows it: text in quotes, null as "nothing", long ones cut."""
     if value is None:
         return "nothing (null)"

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tlkit.advice.calibration import simulated as made
+from tlkit.advice.calibration import simulate_runs as made
 
 __all__ = ["made"]

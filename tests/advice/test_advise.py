@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from tlkit import paths, runs
-from tlkit.advice import advise, evidence, features, plan, reading, tuning
+from tlkit.advice import advise, features, plan, probing, reading, tuning
 from tlkit.advice.understand import understand
 from tlkit.config import ConfigError
 from tlkit.models import backbone
@@ -50,7 +50,7 @@ def test_a_folder_gets_an_answer_with_the_study_behind_it(folder, tiny, tmp_path
     found, told = understand(folder, "mine", patient=r"([a-z]+\d+)_"), []
     advise.advise(found, 600, [theirs], size=32, tell=told.append)
     said = answer("mine")
-    assert {arm["arm"] for arm in said["arms"]} == {"scratch", "theirs", evidence.PIXELS}
+    assert {arm["arm"] for arm in said["arms"]} == {"scratch", "theirs", probing.PIXELS}
     tuned = {arm["arm"]: arm for arm in said["arms"] if arm["runs"]}
     assert set(tuned) == {"scratch", "theirs"} and {arm["runs"] for arm in tuned.values()} == {2}
     assert all(arm["probe"] > 0.9 for arm in said["arms"]), "dark and bright are told apart by anything"
@@ -81,7 +81,7 @@ def test_a_budget_too_small_gives_the_cheap_evidence_and_says_open(folder, tiny)
     advise.advise(found, 0, size=32, tell=lambda text: None)
     said = answer("short")
     assert said["confidence"] == "open" and said["start_from"] is None
-    assert {arm["arm"]: arm["runs"] for arm in said["arms"]} == {"scratch": None, evidence.PIXELS: None}
+    assert {arm["arm"]: arm["runs"] for arm in said["arms"]} == {"scratch": None, probing.PIXELS: None}
     assert "patients_unknown" in {w["kind"] for w in said["warnings"]}
 
 
@@ -103,8 +103,8 @@ def test_the_rate_is_chosen_in_validation_by_the_first_seed(folder, tiny):
         [("scratch", 0.001, 1, 0.7), ("scratch", 0.003, 1, 0.9), ("scratch", 0.003, 2, 0.6)],
         columns=["arm", "rate", "seed", "value"],
     )
-    assert tuning.chosen(made, study)["seed"].tolist() == [1, 2]
-    assert tuning.rate_of(tuning.chosen(made, study), "scratch") == 0.003
+    assert tuning.choose_runs(made, study)["seed"].tolist() == [1, 2]
+    assert tuning.rate_of(tuning.choose_runs(made, study), "scratch") == 0.003
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("2h", 7200), ("5", 300), ("1.5m", 90)])
@@ -147,7 +147,7 @@ def test_interrupted_it_goes_on_without_doing_anything_again(folder, tiny, monke
     study = (reading.folder_of("broken") / "study.yaml").read_text(encoding="utf-8")
     before = runs.folder(seen[0]).stat().st_mtime_ns
     monkeypatch.setattr(features, "features", None)  # what was computed is read
-    monkeypatch.setattr(evidence.scores, "evidence", None)
+    monkeypatch.setattr(probing.scores, "evidence", None)
     monkeypatch.setattr(advise.looking, "look", None)
     facts = json.loads((reading.folder_of("broken") / "look.json").read_text(encoding="utf-8"))
     monkeypatch.setattr(plan, "rewrite", lambda file, *_: file.read_text(encoding="utf-8"))
@@ -187,12 +187,12 @@ def test_each_kind_of_task_gets_cheap_evidence_and_runs(kind, tiny, tmp_path, mo
     assert found["task"] == kind
     advise.advise(found, 600, size=32, tell=lambda text: None)
     said = answer(kind)
-    baselines = {evidence.PIXELS, evidence.CONSTANT} if kind == "segmentation" else {evidence.PIXELS}
+    baselines = {probing.PIXELS, probing.CONSTANT} if kind == "segmentation" else {probing.PIXELS}
     probes = {arm["arm"]: arm["probe"] for arm in said["arms"]}
     assert set(probes) == {"scratch", *baselines} and all(np.isfinite(list(probes.values())))
     assert said["start_from"] == "scratch" and said["confidence"] == "open"
     if kind == "segmentation":
-        assert max(probes[evidence.PIXELS], probes["scratch"]) > probes[evidence.CONSTANT]
+        assert max(probes[probing.PIXELS], probes["scratch"]) > probes[probing.CONSTANT]
     scratch = next(arm for arm in said["arms"] if arm["arm"] == "scratch")
     assert scratch["runs"] == 2 and scratch["mb"] > 1
     assert any(w["kind"] == "undertrained" and "no rate but 0.001" in w["text"] for w in said["warnings"])

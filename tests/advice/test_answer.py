@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from simulated_runs import made
 
-from tlkit.advice import answer, contract, deciding, drawings, loading, page, prose, scores, table
+from tlkit.advice import answer, answer_page, arm_tables, contract, deciding, drawings, loading, prose, scores
 from tlkit.advice.contract import AnswerError
 from tlkit.config import NotAvailableError
 from tlkit.models import backbone, classifier, regressor, save_weights, segmenter
@@ -160,7 +160,9 @@ def test_any_name_is_shown_as_it_is(name):
     plain = Page(MarkdownIt("commonmark").enable("table").render(answer._plain(name))).text
     assert plain.split() == name.replace("\x00", "\ufffd").split()
     bare = {"start_from": None, "confidence": "open", "arms": [{"arm": "a"}]}
-    ours, other = (Page(page.html(contract.checked(ONCE | bare | {"name": n, "classes": [n]}))) for n in (name, "x"))
+    ours, other = (
+        Page(answer_page.html(contract.check_answer(ONCE | bare | {"name": n, "classes": [n]}))) for n in (name, "x")
+    )
     assert ours.tags == other.tags
 
 
@@ -176,7 +178,7 @@ def test_the_winners_rows_lead_and_empty_columns_are_left_out(tmp_path):
 
 def test_a_probe_as_good_as_fine_tuning_says_undertrained():
     rows = [{"arm": "a", "value": 0.38, "low": 0.2, "high": 0.5}, {"arm": "b", "probe": 0.7}]
-    base = contract.checked(ONCE | {"arms": rows, "start_from": "a", "confidence": "open"})
+    base = contract.check_answer(ONCE | {"arms": rows, "start_from": "a", "confidence": "open"})
     assert "likely undertrained" in prose.baseline(base) and "0.700" in prose.baseline(base)
     assert "undertrained" not in prose.baseline(base | {"metric": "mae"})
     assert prose.baseline(base | {"arms": base["arms"][:1]}) == ""
@@ -191,7 +193,7 @@ def test_what_more_hours_would_decide_is_computed():
         "e": ({"what": "neither"}, "e: neither hours nor"),
     }
     rows += [{"arm": k, "decided_by": v, "runs": 3, "minutes": 6.0} for k, (v, _) in wanted.items()]
-    told = prose.more(contract.checked(ONCE | {"arms": rows, "start_from": "a"}))
+    told = prose.say_more(contract.check_answer(ONCE | {"arms": rows, "start_from": "a"}))
     assert all(line.startswith(text) for line, (_, text) in zip(told, wanted.values(), strict=True))
 
 
@@ -208,17 +210,17 @@ def test_the_agreement_of_the_scores_is_told_with_its_chance(tmp_path):
 
 def test_of_two_arms_no_rank_correlation_is_told():
     rows = [{"score": s, "arms": 2, "tau": 1.0, "low": -1.0, "high": 1.0, "chance": 0.5} for s in ("probe", "logme")]
-    (said,) = prose.agreement(contract.checked(ONCE | {"agreement": rows}))
+    (said,) = prose.agreement(contract.check_answer(ONCE | {"agreement": rows}))
     assert "cannot be said of 2 arms" in said and "τ" not in said
 
 
 def test_arms_without_a_run_for_want_of_time_are_named():
     rows = [{"arm": "a", "value": 0.5, "runs": 1}, {"arm": "b", "probe": 0.5}, {"arm": prose.PIXELS, "probe": 0.4}]
-    (said,) = prose.more(contract.checked(ONCE | {"arms": rows, "start_from": "a", "confidence": "open"}))
+    (said,) = prose.say_more(contract.check_answer(ONCE | {"arms": rows, "start_from": "a", "confidence": "open"}))
     assert "Raise --budget: b had no run in it" in said
-    (said,) = prose.more(contract.checked(ONCE | {"arms": rows[::2], "start_from": "a", "confidence": "open"}))
+    (said,) = prose.say_more(contract.check_answer(ONCE | {"arms": rows[::2], "start_from": "a", "confidence": "open"}))
     assert "Name --weights" in said
-    told = prose.reasons(contract.checked(ONCE | {"arms": rows, "start_from": "a", "confidence": "open"}))
+    told = prose.reasons(contract.check_answer(ONCE | {"arms": rows, "start_from": "a", "confidence": "open"}))
     assert "AUC 0.500 (no interval: one run) over 1 run." in told[0]
 
 
@@ -239,17 +241,17 @@ def test_an_arm_that_was_too_dear_is_left_out_with_its_reason(tmp_path):
     base["arms"].append({"arm": "simclr", "title": "SimCLR on these images", "dropped": "its pretraining takes 2 h"})
     answer.write(tmp_path, base)
     assert "SimCLR on these images is left out: its pretraining takes 2 h." in read(tmp_path).text
-    tuned = table.arms(contract.checked(base))[0]
+    tuned = arm_tables.tabulate_arms(contract.check_answer(base))[0]
     assert "SimCLR on these images" not in [row[0] for row in tuned.rows]
 
 
 def test_the_table_says_of_how_many_images_frozen_features_are():
-    answer = contract.checked(decided(frozen_of={"images": 1200, "patients": 90}))
-    assert "Frozen features of 1,200 images of 90 patients: AUC" in table.arms(answer)[1].caption
-    unknown = contract.checked(decided(frozen_of={"images": 7, "patients": 7}, n_patients=None))
-    assert "of 7 images of an unknown number of patients" in table.arms(unknown)[1].caption
-    masks = contract.checked(decided(frozen_of={"images": 7, "patients": 3}, task="segmentation"))
-    assert "of masks there is none" in table.arms(masks)[1].caption
+    answer = contract.check_answer(decided(frozen_of={"images": 1200, "patients": 90}))
+    assert "Frozen features of 1,200 images of 90 patients: AUC" in arm_tables.tabulate_arms(answer)[1].caption
+    unknown = contract.check_answer(decided(frozen_of={"images": 7, "patients": 7}, n_patients=None))
+    assert "of 7 images of an unknown number of patients" in arm_tables.tabulate_arms(unknown)[1].caption
+    masks = contract.check_answer(decided(frozen_of={"images": 7, "patients": 3}, task="segmentation"))
+    assert "of masks there is none" in arm_tables.tabulate_arms(masks)[1].caption
 
 
 def test_small_differences_of_a_share_are_drawn_small():
@@ -326,7 +328,7 @@ def test_the_lines_give_the_outputs_of_the_winner(name, options, size, tmp_path,
     save_weights(model, tmp_path / "model.safetensors")
     how = recipe("label", normalise={"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.25]}, window=None)
     config = {"data": {"size": size}, "recipe": how.to_dict()}
-    code = loading.loading(tmp_path / "model.safetensors", name, options, config)
+    code = loading.write_code(tmp_path / "model.safetensors", name, options, config)
     assert len([line for line in code.splitlines() if line]) <= 13 and "tlkit" not in code
     assert f"x: float [B,3,{size},{size}], values in [0,1]" in code
     pixels = torch.randint(0, 256, (2, size, size, 3), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
@@ -342,11 +344,12 @@ def test_a_number_is_loaded_in_its_unit_and_a_segmentation_as_its_encoder(tmp_pa
     years = regressor(backbone("test_resnet", seed=0), mean=60.0, sd=12.0, seed=1, hidden=8).eval()
     save_weights(years, tmp_path / "it's ü.safetensors")
     with torch.no_grad():
-        loaded = run(loading.loading(tmp_path / "it's ü.safetensors", "test_resnet"), tmp_path, monkeypatch)["model"]
+        code = loading.write_code(tmp_path / "it's ü.safetensors", "test_resnet")
+        loaded = run(code, tmp_path, monkeypatch)["model"]
         assert torch.allclose(loaded(images), years(images))
     net = segmenter(backbone("torchvision/resnet18", seed=0), 2, seed=1).eval()
     save_weights(net, tmp_path / "model.safetensors")
-    code = loading.loading(tmp_path / "model.safetensors", "torchvision/resnet18")
+    code = loading.write_code(tmp_path / "model.safetensors", "torchvision/resnet18")
     with torch.no_grad():
         assert (
             torch.equal(run(code, tmp_path, monkeypatch)["model"](images), net.encoder(images)) and "head" not in code
@@ -356,7 +359,7 @@ def test_a_number_is_loaded_in_its_unit_and_a_segmentation_as_its_encoder(tmp_pa
 def test_a_backbone_of_tlkit_is_said_to_be_its_own(tmp_path):
     save_weights(classifier(backbone("resnet10"), 2), tmp_path / "model.safetensors")
     with pytest.raises(NotAvailableError, match="tlkit's own"):
-        loading.loading(tmp_path / "model.safetensors", "resnet10")
+        loading.write_code(tmp_path / "model.safetensors", "resnet10")
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (apt-get install chromium)")

@@ -43,7 +43,7 @@ def test_the_epochs_are_decided_once_and_fewer_for_less_time(study, monkeypatch)
     long, whole, images = budget.decide_length(study, 1e6, time.monotonic())
     _, fewer, some = budget.decide_length(study, 60.0, time.monotonic())
     assert whole == study.finetune()[0]["recipe"]["epochs"] > fewer >= plan.EPOCHS[0]
-    assert images >= some >= budget.evidence.LEAST and long.cost == {"train": 0.1, "see": 0.01}
+    assert images >= some >= budget.probing.LEAST and long.cost == {"train": 0.1, "see": 0.01}
     late = budget.decide_length(study, 60.0, time.monotonic() - 50)
     assert late[1:] == (fewer, some), "the same command gives the same study, however late it comes"
     shorter = plan.shorten(study, fewer)
@@ -53,7 +53,7 @@ def test_the_epochs_are_decided_once_and_fewer_for_less_time(study, monkeypatch)
     assert "no time for any" in budget.promise(shorter, late[0], some, whole)
     late[0].seconds += 1.5 * late[0].price(shorter.finetune()[0])
     assert "one rate alone" in budget.promise(shorter, late[0], some, whole)
-    assert budget.enough(study, late[0]) % 60 == 0
+    assert budget.price_least(study, late[0]) % 60 == 0
 
 
 def test_slower_networks_and_own_pretraining_are_kept_time_for(tmp_path, monkeypatch):
@@ -66,13 +66,13 @@ def test_slower_networks_and_own_pretraining_are_kept_time_for(tmp_path, monkeyp
         study = plan.write(found, images, 32)
         assert (plan.OWN in study.pretrainings) == (name != "alone")
         clock, epochs[name], _ = budget.decide_length(study, 500.0, time.monotonic())
-        reserved = budget.own_pretraining(study, clock)
+        reserved = budget.price_own_pretraining(study, clock)
         assert (reserved > 0) == (name != "alone")
         first = {c["pretraining"]: c for c in study.finetune(seeds=[1])}
         whole = budget.RUNS * sum(clock.price(c, epochs[name]) for c in first.values())
         assert epochs[name] == plan.EPOCHS[0] or whole + reserved <= 500
     clock.seconds = 5.0
-    assert budget.own_pretraining(study, clock) == 0, "too dear: nothing is kept for it"
+    assert budget.price_own_pretraining(study, clock) == 0, "too dear: nothing is kept for it"
     slow = study.finetune(seeds=[1])[0] | {"backbone": "torchvision/resnet50"}
     assert clock.price(slow) > 2 * clock.price(study.finetune(seeds=[1])[0])
 
@@ -90,9 +90,9 @@ def test_a_step_is_measured(study):
 
 
 def test_a_block_is_stopped_after_its_time_and_not_before():
-    with pytest.raises(OutOfTimeError), budget.stopped(0.05):
+    with pytest.raises(OutOfTimeError), budget.stop_after(0.05):
         time.sleep(5)
-    with budget.stopped(60):
+    with budget.stop_after(60):
         pass
     time.sleep(0.01)
     assert not issubclass(OutOfTimeError, Exception), "nothing that catches errors may swallow it"

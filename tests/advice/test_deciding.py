@@ -71,7 +71,7 @@ def test_one_run_an_arm_is_open_and_so_is_one_arm():
 def test_reasons_name_the_arms_as_they_are_shown():
     runs, names = made({"a": 0.0, "b": 5.0}, seeds=1), {"a": "random weights"}
     assert deciding.decide(runs, "auc", names=names)["why"].startswith("random weights: fewer than 2 runs")
-    out = deciding.dropped(made({"a": 0.0, "b": 1.0}), "auc", names={"b": "ImageNet"})
+    out = deciding.find_dropped(made({"a": 0.0, "b": 1.0}), "auc", names={"b": "ImageNet"})
     assert "behind ImageNet over 3 runs" in out["a"]
 
 
@@ -203,9 +203,9 @@ def test_an_auc_is_computed_anew_from_the_rows_of_the_patients_that_are_drawn():
 
 def test_arms_far_behind_are_dropped_and_others_stay():
     runs = made({"a": 0.0, "b": 1.0, "c": 0.97, "random": 0.0})
-    found = deciding.dropped(runs, "auc", keep=("random",))
+    found = deciding.find_dropped(runs, "auc", keep=("random",))
     assert list(found) == ["a"] and "behind b over 3 runs" in found["a"]
-    assert deciding.dropped(made({"a": 0.0, "b": 1.0}, seeds=1), "auc") == {}
+    assert deciding.find_dropped(made({"a": 0.0, "b": 1.0}, seeds=1), "auc") == {}
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_arms_far_behind_are_dropped_and_others_stay():
 )
 def test_what_more_would_decide(mean, of_patients, of_runs, what):
     lead = Spread(mean, of_patients, of_runs, patients=100, units=5, runs=5)
-    found = deciding.more_runs(lead, 100)
+    found = deciding.estimate_more_runs(lead, 100)
     assert what in (found, found["what"])
     if found["what"] == "runs":  # so many, and not one less
         n = 5 + found["runs"]
@@ -319,6 +319,6 @@ def test_whatever_the_test_part_lacks_there_is_an_answer(kind, patients, splits)
     found = deciding.decide(runs, metric, measure, draws=20)
     assert found["confidence"] == "open" and found["leader"] in ("scratch", "theirs", "same")
     assert len(found["arms"]) == 3 and all(row["decided_by"]["what"] for row in found["arms"][1:])
-    assert set(deciding.dropped(runs, metric, measure)) <= {"scratch", "theirs", "same"}
+    assert set(deciding.find_dropped(runs, metric, measure)) <= {"scratch", "theirs", "same"}
     scores = pd.DataFrame({"probe": [0.1, np.nan, 0.2], "knn": np.nan}, index=["scratch", "theirs", "same"])
     assert len(deciding.agreement(scores, runs, metric, measure, draws=20)) == 2

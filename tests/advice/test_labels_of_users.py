@@ -13,7 +13,7 @@ from tlkit.advice.choices import AmbiguousError
 from tlkit.advice.understand import understand
 from tlkit.datasets.layout import layout_of
 from tlkit.layouts.entries import read_text
-from tlkit.layouts.table import as_class, grouped, listed
+from tlkit.layouts.table import as_class, find_listed, group_paths
 
 
 def samples(found):
@@ -79,13 +79,13 @@ def test_a_row_of_a_patient_is_of_all_his_images(folder, where):
 
 def test_names_that_begin_alike_are_not_one_patient():
     paths = ["p1_0.png", "p10_0.png", "p1/x.png"]
-    assert grouped(pd.Series(["P1", "p10", "p", ""]), paths).tolist() == [
+    assert group_paths(pd.Series(["P1", "p10", "p", ""]), paths).tolist() == [
         ["p1_0.png", "p1/x.png"],
         ["p10_0.png"],
         "",
         "",
     ]
-    assert listed(pd.Series(["7.0", "12.0"]), ["0007.png", "12.jpg"]).tolist() == ["0007.png", "12.jpg"]
+    assert find_listed(pd.Series(["7.0", "12.0"]), ["0007.png", "12.jpg"]).tolist() == ["0007.png", "12.jpg"]
 
 
 @pytest.mark.parametrize(

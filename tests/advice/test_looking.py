@@ -117,7 +117,7 @@ def test_chance_is_no_shortcut():
     told = 0
     for _ in range(20):
         values, label = rng.normal(size=(60, 2)), rng.integers(0, 3, 60)
-        told += shortcuts.predicted(values, label, np.arange(60), "multiclass")[0] >= shortcuts.SKILL
+        told += shortcuts.predict(values, label, np.arange(60), "multiclass")[0] >= shortcuts.SKILL
     assert told <= 1
 
 

@@ -8,7 +8,7 @@ import folders_of_users
 import pytest
 
 from tlkit import runs
-from tlkit.advice import evidence, plan, tuning
+from tlkit.advice import plan, probing, tuning
 from tlkit.advice.budget import Budget
 from tlkit.advice.understand import understand
 from tlkit.training.data import chosen_rows, open_data, training_images
@@ -45,18 +45,18 @@ def test_no_test_or_validation_image_is_pretrained_on_and_patients_are_apart(stu
 def test_it_is_done_for_each_split_and_not_scored_frozen(study):
     said: list[str] = []
     clock = Budget(600, time.monotonic(), {"train": 0.001, "see": 0.001}, study.spec["backbone"])
-    assert tuning.pretrained(study, clock, said.append) == {}
+    assert tuning.pretrain(study, clock, said.append) == {}
     done = tuning.Tuning(study, clock, said.append)
     done.do()
     assert {(row["arm"], row["seed"]) for row in done.made} >= {(plan.OWN, 1), (plan.OWN, 2)}
     assert all(runs.state_is_done(runs.run_id(c)) for c in study.pretrain_configs())
-    assert plan.OWN not in evidence.cheap(study, said.append)
+    assert plan.OWN not in probing.score_arms(study, said.append)
 
 
 def test_a_budget_too_small_for_two_splits_of_it_says_so(study):
     said: list[str] = []
     clock = Budget(60, time.monotonic(), {"train": 1.0, "see": 0.01}, study.spec["backbone"])
-    out = tuning.pretrained(study, clock, said.append)
+    out = tuning.pretrain(study, clock, said.append)
     assert "for each of 2 splits, too much of the budget" in out[plan.OWN]
     assert any("SimCLR on these images is left out" in line for line in said)
     assert not any(runs.state_is_done(runs.run_id(c)) for c in study.pretrain_configs())

@@ -133,7 +133,7 @@ def bounds_of(target: np.ndarray, kind: str) -> dict[str, tuple[float, float]]:
     LogME's first is that of zeros, the evidence of noise alone; its second is unbounded. An H-score is at most the
     number of classes less one, NLEEP lies between minus the entropy of the classes and 0. Regressions have LogME alone.
     """
-    columns = hints._columns(targets.checked(np.zeros((len(target), 1)), target, kind)[1], kind)
+    columns = hints._columns(targets.check_target(np.zeros((len(target), 1)), target, kind)[1], kind)
     noise = float(np.mean([-0.5 * (1 + np.log(2 * np.pi * (y**2).mean())) for y in columns.T if y.any()]))
     found = {"logme": (noise, np.inf)}
     if kind == "regression":

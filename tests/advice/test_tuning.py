@@ -97,7 +97,8 @@ def test_an_arm_that_is_best_at_the_edge_tries_the_next_rate(study, monkeypatch,
     assert rates(found, "scratch") == [0.001, *sorted(plan.RATES[::2], key=rates(found, "scratch").index), *beyond]
     assert bool(found.at_edge()) is edge
     others = {row["rate"] for row in found.made if row["seed"] > 1}
-    assert others == {tuning.rate_of(tuning.chosen(found.runs, study), "scratch")}, "later seeds at the best rate alone"
+    best = tuning.rate_of(tuning.choose_runs(found.runs, study), "scratch")
+    assert others == {best}, "later seeds at the best rate alone"
 
 
 def test_a_rate_at_which_the_loss_diverges_is_told_and_passed_over(study, monkeypatch):
@@ -110,7 +111,7 @@ def test_a_rate_at_which_the_loss_diverges_is_told_and_passed_over(study, monkey
 
 def test_validation_without_a_value_keeps_the_middle_rate(study, monkeypatch):
     found = tried(study, monkeypatch, lambda *_: float("nan"), images=30)
-    assert set(tuning.chosen(found.runs, study)["rate"]) == {0.001} and not found.at_edge()
+    assert set(tuning.choose_runs(found.runs, study)["rate"]) == {0.001} and not found.at_edge()
 
 
 def test_a_small_budget_spends_its_runs_where_they_are_worth_most(study, monkeypatch):

@@ -79,7 +79,7 @@ def test_a_copy_keeps_no_identifier_in_any_element_that_the_profile_names(tmp_pa
 
 
 def test_whatever_is_kept_is_not_named_by_the_profile_or_gets_a_pseudonym():
-    named = deidentify.named_by_profile()
+    named = deidentify.find_named_by_profile()
     assert named == {"SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "PatientID", "StudyDate"}
     head = dict.fromkeys((*deidentify.KEEP, "PatientName"), SECRET) | {"StudyDate": SECRET_DATE}
     kept = deidentify.replace_values(head, KEY)

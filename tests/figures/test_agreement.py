@@ -131,7 +131,7 @@ def test_pairs_know_what_they_differ_in():
 def test_holm_spans_the_planned_pairs_of_the_whole_frame():
     rng = np.random.default_rng(0)
     panels = [agreement.pairs(frame(*(rng.random((4, 50)) < level))) for level in (0.5, 0.8)]
-    both = agreement.with_holm(pd.concat(panels, ignore_index=True))
+    both = agreement.add_holm(pd.concat(panels, ignore_index=True))
     planned = both[both["kind"] == "pretraining"]
     assert len(planned) == 4 and both["p_holm"].notna().sum() == 4
     assert planned["p_holm"].to_numpy() == pytest.approx(multipletests(planned["p_mcnemar"], method="holm")[1])
@@ -143,7 +143,7 @@ def test_agreement_is_set_against_the_seeds():
     rng = np.random.default_rng(0)
     own = [rng.random(4000) < 0.5 for _ in "ab"]
     columns = [np.where(rng.random(4000) < 0.1, ~mine, mine) for mine in own for _ in range(2)]
-    row = agreement.against_seeds(agreement.pairs(frame(*columns))).iloc[0]
+    row = agreement.compare_with_seeds(agreement.pairs(frame(*columns))).iloc[0]
     # a seed flips one in ten: two of them agree on 0.82 of the images, kappa 0.64
     assert row["seeds_a"] == pytest.approx(0.64, abs=0.05) and row["seeds_b"] == pytest.approx(0.64, abs=0.05)
     assert row["kappa"] == pytest.approx(0, abs=0.05) and row["lost"] == pytest.approx(0.64, abs=0.07)
@@ -152,7 +152,7 @@ def test_agreement_is_set_against_the_seeds():
 
 def test_one_seed_has_no_baseline():
     compared = agreement.pairs(frame(X, Y, seeds=(42,)))
-    assert agreement.against_seeds(compared).empty and compared["p_holm"].notna().all()
+    assert agreement.compare_with_seeds(compared).empty and compared["p_holm"].notna().all()
     assert agreement.pairs(frame(X, seeds=(42,))).empty
 
 

@@ -101,4 +101,4 @@ def test_relative_divides_each_curve_by_its_own_largest_loss():
     curves = pd.DataFrame(
         {"experiment": "E1", "task": "R", "pretraining": ["a", "a", "b", "b"], "loss": [2.0, 1.0, 8.0, 2.0]}
     )
-    assert convergence.relative(curves)["loss_relative"].tolist() == [1.0, 0.5, 1.0, 0.25]
+    assert convergence.make_relative(curves)["loss_relative"].tolist() == [1.0, 0.5, 1.0, 0.25]

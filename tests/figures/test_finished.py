@@ -72,7 +72,7 @@ def test_what_cannot_be_read_is_said(ids):
     with pytest.raises(ConfigError, match="is a pretraining and has no task"):
         finished.load(ids["pretraining"])
     with pytest.raises(ConfigError, match="other images or truths"):
-        finished.same_test([ids["whole"], ids["masks"]])
+        finished.check_same_test([ids["whole"], ids["masks"]])
 
 
 @given(st.sets(st.text(min_size=1), min_size=1), st.integers(0, 99), st.randoms())

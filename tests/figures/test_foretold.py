@@ -15,7 +15,7 @@ EFFECTS = {"scratch": 0.1, "imagenet": 0.9, "own": 0.5}
 
 
 def panel(task="T", effects=EFFECTS, metric="auc", **how):
-    runs = calibration.simulated(effects, luck=0.0, noise=0.01, each=0.0, **how)
+    runs = calibration.simulate_runs(effects, luck=0.0, noise=0.01, each=0.0, **how)
     runs["run"] = [f"{task}{i}" for i in range(len(runs))]
     found = {"experiment": "E", "task": task, "metric": metric, "kind": "binary", "configs": dict.fromkeys(effects)}
     return found | {"runs": runs, "measure": resampling.mean_score, "job": None}

@@ -155,7 +155,7 @@ def test_a_small_test_set_is_taken_whole(ids):
 
 
 def test_maps_follow_the_weights(ids):
-    frame = gradcam.sanity(ids["scratch"], images=12, seed=3)
+    frame = gradcam.check_sanity(ids["scratch"], images=12, seed=3)
     mean = frame.groupby("part")["correlation"].mean()
     assert set(mean.index) == set(gradcam.RANDOMISED) and (mean < 0.8).all()
     assert frame.groupby("part")["id"].nunique().tolist() == [12, 12]
@@ -186,7 +186,7 @@ def test_what_has_no_heat_maps_is_said(ids):
 def test_maps_of_pretrainings_are_compared_where_both_are_there():
     one, other = np.eye(4)[None].repeat(3, 0), 1 - np.eye(4)[None].repeat(3, 0)
     other[2] = 0
-    found = gradcam.alike(gradcam.Heatmaps(None, None, {"a": one, "b": other, "c": one}))
+    found = gradcam.compare_maps(gradcam.Heatmaps(None, None, {"a": one, "b": other, "c": one}))
     assert found[["a", "b", "n"]].to_numpy().tolist() == [["a", "b", 2], ["a", "c", 3], ["b", "c", 2]]
     assert found["mean"].tolist() == pytest.approx([-1, 1, -1])
 

@@ -24,14 +24,14 @@ def frame(ids: dict[str, str], names: list[str], metric: str) -> pd.DataFrame:
 
 def test_the_mean_lies_in_the_interval_and_the_same_seed_deals_the_same(ids):
     results = frame(ids, ["one", "two"], "accuracy")
-    (row,) = intervals.over_patients(results, groups=10).to_dict("records")
+    (row,) = intervals.resample_patients(results, groups=10).to_dict("records")
     assert row["low"] <= row["mean"] <= row["high"] and row["low"] < row["high"] and row["n"] == 2
     assert row["mean"] == pytest.approx(results["value"].mean()) and row["patients"] > 1
-    pd.testing.assert_frame_equal(intervals.over_patients(results, 10), intervals.over_patients(results, 10))
+    pd.testing.assert_frame_equal(intervals.resample_patients(results, 10), intervals.resample_patients(results, 10))
 
 
 def test_of_one_patient_there_is_no_interval(ids):
-    (row,) = intervals.over_patients(frame(ids, ["masks"], "dice_1"), groups=5).to_dict("records")
+    (row,) = intervals.resample_patients(frame(ids, ["masks"], "dice_1"), groups=5).to_dict("records")
     assert row["patients"] == 1 and np.isnan(row["low"]) and np.isnan(row["high"]) and row["mean"] > 0
 
 
@@ -50,6 +50,6 @@ def test_the_interval_holds_the_truth_as_often_as_it_says(monkeypatch):
         kept["output"] = list(np.stack([right, ~right], axis=1).astype(float))
         monkeypatch.setattr(intervals.finished, "predictions", lambda rid, kept=kept: kept)
         cell = results.assign(value=right.mean(), pretraining="scratch")
-        (row,) = intervals.over_patients(cell, seed=trial).to_dict("records")
+        (row,) = intervals.resample_patients(cell, seed=trial).to_dict("records")
         held += row["low"] <= 0.7 <= row["high"]
     assert 0.91 <= held / trials <= 0.98

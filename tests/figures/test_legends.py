@@ -11,7 +11,7 @@ import pytest
 from tlkit import paths
 from tlkit.figures import examples, foretold, gradcam, heatmaps, overlays
 from tlkit.names import NAMES
-from tlkit.report.layout import add_footer
+from tlkit.report.lettering import add_footer
 
 
 def overlay_figure():

@@ -12,7 +12,7 @@ from sealed import seal
 from tlkit import paths, runs
 from tlkit.config import ConfigError
 from tlkit.figures import overlays
-from tlkit.report.layout import add_footer
+from tlkit.report.lettering import add_footer
 
 
 def differences(*d: float) -> pd.DataFrame:

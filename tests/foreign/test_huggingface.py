@@ -12,7 +12,7 @@ from tlkit.advice.brought import bring
 from tlkit.config import ConfigError
 from tlkit.foreign import huggingface
 from tlkit.models import backbone, load_encoder
-from tlkit.models.parts import regridded
+from tlkit.models.parts import regrid
 
 VIT = {
     "norm1": "layernorm_before",
@@ -85,7 +85,7 @@ def test_other_families_of_transformers_are_said_to_be_such(tmp_path):
 def test_positions_of_another_grid_are_stretched_and_said(tmp_path):
     larger = backbone("vit_tiny_patch16_224", seed=3).state_dict()
     old = larger["pos_embed"]
-    larger["pos_embed"] = regridded(old, (1, 1 + 24 * 24, old.shape[2]))
+    larger["pos_embed"] = regrid(old, (1, 1 + 24 * 24, old.shape[2]))
     file = tmp_path / "vit_384.safetensors"
     save_file(larger, file)
     (found,) = bring([file])
@@ -99,4 +99,4 @@ def test_positions_of_another_grid_are_stretched_and_said(tmp_path):
 
 @pytest.mark.parametrize("wanted", [(1, 198, 8), (1, 197, 9), (2, 197, 8), (1, 3)])
 def test_positions_of_no_other_grid_are_none(wanted):
-    assert regridded(torch.zeros(1, 195, 8), wanted) is None
+    assert regrid(torch.zeros(1, 195, 8), wanted) is None

@@ -52,7 +52,9 @@ def test_an_excel_sheet_is_read_or_says_what_helps(tmp_path, monkeypatch):
 
 
 def test_equal_rows_are_read_once_and_unequal_ones_are_odd():
-    table, equal = entries.once(frame(("a", "1"), ("b", "1"), ("a", "1"), ("c", "1"), ("c", "2"), ("c", "2")), ["key"])
+    table, equal = entries.keep_once(
+        frame(("a", "1"), ("b", "1"), ("a", "1"), ("c", "1"), ("c", "2"), ("c", "2")), ["key"]
+    )
     assert table["key"].tolist() == ["a", "b", "c"] and table["odd"].tolist() == [False, False, True]
     assert equal["key"].tolist() == ["a"]  # c has equal rows too, but is odd
 
@@ -60,7 +62,7 @@ def test_equal_rows_are_read_once_and_unequal_ones_are_odd():
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("12")), max_size=8))
 def test_a_key_is_odd_exactly_where_its_rows_differ(rows):
-    table, equal = entries.once(frame(*rows), ["key"])
+    table, equal = entries.keep_once(frame(*rows), ["key"])
     values = {key: [v for k, v in rows if k == key] for key, _ in rows}
     assert dict(zip(table["key"], table["odd"], strict=True)) == {k: len(set(v)) > 1 for k, v in values.items()}
     assert sorted(equal["key"]) == sorted(k for k, v in values.items() if len(v) > 1 and len(set(v)) == 1)

@@ -28,15 +28,15 @@ def test_a_path_means_its_file_however_it_is_written(stems, data):
     paths = [f"{stem}.png" for stem in stems]
     path = data.draw(st.sampled_from(paths))
     for name in (path, path.upper(), unicodedata.normalize("NFD", path), path.replace("/", chr(92)), f"./{path}"):
-        assert table.listed(pd.Series([name]), paths).tolist() == [path]
+        assert table.find_listed(pd.Series([name]), paths).tolist() == [path]
 
 
 def test_a_name_of_two_files_means_none():
     paths = ["a/1.png", "b/1.png", "b/2.jpg"]
     names = pd.Series(["1.png", "1", "b/1", "2", "x/b/2.jpg", "3", ""])
-    assert table.listed(names, paths).tolist() == ["", "", "b/1.png", "b/2.jpg", "b/2.jpg", "", ""]
+    assert table.find_listed(names, paths).tolist() == ["", "", "b/1.png", "b/2.jpg", "b/2.jpg", "", ""]
     paths = ["1.png", "1/1.png", "2.png", "2.jpg"]  # a whole path is no end of another; two endings leave a name open
-    assert table.listed(pd.Series(["1.png", "1", "1/1", "2", "2.jpg"]), paths).tolist() == [
+    assert table.find_listed(pd.Series(["1.png", "1", "1/1", "2", "2.jpg"]), paths).tolist() == [
         "1.png", "1.png", "1/1.png", "", "2.jpg",
     ]  # fmt: skip
 

@@ -64,7 +64,7 @@ def test_runs_go_round_and_are_done_elsewhere(tiny, packed, monkeypatch):
     assert (paths.paper_root() / "tables" / "tiny" / "quick" / "fig2.csv").is_file()
     assert unpack(packed)["there"] == found["added"], "a second time nothing changes"
     with pytest.raises(NotAvailableError, match="without weights"):
-        runs.checked(found["added"][0], "model.safetensors")
+        runs.check_file(found["added"][0], "model.safetensors")
 
 
 def test_no_trace_of_the_machine_is_left(packed, tiny):
@@ -135,7 +135,7 @@ def test_an_analysis_opens_without_the_images_and_says_what_they_would_add(real,
     assert baselines.baselines([config for _, config in study.shown_configs("30_fig2_task_dependency")]).empty
     assert "kinds: no baselines" in capsys.readouterr().out
     with pytest.raises(NotAvailableError, match="tlkit pack STUDY --weights"):
-        runs.checked(there.done()[0], "model.safetensors")
+        runs.check_file(there.done()[0], "model.safetensors")
 
 
 def test_an_identifier_that_is_left_stops_the_pack(real, tiny):
@@ -151,7 +151,7 @@ def test_an_identifier_that_is_left_stops_the_pack(real, tiny):
 
 
 def test_figures_of_real_data_and_tables_that_name_images_stay(real, tiny):
-    from tlkit.report import files as saving
+    from tlkit.report import saving
 
     about = {"study": "tiny", "notebook": "n", "scale": "quick", "phantom": False, "runs": [], "caption": "C"}
     saving.save_table(pd.DataFrame({"id": ["a"], "dice": [0.5]}), name="examples", **about)
@@ -166,7 +166,7 @@ def test_the_weights_come_where_they_are_asked_for(tiny, monkeypatch):
     made = pack.pack(studies.load("tiny"), tiny / "whole.zip", weights=True)
     elsewhere(tiny, monkeypatch)
     rid = unpack(made)["added"][0]
-    assert runs.checked(rid, "model.safetensors").stat().st_size == 64
+    assert runs.check_file(rid, "model.safetensors").stat().st_size == 64
 
 
 def test_nothing_done_is_nothing_to_pack(tiny):
@@ -286,7 +286,7 @@ def test_any_damage_is_refused_or_does_no_harm(data, packed, tiny, monkeypatch):
 )
 def test_absolute_paths_go(text):
     scrubbed = scrub.text(text, [])
-    assert scrub.GONE in scrubbed and "Doe" not in scrubbed and not list(scrub.left(scrubbed, [], set()))
+    assert scrub.GONE in scrubbed and "Doe" not in scrubbed and not list(scrub.find_left(scrubbed, [], set()))
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def test_claims_that_say_the_same_lead_to_their_own_runs():
     ],
 )
 def test_a_claim_is_found_whatever_its_row_is_marked_with(shown, title):
-    assert results.bare(shown) == title
+    assert results.strip_title(shown) == title
 
 
 def test_a_row_is_found_by_a_title_that_reads_as_if_a_network_stood_in(tiny):

@@ -77,7 +77,7 @@ def test_kruskal_wallis_of_unequal_groups():
 
 
 def test_the_epochs_of_resnet18_go_together_only_with_continuity_correction():
-    ways = attainable.beside_a_constant("0.103", "0.020", "0.022", 5, times=3)
+    ways = attainable.pair_with_constant("0.103", "0.020", "0.022", 5, times=3)
     assert len(ways) == 12
     for way in ways:
         samples, place = way.split("; all z at ")
@@ -85,8 +85,8 @@ def test_the_epochs_of_resnet18_go_together_only_with_continuity_correction():
         z = [float(place)] * 5
         printed = [f"{min(1, 3 * mannwhitneyu(*two).pvalue):.3f}" for two in ((x, y), (z, x), (z, y))]
         assert printed == ["0.103", "0.020", "0.022"]
-    assert attainable.beside_a_constant("0.103", "0.020", "0.022", 5, times=3, method="plain") == []
-    assert attainable.beside_a_constant("0.103", "0.020", "0.020", 5, times=3, method="exact") == []
+    assert attainable.pair_with_constant("0.103", "0.020", "0.022", 5, times=3, method="plain") == []
+    assert attainable.pair_with_constant("0.103", "0.020", "0.020", 5, times=3, method="exact") == []
 
 
 def test_the_ladder_begins_at_the_smallest_p():

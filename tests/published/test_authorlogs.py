@@ -430,7 +430,7 @@ def test_real_test_logs_by_another_reader(jonske_logs):
     for run, task in jonske_logs.results[["run", "task"]].drop_duplicates().itertuples(index=False):
         with (jonske_logs.folder / run / "test.log").open(newline="") as file:
             (row,) = csv.DictReader(file)
-        names = study.METRICS[study.undivided(task)]
+        names = study.METRICS[study.find_whole(task)]
         for title, value in row.items():
             assert ours.pop((run, names[title])) == float(value)
     assert not ours
@@ -440,8 +440,8 @@ def test_real_val_and_train_logs_by_another_reader(jonske_logs):
     for run, epochs in jonske_logs.epochs.groupby("run"):
         table = pd.read_csv(jonske_logs.folder / run / "val.log")
         assert np.allclose(epochs["loss"], table["avg_epoch_train_loss"], rtol=1e-12, atol=0)
-        shown = study.SHOWN[study.undivided(epochs["task"].iloc[0])][0]
-        column = next(c for c in table if study.METRICS[study.undivided(epochs["task"].iloc[0])].get(c) == shown)
+        shown = study.SHOWN[study.find_whole(epochs["task"].iloc[0])][0]
+        column = next(c for c in table if study.METRICS[study.find_whole(epochs["task"].iloc[0])].get(c) == shown)
         assert np.allclose(epochs[shown], table[column], rtol=1e-12, atol=0)
     cell = jonske_logs.curves.query("experiment == 'E1' and task == 'BraTS' and pretraining == 'radnet'")
     logs = [pd.read_csv(jonske_logs.folder / f"E1/PT_SimCLR_R_FT_BraTS{repeat}/train.log") for repeat in study.REPEATS]

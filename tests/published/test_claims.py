@@ -158,7 +158,7 @@ def test_growth_of_a_mixture_is_that_of_its_parents():
 def test_the_steps_to_harder_panels_of_the_published_runs():
     from tlkit.published import jonske2025
 
-    steps = jonske2025.harder()
+    steps = jonske2025.list_harder()
     assert (("E1", "R"), ("E2", "RXS")) in steps["ct"] and (("E1", "LiTS"), ("E4", "LiTS")) in steps["ct"]
     assert (("E2", "I100"), ("E2", "I100S")) in steps["natural"] and (("E1", "I1k"), ("E2", "I1kXS")) in steps[
         "natural"

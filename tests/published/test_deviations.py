@@ -11,7 +11,9 @@ from tlkit.published import deviations
 from tlkit.yamllines import parse
 
 NAMES = sorted(path.stem for path in paths.DEVIATIONS.glob("*.yaml"))
-CHOICES = [(n, r) for n in NAMES for r in deviations.published(n)["deviations"] if not isinstance(r["choose"], str)]
+CHOICES = [
+    (n, r) for n in NAMES for r in deviations.read_published(n)["deviations"] if not isinstance(r["choose"], str)
+]
 ELSEWHERE = ("normalisation of the input",)  # is chosen for arms, not for tasks
 
 

@@ -17,7 +17,7 @@ from tiny_study import HOST, PATIENT, runs_of
 
 from tlkit import files, paths, runs
 from tlkit.manuscript.results import Results
-from tlkit.site import books, build, datapages, runpages
+from tlkit.site import books, datapages, runpages, website
 
 CHROMIUM = shutil.which("chromium")
 PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+M8AAAMBAQAY3Y2wAAAAAElFTkSuQmCC"
@@ -74,7 +74,7 @@ def site(tiny_once, tmp_path_factory) -> Path:
         (root / "paper.md").write_text(TEXT, encoding="utf-8")
         (root / "allowed.txt").write_text("", encoding="utf-8")
         patch.setattr("tlkit.manuscript.build.SOURCE", root / "paper.md")
-        first = build.build(Results(), root / "paper" / "site")
+        first = website.build(Results(), root / "paper" / "site")
     return first.parent
 
 
@@ -148,7 +148,7 @@ def test_without_a_run_pages_say_not_run(tiny, monkeypatch):
     (tiny / "allowed.txt").write_text("", encoding="utf-8")
     monkeypatch.setattr("tlkit.manuscript.build.SOURCE", tiny / "paper.md")
     monkeypatch.setattr(books, "find", lambda: [])
-    out = build.build(Results(), tiny / "paper" / "site").parent
+    out = website.build(Results(), tiny / "paper" / "site").parent
     assert not (out / "runs" / f"{gone}.html").exists()
     for name in ("figures-tiny-fig2", "tables-tiny-fig2", "tables-tiny-fig2_summary"):
         assert "not run" in (out / "results" / f"{name}.html").read_text()

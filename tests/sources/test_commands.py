@@ -14,7 +14,7 @@ from tlkit import paths
 from tlkit.__main__ import main
 from tlkit.datasets import DATASETS, prepare
 from tlkit.models.weight_list import WEIGHTS
-from tlkit.sources import about, commands, fetch, files, plan, sizes
+from tlkit.sources import about, commands, fetch, fetch_plan, files, sizes
 from tlkit.workflow import getting
 
 FILE = "/zenodo.org/records/10519652/files/breastmnist_64.npz"
@@ -193,5 +193,5 @@ def test_a_study_goes_on_where_nothing_can_be_fetched(breast, capsys, tmp_path, 
     monkeypatch.setenv("TLKIT_ENDPOINT_HTTP", "http://127.0.0.1:9")
     getting.fetch_missing(["breast"], "quick")
     assert "OfflineError" in capsys.readouterr().out
-    assert plan.folder_of(breast).with_name("breastmnist.part").is_dir()
+    assert fetch_plan.folder_of(breast).with_name("breastmnist.part").is_dir()
     shutil.rmtree(tmp_path / "my data")

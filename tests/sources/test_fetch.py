@@ -23,7 +23,7 @@ from tlkit import paths
 from tlkit.config import ConfigError, UnknownNameError
 from tlkit.files import DiskSpaceError
 from tlkit.sources import OfflineError, SourceError, download, fetch, files, receipt
-from tlkit.sources.plan import ask_sizes, folder_of, plan
+from tlkit.sources.fetch_plan import ask_sizes, folder_of, plan
 from tlkit.sources.take import match, take, take_tree
 
 from conftest import HOST  # isort: skip
@@ -206,7 +206,7 @@ def test_a_kill_loses_nothing_that_came(card, site, tmp_path, kill):
         from pathlib import Path
         from tlkit.datasets import DATASETS
         from tlkit.sources import fetch
-        from tlkit.sources.plan import plan
+        from tlkit.sources.fetch_plan import plan
         root = Path({str(tmp_path)!r})
         told = json.loads((root / "card.json").read_text())
         toy = replace(DATASETS["organcmnist"], name="toy", folder={toy.folder!r}, fetch=told)
@@ -307,7 +307,7 @@ def test_files_of_others_are_not_overwritten(card, tmp_path):
 
 def test_two_at_once_do_not_meet(card, tmp_path):
     planned = plan(card({"mini": FILES}), to=tmp_path)
-    with fetch.alone(planned.folder), pytest.raises(SourceError, match="another process"):
+    with fetch.lock_folder(planned.folder), pytest.raises(SourceError, match="another process"):
         fetch.get(planned)
 
 

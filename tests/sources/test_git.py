@@ -11,7 +11,7 @@ from test_open_ms import tree
 
 from tlkit.datasets import DATASETS, layout_of
 from tlkit.sources import OfflineError, SourceError, fetch, git, receipt
-from tlkit.sources.plan import plan
+from tlkit.sources.fetch_plan import plan
 
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="no git here")
 ME = ("-c", "user.name=a", "-c", "user.email=a@b")

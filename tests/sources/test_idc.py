@@ -20,7 +20,7 @@ CARDS = {name: card for name, card in DATASETS.items() if card.fetch.get("kind")
 KEPT = pd.read_csv(idc.COUNTS, dtype={"card": str, "size": str, "index": str, "sha256": str})
 LISTED = sorted(idc.LISTS.glob("*.csv.gz"))
 installed = pytest.mark.skipif(
-    idc_index.installed() != KEPT["index"].iloc[0],
+    idc_index.find_installed() != KEPT["index"].iloc[0],
     reason=f"the index of version {KEPT['index'].iloc[0]} is not installed: pip install '.[open]'",
 )
 
@@ -29,7 +29,7 @@ installed = pytest.mark.skipif(
 def index(tmp_path, monkeypatch):
     """Return a function that puts rows in the place of the index, and a card with a rule over them."""
     monkeypatch.setattr(idc, "LISTS", tmp_path / "none")
-    monkeypatch.setattr(idc_index, "installed", lambda: "1")
+    monkeypatch.setattr(idc_index, "find_installed", lambda: "1")
 
     def make(rows: list[dict], **fetch):
         folder = made_index.write(tmp_path / "index", rows)
@@ -125,14 +125,14 @@ def test_patients_come_with_one_whole_study(index):
 
 def test_another_version_of_the_index_is_refused(index, monkeypatch):
     card = index([series(0)])
-    monkeypatch.setattr(idc_index, "installed", lambda: "2")
+    monkeypatch.setattr(idc_index, "find_installed", lambda: "2")
     with pytest.raises(SourceError, match=r"stated for version 1 of the index, and 2 is installed(?s:.)*==1"):
         idc_rule.choose(card, "full")
 
 
 def test_without_the_index_small_sizes_have_their_lists_and_others_say_what_to_install(monkeypatch):
     monkeypatch.setattr(idc_index, "find_spec", lambda name: None)
-    monkeypatch.setattr(idc_index, "installed", lambda: "")
+    monkeypatch.setattr(idc_index, "find_installed", lambda: "")
     assert len(files(DATASETS["open-radnet"], "mini")) == 48
     with pytest.raises(SourceError, match=r"idc-index-data, 80 MB\): pip install '\.\[open\]'"):
         files(DATASETS["open-radnet"], "1.28M")

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from tlkit.sources import SourceError, fetch, receipt
-from tlkit.sources.plan import plan
+from tlkit.sources.fetch_plan import plan
 from tlkit.sources.take import take
 from tlkit.sources.unpack import TREE, unpack
 

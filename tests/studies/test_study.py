@@ -496,7 +496,7 @@ def test_an_output_gets_another_name_when_its_runs_change(changes):
         assert old.name == new.name
         assert (old.output == new.output) == (old.makes == new.makes)
     figure = "figure-30_fig2_task_dependency"
-    assert graph.by_name(before, figure).output != graph.by_name(study, figure).output
+    assert graph.find_job(before, figure).output != graph.find_job(study, figure).output
 
 
 # --- results ---

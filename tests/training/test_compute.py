@@ -17,7 +17,7 @@ from tlkit import paths, runs
 from tlkit.config import ConfigError, canonical
 from tlkit.studies import load
 from tlkit.training import compute
-from tlkit.training.compute import ProcessesError, limited
+from tlkit.training.compute import ProcessesError, limit_threads
 from tlkit.training.recipe import Recipe
 from tlkit.training.recipes import every_recipe
 from tlkit.training.run import run
@@ -104,15 +104,15 @@ def test_two_threads_are_another_run(config, data, threads):
 
 def test_what_was_set_is_put_back(threads):
     threads(2)
-    with limited(1):
+    with limit_threads(1):
         pass  # loads the libraries that it limits
     before = settings()
-    with pytest.raises(ZeroDivisionError), limited(1):
+    with pytest.raises(ZeroDivisionError), limit_threads(1):
         assert torch.get_num_threads() == cv2.getNumThreads() == 1
         assert {pool["num_threads"] for pool in threadpool_info()} == {1}
         _ = 1 / 0
     assert settings() == before
-    with limited(2), limited(1):
+    with limit_threads(2), limit_threads(1):
         assert torch.get_num_threads() == 1
 
 

@@ -115,7 +115,7 @@ def test_small_steps_are_augmented_together_to_the_same_bits(monkeypatch):
     alone = list(prepare_groups(goal, groups, 1, CPU))
     real = goal.views
     monkeypatch.setattr(goal, "views", lambda batch, at, *a: seen.append(len(at)) or real(batch, at, *a))
-    monkeypatch.setattr(steps, "fed", lambda read, parts, device: ((part, read(part)) for part in parts))
+    monkeypatch.setattr(steps, "feed_parts", lambda read, parts, device: ((part, read(part)) for part in parts))
     monkeypatch.setattr(steps, "TOGETHER", 3 * 4 * 32 * 32)
     found = list(prepare_groups(goal, groups, 1, torch.device("meta")))  # any but the CPU
     assert seen == [12, 4]

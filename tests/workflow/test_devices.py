@@ -25,14 +25,14 @@ def seen() -> str | None:
 
 def test_jobs_of_a_machine_have_gpus_of_their_own(gpus):
     gpus(4)
-    with devices.lent(1):
+    with devices.lend_gpus(1):
         assert seen() == "0"
         os.environ.pop(devices.VISIBLE)  # another job, whose process has an environment of its own
-        with devices.lent(2):
+        with devices.lend_gpus(2):
             assert seen() == "1,2"
         os.environ[devices.VISIBLE] = "0"
     assert seen() is None
-    with devices.lent(4):
+    with devices.lend_gpus(4):
         assert seen() == "0,1,2,3"
 
 
@@ -42,10 +42,10 @@ def test_a_job_waits_until_as_many_are_free(gpus):
 
     def other():
         started.set()
-        with devices.lent(2):
+        with devices.lend_gpus(2):
             order.append("other")
 
-    with devices.lent(1):
+    with devices.lend_gpus(1):
         os.environ.pop(devices.VISIBLE)
         thread = threading.Thread(target=other)
         thread.start()
@@ -60,9 +60,9 @@ def test_a_job_waits_until_as_many_are_free(gpus):
 def test_of_the_gpus_that_somebody_has_chosen(gpus, monkeypatch):
     gpus(2)
     monkeypatch.setenv(devices.VISIBLE, "5,GPU-8f/a")
-    with devices.lent(2):
+    with devices.lend_gpus(2):
         assert seen() == "5,GPU-8f/a"
-    with devices.lent(3):  # too few: the run says so
+    with devices.lend_gpus(3):  # too few: the run says so
         assert seen() == "5,GPU-8f/a"
     assert seen() == "5,GPU-8f/a"
 
@@ -70,6 +70,6 @@ def test_of_the_gpus_that_somebody_has_chosen(gpus, monkeypatch):
 def test_without_gpus_or_need_nothing_is_changed(gpus):
     for there, wanted in ((0, 8), (2, 0)):
         gpus(there)
-        with devices.lent(wanted):
+        with devices.lend_gpus(wanted):
             assert seen() is None
     assert not list(Path(tempfile.gettempdir()).iterdir())

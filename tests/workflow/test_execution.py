@@ -219,7 +219,7 @@ def test_an_unknown_job_gets_the_nearest(study):
 )
 def test_what_stops_a_notebook_is_recorded(study, small_notebook, monkeypatch, how, state, cause):
     job = graph.Job("figure-small", "small", {"how": how})
-    monkeypatch.setattr(execution, "by_name", lambda *_: job)
+    monkeypatch.setattr(execution, "find_job", lambda *_: job)
     if state == "failed":
         with pytest.raises(NotebookError):
             make_job(study, "figure-small")
@@ -234,7 +234,7 @@ def test_what_stops_a_notebook_is_recorded(study, small_notebook, monkeypatch, h
 @pytest.mark.parametrize("how", ["stop", "stop early"])
 def test_a_job_that_is_asked_to_end_hands_it_on_waits_and_leaves_no_record(study, small_notebook, monkeypatch, how):
     job = graph.Job("figure-small", "small", {"how": how})
-    monkeypatch.setattr(execution, "by_name", lambda *_: job)
+    monkeypatch.setattr(execution, "find_job", lambda *_: job)
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(stopping.Stopped, match="goes on from"):
         make_job(study, "figure-small")
@@ -248,12 +248,12 @@ def test_what_stops_a_data_step_is_recorded(study, monkeypatch):
         make_job(study, "data-lits")
     record = records.read(study.folder / job_of(study, "data-lits").output)
     assert (record["state"], record["cause"]) == ("failed", "ZeroDivisionError: division by zero")
-    assert records.failed(paths.runs_root()) == [study.folder / job_of(study, "data-lits").output]
+    assert records.list_failed(paths.runs_root()) == [study.folder / job_of(study, "data-lits").output]
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", "null", '{"state": "finished"}'])
 def test_a_damaged_record_counts_as_missing(tmp_path, damage):
     (tmp_path / "a.json").write_text(damage)
     assert records.read(tmp_path / "a.json", "data-a")["state"] == "missing"
-    assert records.failed(tmp_path) == []
+    assert records.list_failed(tmp_path) == []
     assert records.say(records.read(tmp_path / "none.json", "data-a")).startswith("missing       data-a: not done")

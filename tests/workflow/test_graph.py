@@ -10,7 +10,7 @@ from tlkit.config import file_name
 from tlkit.datasets import cards
 from tlkit.studies import Study, load, sources, studyfile
 from tlkit.workflow import graph
-from tlkit.workflow.graph import declared, notebooks
+from tlkit.workflow.graph import notebooks, read_parameters
 
 FIGURES = ("30_fig2_task_dependency", "42_fig5_single_modality")
 
@@ -34,11 +34,11 @@ def job_of(study: Study, name: str) -> graph.Job:
 
 
 def test_parameters_of_a_notebook_are_those_of_its_cell():
-    found = declared("20_finetune")
+    found = read_parameters("20_finetune")
     assert list(found) == ["study", "scale", "data", "pretraining", "tasks", "experiments", "seeds"]
     assert found["study"] == "boundaries" and found["seeds"] == [42]
     other = ("5", "60_your_own_images")  # 50 to 59 show published results, 60 a reader's folder
-    ours = [set(declared(name)) for name in notebooks() if not name.startswith(other)]
+    ours = [set(read_parameters(name)) for name in notebooks() if not name.startswith(other)]
     assert {"study", "scale", "data"} <= set.intersection(*ours)
 
 
@@ -47,7 +47,7 @@ def test_parameters_of_a_notebook_are_those_of_its_cell():
 def test_every_notebook_of_a_job_has_its_parameters(name, scale):
     for job in jobs(load(name, scale)):
         if job.notebook:
-            assert set(job.parameters) <= set(declared(job.notebook)), job.name
+            assert set(job.parameters) <= set(read_parameters(job.notebook)), job.name
 
 
 # --- what a figure needs ---
@@ -88,7 +88,7 @@ def test_a_figure_without_runs_waits_for_the_data():
 
 def test_the_dag_never_lets_a_figure_train(study):
     for job in jobs(study):
-        if job.is_figure and "make_missing" in declared(job.notebook):
+        if job.is_figure and "make_missing" in read_parameters(job.notebook):
             assert job.parameters["make_missing"] is False
 
 

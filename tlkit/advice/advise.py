@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from tlkit import paths, runs
-from tlkit.advice import answer, contract, deciding, evidence, loading, looking, plan, prose, reading, tuning
-from tlkit.advice.budget import OVER, Budget, OutOfTimeError, decide_length, enough, promise, stopped
+from tlkit.advice import answer, contract, deciding, loading, looking, plan, probing, prose, reading, tuning
+from tlkit.advice.budget import OVER, Budget, OutOfTimeError, decide_length, price_least, promise, stop_after
 from tlkit.config import ConfigError, NotAvailableError
 from tlkit.datasets.content import looking_once
 from tlkit.models import backbone
@@ -48,14 +48,14 @@ def advise(
             facts = looking.look(found, size)
             tell("\n".join(looking.lines(facts)))
         study, clock, images = _planned(found, facts, budget, begun, tell, (size, weights, metric), files)
-        out = tuning.pretrained(study, clock, tell)
+        out = tuning.pretrain(study, clock, tell)
         cheap = _cheap(study, clock, tell, images, out)
         done = tuning.Tuning(study, clock, tell, out)
         done.do()
         told = _answer(study, found, facts, cheap, done, clock)
     told |= {"budget": budget, "seconds": round(time.monotonic() - begun, 1)}
     answer.write(reading.folder_of(found["name"]), told)
-    return told | {"said": f"{told['confidence'].upper()}. {prose.headline(contract.checked(told))}"}
+    return told | {"said": f"{told['confidence'].upper()}. {prose.headline(contract.check_answer(told))}"}
 
 
 def _planned(found, facts, budget, begun, tell, asked, files) -> tuple[Study, Budget, int]:
@@ -69,12 +69,12 @@ def _planned(found, facts, budget, begun, tell, asked, files) -> tuple[Study, Bu
     return study, clock, images
 
 
-def _cheap(study: Study, clock: Budget, tell: Tell, images: int, out: dict[str, str]) -> evidence.Told:
+def _cheap(study: Study, clock: Budget, tell: Tell, images: int, out: dict[str, str]) -> probing.Told:
     """Return the cheap evidence that is there when the time is up, which is LEAST seconds at least."""
-    found: evidence.Told = {}
+    found: probing.Told = {}
     try:
-        with stopped(max(clock.left + OVER * clock.seconds, LEAST)):
-            evidence.cheap(study, tell, images, out, found)
+        with stop_after(max(clock.left + OVER * clock.seconds, LEAST)):
+            probing.score_arms(study, tell, images, out, found)
     except OutOfTimeError:
         tell("  The time is up: frozen features of the other arms were not scored. A larger --budget does.")
     return found
@@ -89,8 +89,8 @@ def seconds_of(budget: str) -> float:
 
 
 def _answer(study, found, facts, cheap, done, clock) -> dict[str, Any]:
-    metric, decision, made = evidence.metric_of(study), None, done.runs
-    best = tuning.chosen(made, study)
+    metric, decision, made = probing.metric_of(study), None, done.runs
+    best = tuning.choose_runs(made, study)
     if not best.empty:
         decision = deciding.decide(best, metric, done.measure, names=study.names())
         agreement = deciding.agreement(contract.score_table(cheap), best, metric, done.measure)
@@ -133,7 +133,7 @@ def _answer(study, found, facts, cheap, done, clock) -> dict[str, Any]:
         told |= {"agreement": agreement.to_dict("records")}
         told |= _weights(study, best[best["arm"] == decision["leader"]])
     if not decision or any(arm["runs"] < deciding.LEAST_RUNS for arm in decision["arms"]):
-        helps = f"--budget {enough(study, clock) / 60:.0f}m would do for two runs of each arm"
+        helps = f"--budget {price_least(study, clock) / 60:.0f}m would do for two runs of each arm"
         told["why"] = f"{told['why']}; {helps}" if decision else f"there was no time for any fine-tuning; {helps}"
     return told
 
@@ -150,7 +150,7 @@ def _weights(study: Study, runs_: Any) -> dict[str, Any]:
     rid, config = runs_.iloc[0][["run", "config"]]
     file = runs.folder(rid) / "model.safetensors"
     try:
-        text = loading.loading(file, config["backbone"], config=config)
+        text = loading.write_code(file, config["backbone"], config=config)
     except NotAvailableError as error:
         text = f"# {error}\n"
     return {"weights_file": file.relative_to(paths.runs_root()).as_posix(), "loading": text}

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tlkit.advice import contract, page, prose, table
+from tlkit.advice import answer_page, arm_tables, contract, prose
 from tlkit.files import write_text
 
 Answer = Mapping[str, Any]
@@ -20,11 +20,11 @@ def write(folder: Path, answer: Answer) -> list[Path]:
     `answer` has contract.KEYS and what of the others there is. The same answer gives the same bytes. Raises
     contract.AnswerError.
     """
-    found = contract.checked(answer)
+    found = contract.check_answer(answer)
     texts = {
         "json": json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
         "md": markdown(found),
-        "html": page.html(found),
+        "html": answer_page.html(found),
     }
     files = [folder / f"answer.{kind}" for kind in texts]
     for file, text in zip(files, texts.values(), strict=True):
@@ -38,17 +38,17 @@ def markdown(answer: Answer) -> str:
     warnings = [f"**{w['kind'].replace('_', ' ')}**: {_plain(w['text'])}" for w in answer["warnings"]]
     parts = [
         f"# {_plain(f'Which pretraining should {name} start from?')}",
-        _plain(page.what(answer)),
+        _plain(answer_page.describe_task(answer)),
         "**Phantom data: not results on patients.**" if answer.get("phantom") else "",
         f"{answer['confidence'].upper()}: **{_plain(prose.headline(answer))}**",
         "\n".join(_plain(line) for line in prose.reasons(answer)),
         *_section("Warnings", [_list(warnings)]),
-        *(part for heading, blocks in page.sections(answer) for part in _section(heading, map(_block, blocks))),
+        *(part for heading, blocks in answer_page.sections(answer) for part in _section(heading, map(_block, blocks))),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _table(found: table.Table) -> str:
+def _table(found: arm_tables.Table) -> str:
     lines = [found.columns, ["---", *["---:"] * (len(found.columns) - 1)]]
     for leads, row in zip(found.leads, found.rows, strict=True):
         first, *others = map(_plain, row)
@@ -74,9 +74,9 @@ def _section(heading: str, parts: Iterable[str]) -> list[str]:
 
 
 def _block(found: Any) -> str:
-    if isinstance(found, table.Table):
+    if isinstance(found, arm_tables.Table):
         return _table(found)
-    if isinstance(found, page.Code):
+    if isinstance(found, answer_page.Code):
         return _fenced(found.text, found.language)
     if found is None or isinstance(found, tuple):  # a figure
         return ""

@@ -38,7 +38,7 @@ def do_advise(args: argparse.Namespace) -> None:
     begun = time.monotonic()  # before what takes seconds to load
     from tlkit.advice import advise as whole
     from tlkit.advice import looking, reading, understand
-    from tlkit.advice.choices import AmbiguousError, with_commands
+    from tlkit.advice.choices import AmbiguousError, add_commands
     from tlkit.config import ConfigError
 
     if not args.folder:
@@ -49,7 +49,7 @@ def do_advise(args: argparse.Namespace) -> None:
         found = understand.understand(args.folder, args.name, **asked)
     except AmbiguousError as error:
         more = ["--look"] if args.look else []
-        raise ConfigError(with_commands(error, args.folder, asked | {"name": args.name}, more)) from error
+        raise ConfigError(add_commands(error, args.folder, asked | {"name": args.name}, more)) from error
     print("\n".join([f"{found['folder']}: {found['task']}", *(f"  {line}" for line in found["said"])]))
     print(f"  this reading can be edited: {reading.folder_of(found['name']) / 'data.yaml'}")
     if args.look:

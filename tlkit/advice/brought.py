@@ -14,7 +14,7 @@ from tlkit.config import ConfigError, file_name
 from tlkit.foreign import huggingface, recognise
 from tlkit.foreign.recognise import Found, TwoEncodersError
 from tlkit.models import LoadReport, WeightsFileError, backbone, read_tensors
-from tlkit.models.parts import first_convolution, suiting_stem
+from tlkit.models.parts import choose_stem, first_convolution
 from tlkit.models.weight_files import SUFFIXES
 from tlkit.models.weights import compare
 from tlkit.training.recipe import NORMALISE
@@ -126,7 +126,7 @@ def _report(file: Path, tensors: Mapping[str, Tensor], found: Found) -> tuple[Lo
         encoder = backbone(found.backbone)
     report, _ = compare(tensors, encoder, found.rules, str(file), prefix=found.prefix)
     first = first_convolution(encoder)
-    stem = next((suiting_stem(a, b) for n, a, b in report.wrong_shape if n == first), "")
+    stem = next((choose_stem(a, b) for n, a, b in report.wrong_shape if n == first), "")
     if stem:
         report, _ = compare(tensors, encoder, found.rules, str(file), stem, found.prefix)
     return report, stem
@@ -149,7 +149,7 @@ def own_input(
         mean, std, size, source = transform.mean, transform.std, transform.crop_size[0], "torchvision's"
     elif (said := _timm_input(name)) is not None:
         size = said.input_size[-1]
-        if _has_classifier(found, tensors) or recognise.named(hint, [name])[:1] == [name]:
+        if _has_classifier(found, tensors) or recognise.find_named(hint, [name])[:1] == [name]:
             mean, std, source = said.mean, said.std, f"timm's of {name}"
     digits = "/".join(f"{v:.3g}" for v in dict.fromkeys(mean)), "/".join(f"{v:.3g}" for v in dict.fromkeys(std))
     imagenet = "ImageNet's " if tuple(mean) == tuple(IMAGENET.mean) else ""
@@ -216,7 +216,7 @@ def _unknown(said: str, tensors: Mapping[str, Tensor], fits: Sequence[Found], ne
     text = f"{said}: its tensors ({_some(tensors)}) are those of no network that is known here. "
     if network:
         text = f"{said}: its tensors ({_some(tensors)}) are not those of {network}. "
-    text += huggingface.not_converted(tensors)
+    text += huggingface.say_not_converted(tensors)
     if near:
         text += f"Nearest is {near.backbone}, with {near.matched} of {near.total} tensors. "
     return text + (

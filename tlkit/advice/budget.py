@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tlkit import runs
-from tlkit.advice import evidence, plan, prose, reading
+from tlkit.advice import plan, probing, prose, reading
 from tlkit.config import ConfigError, short_hash
 from tlkit.files import write_text
 from tlkit.models import backbone
@@ -59,6 +59,7 @@ class Budget:
 
     @property
     def left(self) -> float:
+        """The seconds that are left; below 0 when they are over."""
         return self.begun + self.seconds - time.monotonic()
 
     def price(self, config: Config, epochs: int = 0) -> float:
@@ -99,6 +100,7 @@ class Budget:
         return sum(map(self.price, new)) * max(self.slower[-3:], default=1.0) <= self.left if new else True
 
     def took(self, config: Config, seconds: float) -> None:
+        """Note how long a run took against its price, for the runs that follow."""
         self.slower.append(seconds / self.price(config))
 
     def said(self) -> str:
@@ -121,7 +123,7 @@ def measure(config: Config) -> dict[str, float]:
     images = min(recipe.batch, len(samples))
     logging.disable(logging.INFO)  # three epochs that nobody asked for
     try:
-        with compute.limited(config["compute"]["threads"]), tempfile.TemporaryDirectory() as folder:
+        with compute.limit_threads(config["compute"]["threads"]), tempfile.TemporaryDirectory() as folder:
             train = fit(goal, recipe, seed=0, folder=Path(folder), per_epoch=images).history["seconds"][1:].min()
             start = time.perf_counter()
             predict(goal.model, job, Samples(store, samples.rows[:images]), recipe)
@@ -151,9 +153,9 @@ def decide_length(study: Study, seconds: float, begun: float) -> tuple[Budget, i
     decided = known.get("decided", {}).get(which)
     if decided is None:
         most = int(CHEAP * seconds / _cheap(budget, first, 1, 0.0))
-        images = min(max(most, evidence.LEAST), evidence.MOST)
+        images = min(max(most, probing.LEAST), probing.MOST)
         one, two = (sum(budget.price(c, epochs) for c in first.values()) for epochs in (1, 2))
-        besides = _cheap(budget, first, images) + own_pretraining(study, budget)
+        besides = _cheap(budget, first, images) + price_own_pretraining(study, budget)
         room = (budget.left - besides) / RUNS - (2 * one - two)
         epochs = min(max(int(room / (two - one)), plan.EPOCHS[0]), config["recipe"]["epochs"])
         decided = {"epochs": epochs, "images": images}
@@ -182,17 +184,18 @@ def _cheap(budget: Budget, first: dict[str, Config], images: int, besides: float
     return sum(besides + images * (budget.times(c) * budget.cost["see"] + SCORED) for c in first.values())
 
 
-def own_pretraining(study: Study, budget: Budget) -> float:
+def price_own_pretraining(study: Study, budget: Budget) -> float:
     """Return the seconds of pretraining on these images for as many splits as are compared at least; 0: too dear."""
     needed = 0.0
     for arm in study.pretrainings:
         for config in study.lineage(arm)[:1]:
-            seconds = least_splits(study, arm, config) * budget.price_of_pretraining(config)
+            seconds = count_least_splits(study, arm, config) * budget.price_of_pretraining(config)
             needed += seconds if seconds <= PRETRAINING * budget.left else 0.0
     return needed
 
 
-def least_splits(study: Study, arm: str, config: Config) -> int:
+def count_least_splits(study: Study, arm: str, config: Config) -> int:
+    """Return how many splits an arm is pretrained for at least: 2 where each run draws its images anew."""
     return 2 if study.redrawn(arm, config["backbone"]) else 1
 
 
@@ -201,7 +204,7 @@ def promise(study: Study, budget: Budget, images: int, wanted: int) -> str:
     first = {c["pretraining"]: c for c in study.finetune(seeds=study.seeds[:1])}
     arms, config = len(first), next(iter(first.values()))
     table = open_data(config["data"])[1]
-    seen = min(images, len(evidence.drawn(table, images)[0]))
+    seen = min(images, len(probing.draw_rows(table, images)[0]))
     run, rates = sum(map(budget.price, first.values())) / arms, study.spec["experiments"]["fine_tuning"]["lrs"]
     epochs, cheap = config["recipe"]["epochs"], _cheap(budget, first, seen)
     fewer = f" (in place of {wanted}, so that the budget lasts)" if epochs < wanted else ""
@@ -229,7 +232,7 @@ def _rounds(left: float, run: float, arms: int, rates: list[float]) -> str:
     )
 
 
-def enough(study: Study, budget: Budget) -> float:
+def price_least(study: Study, budget: Budget) -> float:
     """Return the seconds that would hold what is least: each arm at every rate, and a second seed of it."""
     first = {c["pretraining"]: c for c in study.finetune(seeds=study.seeds[:1])}
     each = len(study.spec["experiments"]["fine_tuning"]["lrs"]) + 1
@@ -238,7 +241,7 @@ def enough(study: Study, budget: Budget) -> float:
 
 
 @contextmanager
-def stopped(seconds: float) -> Iterator[None]:
+def stop_after(seconds: float) -> Iterator[None]:
     """Raise OutOfTimeError in the block after so many seconds; never where no timer can be set (Windows, threads)."""
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield

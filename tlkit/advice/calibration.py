@@ -34,7 +34,7 @@ MOST_HALVES = 20
 Frame = pd.DataFrame
 
 
-def simulated(
+def simulate_runs(
     effects: Mapping[str, float],
     seeds: int = 3,
     splits: int = 1,
@@ -65,22 +65,22 @@ def simulated(
 def calibrate(
     repetitions: int, cases: Mapping[str, Mapping[str, Any]] = CASES, draws: int = 100, seed: int = 0
 ) -> Frame:
-    """Return how often each word was said of simulated runs, and how often it was wrong: `counted`, by case.
+    """Return how often each word was said of simulated runs, and how often it was wrong: `count_words`, by case.
 
-    `cases` are arguments of `simulated`, the effects as numbers. Repetition i is of the seed [seed, i].
+    `cases` are arguments of `simulate_runs`, the effects as numbers. Repetition i is of the seed [seed, i].
     """
     rows = []
     for case, how in cases.items():
         effects = {f"arm {i}": effect for i, effect in enumerate(how["effects"])}
         best = [arm for arm, effect in effects.items() if effect == max(effects.values())]
         for i in range(repetitions):
-            runs = simulated(**{**how, "effects": effects, "seed": [seed, i]})
+            runs = simulate_runs(**{**how, "effects": effects, "seed": [seed, i]})
             found = deciding.decide(runs, "score", draws=draws)
             rows.append((case, found["confidence"], len(best) > 1 or found["leader"] not in best))
-    return counted(pd.DataFrame(rows, columns=["case", "word", "wrong"]), "case")
+    return count_words(pd.DataFrame(rows, columns=["case", "word", "wrong"]), "case")
 
 
-def counted(said: Frame, by: str) -> Frame:
+def count_words(said: Frame, by: str) -> Frame:
     """Return for each value of `by` and word that names an arm: repetitions, said, wrong, and wrong of the repetitions.
 
     `share` is wrong / repetitions, low and high its 95 % interval (Wilson): how often a reader would be misled.
@@ -99,7 +99,7 @@ def counted(said: Frame, by: str) -> Frame:
 
 
 def say(simulated: Frame, halves: Frame) -> list[str]:
-    """Return how often the words were wrong, in sentences: of `calibrate`, and of `halved` runs."""
+    """Return how often the words were wrong, in sentences: of `calibrate`, and of `halve_runs`."""
     lines = []
     without = simulated["case"].str.startswith("no difference")
     for what, part in (("without a difference", simulated[without]), ("with one", simulated[~without])):
@@ -117,7 +117,7 @@ def say(simulated: Frame, halves: Frame) -> list[str]:
     return lines
 
 
-def halved(
+def halve_runs(
     runs: Frame, metric: str, measure: Metric = mean_score, halves: int = MOST_HALVES, draws: int = 100, seed: int = 0
 ) -> Frame:
     """Return what one half of the runs and patients says, and what the other half does: word, leader, other, wrong.

@@ -19,7 +19,7 @@ class AmbiguousError(ConfigError):
         super().__init__("\n".join([text, *(f"  {flag:<{width}}  {meaning}" for flag, meaning in choices)]))
 
 
-def with_commands(error: AmbiguousError, folder: str, asked: Mapping[str, str], more: Sequence[str] = ()) -> str:
+def add_commands(error: AmbiguousError, folder: str, asked: Mapping[str, str], more: Sequence[str] = ()) -> str:
     """Return the text of an error with the whole command for each choice: what was `asked`, and the choice's flags.
 
     A choice without a flag is another folder.
@@ -35,7 +35,7 @@ def with_commands(error: AmbiguousError, folder: str, asked: Mapping[str, str], 
     return "\n".join(told)
 
 
-def few(names: Sequence[object], most: int = 5) -> str:
+def name_few(names: Sequence[object], most: int = 5) -> str:
     """Return the first names in a row, and how many there are where there are more."""
     shown = ", ".join(map(str, names[:most]))
     return f"{shown} ... ({len(names)})" if len(names) > most else shown

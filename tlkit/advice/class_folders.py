@@ -10,7 +10,7 @@ from shlex import quote
 from typing import Any
 
 from tlkit.advice import masks_beside, pictures
-from tlkit.advice.choices import AmbiguousError, few
+from tlkit.advice.choices import AmbiguousError, name_few
 from tlkit.advice.seen import Seen
 from tlkit.datasets.cards import hidden
 from tlkit.layouts import folders
@@ -40,8 +40,8 @@ def find(seen: Seen, images: list[str]) -> dict[str, Any] | None:
         raise AmbiguousError(
             "Folders lie in folders, and either may be the classes. Say which, or the part that each of the outer ones "
             "is: --split FOLDER=train,FOLDER=test",
-            [("--label folder:1", f"{len(first)} classes: {few(sorted(first))}"),
-             ("--label folder:2", f"{len(second)} classes: {few(sorted(second))}")],
+            [("--label folder:1", f"{len(first)} classes: {name_few(sorted(first))}"),
+             ("--label folder:2", f"{len(second)} classes: {name_few(sorted(second))}")],
         )  # fmt: skip
     level = 2 if asked == "folder:2" else 1
     spelt: dict[str, str] = {}
@@ -56,9 +56,9 @@ def find(seen: Seen, images: list[str]) -> dict[str, Any] | None:
     empty = _without_images(seen, images, bool(split), level) + beside
     options |= {"beside": empty} if empty else {}
     looks, said = pictures.options(seen.root, images)
-    told = [f"folders are classes: {len(names)} of them, {few(names)}; {len(inside)} images"]
+    told = [f"folders are classes: {len(names)} of them, {name_few(names)}; {len(inside)} images"]
     if twice := sorted({*(second if level == 2 else first)} - set(names)):
-        told.append(f"{few(twice)}: taken for the class of that name in other letters")
+        told.append(f"{name_few(twice)}: taken for the class of that name in other letters")
     known = {folders.split_above(PurePosixPath(*p)) or renamed.get(p[0], "") for p in (split or parts)}
     told.append(_said_of_folders([part for part in ("train", "val", "test") if part in known and (split or below)]))
     found = {"layout": "class_folders", "task": "multiclass", "classes": names, "options": options | looks}
@@ -75,13 +75,14 @@ def _renamed(seen: Seen, parts: list[tuple[str, ...]]) -> dict[str, str]:
     said = dict(pair.rpartition("=")[::2] for pair in seen.asked.get("split", "").split(",") if "=" in pair)
     if odd := [f"{k}={v}" for k, v in said.items() if k not in others or v not in ("train", "val", "test", "none")]:
         raise AmbiguousError(
-            f"--split {few(odd)}: expected FOLDER=train, val, test or none, of the folders {few(sorted(others), 20)}."
+            f"--split {name_few(odd)}: expected FOLDER=train, val, test or none, of the folders "
+            f"{name_few(sorted(others), 20)}."
         )
     offered = [p for p in (*folders.PARTS, "none") if p != "train" or p not in map(folders.split_of, known)]
     if known and (left := sorted(set(others) - set(said))):
         raise AmbiguousError(
-            f"{few(sorted(known))} are parts by their names, and {left[0]}, with {others[left[0]]} images, is not. "
-            "Say what it is:",
+            f"{name_few(sorted(known))} are parts by their names, and {left[0]}, with {others[left[0]]} images, is "
+            "not. Say what it is:",
             [(f"--split {quote(','.join([*map('='.join, said.items()), f'{left[0]}={part}']))}",
               "it is left out" if part == "none" else f"it is a part: {part}") for part in offered],
         )  # fmt: skip
@@ -91,10 +92,10 @@ def _renamed(seen: Seen, parts: list[tuple[str, ...]]) -> dict[str, str]:
 def _said_of_folders(parts: list[str]) -> str:
     if not parts:
         return "splits: none, they are drawn"
-    return f"splits: by the folders of {', '.join(parts)}{drawn_from(parts)}"
+    return f"splits: by the folders of {', '.join(parts)}{say_drawn(parts)}"
 
 
-def drawn_from(parts: Sequence[str]) -> str:
+def say_drawn(parts: Sequence[str]) -> str:
     """Return what is said of the splits that are not among `parts`."""
     drawn = " and ".join(part for part in ("val", "test") if part not in parts)
     return f"; {drawn} will be drawn from train" if drawn else ""

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tlkit.advice.choices import AmbiguousError, few
-from tlkit.advice.words import are_dates, spelt, yes_no_columns
+from tlkit.advice.choices import AmbiguousError, name_few
+from tlkit.advice.words import are_dates, find_spellings, yes_no_columns
 from tlkit.config import nearest
 from tlkit.layouts.entries import numbers
 from tlkit.layouts.folders import split_of
-from tlkit.layouts.table import RESERVED, as_class, listed, parts_of, yes_or_no
+from tlkit.layouts.table import RESERVED, as_class, find_listed, parts_of, yes_or_no
 
 LABELS = {
     "label", "labels", "class", "classes", "target", "diagnosis", "dx", "category", "y", "findings", "finding",
@@ -53,24 +53,26 @@ class Target:
 
     @property
     def flag(self) -> str:
+        """The flag that asks for this way."""
         return f"--label {quote(','.join(self.columns))}"
 
     @property
     def meaning(self) -> str:
+        """What the answers are, in words."""
         if self.task == "regression":
             return "a number"
         kind = {"multiclass": "one of {} classes", "multilabel": "any of {} labels"}[self.task]
-        return f"{kind.format(len(self.classes))}: {few(self.classes)}"
+        return f"{kind.format(len(self.classes))}: {name_few(self.classes)}"
 
 
-def plain(name: str) -> str:
+def simplify_name(name: str) -> str:
     """Return a column's name in lower case, words apart."""
     return re.sub(r"[\W_]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)).strip().lower()
 
 
 def file_column(table: pd.DataFrame, paths: Sequence[str], asked: str = "") -> str:
     """Return the column that names the files, "" for none; raise AmbiguousError where several name other ones."""
-    found = {c: listed(table[c], paths) for c in ([asked] if asked else table.columns)}
+    found = {c: find_listed(table[c], paths) for c in ([asked] if asked else table.columns)}
     good = {
         c: f for c, f in found.items() if f[f != ""].nunique() >= max(1, HALF * table[c].nunique(), HALF * len(f) / 4)
     }
@@ -79,7 +81,7 @@ def file_column(table: pd.DataFrame, paths: Sequence[str], asked: str = "") -> s
     if len({tuple(f) for f in good.values()}) > 1:
         raise AmbiguousError(
             "More than one column of the table names files. Say which are the images:",
-            [(f"--file {quote(c)}", f"such as {few(list(table[c]), 3)}") for c in good],
+            [(f"--file {quote(c)}", f"such as {name_few(list(table[c]), 3)}") for c in good],
         )
     return max(good, key=lambda c: table[c].str.len().mean(), default="")
 
@@ -87,24 +89,28 @@ def file_column(table: pd.DataFrame, paths: Sequence[str], asked: str = "") -> s
 def split_column(table: pd.DataFrame) -> str:
     """Return the column that says nothing but train, val and test, "" where none does; one called so goes first."""
     fits = [c for c in table if table[c].nunique() > 1 and table[c].map(split_of).all()]
-    return next((c for c in sorted(fits, key=lambda c: plain(c) not in SPLIT)), "")
+    return next((c for c in sorted(fits, key=lambda c: simplify_name(c) not in SPLIT)), "")
 
 
 def patient_columns(table: pd.DataFrame) -> list[str]:
     """Return the columns that are called like a patient."""
-    return [c for c in table if PATIENT.fullmatch(plain(c))]
+    return [c for c in table if PATIENT.fullmatch(simplify_name(c))]
 
 
 def targets(table: pd.DataFrame, beside: Sequence[str], task: str = "") -> list[Target]:
     """Return each way to read an answer from the columns that are not `beside` it; a column of one value is none."""
     left = [c for c in table if c not in beside and not _counts_rows(table[c])]
     yes_no, no = yes_no_columns(table, left)
-    left = [c for c in left if c in yes_no or (len(spelt(table[c])) > 1 and not are_dates(table[c][table[c] != ""]))]
-    found = several(table, yes_no, task, no) if len(yes_no) > 1 else []
+    left = [
+        c
+        for c in left
+        if c in yes_no or (len(find_spellings(table[c])) > 1 and not are_dates(table[c][table[c] != ""]))
+    ]
+    found = read_several(table, yes_no, task, no) if len(yes_no) > 1 else []
     if found and not task and found[0].task == "multilabel" and (one_of := _exclusive(table, yes_no, no)):
-        found += several(table, one_of, "multiclass", no)
+        found += read_several(table, one_of, "multiclass", no)
     for column in [c for c in left if c not in yes_no or len(yes_no) == 1]:
-        found += one(table, column, task)
+        found += read_one(table, column, task)
     return _told_once(table, found)
 
 
@@ -129,7 +135,7 @@ def _told_once(table: pd.DataFrame, found: list[Target]) -> list[Target]:
     return [t for t in kept if t.columns not in numbered]
 
 
-def several(table: pd.DataFrame, columns: Sequence[str], task: str = "", no: Sequence[str] = ()) -> list[Target]:
+def read_several(table: pd.DataFrame, columns: Sequence[str], task: str = "", no: Sequence[str] = ()) -> list[Target]:
     """Return the reading of columns of yes and no: classes where each row has exactly one, else labels."""
     values = table[list(columns)].apply(yes_or_no, no=no)
     alone = bool((values.sum(axis=1) == 1).all())
@@ -151,13 +157,13 @@ def _exclusive(table: pd.DataFrame, columns: Sequence[str], no: Sequence[str]) -
     return columns[-start : size - start]
 
 
-def one(table: pd.DataFrame, column: str, task: str = "") -> list[Target]:
+def read_one(table: pd.DataFrame, column: str, task: str = "") -> list[Target]:
     """Return the ways to read the answers of one column: none, one, or two where it may be grades or numbers.
 
     Of a `task` that is named, what the column can be at all.
     """
     text = table[column][table[column] != ""]
-    known, ways = spelt(text), {}
+    known, ways = find_spellings(text), {}
     distinct, many = len(known), min(MOST_CLASSES, len(text) / 2)
     if 1 < distinct <= max(2, many):
         names = tuple(sorted(known.values(), key=_by_number))
@@ -173,7 +179,7 @@ def one(table: pd.DataFrame, column: str, task: str = "") -> list[Target]:
         sure = False
         for sign in SEPARATORS + (" " if task == "multilabel" else ""):
             cells = text.map(lambda cell, sign=sign: parts_of(cell, sign))
-            shown = spelt(pd.Series([part for cell in cells for part in cell], dtype=object))
+            shown = find_spellings(pd.Series([part for cell in cells for part in cell], dtype=object))
             cells = cells.map(lambda cell, shown=shown: [shown[as_class(part)] for part in cell if part])
             parts = Counter(part for cell in cells for part in set(cell))
             if cells.map(len).max() > 1 and 1 < len(parts) <= max(2, min(many, distinct + 1)):
@@ -203,17 +209,21 @@ def choose(table: pd.DataFrame, beside: Sequence[str], label: str = "", task: st
         wanted = [label] if label in table else [part.strip() for part in label.split(",")]
         if missing := [c for c in wanted if c not in table]:
             raise AmbiguousError(
-                f"The table has no column {few(missing)} for --label.{nearest(missing[0], table)} "
-                f"It has {few(list(table), 30)}."
+                f"The table has no column {name_few(missing)} for --label.{nearest(missing[0], table)} "
+                f"It has {name_few(list(table), 30)}."
             )
         no = yes_no_columns(table, wanted)[1]
-        ways = [several(table, wanted, t, no) if len(wanted) > 1 else one(table, wanted[0], t) for t in (task, "")]
+        ways = [
+            read_several(table, wanted, t, no) if len(wanted) > 1 else read_one(table, wanted[0], t) for t in (task, "")
+        ]
     else:
         ways = [_called(targets(table, beside, t)) for t in (task, "")]
         only = [
-            c for c in table if plain(c) in LABELS and c not in beside and table[c].replace("", np.nan).nunique() == 1
+            c
+            for c in table
+            if simplify_name(c) in LABELS and c not in beside and table[c].replace("", np.nan).nunique() == 1
         ]
-        if only and not any(plain(c) in LABELS for t in ways[0] for c in t.columns):
+        if only and not any(simplify_name(c) in LABELS for t in ways[0] for c in t.columns):
             value = next(iter(table[only[0]].replace("", np.nan).dropna()))
             raise AmbiguousError(
                 f"Column '{only[0]}' says '{value}' of every image: one class leaves nothing to learn."
@@ -237,7 +247,9 @@ def choose(table: pd.DataFrame, beside: Sequence[str], label: str = "", task: st
 
 def _called(found: list[Target]) -> list[Target]:
     """Return the ways whose column, or one that says the same, is called like a label; all where none is."""
-    called = [t for t in found if len(t.columns) == 1 and any(plain(c) in LABELS for c in (*t.columns, *t.same))]
+    called = [
+        t for t in found if len(t.columns) == 1 and any(simplify_name(c) in LABELS for c in (*t.columns, *t.same))
+    ]
     return called or found
 
 
@@ -245,20 +257,20 @@ def _choice(target: Target, with_task: bool) -> tuple[str, str]:
     return target.flag + (f" --task {target.task}" if with_task else ""), target.meaning
 
 
-def beside(table: pd.DataFrame, asked: Mapping[str, str], *others: str) -> list[str]:
+def find_beside(table: pd.DataFrame, asked: Mapping[str, str], *others: str) -> list[str]:
     """Return the columns that say something else than an answer: patients, splits, those `asked` for, and `others`."""
     said = [split_column(table), asked.get("patient"), asked.get("split")]
     return [*others, *patient_columns(table), *named_splits(table), *(c for c in said if c in table)]
 
 
-def personal(table: pd.DataFrame) -> list[str]:
+def find_personal(table: pd.DataFrame) -> list[str]:
     """Return the columns that are called like what tells who somebody is."""
-    return [c for c in table if PERSONAL.fullmatch(plain(c))]
+    return [c for c in table if PERSONAL.fullmatch(simplify_name(c))]
 
 
 def named_splits(table: pd.DataFrame) -> list[str]:
     """Return the columns that are called like a split, whatever they say."""
-    return [c for c in table if plain(c) in SPLIT]
+    return [c for c in table if simplify_name(c) in SPLIT]
 
 
 def notes(table: pd.DataFrame, target: Target) -> list[str]:
@@ -271,10 +283,14 @@ def notes(table: pd.DataFrame, target: Target) -> list[str]:
         if no
         else []
     )
-    shown = spelt(table[target.columns[0]]) if "label" in target.options and "separator" not in target.options else {}
+    shown = (
+        find_spellings(table[target.columns[0]])
+        if "label" in target.options and "separator" not in target.options
+        else {}
+    )
     cells = [" ".join(text.split()) for text in table[target.columns[0]].unique() if shown]
     other = sorted(text for text in cells if shown.get(as_class(text), text) != text.removesuffix(".0"))
-    told += [f"{few(other)}: taken for the class of that name in other letters"] if other else []
+    told += [f"{name_few(other)}: taken for the class of that name in other letters"] if other else []
     empty = int((table[list(target.columns)] == "").any(axis=1).sum()) if "" not in no else 0
     if empty:
         told.append(f"{empty} rows say nothing there, and are left out")

@@ -34,13 +34,13 @@ class AnswerError(TlkitError, ValueError):
     """An answer that lacks what a reader needs."""
 
 
-def checked(answer: Mapping[str, Any]) -> dict[str, Any]:
+def check_answer(answer: Mapping[str, Any]) -> dict[str, Any]:
     """Return an answer as plain values: NaN and infinity are None, arrays are lists, every arm has all of ARM.
 
     Raises AnswerError for missing keys, a confidence out of WORDS, a warning out of KINDS or without text, arms without
     a name or with one name, and a `start_from` that is no arm.
     """
-    found = plain(answer)
+    found = make_plain(answer)
     if missing := [key for key in KEYS if key not in found]:
         raise AnswerError(f"an answer needs the keys {', '.join(missing)}; found {', '.join(found)}.")
     if found["confidence"] not in WORDS:
@@ -91,14 +91,14 @@ def score_table(evidence: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", dtype=float)
 
 
-def plain(value: Any) -> Any:
+def make_plain(value: Any) -> Any:
     """Return a value as JSON has it."""
     if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {str(k): make_plain(v) for k, v in value.items()}
     if isinstance(value, np.ndarray):
-        return plain(value.tolist())
+        return make_plain(value.tolist())
     if isinstance(value, list | tuple | set | frozenset):
-        return [plain(v) for v in value]
+        return [make_plain(v) for v in value]
     if isinstance(value, bool | np.bool_):
         return bool(value)
     if isinstance(value, int | np.integer):

@@ -50,11 +50,11 @@ def decide(
     predictions without `score`; `names` say how arms are called in `why`. `arms` has a dict for each, the best first:
     arm, rate, runs, value with low and high (95 %), best (share of draws that it leads), and of all but the leader
     difference (leader less arm, positive where the leader is better), difference_low, difference_high, shared (runs),
-    of_patients (share of the difference's variance), decided_by (of `more_runs`). Deterministic by `seed`. Raises
-    RunsError.
+    of_patients (share of the difference's variance), decided_by (of `estimate_more_runs`). Deterministic by `seed`.
+    Raises RunsError.
     """
     found = resample(runs, measure, draws, seed)
-    leader = leading(found, metric)
+    leader = find_leading(found, metric)
     rates, wins = dict(zip(runs["arm"], runs["rate"], strict=True)), _wins(found, metric)
     rows, leads = [], {}
     for i, arm in enumerate(found.arms):
@@ -66,7 +66,7 @@ def decide(
             leads[arm] = lead = difference(found, leader, arm, metric)
             low, high = lead.interval(CLEAR)
             row |= {"difference": lead.mean, "difference_low": low, "difference_high": high, "shared": lead.runs}
-            row |= {"of_patients": _share(lead), "decided_by": more_runs(lead, found.patients)}
+            row |= {"of_patients": _share(lead), "decided_by": estimate_more_runs(lead, found.patients)}
         rows.append(row)
     confidence, why = _confidence(leads, found.patients, names or {})
     rows.sort(key=lambda row: (row["arm"] != leader, np.nan_to_num(row.get("difference", 0.0), nan=np.inf)))
@@ -75,7 +75,7 @@ def decide(
     return told | {"patients": found.patients, "splits": levels[0], "seeds": levels[1], "arms": rows}
 
 
-def dropped(
+def find_dropped(
     runs: pd.DataFrame,
     metric: str,
     measure: Metric = mean_score,
@@ -89,7 +89,7 @@ def dropped(
     The runs' predictions are those of validation: a choice by the test set would be one more training on it.
     """
     found = resample(runs, measure, draws, seed)
-    leader, out = leading(found, metric), {}
+    leader, out = find_leading(found, metric), {}
     called = (names or {}).get(leader, leader)
     for arm in found.arms:
         if arm != leader and arm not in keep:
@@ -102,7 +102,7 @@ def dropped(
     return out
 
 
-def leading(found: Resampled, metric: str) -> str:
+def find_leading(found: Resampled, metric: str) -> str:
     """Return the best arm of those with most runs, by the cells that they all have; the first one named on ties.
 
     One run fewer is as many: the time may be up in the midst of a round.
@@ -126,7 +126,7 @@ def difference(found: Resampled, leader: str, arm: str, metric: str) -> Spread:
     return spread(found, better * (found.values[a] - found.values[b]), better * (found.draws[:, a] - found.draws[:, b]))
 
 
-def more_runs(lead: Spread, patients: int) -> dict[str, Any]:
+def estimate_more_runs(lead: Spread, patients: int) -> dict[str, Any]:
     """Return what would bring the 95 % interval of a difference to exclude 0, were the difference what it seems.
 
     {"what": "nothing"} where it does already; "runs" with `runs` more of each of the two arms; "patients" with

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.advice import columns, labels, people, reading
-from tlkit.advice.choices import AmbiguousError, few
+from tlkit.advice.choices import AmbiguousError, name_few
 from tlkit.advice.labels import Labels
 from tlkit.advice.seen import Seen
 from tlkit.archives import archive, dicom_table, headers, multimodal
@@ -71,20 +71,23 @@ def read(seen: Seen, tables: list[Path]) -> Reading:
     found = [Labels((path,), rows, *by) for path, rows in read if (by := _names(seen, rows))]
     if not found:
         raise AmbiguousError(
-            f"No column of {few([p.name for p in tables])} names the DICOM files, by path, name, SOPInstanceUID, "
-            f"StudyInstanceUID or PatientID. Columns: {few(list(read[0][1]), 20)}. Name another table: --labels FILE"
+            f"No column of {name_few([p.name for p in tables])} names the DICOM files, by path, name, SOPInstanceUID, "
+            f"StudyInstanceUID or PatientID. Columns: {name_few(list(read[0][1]), 20)}. Name another table: "
+            "--labels FILE"
         )
-    whole = labels.joined(seen, found, lambda t: tuple(x.columns for x in columns.targets(t.rows, _beside(seen, t))))
+    whole = labels.join_alike(
+        seen, found, lambda t: tuple(x.columns for x in columns.targets(t.rows, _beside(seen, t)))
+    )
     if len(found) > 1 and whole is None:
         raise AmbiguousError(
             "More than one table names the DICOM files. Say which:",
-            [(t.flag, f"columns {few(list(t.rows), 8)}") for t in found],
+            [(t.flag, f"columns {name_few(list(t.rows), 8)}") for t in found],
         )
     return _by_table(seen, whole or found[0])
 
 
 def _beside(seen: Seen, table: Labels) -> list[str]:
-    return columns.beside(table.rows, seen.asked, table.column, PART, *columns.personal(table.rows))
+    return columns.find_beside(table.rows, seen.asked, table.column, PART, *columns.find_personal(table.rows))
 
 
 def _by_table(seen: Seen, table: Labels) -> Reading:
@@ -99,7 +102,7 @@ def _by_table(seen: Seen, table: Labels) -> Reading:
     options = {**table.options(seen.root), **target.options}
     options |= {"split": split} if split and split.lower() != "none" else {}
     told = [f"DICOM files, and {table.said}: {len(rows)} rows, which name {table.names} in column '{table.column}'"]
-    told += [f"answers: {few(target.columns)}, {target.meaning}", *columns.notes(rows, target)]
+    told += [f"answers: {name_few(target.columns)}, {target.meaning}", *columns.notes(rows, target)]
     parts = "the tables" if table.parts else f"column '{split}'" if "split" in options else ""
     told.append(f"splits: by {parts}" if parts else "splits: none, they are drawn")
     found = {"layout": "dicom_table", "task": target.task, "classes": list(target.classes)}
@@ -131,7 +134,7 @@ def _by_folders(seen: Seen) -> Reading | None:
     options = {**dicom_table.FOLDERS, "level": level}
     if not splits:
         options.pop("split")
-    told = [f"DICOM files, whose folders are classes: {len(names)} of them, {few(names)}; {len(rows)} files"]
+    told = [f"DICOM files, whose folders are classes: {len(names)} of them, {name_few(names)}; {len(rows)} files"]
     told.append(
         f"splits: by folders, {', '.join(Counter(rows['split']))}" if splits else "splits: none, they are drawn"
     )

@@ -29,19 +29,20 @@ PICTURES = {  # their endings: beside others they would be missed in silence
 }
 
 
-def contents(seen: Seen) -> str:
+def count_endings(seen: Seen) -> str:
     """Return how many files of which ending there are, and what to do with those that are not read."""
     endings = Counter(ending_of(f) for f in seen.files)
     told = ", ".join(f"{n} x {ending or 'no ending'}" for ending, n in endings.most_common(6)) or "it is empty"
-    return ". ".join([told, *what_to_do(seen.files)])
+    return ". ".join([told, *say_what_to_do(seen.files)])
 
 
 def ending_of(path: str) -> str:
+    """Return the ending of a file's name in small letters, ".nii.gz" as one; "" for none."""
     name = path.lower()
     return ".nii.gz" if name.endswith(".nii.gz") else PurePosixPath(name).suffix
 
 
-def what_to_do(files: Iterable[str]) -> list[str]:
+def say_what_to_do(files: Iterable[str]) -> list[str]:
     """Return a sentence for each kind of files that are not read."""
     seen = set(map(ending_of, files))
     there = {what: [e or "no ending" for e in known if e in seen] for what, known in UNREAD.items()}

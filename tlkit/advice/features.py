@@ -23,7 +23,7 @@ from tlkit.models import backbone
 from tlkit.models.backbones import pyramid
 from tlkit.runfolder import deciding_hash
 from tlkit.stats.baselines import pixel_statistics
-from tlkit.training.feed import fed
+from tlkit.training.feed import feed_parts
 from tlkit.training.inputs import load_pretrained
 from tlkit.training.processes import pick_device
 from tlkit.training.recipe import Recipe
@@ -106,7 +106,7 @@ def key_of(config: Config, rows: np.ndarray, *more: Any) -> str:
     return deciding_hash({**seen, "held": [digest([rows.tobytes()]), *map(str, more)]})
 
 
-def joined(*keys: str) -> str:
+def join_keys(*keys: str) -> str:
     """Return one key of several."""
     return digest(keys)[: len(keys[0])]
 
@@ -145,7 +145,7 @@ def _parts(rows: np.ndarray) -> list[np.ndarray]:
 def _views(config: Config, store: Any, rows: np.ndarray) -> Iterator[tuple[slice, torch.Tensor]]:
     """Yield the places and views of `rows`, as the network sees them in evaluation."""
     recipe, start = Recipe.from_dict(config["recipe"]), 0
-    read = fed(lambda part: (store.take(part)[0],), _parts(rows), pick_device())
+    read = feed_parts(lambda part: (store.take(part)[0],), _parts(rows), pick_device())
     for part, (images,) in read:
         yield slice(start, start + len(part)), plain_view(images, recipe)
         start += len(part)

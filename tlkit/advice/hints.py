@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tlkit.advice.targets import checked
+from tlkit.advice.targets import check_target
 
 HINTS = ("logme", "h_score", "nleep")
 RATIOS = 1e8  # of LogME: how far the noise over the prior may lie from the largest squared singular value
@@ -24,7 +24,7 @@ KEPT, MOST = 0.8, 64  # of NLEEP: share of the variance that is kept, and direct
 def hints(features: np.ndarray, target: np.ndarray, kind: str, seed: int = 0) -> dict[str, float]:
     """Return HINTS of training features [N,D]; NaN for a score that the kind of task does not have.
 
-    On one thread, so that their number moves no digits. Raises as `targets.checked`.
+    On one thread, so that their number moves no digits. Raises as `targets.check_target`.
     """
     import sklearn.mixture  # noqa: F401  loads what threadpool_limits has to find
     from threadpoolctl import threadpool_limits
@@ -48,7 +48,7 @@ def logme(features: np.ndarray, target: np.ndarray, kind: str) -> float:
     """
     from scipy.optimize import minimize_scalar
 
-    features, target = checked(features, target, kind)
+    features, target = check_target(features, target, kind)
     columns = _columns(target, kind)
     columns = columns[:, columns.any(axis=0)]
     n, squares, projected = len(features), *_rotated(features, columns)
@@ -83,7 +83,7 @@ def h_score(features: np.ndarray, target: np.ndarray, kind: str) -> float:
     """
     from scipy.linalg import cho_factor, cho_solve
 
-    features, target = checked(features, target, kind)
+    features, target = check_target(features, target, kind)
     if kind == "regression":
         return float("nan")
     centred = _centred(features)
@@ -124,7 +124,7 @@ def nleep(features: np.ndarray, target: np.ndarray, kind: str, seed: int = 0) ->
     """
     from sklearn.mixture import GaussianMixture
 
-    features, target = checked(features, target, kind)
+    features, target = check_target(features, target, kind)
     if kind == "regression":
         return float("nan")
     centred = _centred(features)

@@ -22,7 +22,7 @@ from tlkit.advice import (
     named_classes,
     pictures,
 )
-from tlkit.advice.choices import AmbiguousError, few
+from tlkit.advice.choices import AmbiguousError, name_few
 from tlkit.advice.labels import Labels
 from tlkit.advice.seen import Seen
 from tlkit.datasets.cards import visible
@@ -42,7 +42,7 @@ def find(seen: Seen, name: str) -> dict[str, Any]:
     Besides the keys of `reading.Reading`: `table`, (rows, file, column of files), and the number of `folders` above an
     image that say its split or class.
     """
-    for way in (masks.described, masks.paired, masks_beside.beside) if not seen.root.is_file() else ():
+    for way in (masks.read_described, masks.read_paired, masks_beside.find) if not seen.root.is_file() else ():
         if found := way(seen):
             return found
     if found := medmnist.find(seen, name):
@@ -51,23 +51,23 @@ def find(seen: Seen, name: str) -> dict[str, Any]:
     if dicoms.is_dicom(seen):
         return dicoms.read(seen, labels.files(seen))
     if not images:
-        raise AmbiguousError(f"{seen.root} holds no images that can be read: {endings.contents(seen)}. {EXPECTED}")
-    tables = [labels.of_images(seen, path, images) for path in labels.files(seen)]
+        raise AmbiguousError(f"{seen.root} holds no images that can be read: {endings.count_endings(seen)}. {EXPECTED}")
+    tables = [labels.find_table(seen, path, images) for path in labels.files(seen)]
     named = [t for t in tables if t.column]
     if seen.asked.get("labels", "none").lower() != "none":
         chosen, others = _asked_for(seen, tables, images), replace(seen, asked={"labels": "none"})
-        every = [labels.of_images(others, path, images) for path in labels.files(others)]
-        return by_table(seen, chosen, images) | _who(seen, [t for t in every if t.column], chosen)
+        every = [labels.find_table(others, path, images) for path in labels.files(others)]
+        return read_table(seen, chosen, images) | _who(seen, [t for t in every if t.column], chosen)
     if seen.asked.get("label", "").startswith("name:"):
         return named_classes.find(seen, images) | _for_patients(seen, named)
     if "labels" in seen.asked:
         return classes_or_error(seen, class_folders.find(seen, images), images) | _for_patients(seen, named)
     answering = [t for t in named if _answers(seen, t)]
     parts = [labels.part_of(path, seen.root) for path in _paths(answering)]
-    whole = labels.joined(seen, answering, lambda t: _answers(seen, t)) if all(parts) else None
+    whole = labels.join_alike(seen, answering, lambda t: _answers(seen, t)) if all(parts) else None
     try:
         classes = class_folders.find(seen, images)
-        ways = [("--labels none", f"the folders are classes: {few(classes['classes'])}")] if classes else []
+        ways = [("--labels none", f"the folders are classes: {name_few(classes['classes'])}")] if classes else []
     except AmbiguousError as error:
         if not (answering and error.choices):
             raise
@@ -82,9 +82,9 @@ def find(seen: Seen, name: str) -> dict[str, Any]:
     if classes:
         return classes | _for_patients(seen, named)
     if named:
-        found = by_table(seen, offered[0], images) | _who(seen, named, offered[0])
+        found = read_table(seen, offered[0], images) | _who(seen, named, offered[0])
         unread = [t.paths[0].name for t in named if t.paths[0] not in offered[0].paths]
-        found["said"] += [f"not read: {few(unread)}, which holds no such answers"] if unread else []
+        found["said"] += [f"not read: {name_few(unread)}, which holds no such answers"] if unread else []
         return found
     return classes_or_error(seen, None, images)
 
@@ -96,10 +96,10 @@ def _asked_for(seen: Seen, tables: list[Labels], images: list[str]) -> Labels:
             raise labels.unread(table, images)
     if len(tables) == 1:
         return tables[0]
-    if whole := labels.joined(seen, tables, lambda t: ()):
+    if whole := labels.join_alike(seen, tables, lambda t: ()):
         return whole
     raise AmbiguousError(
-        f"The tables {few([p.name for p in _paths(tables)])} cannot be read as one: they name the images in other "
+        f"The tables {name_few([p.name for p in _paths(tables)])} cannot be read as one: they name the images in other "
         "columns, or only some are called like train, val and test. Name one: --labels FILE"
     )
 
@@ -108,7 +108,7 @@ def _paths(tables: list[Labels]) -> list[Path]:
     return [path for table in tables for path in table.paths]
 
 
-def innermost(place: Path) -> Path:
+def find_innermost(place: Path) -> Path:
     """Return the folder in which an archive has packed all it holds: the only one, with splits, masks or tables.
 
     Folders of classes, or of patients, are no such sign: what lies alone above them may be the one class.
@@ -128,7 +128,7 @@ def innermost(place: Path) -> Path:
 
 
 def _targets(seen: Seen, table: Labels) -> list[columns.Target]:
-    return columns.targets(table.rows, columns.beside(table.rows, seen.asked, table.column, PART))
+    return columns.targets(table.rows, columns.find_beside(table.rows, seen.asked, table.column, PART))
 
 
 def _answers(seen: Seen, table: Labels) -> tuple:
@@ -140,28 +140,28 @@ def _answers(seen: Seen, table: Labels) -> tuple:
 
 def _meaning(seen: Seen, table: Labels) -> str:
     found = _targets(seen, table)
-    what = f"{table.said} with {'; '.join(f'{few(t.columns)} ({t.meaning})' for t in found[:4]) or 'no answers'}"
+    what = f"{table.said} with {'; '.join(f'{name_few(t.columns)} ({t.meaning})' for t in found[:4]) or 'no answers'}"
     return f"{what}; parts: {', '.join(dict.fromkeys(table.parts))}" if table.parts else what
 
 
-def by_table(seen: Seen, table: Labels, images: list[str]) -> dict[str, Any]:
+def read_table(seen: Seen, table: Labels, images: list[str]) -> dict[str, Any]:
     """Return the reading of a table's rows."""
     if seen.asked.get("split", "none").lower() != "none":
         table = replace(table, parts=())
     rows, column = table.rows, table.column
     split = {} if table.parts else _split(seen, rows, images)
-    beside = columns.beside(rows, seen.asked, column, PART)
+    beside = columns.find_beside(rows, seen.asked, column, PART)
     target = columns.choose(rows, beside, seen.asked.get("label", ""), seen.asked.get("task", ""))
     if target is None:
         raise AmbiguousError(
             f"{table.paths[0]} names the images (column '{column}'), and no other column holds classes, yes and no, or "
-            f"numbers that differ. It has {few(list(rows), 20)}. Name the column: --label COLUMN."
+            f"numbers that differ. It has {name_few(list(rows), 20)}. Name the column: --label COLUMN."
         )
     looks, said = pictures.options(seen.root, images)
     options = {**table.options(seen.root), **target.options, **split, **looks}
     how = "named" if table.names == "files" else "each of all images in a folder, or of names that begin so: named"
     told = [f"{table.said}: {len(rows)} rows for {len(images)} images, {how} by column '{column}'"]
-    told += [f"answers: {few(target.columns)}, {target.meaning}", *columns.notes(rows, target)]
+    told += [f"answers: {name_few(target.columns)}, {target.meaning}", *columns.notes(rows, target)]
     told += [_said_of_split(options), *_unread_splits(rows, options), *said]
     found = {"layout": "table", "task": target.task, "classes": list(target.classes), "options": options, "said": told}
     return found | {"table": (rows, table.file(seen.root), column)}
@@ -173,9 +173,11 @@ def _split(seen: Seen, rows: pd.DataFrame, images: list[str]) -> dict[str, Any]:
     if asked.lower() == "none":
         return {}
     if asked and asked not in rows:
-        raise AmbiguousError(f"--split: the table has no column '{asked}'. It has {few(list(rows), 20)}, or say none.")
+        raise AmbiguousError(
+            f"--split: the table has no column '{asked}'. It has {name_few(list(rows), 20)}, or say none."
+        )
     if asked and (odd := sorted({text for text in rows[asked] if not folders.split_of(text)})):
-        raise AmbiguousError(f"--split: column '{asked}' holds {few(odd)}; expected train, val and test.")
+        raise AmbiguousError(f"--split: column '{asked}' holds {name_few(odd)}; expected train, val and test.")
     if column := asked or columns.split_column(rows):
         return {"split": column}
     above = [{folders.split_of(p) for p in PurePosixPath(f).parts[:-1]} - {""} for f in images]
@@ -186,14 +188,15 @@ def _unread_splits(rows: pd.DataFrame, options: dict[str, Any]) -> list[str]:
     """Return a line for each column that is called like a split and is not read as one."""
     odd = [c for c in columns.named_splits(rows) if c != options.get("split") and rows[c].nunique() > 1]
     return [
-        f"column '{c}' is not read as parts: it says {few(list(rows[c].unique()))}, not train, val, test" for c in odd
+        f"column '{c}' is not read as parts: it says {name_few(list(rows[c].unique()))}, not train, val, test"
+        for c in odd
     ]
 
 
 def _said_of_split(options: dict[str, Any]) -> str:
     if any(parts := (options.get("tables") or {}).values()):
         there = [part for part in folders.PARTS if part in parts]
-        drawn = class_folders.drawn_from(there)
+        drawn = class_folders.say_drawn(there)
         return f"splits: by the tables, {', '.join(there)} (--split none draws them anew){drawn}"
     if options.get("split_folders"):
         return "splits: by the folders train, val, test (--split none draws them anew)"
@@ -216,6 +219,7 @@ def _for_patients(seen: Seen, named: list[Labels]) -> dict[str, Any]:
 
 
 def classes_or_error(seen: Seen, classes: dict[str, Any] | None, images: list[str]) -> dict[str, Any]:
+    """Return the reading of class folders; without one raise the error that says what could name the classes."""
     if classes:
         return classes
     parts, ways = [PurePosixPath(f).parts for f in images], []
@@ -224,15 +228,15 @@ def classes_or_error(seen: Seen, classes: dict[str, Any] | None, images: list[st
     if all(map(folders.split_of, deep)):
         pass  # parts are no classes
     elif level == 1:
-        ways = [("--label folder:2", f"the folders below are {len(deep)} classes: {few(deep)}")]
+        ways = [("--label folder:2", f"the folders below are {len(deep)} classes: {name_few(deep)}")]
     else:
         inner = seen.root.joinpath(*parts[0][:level])
-        ways = [(quote(str(inner)), f"this folder holds {len(deep)} others: {few(deep)}")]
+        ways = [(quote(str(inner)), f"this folder holds {len(deep)} others: {name_few(deep)}")]
     ways = ways or [*masks_beside.proposals(seen), *named_classes.proposals(images)]
     above = sorted({PurePosixPath(f).parent.name or "." for f in images})
-    where = "in no folders of classes" if above == ["."] else f"in {few(above)}"
+    where = "in no folders of classes" if above == ["."] else f"in {name_few(above)}"
     told = f"Nothing says what the {len(images)} images in {seen.root} show: they lie {where}, and one class leaves "
-    told = " ".join([f"{told}nothing to learn.", *(f"{s}." for s in endings.what_to_do(seen.files))])
+    told = " ".join([f"{told}nothing to learn.", *(f"{s}." for s in endings.say_what_to_do(seen.files))])
     if ways:
         raise AmbiguousError(f"{told} Say what does, or name a table: --labels FILE", ways)
     raise AmbiguousError(f"{told} {EXPECTED}")

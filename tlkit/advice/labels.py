@@ -12,12 +12,12 @@ from typing import Any
 import pandas as pd
 
 from tlkit.advice import columns
-from tlkit.advice.choices import AmbiguousError, few
+from tlkit.advice.choices import AmbiguousError, name_few
 from tlkit.advice.seen import Seen
 from tlkit.config import ConfigError
-from tlkit.layouts.entries import read_text, without_nothing
+from tlkit.layouts.entries import blank_nothing, read_text
 from tlkit.layouts.folders import split_above, split_of
-from tlkit.layouts.table import grouped, join_tables, listed, of_part
+from tlkit.layouts.table import find_listed, group_paths, join_tables, select_part
 
 ENDINGS = (".csv", ".tsv", ".xlsx", ".parquet")
 UNNAMED = "Unnamed: "  # how pandas begins the name of a column without one
@@ -36,10 +36,12 @@ class Labels:
 
     @property
     def flag(self) -> str:
+        """The flag that asks for these tables."""
         return f"--labels {quote(','.join(map(str, self.paths)))}"
 
     @property
     def said(self) -> str:
+        """Which tables they are, in words."""
         return f"table{'s' if len(self.paths) > 1 else ''} {', '.join(path.name for path in self.paths)}"
 
     def options(self, root: Path) -> dict[str, Any]:
@@ -79,11 +81,11 @@ def _place(seen: Seen, asked: str) -> Path | None:
 def read(seen: Seen, path: Path) -> pd.DataFrame:
     """Return the rows of a table as text; raise AmbiguousError for one that cannot be read, or has no rows."""
     try:
-        rows = without_nothing(read_text(path))
+        rows = blank_nothing(read_text(path))
     except ConfigError as error:
         raise AmbiguousError(str(error), [NONE]) from error
     if rows.empty:
-        raise AmbiguousError(f"{path} has the columns {few(list(rows), 20)} and no rows.", [NONE])
+        raise AmbiguousError(f"{path} has the columns {name_few(list(rows), 20)} and no rows.", [NONE])
     for column in rows:
         first = re.sub(r"\.\d+$", "", column)
         if first != column and first in rows and not rows[column].equals(rows[first]):
@@ -91,7 +93,7 @@ def read(seen: Seen, path: Path) -> pd.DataFrame:
     return rows
 
 
-def of_images(seen: Seen, path: Path, images: list[str]) -> Labels:
+def find_table(seen: Seen, path: Path, images: list[str]) -> Labels:
     """Return a table and its column that names the images; raise AmbiguousError for one that cannot be read."""
     leave = seen.asked.get("labels", "").lower() == "none"
     try:
@@ -101,20 +103,23 @@ def of_images(seen: Seen, path: Path, images: list[str]) -> Labels:
             return Labels((path,), pd.DataFrame(), "")
         raise
     if (file := seen.asked.get("file", "")) and file not in rows:
-        raise AmbiguousError(f"--file: {path} has no column '{file}'. It has {few(list(rows), 20)}.")
+        raise AmbiguousError(f"--file: {path} has no column '{file}'. It has {name_few(list(rows), 20)}.")
     part = part_of(path, seen.root)
-    own = of_part(images, part)
+    own = select_part(images, part)
     parts = (part,) if len(own) < len(images) else ()  # names may stand for other files elsewhere
     column = columns.file_column(rows, own, file)
     names = pd.Series([column] if column else list(rows))
     full = [c for c in list(rows)[1:] if c.startswith(UNNAMED) and (rows[c] != "").mean() > columns.HALF]
     paths = names[names.str.contains("/")]
     if not leave and (
-        column.startswith(UNNAMED) or full or (listed(names, own) != "").any() or (grouped(paths, own) != "").any()
+        column.startswith(UNNAMED)
+        or full
+        or (find_listed(names, own) != "").any()
+        or (group_paths(paths, own) != "").any()
     ):
         said = ["nothing" if c.startswith(UNNAMED) else c for c in rows]
         raise AmbiguousError(
-            f"The first line of {path} names no columns: it says {few(said)}. Write one right above the rows, "
+            f"The first line of {path} names no columns: it says {name_few(said)}. Write one right above the rows, "
             "such as file,label,patient, in a copy that you name: --labels FILE",
             [NONE],
         )
@@ -131,7 +136,7 @@ def _group_column(rows: pd.DataFrame, images: list[str], asked: str) -> str:
     for column in [asked] if asked else list(rows):
         if not rows[column].is_unique:
             continue
-        found = grouped(rows[column], images)
+        found = group_paths(rows[column], images)
         paths = found[found != ""].explode()
         if len(paths) > columns.HALF * len(images) and paths.is_unique and (found != "").mean() >= columns.HALF:
             return column
@@ -149,7 +154,7 @@ def part_of(path: Path, root: Path = Path()) -> str:
     return found.pop() if len(found) == 1 else above
 
 
-def joined(seen: Seen, tables: Sequence[Labels], answers: Callable[[Labels], Any]) -> Labels | None:
+def join_alike(seen: Seen, tables: Sequence[Labels], answers: Callable[[Labels], Any]) -> Labels | None:
     """Return tables of one kind as one, each with the split of its name; None where they are not of one kind.
 
     `answers` returns what a table holds: of one kind are tables with the same of it or with the same columns, which
@@ -168,18 +173,18 @@ def joined(seen: Seen, tables: Sequence[Labels], answers: Callable[[Labels], Any
 def unread(table: Labels, images: list[str], ways: Sequence[tuple[str, str]] = ()) -> AmbiguousError:
     """Return the error of a table that names no files."""
     rows, (path,) = table.rows, table.paths
-    first = "; ".join(f"{c}: {few(list(rows[c].unique()), 3)}" for c in list(rows)[:6])
+    first = "; ".join(f"{c}: {name_few(list(rows[c].unique()), 3)}" for c in list(rows)[:6])
     told = (
-        f"The table {path} is not understood: no column names the images, which are called {few(images, 3)}. "
+        f"The table {path} is not understood: no column names the images, which are called {name_few(images, 3)}. "
         f"Its columns begin with {first}."
     )
     single = {re.sub(r"\.[^.]+$", "", image): image for image in images}
     for column in rows if len(single) < len(images) else ():
-        if (listed(rows[column], single.values()) != "").mean() >= columns.HALF:
+        if (find_listed(rows[column], single.values()) != "").mean() >= columns.HALF:
             told += f" Several files have the names in column '{column}', with other endings: write the ending, too."
             break
     if path.suffix.lower() == ".xlsx" and len(sheets := _sheets(path)) > 1:
-        told += f" Of its sheets {few(sheets)} the first is read: put the other one first, or save it as CSV."
+        told += f" Of its sheets {name_few(sheets)} the first is read: put the other one first, or save it as CSV."
     return AmbiguousError(told, ways or [NONE])
 
 

@@ -13,7 +13,7 @@ from tlkit.training.recipe import Recipe
 POOLED = ("vgg", "alexnet")  # whose dense layers are taken off: their features are the mean over the map
 
 
-def loading(
+def write_code(
     file: Path, backbone: str, options: Mapping[str, Any] | None = None, config: Mapping[str, Any] | None = None
 ) -> str:
     """Return Python that loads a finished run's `model.safetensors`; it names the file without its folder.

@@ -60,7 +60,7 @@ def look(found: dict[str, Any], size: int = SIZE) -> dict[str, Any]:
         "n_patients": int(table["patient"].nunique()) if store.patients_named else None,
         "classes": classes(table, found),
         "splits": {k: int(n) for k, n in table["split"].value_counts().items() if k},
-        "left_out": left_out(rejects),
+        "left_out": count_left_out(rejects),
         "warnings": warnings(store, table, rejects, found),
         "phantom": bool(store.meta["phantom"]),
         "store": store.path.name,
@@ -108,7 +108,7 @@ def classes(table: pd.DataFrame, found: dict[str, Any]) -> dict[str, dict[str, i
     }
 
 
-def left_out(rejects: pd.DataFrame) -> dict[str, int]:
+def count_left_out(rejects: pd.DataFrame) -> dict[str, int]:
     """Return how many files or slices were left out, by reason, the most frequent first."""
     return {str(k): int(n) for k, n in rejects.loc[rejects["kind"] != "note", "reason"].value_counts().items()}
 
@@ -214,7 +214,7 @@ def _unit(store: Store) -> str:
 def _shortcuts(store: Store, found: dict[str, Any]) -> list[tuple[str, str]]:
     owner = store.owners(copies.DISTANCE)["owner"]
     told = []
-    for s in shortcuts.found(store, Path(found["folder"]), owner, found["task"], list(found["classes"])):
+    for s in shortcuts.find(store, Path(found["folder"]), owner, found["task"], list(found["classes"])):
         what = f"the label '{s['label']}'" if s["label"] else "the label"
         told.append(
             ("shortcut", f"the {s['family']} alone predicts {what}: {s['metric']} {s['score']:.2f}, cross-validated, "
@@ -241,7 +241,7 @@ def _test(store: Store, table: pd.DataFrame) -> list[tuple[str, str]]:
 def _unreadable(store: Store, rejects: pd.DataFrame) -> list[tuple[str, str]]:
     bad = rejects[(rejects["kind"] == "unreadable") & (rejects["reason"] != DIFFER)]
     others = [p for p in rejects.loc[rejects["kind"] == "rule", "path"] if endings.ending_of(p) in endings.PICTURES]
-    what = f"{'. '.join(endings.what_to_do(others))}."
+    what = f"{'. '.join(endings.say_what_to_do(others))}."
     told = [f"{prose.count(len(others), 'file')} may hold images of a kind that is not read. {what}"]
     if bad.empty:
         return [("unreadable", text) for text in told if others]

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from shlex import quote
 from typing import Any, NamedTuple
 
-from tlkit.advice.choices import AmbiguousError, few
+from tlkit.advice.choices import AmbiguousError, name_few
 from tlkit.advice.seen import Seen
 from tlkit.layouts import pairs
 from tlkit.layouts.folders import EXTENSIONS, split_above, split_of
@@ -50,7 +50,7 @@ def find(seen: Seen) -> tuple[dict[str, Any], int] | None:
 
     Raises AmbiguousError where several folders may be the masks, or the images, and where no names fit.
     """
-    holding = {p for f in seen.files if shows(f) for p in PurePosixPath(f).parents}
+    holding = {p for f in seen.files if is_image(f) for p in PurePosixPath(f).parents}
     folders = [folder for folder in sorted(holding) if folder.name.lower() in IMAGES]
     found = [pair for folder in folders for pair in _beside(seen, folder, holding)]
     fitting = [pair for pair in found if pair.count]
@@ -157,10 +157,11 @@ def _shared(one: str, two: str) -> int:
 def _unlike(seen: Seen, pair: Pair) -> str:
     one, two = ([PurePosixPath(f).name for f in seen.files if f.startswith(f"{d}/")] for d in pair[:2])
     return (
-        f"{pair.images}/ and {pair.masks}/ look like images and masks, but no two names fit: {few(one, 3)} and "
-        f"{few(two, 3)}. Expected the same name, or one with _mask, _seg, _label or _gt behind it."
+        f"{pair.images}/ and {pair.masks}/ look like images and masks, but no two names fit: {name_few(one, 3)} and "
+        f"{name_few(two, 3)}. Expected the same name, or one with _mask, _seg, _label or _gt behind it."
     )
 
 
-def shows(path: str) -> bool:
+def is_image(path: str) -> bool:
+    """Tell whether a path ends like a picture or a volume."""
     return pairs.is_volume(path) or PurePosixPath(path).suffix.lower() in EXTENSIONS

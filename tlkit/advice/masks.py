@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from tlkit.advice import mask_folders, pictures
-from tlkit.advice.choices import AmbiguousError, few
-from tlkit.advice.endings import contents
+from tlkit.advice.choices import AmbiguousError, name_few
+from tlkit.advice.endings import count_endings
 from tlkit.advice.seen import Seen
 from tlkit.datasets import bounds
 from tlkit.datasets.cards import UnreadableFile
@@ -26,7 +26,7 @@ MOST_CLASSES = 40  # values of masks, from which on they are taken for greys
 SOFT_TISSUE = [40.0, 400.0]  # HU: centre and width of the window of CT
 
 
-def described(seen: Seen) -> dict[str, Any] | None:
+def read_described(seen: Seen) -> dict[str, Any] | None:
     """Return the reading of a dataset.json of nnU-Net v2 or of the Decathlon, None where there is none.
 
     Raises AmbiguousError where it is not as one of the two has it.
@@ -60,23 +60,25 @@ def described(seen: Seen) -> dict[str, Any] | None:
     elif len(names) > 1:
         options["channel"] = 0
     kind = "nnU-Net v2" if newer else "Medical Segmentation Decathlon"
-    told = [f"{kind}: {len(codes)} classes, {few(list(codes.values()), 8)}"]
+    told = [f"{kind}: {len(codes)} classes, {name_few(list(codes.values()), 8)}"]
     several = not newer or any("_0001." in f for f in seen.files)  # else the channels of a picture lie in one file
     if len(names) > 1 and several:
         how = "`image_end`" if newer else "`channel`"
-        told.append(f"the first of {len(names)} channels is read, {names[0]} of {few(names)} ({how} chooses another)")
+        told.append(
+            f"the first of {len(names)} channels is read, {names[0]} of {name_few(names)} ({how} chooses another)"
+        )
     if str(names[0]).upper() == "CT" and any(pairs.is_volume(f) for f in seen.files):
         options["window"] = SOFT_TISSUE
         told.append("CT: the window of soft tissue, centre 40 and width 400 HU (`window`)")
     masks = [m for pair in folders for m in pairs.of_pair(seen.root, pair, options, "mask").values()]
     if not masks:
         raise AmbiguousError(
-            f"{file} is read as {kind}, and labelsTr holds no masks that can be read: {contents(seen)}."
+            f"{file} is read as {kind}, and labelsTr holds no masks that can be read: {count_endings(seen)}."
         )
     if odd := sorted(values_of(seen.root, masks)[0] - set(codes)):
         raise AmbiguousError(
-            f"The masks in labelsTr hold the values {few(odd)}, which `labels` of {file} does not name: it has "
-            f"{few(list(codes))}. Name them there, in a copy of the folder."
+            f"The masks in labelsTr hold the values {name_few(odd)}, which `labels` of {file} does not name: it has "
+            f"{name_few(list(codes))}. Name them there, in a copy of the folder."
         )
     if unsaid := [value for value, name in codes.items() if str(name).lower() == "ignore"]:
         codes = {value: name for value, name in codes.items() if value not in unsaid}
@@ -112,7 +114,7 @@ def _codes(labels: dict[str, Any]) -> dict[int, str]:
     return dict(sorted(codes.items()))
 
 
-def paired(seen: Seen) -> dict[str, Any] | None:
+def read_paired(seen: Seen) -> dict[str, Any] | None:
     """Return the reading of folders of images beside folders of masks, None where there are none."""
     if (found := mask_folders.find(seen)) is None:
         return None
@@ -123,12 +125,12 @@ def paired(seen: Seen) -> dict[str, Any] | None:
             return None
         raise masks_or_classes(f"{count} images lie beside their masks, in several folders.", above)
     folders = [f"{a} and {PurePosixPath(b).name}" for a, b, *_ in options["pairs"]]
-    return read_masks(seen, options, [f"images and masks: {count} pairs in {few(folders)}"])
+    return read_masks(seen, options, [f"images and masks: {count} pairs in {name_few(folders)}"])
 
 
 def masks_or_classes(told: str, above: set[tuple[str, ...]]) -> AmbiguousError:
     """Return the error of images with masks in folders, given by their parts, that may be classes as well."""
-    classes = few(sorted({parts[-1] for parts in above if parts}))
+    classes = name_few(sorted({parts[-1] for parts in above if parts}))
     return AmbiguousError(
         f"{told} Say what is asked of an image:",
         [("--task segmentation", "its mask"), ("--task multiclass", f"its folder: {classes}; masks are left out")],
@@ -146,7 +148,7 @@ def read_masks(seen: Seen, options: dict[str, Any], told: list[str]) -> dict[str
     coloured = max(values, default=0) >= pairs.COLOUR
     if not 2 <= len(values) <= MOST_CLASSES:
         raise AmbiguousError(
-            f"The masks hold {len(values)} values ({few(sorted(values), 8)}), such as {masks[0]}: expected from 2 "
+            f"The masks hold {len(values)} values ({name_few(sorted(values), 8)}), such as {masks[0]}: expected from 2 "
             f"(background and one class) to {MOST_CLASSES}. Masks saved as JPEG have blurred values: save them as PNG."
         )
     first, *others = sorted(values)
@@ -154,7 +156,7 @@ def read_masks(seen: Seen, options: dict[str, Any], told: list[str]) -> dict[str
     names = ["foreground"] if len(others) == 1 else names
     codes = {first: "background", **dict(zip(others, names, strict=True))}
     seen_as = [f"#{v % pairs.COLOUR:06x} {n}" if coloured else f"{v} {n}" for v, n in codes.items()]
-    told.append(f"classes, by the values of {looked} masks: {few(seen_as, 8)}")
+    told.append(f"classes, by the values of {looked} masks: {name_few(seen_as, 8)}")
     return _segmentation(seen, options, codes, told)
 
 

@@ -9,7 +9,7 @@ from shlex import quote
 from typing import Any
 
 from tlkit.advice.choices import AmbiguousError, Choice
-from tlkit.advice.mask_folders import IMAGES, MASK_ENDS, MASK_NAME, MASKS, MOST_UNEVEN, shows
+from tlkit.advice.mask_folders import IMAGES, MASK_ENDS, MASK_NAME, MASKS, MOST_UNEVEN, is_image
 from tlkit.advice.masks import masks_or_classes, read_masks, values_of
 from tlkit.advice.seen import Seen
 from tlkit.layouts import pairs
@@ -18,7 +18,7 @@ from tlkit.layouts.folders import EXTENSIONS, split_of
 MOST_VALUES = 8  # of files beside others, to be masks
 
 
-def beside(seen: Seen) -> dict[str, Any] | None:
+def find(seen: Seen) -> dict[str, Any] | None:
     """Return the reading of folders that hold equally named volumes, one of which is a mask; None where there are none.
 
     Raises AmbiguousError where several volumes may be the image.
@@ -50,7 +50,7 @@ def _suffixed(seen: Seen) -> dict[str, Any] | None:
 
     Raises AmbiguousError where folders may be classes as well, or several volumes the image.
     """
-    paths = {str(PurePosixPath(f).parent / pairs.stem_of(f)): f for f in seen.files if shows(f)}
+    paths = {str(PurePosixPath(f).parent / pairs.stem_of(f)): f for f in seen.files if is_image(f)}
     found = {end: {s.removesuffix(end) for s in paths if s.endswith(end)} for end in MASK_ENDS if end}
     asked = seen.asked.get("label", "")
     if re.match(r"[-_ .]", asked) and any(s.endswith(asked) for s in paths):
@@ -82,7 +82,7 @@ def _suffixed(seen: Seen) -> dict[str, Any] | None:
 
 def proposals(seen: Seen) -> list[Choice]:
     """Return (flag, meaning) for each end of names of files that lie beside those without it, and hold few values."""
-    stems = {str(PurePosixPath(f).parent / pairs.stem_of(f)): f for f in seen.files if shows(f)}
+    stems = {str(PurePosixPath(f).parent / pairs.stem_of(f)): f for f in seen.files if is_image(f)}
     ends = Counter(s.removeprefix(b) for s in stems for b in _prefixes(s)[1:] if b in stems)
     found = []
     for end, n in ends.items():
@@ -96,9 +96,9 @@ def proposals(seen: Seen) -> list[Choice]:
 
 def patterns_of_masks(seen: Seen) -> list[str]:
     """Return patterns of the paths of masks beside pictures, by the end of most names, or in folders of their own."""
-    stems = {str(PurePosixPath(f).with_suffix("")) for f in seen.files if shows(f)}
+    stems = {str(PurePosixPath(f).with_suffix("")) for f in seen.files if is_image(f)}
     counts = Counter(end for end in MASK_ENDS if end for s in stems if s.endswith(end) and s.removesuffix(end) in stems)
-    holding = {PurePosixPath(f).parent for f in seen.files if shows(f)}
+    holding = {PurePosixPath(f).parent for f in seen.files if is_image(f)}
     beside = {p.parent for p in holding if p.name.lower() in IMAGES}
     folders = {p.name for p in holding if p.name.lower() in MASKS and p.parent in beside}
     return [f"*{end}*" for end, _ in counts.most_common(1)] + sorted(f"*/{name}/*" for name in folders)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tlkit.advice import endings, labels, reading
-from tlkit.advice.choices import AmbiguousError, few
+from tlkit.advice.choices import AmbiguousError, name_few
 from tlkit.advice.seen import Seen
 from tlkit.layouts import npz
 
@@ -52,7 +52,7 @@ def find(seen: Seen, name: str) -> dict[str, Any] | None:
     if task == "regression":
         told[0] += ", a number for each"
         return found | {"task": task, "classes": ["number"], "options": options | {"target": "number"}, "said": told}
-    told[0] += f", {len(classes)} {'labels' if task == 'multilabel' else 'classes'}: {few(classes)}"
+    told[0] += f", {len(classes)} {'labels' if task == 'multilabel' else 'classes'}: {name_few(classes)}"
     if task == "multiclass" and answers[0].dtype.kind == "i" and answers[0].shape[1] == 1 and len(classes) > 2:
         told.append("--task regression reads the classes as a number")
     return found | {"task": task, "classes": classes, "options": options | more, "said": told}
@@ -81,4 +81,4 @@ def _no_folder(file: Path) -> str:
     told = f"{file} is a file. Expected a folder of images, or a MedMNIST .npz file."
     if ending in labels.ENDINGS:
         return f"{told} Name the folder of the images, and the table: --labels {quote(str(file))}"
-    return " ".join([told, *(f"{what}." for what in endings.what_to_do([file.name]))])
+    return " ".join([told, *(f"{what}." for what in endings.say_what_to_do([file.name]))])

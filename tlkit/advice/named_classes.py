@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from tlkit.advice import pictures
-from tlkit.advice.choices import AmbiguousError, Choice, few
+from tlkit.advice.choices import AmbiguousError, Choice, name_few
 from tlkit.advice.seen import Seen
 from tlkit.layouts.folders import split_above, word_of
 
@@ -27,7 +27,7 @@ def proposals(images: list[str]) -> list[Choice]:
             continue
         if any(map(str.isdigit, counts.index)) and len(counts) > MOST_NUMBERS:
             continue
-        told = few([f"{word} {n}" for word, n in sorted(counts.items())])
+        told = name_few([f"{word} {n}" for word, n in sorted(counts.items())])
         where = f"word {place}" if place > 0 else f"word {-place} from the end"
         found.setdefault(tuple(words), (f"--label name:{place}", f"{where} of the files' names: {told}"))
     return list(found.values())
@@ -47,13 +47,13 @@ def find(seen: Seen, images: list[str]) -> dict[str, Any]:
     if not 2 <= len(names) <= len(images) / LEAST_IMAGES:
         raise AmbiguousError(
             f"--label name:{place}: {len(images) - left} of {len(images)} files have such a word, and it says "
-            f"{few(list(names.values())) or 'nothing'}: expected two classes or more, of some images each.",
+            f"{name_few(list(names.values())) or 'nothing'}: expected two classes or more, of some images each.",
             proposals(images),
         )
     looks, shown = pictures.options(seen.root, images)
     splits = {split_above(PurePosixPath(f)) for f in images}
     official = len(splits) > 1 and "" not in splits
-    told = [f"word {place} of the files' names is the class: {len(names)} of them, {few(sorted(names.values()))}"]
+    told = [f"word {place} of the files' names is the class: {len(names)} of them, {name_few(sorted(names.values()))}"]
     told += [f"{left} files without such a word are left out"] if left else []
     told.append(
         f"splits: by the folders of {', '.join(sorted(splits))}" if official else "splits: none, they are drawn"

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from tlkit.advice import columns
-from tlkit.advice.choices import AmbiguousError, few
+from tlkit.advice.choices import AmbiguousError, name_few
 from tlkit.config import nearest
 
 NAME_PATTERNS = (  # what comes before the last number of a file's name, and what comes first in it
@@ -69,7 +69,7 @@ def _plausible(named: pd.Series, names: int, label: pd.Series | None) -> bool:
 
 def _counts(named: pd.Series, where: str) -> str:
     known = named[named != ""]
-    return f"{known.nunique()} ids for {len(named)} images ({where}), such as {few(list(known.unique()), 3)}"
+    return f"{known.nunique()} ids for {len(named)} images ({where}), such as {name_few(list(known.unique()), 3)}"
 
 
 def way(asked: str, paths: pd.Series, table: pd.DataFrame | None, file: str, column: str) -> dict[str, Any] | None:
@@ -81,7 +81,7 @@ def way(asked: str, paths: pd.Series, table: pd.DataFrame | None, file: str, col
         return None
     if table is not None and asked in table:
         return {"table": file, "file": column, "patient": asked}
-    has = f" The table has the columns {few(list(table), 20)}.{nearest(asked, table)}" if table is not None else ""
+    has = f" The table has the columns {name_few(list(table), 20)}.{nearest(asked, table)}" if table is not None else ""
     try:
         found = (ids(paths, asked) != "").sum()
     except re.error as error:
@@ -90,7 +90,7 @@ def way(asked: str, paths: pd.Series, table: pd.DataFrame | None, file: str, col
         left = paths[ids(paths, asked) == ""]
         raise AmbiguousError(
             f"--patient: '{asked}' is no column, and as a pattern it finds a patient in {found} of {len(paths)} paths, "
-            f"not in {few(list(left), 3)}.{has} Expected a column, none, or a regular expression whose first "
+            f"not in {name_few(list(left), 3)}.{has} Expected a column, none, or a regular expression whose first "
             "group is the patient."
         )
     return {"pattern": asked}

@@ -64,7 +64,7 @@ def write(
     groups = arms(_usable(_networks(files, network), found["task"], size, files, tell), files)
     card = reading.card_of(found)
     own = {"layout": card.layout, "folder": card.folder, "task": card.task, "title": found["name"]}
-    own |= {"classes": list(card.classes), "options": reading.plain(card.options)}
+    own |= {"classes": list(card.classes), "options": reading.make_plain(card.options)}
     tasks, pretrainings, chosen = {}, {}, {}
     for i, (name, entries) in enumerate(groups.items()):
         task = f"answer_{_short(name)}" if i else "answer"

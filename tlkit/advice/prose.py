@@ -21,16 +21,18 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:,.{digits if abs(value) < 10 else 1 if abs(value) < 1000 else 0}f}".replace("-", "−")
 
 
-def between(low: float | None, high: float | None) -> str:
+def say_between(low: float | None, high: float | None) -> str:
+    """Return "0.1 to 0.2", or that there is no interval."""
     return "no interval" if low is None or high is None else f"{number(low)} to {number(high)}"
 
 
 def interval(low: float | None, high: float | None) -> str:
     """Return "95 % interval 0.1 to 0.2", or that one run has none."""
-    return "no interval: one run" if low is None or high is None else f"95 % interval {between(low, high)}"
+    return "no interval: one run" if low is None or high is None else f"95 % interval {say_between(low, high)}"
 
 
 def duration(seconds: float | None) -> str:
+    """Return seconds in words: s below 90 s, min below 90 min, then h; – for None."""
     if seconds is None:
         return "–"
     if seconds < 90:
@@ -49,6 +51,7 @@ def title(answer: Answer, arm: str) -> str:
 
 
 def metric(answer: Answer) -> str:
+    """Return what the metric of an answer is called."""
     return NAMES[answer["metric"]]
 
 
@@ -139,7 +142,7 @@ def score_name(score: str) -> str:
     return SCORES.get(score, f"{few} image{'' if few == '1' else 's'} a class")
 
 
-def more(answer: Answer) -> list[str]:
+def say_more(answer: Answer) -> list[str]:
     """Return what more hours would decide, an arm a line."""
     out, leader = [], answer["start_from"]
     if leader is None:
@@ -175,6 +178,7 @@ def more(answer: Answer) -> list[str]:
 
 
 def hint_note() -> str:
+    """Return the sentence on scores that are computed without a held-out image."""
     names = ", ".join(SCORES[name] for name in HINTS)
     return (
         f"{names} are computed without a held-out image. Published work finds them unreliable on medical images: hints."

@@ -12,7 +12,7 @@ import yaml
 from pydantic import Field
 
 from tlkit import paths
-from tlkit.config import ConfigError, file_name, frozen, short_hash
+from tlkit.config import ConfigError, file_name, freeze, short_hash
 from tlkit.datasets.arrays import FITS
 from tlkit.datasets.cards import DATASETS, DataCard, visible_files
 from tlkit.datasets.layout import layout
@@ -57,7 +57,7 @@ def default_name(folder: Path) -> str:
 def write(reading: dict[str, Any]) -> Path:
     """Write a reading to its data.yaml and return the file; one that is there becomes data.old.yaml."""
     file = folder_of(reading["name"]) / "data.yaml"
-    text = yaml.safe_dump(plain(reading), sort_keys=False, allow_unicode=True, width=110)
+    text = yaml.safe_dump(make_plain(reading), sort_keys=False, allow_unicode=True, width=110)
     if file.is_file():
         file.replace(file.with_name("data.old.yaml"))
     write_text(file, HEAD + text)
@@ -121,12 +121,12 @@ def card_of(reading: dict[str, Any]) -> DataCard:
         access=("bring the folder back, or name another one",),
         tree=f"  {reading['folder']}/",
         classes=tuple(reading["classes"]),
-        options=frozen(options),
+        options=freeze(options),
     )
 
 
-def plain(value: Any) -> Any:
+def make_plain(value: Any) -> Any:
     """Return a value as YAML writes it: lists in place of tuples."""
     if isinstance(value, dict):
-        return {k: plain(v) for k, v in value.items()}
-    return [plain(v) for v in value] if isinstance(value, list | tuple) else value
+        return {k: make_plain(v) for k, v in value.items()}
+    return [make_plain(v) for v in value] if isinstance(value, list | tuple) else value

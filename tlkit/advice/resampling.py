@@ -48,6 +48,7 @@ class Spread(NamedTuple):
 
     @property
     def variance(self) -> float:
+        """The variance of the mean: of patients and of runs."""
         return self.of_patients + self.of_runs
 
     def factors(self, level: float = 0.95) -> tuple[float, float]:
@@ -84,6 +85,7 @@ def row_scores(predictions: pd.DataFrame, kind: str, metric: str) -> pd.DataFram
 
 
 def mean_score(predictions: pd.DataFrame) -> float:
+    """Return the mean of the column `score`: the value of runs that have one score a patient."""
     return float(predictions["score"].mean())
 
 

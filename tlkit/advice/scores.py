@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.advice import hints
-from tlkit.advice.targets import Parts, ScoreError, checked, folds, quarter
+from tlkit.advice.targets import Parts, ScoreError, check_target, folds, quarter
 from tlkit.config import lookup
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)  # inverse penalties, of features whose rows have a length of about 1
@@ -45,12 +45,12 @@ def evidence(
     rows that test), None for those of `folds`; `metric` of the task ("": its own); `classes` their names.
     knn and probe are means over the parts, by their test rows; few_shot is {shots: {mean, sd, n}} over `draws`. The
     hints are of all rows that train in some part. NaN for what this target does not allow. `seed` deals parts and
-    draws; one thread. Raises as `targets.checked` and `folds`, ScoreError for parts that share a patient or lack rows,
-    UnknownNameError for a metric that the task does not have.
+    draws; one thread. Raises as `targets.check_target` and `folds`, ScoreError for parts that share a patient or lack
+    rows, UnknownNameError for a metric that the task does not have.
     """
     from threadpoolctl import threadpool_limits
 
-    features, target = checked(features, target, kind)
+    features, target = check_target(features, target, kind)
     parts = folds(target, kind, patients, seed=seed) if parts is None else _disjoint(parts, patients, len(target))
     job, seconds = _job(kind, target, classes), {}
     metric, rows = metric or job.monitor, np.unique(np.concatenate([train for train, _ in parts]))

@@ -37,7 +37,7 @@ def facts(store: Store, root: Path) -> dict[str, pd.DataFrame]:
     return {name: values for name, values in families.items() if (values.nunique() > 1).any()}
 
 
-def found(store: Store, root: Path, owner: pd.Series, task: str, classes: list[str]) -> list[dict]:
+def find(store: Store, root: Path, owner: pd.Series, task: str, classes: list[str]) -> list[dict]:
     """Return a dict for each family of `facts` that predicts the answer better than chance, cross-validated by owner.
 
     Keys: family, label (of several labels the one that is predicted best), score, chance, metric (balanced accuracy, or
@@ -49,7 +49,7 @@ def found(store: Store, root: Path, owner: pd.Series, task: str, classes: list[s
     targets = {name: table[name].to_numpy() for name in classes} if task in ("multilabel", "regression") else {}
     targets = targets or {"": table["label"].to_numpy()}
     for family, values in facts(store, root).items():
-        scored = [(predicted(values.to_numpy(float), y, owner.to_numpy(), task), name) for name, y in targets.items()]
+        scored = [(predict(values.to_numpy(float), y, owner.to_numpy(), task), name) for name, y in targets.items()]
         best = max((s, name) for s, name in scored)
         (skill, score, chance), name = best
         if skill >= SKILL:
@@ -58,7 +58,7 @@ def found(store: Store, root: Path, owner: pd.Series, task: str, classes: list[s
     return told
 
 
-def predicted(values: np.ndarray, answer: np.ndarray, owner: np.ndarray, task: str) -> tuple[float, float, float]:
+def predict(values: np.ndarray, answer: np.ndarray, owner: np.ndarray, task: str) -> tuple[float, float, float]:
     """Return (skill, score, chance) of a tree, cross-validated; a skill of 0 where it is within the error of chance."""
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, cross_val_predict
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor

@@ -22,7 +22,7 @@ class ScoreError(TlkitError, ValueError):
     """Features or targets that no score can be computed of."""
 
 
-def checked(features: np.ndarray, target: Sequence, kind: str) -> tuple[np.ndarray, np.ndarray]:
+def check_target(features: np.ndarray, target: Sequence, kind: str) -> tuple[np.ndarray, np.ndarray]:
     """Return features as float64 [N,D] and the target as int64 or float64.
 
     Raises: UnknownNameError for a kind, ScoreError for shapes that do not fit, values that are no finite numbers, and a

@@ -2,7 +2,7 @@
 
 In the first round each arm tries every rate of the study, by the first seed. An arm that is best in validation at the
 highest or lowest rate then tries the next one, up to BEYOND beyond either side, where the second round still fits.
-After it the rates are fixed. Each further round is another seed, and split, for the arms that `deciding.dropped`
+After it the rates are fixed. Each further round is another seed, and split, for the arms that `deciding.find_dropped`
 leaves. Where not even each rate and a second seed fit, the middle rate alone is tried. At last two arms train on fewer
 images, as many steps as on all. A run that is likely not to end in time is not begun.
 """
@@ -20,9 +20,9 @@ import pandas as pd
 
 from tlkit import runs
 from tlkit.advice import deciding, plan, prose, resampling
-from tlkit.advice.budget import OVER, PRETRAINING, Budget, OutOfTimeError, least_splits, stopped
-from tlkit.advice.evidence import metric_of
+from tlkit.advice.budget import OVER, PRETRAINING, Budget, OutOfTimeError, count_least_splits, stop_after
 from tlkit.advice.measures import Measure
+from tlkit.advice.probing import metric_of
 from tlkit.names import sign
 from tlkit.studies import Study
 from tlkit.training.data import open_data, task_of
@@ -62,12 +62,13 @@ class Tuning:
         return Measure(task_of(config, open_data(config["data"])[1]), metric_of(self.study))
 
     def config(self, arm: str, rate: float, seed: int, **changes: Any) -> Config:
+        """Return the config of an arm's run at a rate and seed, with `changes` on top."""
         config = next(c for c in self.study.finetune(arm, seeds=[seed]))
         return config | {"recipe": config["recipe"] | {"lr": rate}} | changes
 
     def do(self) -> None:
         """Do the runs of all rounds and of the curve, while the budget lasts."""
-        with stopped(self.budget.left + OVER * self.budget.seconds):
+        with stop_after(self.budget.left + OVER * self.budget.seconds):
             try:
                 for config in self._configs():
                     if not self.budget.fits(config, *self._before(config)):
@@ -111,11 +112,11 @@ class Tuning:
         yield from whole if self.budget.fits(*whole, *second) else whole[: len(self.arms)]
         yield from self._beyond(first, given, second)
         for seed in others:
-            best = chosen(self.runs, self.study)
+            best = choose_runs(self.runs, self.study)
             if best["seed"].nunique() > 1:
                 keep, names = plan.random_arms(self.study), self.study.names()
                 validated = _validated(self.study, best)
-                dropped = deciding.dropped(validated, metric_of(self.study), self.measure, keep, names=names)
+                dropped = deciding.find_dropped(validated, metric_of(self.study), self.measure, keep, names=names)
                 self.out |= {arm: why for arm, why in dropped.items() if arm not in self.out}
             for arm in self.arms:
                 if arm not in self.out and (rate := rate_of(best, arm)) is not None:
@@ -136,7 +137,7 @@ class Tuning:
 
     def _next(self, arm: str, given: list[float]) -> float | None:
         """Return the rate beyond the edge at which an arm was best; None within, and BEYOND beyond those given."""
-        tried, best = self._tried(arm), rate_of(chosen(self.runs, self.study), arm)
+        tried, best = self._tried(arm), rate_of(choose_runs(self.runs, self.study), arm)
         if best is None or not set(given) <= tried or min(tried) < best < max(tried):
             return None
         step = 1 if best == max(tried) else -1
@@ -146,7 +147,7 @@ class Tuning:
 
     def at_edge(self) -> dict[tuple[float, str], list[str]]:
         """Return the arms by (rate, "highest", "lowest" or "only" of those tried) that were best there."""
-        best, found = chosen(self.runs, self.study), {}
+        best, found = choose_runs(self.runs, self.study), {}
         for arm in best["arm"].unique():
             rate, tried = rate_of(best, arm), self._tried(arm)
             ends = {max(tried): "highest", min(tried): "lowest"} if len(tried) > 1 else {rate: "only"}
@@ -159,7 +160,7 @@ class Tuning:
 
     def _curve(self) -> Iterator[Config]:
         """Yield the runs on fewer images: of the leader in validation and random weights, or of the two best."""
-        best = chosen(self.runs, self.study)
+        best = choose_runs(self.runs, self.study)
         seeds = [s for s, n in best.groupby("seed", sort=False)["arm"].nunique().items() if n > 1][:CURVE_SEEDS]
         if not seeds or best["images"].min() < CURVE_IMAGES:
             return
@@ -180,7 +181,7 @@ class Tuning:
         fewer = pd.DataFrame([row for row in self.made if row["fraction"] < 1], columns=COLUMNS)
         if fewer.empty:
             return []
-        best = chosen(self.runs, self.study)
+        best = choose_runs(self.runs, self.study)
         every, found = pd.concat([fewer, best[best["arm"].isin(fewer["arm"])]], ignore_index=True), []
         for _, part in every.groupby("fraction", sort=True):
             drawn = resampling.resample(part, self.measure)
@@ -209,16 +210,16 @@ class Tuning:
         return found
 
 
-def pretrained(study: Study, budget: Budget, tell: Tell = print) -> dict[str, str]:
+def pretrain(study: Study, budget: Budget, tell: Tell = print) -> dict[str, str]:
     """Do the pretrainings of a study that fit into their share of the budget; return the other arms and why."""
     out: dict[str, str] = {}
-    with stopped(budget.left + OVER * budget.seconds):
+    with stop_after(budget.left + OVER * budget.seconds):
         for arm in study.pretrainings:
             for config in study.lineage(arm):
                 if runs.state_is_done(runs.run_id(config)) or arm in out:
                     continue
                 seconds = budget.price_of_pretraining(config)
-                splits = least_splits(study, arm, config)
+                splits = count_least_splits(study, arm, config)
                 if splits * seconds > PRETRAINING * budget.left:
                     each = f" for each of {splits} splits" if splits > 1 else ""
                     out[arm] = f"its pretraining takes about {prose.duration(seconds)}{each}, too much of the budget"
@@ -240,11 +241,12 @@ def next_rate(rate: float, step: int) -> float:
 
 
 def rate_of(best: pd.DataFrame, arm: str) -> float | None:
+    """Return the rate of an arm in `choose_runs`; None where it has no run."""
     rates = best.loc[best["arm"] == arm, "rate"]
     return None if rates.empty else float(rates.iloc[0])
 
 
-def chosen(made: pd.DataFrame, study: Study) -> pd.DataFrame:
+def choose_runs(made: pd.DataFrame, study: Study) -> pd.DataFrame:
     """Return the runs of each arm at its best rate in validation, by the seed that tried all of them.
 
     Of equal ones the first that was tried, which is the middle one.
@@ -276,5 +278,5 @@ def _row(study: Study, config: Config, folder: Any) -> dict[str, Any]:
 
 
 def _predictions(study: Study, config: Config, split: str) -> pd.DataFrame:
-    kept = pd.read_parquet(runs.checked(runs.run_id(config), f"predictions_{split}.parquet"))
+    kept = pd.read_parquet(runs.check_file(runs.run_id(config), f"predictions_{split}.parquet"))
     return resampling.row_scores(kept, config["task_kind"], metric_of(study))

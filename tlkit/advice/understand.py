@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from tlkit.advice import dicoms, kinds, people, reading
-from tlkit.advice.choices import AmbiguousError, few
+from tlkit.advice.choices import AmbiguousError, name_few
 from tlkit.advice.seen import Seen
 from tlkit.config import ConfigError
 from tlkit.datasets.layout import layout_of
@@ -79,7 +79,7 @@ def _kept(old: dict[str, Any]) -> dict[str, Any]:
 def guess(place: Path, name: str, asked: dict[str, str]) -> dict[str, Any]:
     """Return what a folder holds: layout, task, classes, options and `said`, words for each; see `understand`."""
     found = {"name": name, "folder": str(place), "options": {}, "said": [], "official": True}
-    seen = Seen(kinds.innermost(place), asked)
+    seen = Seen(kinds.find_innermost(place), asked)
     found |= {"folder": str(seen.root), **kinds.find(seen, name)}
     if asked.get("split", "").lower() == "none":
         found["official"] = False
@@ -124,7 +124,7 @@ def check(found: dict[str, Any]) -> pd.DataFrame:
             f"Of {found['folder']}, read as {found['said'][0]}, {len(samples)} images can be used:{told}"
         )
     if "class" in samples and samples["class"].nunique() < 2:
-        only = few(list(samples["class"].unique()))
+        only = name_few(list(samples["class"].unique()))
         raise AmbiguousError(f"All {len(samples)} images are of one class ({only}): there is nothing to learn.")
     return samples
 
@@ -155,5 +155,6 @@ def _add_patients(found: dict[str, Any], samples: pd.DataFrame, says: str, table
 
 
 def check_task(task: str) -> None:
+    """Raise ConfigError for a task that is none of TASKS; "" is to be guessed."""
     if task and task not in TASKS:
         raise ConfigError(f"--task: unknown task '{task}'. Known: {', '.join(TASKS)}.")

@@ -16,7 +16,7 @@ DATE = re.compile(
 UNSURE = {"-1", "-1.0"}  # where 1 and 0 are yes and no: as CheXpert has it; beside 1 alone it is no
 
 
-def spelt(texts: pd.Series) -> dict[str, str]:
+def find_spellings(texts: pd.Series) -> dict[str, str]:
     """Return {what the spellings of a class have in common: the most frequent of them}, of texts that say something."""
     found: dict[str, str] = {}
     for text in texts[texts != ""].value_counts().index:
@@ -25,6 +25,7 @@ def spelt(texts: pd.Series) -> dict[str, str]:
 
 
 def are_dates(texts: pd.Series) -> bool:
+    """Tell whether all of some texts are dates; not where there is none."""
     return bool(len(texts)) and all(map(DATE.fullmatch, texts))
 
 

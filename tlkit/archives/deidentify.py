@@ -105,7 +105,7 @@ def replace_values(head: dict[str, str], key: bytes) -> dict[str, str]:
 
     patient = owner(head)
     kept = {name: value for name, value in head.items() if name in KEEP}
-    for name in named_by_profile() & kept.keys():
+    for name in find_named_by_profile() & kept.keys():
         if name.endswith("UID"):
             kept[name] = pseudonym(key, "uid", kept[name]) if kept[name] else ""
         else:
@@ -128,7 +128,7 @@ def dataset(ds, key: bytes):
 
     from tlkit.archives.headers import quiet
 
-    new, named = Dataset(), named_by_profile()
+    new, named = Dataset(), find_named_by_profile()
     with quiet():
         for name in KEEP:
             if (element := _readable(ds, name)) is not None:
@@ -170,7 +170,7 @@ def profile() -> dict:
 
 
 @cache
-def named_by_profile() -> frozenset[str]:
+def find_named_by_profile() -> frozenset[str]:
     """Return the elements of `KEEP` that the profile names, which may not stay as they are."""
     from pydicom.tag import Tag
 

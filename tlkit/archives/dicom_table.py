@@ -40,7 +40,7 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
     key, rows = deidentify.load_key(root), open_rows(root, card)
     samples, left = multimodal.scan(root, archive_card(card))
     rows, found = named_rows(root, card, rows)
-    answers, rejects = tables.labelled(rows, found, card)
+    answers, rejects = tables.label_rows(rows, found, card)
     hidden = [(p if p in set(found) else archive.file_name(key, p), reason, kind) for p, reason, kind in rejects]
     samples = samples.loc[samples["window"] == 0, COLUMNS]
     named = set(found) - {""}
@@ -99,7 +99,7 @@ def files_of(root: Path, card: DataCard, names: pd.Series) -> pd.Series:
     key = deidentify.load_key(root)
     index = multimodal.listing(root, archive_card(card))
     uids = dict(zip(index["sop"], index["path"], strict=True))
-    real = tables.listed(names, [path for path, *_ in archive.walk(root)])
+    real = tables.find_listed(names, [path for path, *_ in archive.walk(root)])
     by_uid = names.map(lambda text: uids.get(deidentify.pseudonym(key, "uid", text), "") if text else "")
     return by_uid.where(by_uid != "", real.map(lambda path: archive.file_name(key, path) if path else ""))
 

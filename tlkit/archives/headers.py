@@ -74,13 +74,13 @@ def _header(file: Path, tags: dict[str, tuple[int, int]]) -> dict[str, str] | No
         if found is None and len(start) == STARTS[0]:
             start += stream.read(STARTS[1])
             found = _from_start(start, len(start) < sum(STARTS), tags)
-    found = found or by_pydicom(file, tags)
+    found = found or read_by_pydicom(file, tags)
     if not found["SeriesInstanceUID"] and found["MediaStorageSOPClassUID"] != DICOMDIR:
         raise UnreadableFile("no SeriesInstanceUID: the header is damaged or incomplete")
     return found
 
 
-def by_pydicom(file: Path, tags: dict[str, tuple[int, int]] = TAGS) -> dict[str, str]:
+def read_by_pydicom(file: Path, tags: dict[str, tuple[int, int]] = TAGS) -> dict[str, str]:
     """Return the header of a DICOM file as pydicom reads it."""
     names = [name for name, (group, _) in tags.items() if group != 2]
     with quiet():
@@ -134,6 +134,7 @@ class Bounded(io.BufferedReader):
         self.size = size
 
     def read(self, size: int | None = -1, /) -> bytes:
+        """Read at most as far as the bound; `size` as for any stream."""
         left = max(0, self.size - self.tell())
         return super().read(left if size is None or size < 0 else min(size, left))
 

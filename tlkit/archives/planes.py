@@ -34,6 +34,7 @@ class Plane:
         return float((point - self.corner) @ self.normal)
 
     def is_parallel(self, other: Plane) -> bool:
+        """Tell whether another plane has the same normal, or the opposite one."""
         return abs(self.normal @ other.normal) >= 1 - PARALLEL
 
     @cached_property

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.names import NAMES, Names
-from tlkit.report.layout import finish
+from tlkit.report.lettering import finish
 from tlkit.report.style import MM, colours, style
 
 if TYPE_CHECKING:

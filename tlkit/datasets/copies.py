@@ -94,6 +94,7 @@ class Gathered:
         self.looks: list[np.ndarray] = []
 
     def add(self, image: np.ndarray) -> None:
+        """Note the fingerprint and the look of the next image, [S,S] or [S,S,C]."""
         self.pixels.append(fingerprint(image))
         self.looks.append(look(image))
 

@@ -35,7 +35,7 @@ def decode(
     return _in_order(read, split_files(samples), workers or min(4, os.cpu_count() or 1))
 
 
-def starts(samples: pd.DataFrame) -> np.ndarray:
+def find_starts(samples: pd.DataFrame) -> np.ndarray:
     """Return the first row of each file (rows of one file are neighbours)."""
     path = samples["path"].to_numpy()
     return np.flatnonzero(np.r_[True, path[1:] != path[:-1]]) if len(path) else np.array([], int)
@@ -43,7 +43,7 @@ def starts(samples: pd.DataFrame) -> np.ndarray:
 
 def split_files(samples: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """Yield the rows of each file; one at a time, since an archive has millions."""
-    return (samples.iloc[a:b] for a, b in pairwise([*starts(samples), len(samples)]))
+    return (samples.iloc[a:b] for a, b in pairwise([*find_starts(samples), len(samples)]))
 
 
 def _read_file(layout: Layout, root: Path, card: DataCard, size: int, rows: pd.DataFrame):

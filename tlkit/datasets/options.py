@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from tlkit.config import ConfigError, frozen, lookup
+from tlkit.config import ConfigError, freeze, lookup
 from tlkit.datasets.arrays import FITS
 from tlkit.datasets.cards import DATASETS, DataCard, own_card
 from tlkit.datasets.layout import WINDOW, Option, layout, layout_of
@@ -64,14 +64,14 @@ def card_of(dataset: Dataset, options: dict[str, Any] | None = None) -> DataCard
         return card
     if faults := check(declaration(card), options, (card.name, "options")):
         raise ConfigError("; ".join(f"{', '.join(map(str, path))}: {text}" for path, text in faults))
-    chosen = {**card.options, **{k: frozen(v) for k, v in find_changed(card, options).items()}}
+    chosen = {**card.options, **{k: freeze(v) for k, v in find_changed(card, options).items()}}
     return replace(card, options=chosen, classes=chosen.get("modalities", card.classes))  # of archives, both are one
 
 
 def find_changed(dataset: Dataset, options: dict[str, Any] | None) -> dict[str, Any]:
     """Return those of `options` that differ from what the card says anyway."""
     own = {"fit": "squash"} | find_card(dataset).options
-    return {k: v for k, v in (options or {}).items() if frozen(v) != own.get(k)}
+    return {k: v for k, v in (options or {}).items() if freeze(v) != own.get(k)}
 
 
 def dataset_in(data: dict[str, Any]) -> Dataset:

@@ -27,6 +27,7 @@ class Rejects(list):
         self.card, self.files, self.most, self.unreadable = card, files, most, []
 
     def add(self, path: str, reason: str, kind: str) -> None:
+        """Add a row. Raises UnreadableShareError once more than `most` of the files are unreadable."""
         self.append((path, reason, kind))
         if kind == "unreadable":
             self.unreadable.append((path, reason))
@@ -53,5 +54,6 @@ class Rejects(list):
         return "".join(lines)
 
     def extend(self, table: pd.DataFrame) -> None:
+        """Add the rows of a table with path, reason and kind. Raises as `add`."""
         for row in table[COLUMNS].itertuples(index=False):
             self.add(*row)

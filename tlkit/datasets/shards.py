@@ -27,7 +27,7 @@ ROWS = 50_000  # of a shard, about: some minutes of decoding
 
 def cut(samples: pd.DataFrame) -> list[pd.DataFrame]:
     """Return the samples of each shard; the rows of a file stay together."""
-    first = decoding.starts(samples)
+    first = decoding.find_starts(samples)
     ends = first[np.searchsorted(first, np.arange(ROWS, samples.index.size, ROWS)).clip(max=len(first) - 1)]
     return [samples.iloc[a:b] for a, b in pairwise([0, *np.unique(ends), len(samples)])]
 
@@ -52,7 +52,7 @@ def make_shards(
     wanted = samples if len(todo) == len(shards) else pd.concat([samples[:0], *todo])
     decoded = decoding.decode(layout_of(card), root, wanted, card, size, workers)
     with closing(decoded), _disk_errors(folder):
-        stream = iter(track(decoded, len(decoding.starts(wanted)), f"{card.name}: decode", "file"))
+        stream = iter(track(decoded, len(decoding.find_starts(wanted)), f"{card.name}: decode", "file"))
         for path, part in mine.items():
             if path.is_dir():
                 left_out.extend(pd.read_csv(path / "rejects.csv"))
@@ -69,7 +69,7 @@ def _write(
     """Write a shard of a store of `total` rows into the folder `part`, from the next files of `decoded`."""
     writers: dict[str, NpyWriter] = {}
     kept, counts, seen, before = [], [], copies.Gathered(), len(left_out)
-    count = len(decoding.starts(samples))
+    count = len(decoding.find_starts(samples))
     for rows, (images, masks, error, *told) in zip(decoding.split_files(samples), islice(decoded, count), strict=True):
         if error:
             left_out.add(rows["path"].iloc[0], error, "unreadable")

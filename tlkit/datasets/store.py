@@ -162,7 +162,7 @@ def build_store(
 def _scan(card: DataCard, root: Path, most: float) -> tuple[pd.DataFrame, Rejects]:
     """Return the samples of a data set, and what is left out before anything is decoded."""
     samples, scanned = layout_of(card).scan(root, card)
-    left_out = Rejects(card, len(decoding.starts(samples)) + int((scanned["kind"] == "unreadable").sum()), most)
+    left_out = Rejects(card, len(decoding.find_starts(samples)) + int((scanned["kind"] == "unreadable").sum()), most)
     left_out.extend(scanned)
     for note in notes.note_classes(samples):
         left_out.add(*note)

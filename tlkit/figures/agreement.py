@@ -18,7 +18,7 @@ import pandas as pd
 from tlkit.config import ConfigError
 from tlkit.figures import finished
 from tlkit.names import NAMES, Names, in_order
-from tlkit.report import layout
+from tlkit.report import lettering
 from tlkit.report.style import MM, PAPER_WIDTH, colours, style
 
 if TYPE_CHECKING:
@@ -108,10 +108,10 @@ def pairs(right: pd.DataFrame) -> pd.DataFrame:
             | {name: v.mean() for name, v in shares.items()}
             | {"kappa": error_consistency(x, y), "p_mcnemar": mcnemar(x, y)}
         )
-    return with_holm(pd.DataFrame(rows))
+    return add_holm(pd.DataFrame(rows))
 
 
-def with_holm(compared: pd.DataFrame) -> pd.DataFrame:
+def add_holm(compared: pd.DataFrame) -> pd.DataFrame:
     """Return `pairs`, or several of them in one frame, with p_holm over all their "pretraining" pairs."""
     from statsmodels.stats.multitest import multipletests
 
@@ -150,7 +150,7 @@ def complete_seeds(right: pd.DataFrame) -> pd.DataFrame:
     return right.loc[:, [a in there.index and s in shared for a, s in right.columns]]
 
 
-def against_seeds(compared: pd.DataFrame) -> pd.DataFrame:
+def compare_with_seeds(compared: pd.DataFrame) -> pd.DataFrame:
     """Return the mean kappa of every two pretrainings beside that of two seeds of each: a, b, kappa, seeds_a, seeds_b.
 
     kappa is over pairs of other pretraining and other seed, so that they differ from the baseline in the pretraining
@@ -202,7 +202,7 @@ def draw(
             _kappas(side, pairs(right), names)
             side.set_title(ascii_lowercase[(2 * i + 1) % 26], loc="left", weight="bold")
         fig.suptitle("Which models are right on which images", x=0.012, ha="left", weight="bold", size=8.5)
-        return layout.finish(fig, FOOTER, phantom)
+        return lettering.finish(fig, FOOTER, phantom)
 
 
 def _bars(top: Axes, below: Axes, right: pd.DataFrame, names: Names) -> None:

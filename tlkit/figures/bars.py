@@ -9,7 +9,7 @@ import pandas as pd
 
 from tlkit.figures import panels
 from tlkit.names import LOWER, NAMES, Names, in_order
-from tlkit.report import layout
+from tlkit.report import lettering
 from tlkit.report.style import colours, style
 from tlkit.stats import differences
 
@@ -38,7 +38,7 @@ def draw(
     the metric has one, are dotted lines with their names. Raises ValueError for an empty frame, and as
     `differences.check` does. Source: Jonske et al. 2025, Fig. 2 and 3.
     """
-    experiments = layout.split_experiments(results, differences.PANEL)
+    experiments = lettering.split_experiments(results, differences.PANEL)
     names = NAMES | (names or {})
     order, n = in_order(results["pretraining"], names), differences.summarise(results)["n"]
     with style():
@@ -48,7 +48,7 @@ def draw(
             for runs, (ax,), edge in zip(frames, places, panels.edges(places), strict=True):
                 _panel(ax, runs, order, names, estimated, edge)
                 tell_baselines(ax, list_baselines(runs, baselines))
-        return layout.finish(fig, _footer(n, set(estimated) & set(order)), phantom)
+        return lettering.finish(fig, _footer(n, set(estimated) & set(order)), phantom)
 
 
 def _panel(
@@ -75,7 +75,7 @@ def _panel(
     best = summary["mean"].min() if metric in LOWER else summary["mean"].max()
     ax.axhline(best, ls=(0, (4, 2)), lw=0.7, color="0.55", zorder=0.5)
     panels.title(ax, names.get(task, task), 96)
-    ax.set_ylabel(layout.metric_name(task, metric, names))
+    ax.set_ylabel(lettering.metric_name(task, metric, names))
     close = len(order) * ax.get_gridspec().ncols >= 24
     shown = labels if edge.lowest or many_n else [""] * len(labels)
     panels.name_columns(ax, shown, rotation=60 if close else 35, above_gap=edge.above_gap)
@@ -109,7 +109,7 @@ def tell_baselines(ax: Axes, found: Mapping[str, float]) -> None:
 
 
 def _footer(n: pd.Series, estimated: Collection[str]) -> str:
-    each = f"Large dots: mean of the runs, {layout.n_range(n)} each."
+    each = f"Large dots: mean of the runs, {lettering.n_range(n)} each."
     spread = "Whiskers: sd (ddof = 1)." if n.max() > 1 else "One run has no spread."
     text = f"{each} {spread} Small: single runs. Dashed: best mean."
     if estimated:

@@ -20,7 +20,7 @@ from tlkit.config import ConfigError
 from tlkit.figures import finished, grids, panels
 from tlkit.models import batch_norms
 from tlkit.names import NAMES
-from tlkit.report import layout
+from tlkit.report import lettering
 from tlkit.report.style import BETTER, style
 from tlkit.stats import differences
 
@@ -119,7 +119,7 @@ def draw(
     names, states = NAMES | (names or {}), {"before": "0.65", "after": BETTER}
     rows = rows.melt(["task", "pretraining", "fraction", "seed", "metric"], list(states), "state")
     differences.check(rows, ["task", "pretraining", "fraction", "state"])
-    blocks = layout.split_experiments(rows, ["task", "pretraining"])
+    blocks = lettering.split_experiments(rows, ["task", "pretraining"])
     with style():
         fig, axes = panels.grid(blocks, columns, 36, 8, names)
         for block, places in axes.items():
@@ -131,10 +131,10 @@ def draw(
                 grids.name_metric(ax, runs, names, edge)
                 ax.set_ylim(0, 1)
         grids.add_legend(fig, states, {"before": "as trained", "after": "BatchNorm re-estimated"})
-        n = layout.n_range(rows.groupby(["task", "pretraining", "fraction", "state"], observed=True).size())
+        n = lettering.n_range(rows.groupby(["task", "pretraining", "fraction", "state"], observed=True).size())
         footer = (
             f"Large dots: mean of the runs on validation, {n} each. Whiskers: sd (ddof = 1). Small: single runs, in "
         )
         footer += "the same order in both. Re-estimated: the running mean and variance of every BatchNorm layer are "
         footer += "computed anew from the training images; no weight changes."
-        return layout.finish(fig, footer, phantom)
+        return lettering.finish(fig, footer, phantom)

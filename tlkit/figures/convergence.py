@@ -102,7 +102,7 @@ def mean_curves(losses: pd.DataFrame) -> pd.DataFrame:
     return whole.reset_index()[[*CELL, "n", "samples", "loss"]]
 
 
-def relative(curves: pd.DataFrame) -> pd.DataFrame:
+def make_relative(curves: pd.DataFrame) -> pd.DataFrame:
     """Return `curves` with loss_relative: the loss over the largest of its own curve, as published.
 
     Each curve is divided by its own maximum, so that heights cannot be compared between pretrainings; `loss` can.

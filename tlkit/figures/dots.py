@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from tlkit.names import NAMES, Names
-from tlkit.report.layout import finish
+from tlkit.report.lettering import finish
 from tlkit.report.style import MM, OTHER_COLOURS, PAPER_WIDTH, style
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from tlkit.datasets import card_in
 from tlkit.figures import finished
 from tlkit.figures.gradcam import list_answers
 from tlkit.names import NAMES
-from tlkit.report.layout import finish
+from tlkit.report.lettering import finish
 from tlkit.report.style import BETTER, MM, PAPER_WIDTH, WORSE, style
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def examples(ids: Mapping[str, str], count: int = 3, seed: int = 0) -> Examples:
     it is near enough (NEAR of its unit, else a tenth of the range of the true ones).
     Raises ConfigError for segmentation and for runs that were tested on other images.
     """
-    everything = finished.same_test(ids.values())
+    everything = finished.check_same_test(ids.values())
     said, rule = answers(ids)
     right = said.pivot(index="id", columns="pretraining", values="right").all(axis=1)
     parts = []

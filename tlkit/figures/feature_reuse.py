@@ -17,7 +17,7 @@ from tlkit.config import ConfigError, canonical
 from tlkit.figures import finished
 from tlkit.figures.similarity import FEWEST, Pairs, cka, displacement, minibatch_cka, parts, weight_matrix
 from tlkit.names import NAMES
-from tlkit.report import layout
+from tlkit.report import lettering
 from tlkit.report.style import MM, PAPER_WIDTH, colours, style
 
 if TYPE_CHECKING:
@@ -74,9 +74,9 @@ def compare(before: nn.Module, after: nn.Module, config: dict[str, Any], images:
     over positions, a linear layer would keep little more than the mean grey value of the image.
     Source: jonske2025 5.7 (weights only); activations after Kornblith et al. 2019.
     """
-    from tlkit.training.compute import limited
+    from tlkit.training.compute import limit_threads
 
-    with limited(config["compute"]["threads"]):
+    with limit_threads(config["compute"]["threads"]):
         return _compare(before, after, config, images, seed)
 
 
@@ -112,7 +112,7 @@ def encoder_after(rid: str) -> nn.Module:
     from tlkit.models import backbone, load_encoder
 
     encoder = backbone(_config(rid)["backbone"])
-    load_encoder(encoder, runs.checked(rid, "model.safetensors"))
+    load_encoder(encoder, runs.check_file(rid, "model.safetensors"))
     return encoder
 
 
@@ -245,7 +245,7 @@ def draw(
         handles = [plt.Line2D([], [], marker="o", ls="", color=c, label=names.get(p, p)) for p, c in palette.items()]
         handles.append(plt.Line2D([], [], color="black", lw=1.3, label="two seeds of the same arm"))
         fig.legend(handles=handles, loc="outside upper left", ncols=len(handles), frameon=False)
-        return layout.finish(fig, FOOTER, phantom)
+        return lettering.finish(fig, FOOTER, phantom)
 
 
 def _of(frame: pd.DataFrame, measure: str, task: str) -> pd.Series | slice:

@@ -46,6 +46,7 @@ class Finished:
 
     @property
     def classes(self) -> tuple[str, ...]:
+        """The class names of the run's task."""
         return tuple(self.job.classes)
 
     def rows(self, ids: Sequence[str]) -> np.ndarray:
@@ -84,9 +85,9 @@ class Finished:
 
     def computing(self) -> AbstractContextManager[None]:
         """Return a context with the threads of the run, so that a prediction made again has its bits."""
-        from tlkit.training.compute import limited
+        from tlkit.training.compute import limit_threads
 
-        return limited(self.config["compute"]["threads"])
+        return limit_threads(self.config["compute"]["threads"])
 
     def confirm(self, ids: Sequence[str]) -> None:
         """Raise PredictionChangedError where the model's output for test images is not what the run kept."""
@@ -133,7 +134,7 @@ def load(rid: str) -> Finished:
     store, table = data_of(config)
     recipe, job = Recipe.from_dict(config["recipe"]), data.task_of(config, table)
     model = job.model(backbone(config["backbone"]))
-    tensors = read_tensors(runs.checked(rid, "model.safetensors"))
+    tensors = read_tensors(runs.check_file(rid, "model.safetensors"))
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:  # the run is of another version of the code
@@ -163,16 +164,16 @@ def class_names(rid: str) -> tuple[str, ...]:
 def config_of(rid: str) -> dict[str, Any]:
     """Return the config of the finished run `rid`; raise FileNotFoundError where it is not done, RunDamagedError."""
     require_done(rid)
-    return runs.read_json(runs.checked(rid, "config.json"))
+    return runs.read_json(runs.check_file(rid, "config.json"))
 
 
 def predictions(rid: str, split: str = "test") -> pd.DataFrame:
     """Return what the finished run `rid` kept of each image of a split: id, patient, target, output ..."""
     config_of(rid)
-    return pd.read_parquet(runs.checked(rid, f"predictions_{split}.parquet"))
+    return pd.read_parquet(runs.check_file(rid, f"predictions_{split}.parquet"))
 
 
-def same_test(ids: Iterable[str]) -> pd.DataFrame:
+def check_same_test(ids: Iterable[str]) -> pd.DataFrame:
     """Return the test predictions of the first run; raise ConfigError where another was tested on other images."""
     first, *others = ids
     kept = predictions(first)

@@ -12,7 +12,7 @@ from tlkit.config import ConfigError
 from tlkit.figures import panels
 from tlkit.figures.rank_tables import METRICS
 from tlkit.names import LOWER, NAMES
-from tlkit.report import layout
+from tlkit.report import lettering
 from tlkit.report.style import colours, style
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def draw(
     """
     from matplotlib.lines import Line2D
 
-    blocks, names = layout.split_experiments(curves, panel), NAMES | (names or {})
+    blocks, names = lettering.split_experiments(curves, panel), NAMES | (names or {})
     palette = colours(curves["pretraining"], names)
     with style():
         fig, axes = panels.grid(blocks, columns, 40, 8, names)
@@ -108,7 +108,7 @@ def draw(
                 _lines(ax, rows, palette)
                 title, metric = rows[panel[1]].iloc[0], rows["metric"].iloc[0]
                 ax.set_title(names.get(title, title).split(", ")[-1])  # the block is named after the data set
-                label = layout.metric_name(rows["task"].iloc[0], metric, names) + (", log scale" if wide else "")
+                label = lettering.metric_name(rows["task"].iloc[0], metric, names) + (", log scale" if wide else "")
                 ax.set_ylabel(label if edge.first else "")
                 if wide:
                     ax.set_yscale("log", subs=[1, 3])
@@ -119,7 +119,7 @@ def draw(
         looks = [{"color": c, "marker": MARKERS[i % len(MARKERS)]} for i, c in enumerate(palette.values())]
         handles = [Line2D([], [], **look, ms=3, label=names.get(n, n)) for n, look in zip(palette, looks, strict=True)]
         fig.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False)
-        return layout.finish(fig, _footer(curves, panel), phantom)
+        return lettering.finish(fig, _footer(curves, panel), phantom)
 
 
 def _lines(ax: Axes, rows: pd.DataFrame, palette: Mapping[str, str]) -> None:
@@ -145,7 +145,7 @@ def _one_scale(axes: Sequence[Axes]) -> None:
 
 
 def _footer(curves: pd.DataFrame, panel: Sequence[str]) -> str:
-    text = f"Lines: mean of the runs on validation, {layout.n_range(curves['n'])} each. Whiskers: sd (ddof = 1), "
+    text = f"Lines: mean of the runs on validation, {lettering.n_range(curves['n'])} each. Whiskers: sd (ddof = 1), "
     text += "moved sideways so that none hides another. "
     last = curves.groupby([*panel, "pretraining"], observed=True)["epoch"].max()
     if last.nunique() > 1:

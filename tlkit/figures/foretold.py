@@ -176,9 +176,9 @@ def summarise(told: pd.DataFrame) -> pd.DataFrame:
 
 
 def halves(found: Iterable[Panel], most: int = 6, draws: int = DRAWS) -> pd.DataFrame:
-    """Return `calibration.halved` of each panel, with experiment and task."""
+    """Return `calibration.halve_runs` of each panel, with experiment and task."""
     parts = [
-        calibration.halved(p["runs"], p["metric"], p["measure"], most, draws).assign(**{k: p[k] for k in CELL})
+        calibration.halve_runs(p["runs"], p["metric"], p["measure"], most, draws).assign(**{k: p[k] for k in CELL})
         for p in found
     ]
     columns = [*CELL, "word", "leader", "other", "wrong"]
@@ -189,7 +189,7 @@ def draw(told: pd.DataFrame, names: Names, phantom: bool = False) -> Figure:
     """Draw a row a score: how often it picks the best arm (line: Wilson), and of each task the regret and the tau."""
     import matplotlib.pyplot as plt
 
-    from tlkit.report.layout import finish
+    from tlkit.report.lettering import finish
     from tlkit.report.style import MM, PAPER_WIDTH, style
 
     shares = summarise(told)

@@ -122,7 +122,7 @@ def explain_runs(ids: Mapping[str, str], images: int = 20, seed: int = 0) -> Hea
     Source: radiologynet2025 4.5 (Figs. S2 to S7): 20 random test images of GRAZPEDWRI-DX and of Brain Tumor MRI;
     neither layer nor class is published.
     """
-    chosen = finished.draw_ids(finished.same_test(ids.values())["id"], images, seed)
+    chosen = finished.draw_ids(finished.check_same_test(ids.values())["id"], images, seed)
     frames, maps, shown = [], {}, None
     for pretraining, rid in ids.items():
         run = finished.load(rid)
@@ -171,7 +171,7 @@ def list_answers(rid: str, ids: Sequence[str], classes: Sequence[str]) -> pd.Dat
     )
 
 
-def alike(found: Heatmaps) -> pd.DataFrame:
+def compare_maps(found: Heatmaps) -> pd.DataFrame:
     """Return how alike the maps of every two pretrainings are: a, b, mean and sd (ddof=1) of `correlation`, n images.
 
     Images where either map is empty have no correlation and are left out of n.
@@ -195,7 +195,7 @@ def rating_items(found: Heatmaps, task: str = "") -> list[Item]:
     ]
 
 
-def sanity(rid: str, images: int = 20, seed: int = 0) -> pd.DataFrame:
+def check_sanity(rid: str, images: int = 20, seed: int = 0) -> pd.DataFrame:
     """Return how far heat maps follow the weights: one row per image and randomised part ("head" or "all").
 
     Columns: part, id, correlation (Pearson, over pixels) of the map of the trained model with that of the same class

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.figures import panels
-from tlkit.report import layout
+from tlkit.report import lettering
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,12 +39,14 @@ def draw_groups(ax: Axes, runs: pd.DataFrame, x: str, hue: str, palette: Mapping
 
 
 def name_metric(ax: Axes, runs: pd.DataFrame, names: Mapping[str, str], edge: panels.Edge) -> None:
+    """Write the metric of a panel's runs at the axis of the first column, and some five ticks."""
     metric = runs["metric"].iloc[0].removeprefix("val_")
-    ax.set_ylabel(layout.metric_name(runs["task"].iloc[0], metric, names) if edge.first else "")
+    ax.set_ylabel(lettering.metric_name(runs["task"].iloc[0], metric, names) if edge.first else "")
     ax.locator_params(axis="y", nbins=5)
 
 
 def add_legend(fig: Figure, palette: Mapping[str, str], labels: Mapping[str, str]) -> None:
+    """Put the dots of all names in one row above a figure."""
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], marker="o", ls="", color=c, label=labels[name]) for name, c in palette.items()]
@@ -52,5 +54,6 @@ def add_legend(fig: Figure, palette: Mapping[str, str], labels: Mapping[str, str
 
 
 def power_of_ten(lr: float) -> str:
+    """Return a learning rate as a power of ten for Matplotlib where it is one, else as "0.003"."""
     exponent = np.log10(lr)
     return f"$10^{{{exponent:.0f}}}$" if np.isclose(exponent, round(exponent)) else f"{lr:g}"

@@ -12,7 +12,7 @@ import pandas as pd
 from tlkit.figures.finished import shorten
 from tlkit.figures.gradcam import Heatmaps
 from tlkit.names import NAMES
-from tlkit.report.layout import finish
+from tlkit.report.lettering import finish
 from tlkit.report.style import MM, PAPER_WIDTH, WORSE, style
 
 if TYPE_CHECKING:

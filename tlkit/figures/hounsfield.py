@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tlkit.report.layout import finish
+from tlkit.report.lettering import finish
 from tlkit.report.style import MM, PAPER_WIDTH, style
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ GROUPS = 20
 CELL = [*differences.PANEL, "pretraining"]
 
 
-def over_patients(results: pd.DataFrame, groups: int = GROUPS, seed: int = 0) -> pd.DataFrame:
+def resample_patients(results: pd.DataFrame, groups: int = GROUPS, seed: int = 0) -> pd.DataFrame:
     """Return the 95 % interval of each cell's mean over its runs, had other patients been tested.
 
     `results` is the tidy frame of `stats` with the `run` of each row, without pseudo-runs: they tested nothing. A

@@ -13,7 +13,7 @@ from tlkit.figures import finished
 from tlkit.figures.bars import tell_baselines
 from tlkit.figures.grids import add_legend, draw_groups
 from tlkit.names import Names
-from tlkit.report.layout import finish, n_range
+from tlkit.report.lettering import finish, n_range
 from tlkit.report.style import MM, PAPER_WIDTH, colours, style
 from tlkit.training.data import find_owners
 from tlkit.training.tasks import Task

@@ -12,7 +12,7 @@ import pandas as pd
 from tlkit.config import lookup
 from tlkit.figures import panels
 from tlkit.names import NAMES, Names, in_order
-from tlkit.report import layout
+from tlkit.report import lettering
 from tlkit.report.style import colours, style
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def draw(
     """
     from matplotlib.lines import Line2D
 
-    experiments, loss = layout.split_experiments(times, PANEL), "loss_relative" if relative else "loss"
+    experiments, loss = lettering.split_experiments(times, PANEL), "loss_relative" if relative else "loss"
     _check(curves, times, loss)
     lines = dict(list(curves.assign(y=curves[loss]).groupby(PANEL, observed=True)))
     names = NAMES | (names or {})
@@ -67,7 +67,7 @@ def draw(
         handles = [Line2D([], [], color=colour, lw=2) for colour in colours(order, names).values()]
         labels = [names.get(name, name) for name in order]
         fig.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
-        return layout.finish(fig, _footer(curves, times, relative), phantom)
+        return lettering.finish(fig, _footer(curves, times, relative), phantom)
 
 
 def _lines(ax: Axes, curves: pd.DataFrame | None, palette: Mapping[str, str], limit: float | None) -> None:
@@ -112,7 +112,7 @@ def _times(ax: Axes, times: pd.DataFrame, order: list[str], names: Names, edge: 
     ax.set_ylim(0, 1.1 * max(1, times["epoch"].where(times["reached"], times["epochs"]).max()))
     ax.locator_params(axis="y", nbins=4, integer=True)
     ax.set_ylabel("epochs")
-    metric = layout.metric_name(times["task"].iloc[0], times["metric"].iloc[0], names)
+    metric = lettering.metric_name(times["task"].iloc[0], times["metric"].iloc[0], names)
     ax.set_title(fill(metric, 16), size=6.5)  # the axes are narrow
     labels = [names.get(name, name) for name in order]
     panels.name_columns(ax, labels if edge.lowest else [""] * len(order), rotation=60, above_gap=edge.above_gap)
@@ -120,7 +120,7 @@ def _times(ax: Axes, times: pd.DataFrame, order: list[str], names: Names, edge: 
 
 def _check(curves: pd.DataFrame, times: pd.DataFrame, loss: str) -> None:
     if loss not in curves:
-        raise ValueError(f"curves lack {loss}: pass convergence.relative(curves), or relative=False")
+        raise ValueError(f"curves lack {loss}: pass convergence.make_relative(curves), or relative=False")
     if len(rules := times["rule"].unique()) > 1:
         raise ValueError(f"times hold the rules {sorted(rules)}; select one: times[times['rule'] == 'published']")
 
@@ -128,12 +128,12 @@ def _check(curves: pd.DataFrame, times: pd.DataFrame, loss: str) -> None:
 def _footer(curves: pd.DataFrame, times: pd.DataFrame, relative: bool) -> str:
     rule, cell = times["rule"].iloc[0], ["experiment", "task", "pretraining"]
     runs = times.groupby(cell, observed=True).size()
-    n = f", {layout.n_range(curves['n'])}" if len(curves) else ""
+    n = f", {lettering.n_range(curves['n'])}" if len(curves) else ""
     text = f"Lines: mean of the training loss{n}"
     text += ", over its own maximum, so heights of two lines cannot be compared. " if relative else ". "
     text += f"At most {POINTS} evenly spaced steps of a line are drawn, without smoothing. "
     text += f"Right: epochs (from 0) to convergence, that is {lookup(rule, RULES, 'rule')}; mean, sd (ddof = 1) and "
-    text += f"single runs, {layout.n_range(runs)}."
+    text += f"single runs, {lettering.n_range(runs)}."
     if not times["reached"].all():
         text += " Triangles: runs that did not converge in the epochs that they had, and no mean beside them; "
         text += f"{UNREACHED[rule]}."

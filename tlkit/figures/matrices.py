@@ -11,7 +11,7 @@ import pandas as pd
 from tlkit.config import lookup
 from tlkit.figures import panels
 from tlkit.names import LOWER, NAMES, in_order
-from tlkit.report import layout
+from tlkit.report import lettering
 from tlkit.report.style import BETTER, WORSE, style
 from tlkit.stats import differences
 
@@ -43,7 +43,7 @@ def draw(
     (supplementary figures).
     """
     meaning = lookup(p, differences.P_VALUES, "p-value")
-    experiments = layout.split_experiments(pairs, differences.PANEL)
+    experiments = lettering.split_experiments(pairs, differences.PANEL)
     names = NAMES | (names or {})
     order = list(in_order(pairs["a"], names) if order is None else order)
     if unlisted := sorted(set(pairs["a"]) - set(order)):
@@ -59,13 +59,13 @@ def draw(
             for panel, (ax,), edge in zip(frames, places, panels.edges(places), strict=True):
                 _matrix(ax, panel, p, shown, names, edge)
         _legend(fig)
-        n = layout.n_range(pairs["n_a"])
+        n = lettering.n_range(pairs["n_a"])
         footer = (
             f"Upper number: (mean of the row / mean of the column - 1) in percent. Lower number: {meaning}; {n} each. "
             f"Strong colour: below {ALPHA:g} after Holm's correction over all pairs of the figure; a pale cell shows "
             "no difference, which is not to say that there is none."
         )
-        return layout.finish(fig, f"{footer} –: not tested. White: the same pretraining, or not run.", phantom)
+        return lettering.finish(fig, f"{footer} –: not tested. White: the same pretraining, or not run.", phantom)
 
 
 def _matrix(
@@ -93,10 +93,10 @@ def _matrix(
             "weight": "bold" if strong else "normal",
         }
         ink = _ink(colour((own + 1) / 2)) if np.isfinite(own) else "0.15"
-        text = f"{delta}\n{layout.p_text(cell[p])}"
+        text = f"{delta}\n{lettering.p_text(cell[p])}"
         ax.text(at[cell["b"]], at[cell["a"]], text, ha="center", va="center", color=ink, **fits)
     _lines(ax, len(order))
-    panels.title(ax, f"{names.get(task, task)}, {layout.metric_name(task, metric, names)}", 93)
+    panels.title(ax, f"{names.get(task, task)}, {lettering.metric_name(task, metric, names)}", 93)
     labels, blank = [names.get(name, name) for name in order], [""] * len(order)
     panels.name_columns(ax, labels if edge.lowest else blank, rotation=60, above_gap=edge.above_gap)
     ax.set_xlim(-0.5, len(order) - 0.5)

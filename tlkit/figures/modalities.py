@@ -14,7 +14,7 @@ from tlkit.figures import grids, panels
 from tlkit.figures.bars import list_baselines, tell_baselines
 from tlkit.names import GREY, LOWER, NAMES
 from tlkit.published import ranks
-from tlkit.report import layout
+from tlkit.report import lettering
 from tlkit.report.style import BETTER, OTHER_COLOURS, colours, style
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def draw(
     rows = rows.assign(side=rows["modality"].map(lambda name: SINGLE if name else ALL))
     multi = rows.loc[rows["side"] == ALL, "pretraining"].unique()
     palette = {ALL: next(iter(colours(multi, names).values()), GREY), SINGLE: OTHER_COLOURS[0]}
-    blocks = layout.split_experiments(rows, ["challenge", "task"])
+    blocks = lettering.split_experiments(rows, ["challenge", "task"])
     with style():
         fig, axes = panels.grid(blocks, 2, 40, 6, names)
         for block, places in axes.items():
@@ -154,11 +154,11 @@ def draw(
                 grids.name_metric(ax, runs, names, edge)
                 tell_baselines(ax, list_baselines(runs, baselines))
         grids.add_legend(fig, palette, {ALL: "pretrained on all modalities", SINGLE: "on the task's modality only"})
-        return layout.finish(fig, _modality_footer(comparisons, alpha), phantom)
+        return lettering.finish(fig, _modality_footer(comparisons, alpha), phantom)
 
 
 def _modality_footer(comparisons: pd.DataFrame, alpha: float) -> str:
-    n = layout.n_range(comparisons[["n_multi", "n_single"]].stack())
+    n = lettering.n_range(comparisons[["n_multi", "n_single"]].stack())
     return (
         f"Large dots: mean of the runs on test, {n} each. Whiskers: sd (ddof = 1). Small: single runs. Holm: p of "
         f"Student's t-test of the two, corrected for all tests of this figure ({comparisons['p_student'].notna().sum()}"
@@ -173,5 +173,5 @@ def _p_values(ax: Axes, x: float, test: pd.Series, alpha: float) -> None:
         ax.annotate("not tested", (x, 0), (0, -12), size=6, color="0.45", **below)
         return
     look = {"color": BETTER, "weight": "bold"} if test["p_holm"] < alpha else {"color": "0.15"}
-    ax.annotate(f"Holm {layout.p_text(test['p_holm'])}", (x, 0), (0, -12), size=6.5, **look, **below)
-    ax.annotate(f"p {layout.p_text(test['p_student'])}", (x, 0), (0, -21), size=5.5, color="0.45", **below)
+    ax.annotate(f"Holm {lettering.p_text(test['p_holm'])}", (x, 0), (0, -12), size=6.5, **look, **below)
+    ax.annotate(f"p {lettering.p_text(test['p_student'])}", (x, 0), (0, -21), size=5.5, color="0.45", **below)

@@ -12,7 +12,7 @@ from tlkit.config import ConfigError
 from tlkit.figures import finished
 from tlkit.figures.agreement import kept_predictions
 from tlkit.figures.finished import PredictionChangedError
-from tlkit.report.layout import finish
+from tlkit.report.lettering import finish
 from tlkit.report.style import MM, PAPER_WIDTH, style
 
 if TYPE_CHECKING:

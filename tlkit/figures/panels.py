@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tlkit.report.layout import heading
+from tlkit.report.lettering import heading
 from tlkit.report.style import MM, PAPER_WIDTH
 
 if TYPE_CHECKING:

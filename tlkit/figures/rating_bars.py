@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from tlkit.names import NAMES, Names, in_order
-from tlkit.report.layout import finish
+from tlkit.report.lettering import finish
 from tlkit.report.style import MM, PAPER_WIDTH, style
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pandas as pd
 from tlkit import runs
 from tlkit.figures.finished import shorten
 from tlkit.names import Names
-from tlkit.report.layout import metric_name, p_text
+from tlkit.report.lettering import metric_name, p_text
 
 CODES = ("experiment", "task", "pretraining", "arm", "a", "b", "mode", "domain", "reference")
 IDS = ("id", "run", "series", "patient", "exam", "path", "file")

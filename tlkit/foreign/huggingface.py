@@ -62,7 +62,7 @@ def _renamed(key: str) -> str:
     return f"blocks.{number}.{BLOCK.get(part, part)}.{kind}"
 
 
-def not_converted(names: Mapping[str, Tensor]) -> str:
+def say_not_converted(names: Mapping[str, Tensor]) -> str:
     """Return what to say of names of transformers that are not converted; "" for other names."""
     found = next((m[0].strip(".") for key in names if (m := OTHERS.search(key))), "")
     return found and (

@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from tlkit.config import TlkitError
 from tlkit.models.backbones import backbone
 from tlkit.models.key_rules import renamer
-from tlkit.models.parts import first_convolution, regridded, suiting_stem
+from tlkit.models.parts import choose_stem, first_convolution, regrid
 from tlkit.models.weights import POSITIONS
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -99,6 +99,7 @@ class Found:
 
     @property
     def whole(self) -> bool:
+        """Whether all of the network is in the file, and next to nothing else."""
         return self.matched == self.total and self.excess <= MOST_EXCESS * self.matched
 
     @property
@@ -142,10 +143,10 @@ def candidates(shapes: Shapes, hint: str = "") -> list[str]:
     names = "\n".join(shapes)
     found = [n for marker, of in FAMILIES.items() if re.search(marker, names, re.MULTILINE) for n in of]
     found = list(dict.fromkeys(found))
-    return list(dict.fromkeys([*named(hint, found), *found]))
+    return list(dict.fromkeys([*find_named(hint, found), *found]))
 
 
-def named(hint: str, among: Iterable[str]) -> list[str]:
+def find_named(hint: str, among: Iterable[str]) -> list[str]:
     """Return the networks, of `among` and of timm, that a text names, the longest name first."""
     if not hint:
         return []
@@ -210,11 +211,11 @@ def _fits(name: str, shapes: Shapes, only: str | None) -> Iterable[Found]:
 
 
 def _other_channels(found: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    return bool(suiting_stem(found, wanted))
+    return bool(choose_stem(found, wanted))
 
 
 def _other_grid(found: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    moved = found != wanted and len(found) == 3 and regridded(torch.zeros(found), wanted)
+    moved = found != wanted and len(found) == 3 and regrid(torch.zeros(found), wanted)
     return moved is not False and moved is not None
 
 

@@ -19,7 +19,7 @@ from tlkit.datasets.cards import DataCard, visible_files
 from tlkit.datasets.layout import RANGE, Layout
 from tlkit.declared import one_of, rising
 from tlkit.layouts import folders
-from tlkit.layouts.entries import FALSE, TRUE, Reject, numbers, once, read_table, refuse, truth
+from tlkit.layouts.entries import FALSE, TRUE, Reject, keep_once, numbers, read_table, refuse, truth
 from tlkit.layouts.patients import PATIENT, name_patients, patients
 
 PARTS = {"train": "train", "valid": "val", "val": "val", "test": "test", "ground truth": "test"}
@@ -46,7 +46,7 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
     files, tables, rejects = _files(root)
     entries, more = _entries(root, tables)
     rejects += more
-    entries, equal = once(entries, ["split", "number"])
+    entries, equal = keep_once(entries, ["split", "number"])
     keys = list(zip(entries["split"], entries["number"], strict=True))
     entries["path"] = [files.get(key, "/".join(key)) for key in keys]
     rejects += [(f"{r.split}/{r.number}", "equal rows of the table, read once", "note") for r in equal.itertuples()]

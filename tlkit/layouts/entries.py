@@ -100,7 +100,7 @@ def _plain(header: object) -> str:
     return re.sub(r"[^a-z0-9]+", " ", str(header).lower()).strip()
 
 
-def once(table: pd.DataFrame, key: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def keep_once(table: pd.DataFrame, key: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return (one row per key, with `odd` where its rows differ; the rows of keys whose rows were all equal)."""
     twice = table[table.duplicated()].drop_duplicates()
     table = table.drop_duplicates()
@@ -113,7 +113,7 @@ def _keys(table: pd.DataFrame, key: list[str]) -> pd.Series:
     return table[key].agg("/".join, axis=1) if len(table) else pd.Series([], dtype=str)
 
 
-def without_nothing(table: pd.DataFrame) -> pd.DataFrame:
+def blank_nothing(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table of text with "" for the words of NOTHING, in any case."""
     return table.apply(lambda column: column.where(~column.str.lower().isin(NOTHING), ""))
 

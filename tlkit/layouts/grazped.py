@@ -20,7 +20,7 @@ from tlkit.datasets.cards import DataCard, visible_files
 from tlkit.datasets.layout import Layout, Percent
 from tlkit.declared import rising
 from tlkit.layouts import folders
-from tlkit.layouts.entries import FALSE, Reject, numbers, once, read_table, refuse, truth
+from tlkit.layouts.entries import FALSE, Reject, keep_once, numbers, read_table, refuse, truth
 
 CSV = "dataset.csv"
 NAMES = {name: (name,) for name in ("filestem", "patient_id", "osteopenia", "age", "cast")}
@@ -38,7 +38,7 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
     """
     files, csv, rejects = _files(root)
     table = _entries(root / csv, csv)
-    table, equal = once(table, ["filestem"])
+    table, equal = keep_once(table, ["filestem"])
     rejects += [(stem, f"equal rows of {CSV}, read once", "note") for stem in equal["filestem"]]
     rejects += [(files[s], f"{CSV} does not know the image", "rule") for s in sorted(set(files) - {*table["filestem"]})]
     table["path"] = table["filestem"].map(lambda stem: files.get(stem, stem))

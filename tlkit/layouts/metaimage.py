@@ -36,6 +36,7 @@ class Grid:
 
     @property
     def spacing(self) -> np.ndarray:
+        """The distances of neighbouring voxels along column, row and slice, float [3], mm."""
         return np.linalg.norm(self.affine[:3, :3], axis=0)
 
     def voxel(self, point: np.ndarray) -> np.ndarray:

@@ -61,6 +61,7 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def the_file(root: Path) -> Path:
+    """Return the only .npz file below a folder; raise ConfigError where there are none or several."""
     found = [f for f in visible_files(root) if f.suffix.lower() == ".npz"]
     if len(found) != 1:
         raise ConfigError(f"{root}: expected one .npz, found {len(found)}.")

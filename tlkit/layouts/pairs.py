@@ -64,6 +64,7 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def is_volume(path: str) -> bool:
+    """Tell whether a path ends like a volume of several slices."""
     return path.lower().endswith(VOLUMES)
 
 

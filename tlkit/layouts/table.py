@@ -18,7 +18,7 @@ from tlkit.datasets.layout import RANGE, Layout
 from tlkit.declared import one_of, some
 from tlkit.files import sha256
 from tlkit.layouts import folders
-from tlkit.layouts.entries import Reject, numbers, read_text, refuse, truth, without_nothing
+from tlkit.layouts.entries import Reject, blank_nothing, numbers, read_text, refuse, truth
 from tlkit.layouts.patients import PATIENT, name_patients, patients
 
 T = TypeVar("T")
@@ -61,7 +61,7 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
     rows, files = open_table(root, card), [f.relative_to(root).as_posix() for f in visible_files(root)]
     images = [f for f in files if PurePosixPath(f).suffix.lower() in folders.EXTENSIONS]
     rows, found = named_files(rows, card.options, images)
-    samples, rejects = labelled(rows, found, card)
+    samples, rejects = label_rows(rows, found, card)
     rejects += [(f, "no row of the table names the image", "rule") for f in set(images) - set(found)]
     rejects += [(f, "no image", "rule") for f in set(files) - set(images) if (root / f).resolve() not in own]
     samples, unnamed = _with_patients(root, samples, card)
@@ -70,6 +70,7 @@ def scan(root: Path, card: DataCard) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def table_paths(root: Path, card: DataCard) -> list[Path]:
+    """Return the files of a card's table or tables, below `root` unless they are absolute."""
     return [root / table for table in card.options.get("tables") or [card.options["table"]]]  # absolute ones stay so
 
 
@@ -85,7 +86,7 @@ def open_table(root: Path, card: DataCard) -> pd.DataFrame:
         raise ConfigError(f"{files[0]} was changed since it was read first: remove `table_sha256`, or bring it back.")
     read = []
     for file in files:
-        table = without_nothing(read_text(file))
+        table = blank_nothing(read_text(file))
         for column in (*_columns(card), card.options["file"], *filter(None, [card.options.get("split")])):
             if column not in table:
                 raise ConfigError(
@@ -96,6 +97,7 @@ def open_table(root: Path, card: DataCard) -> pd.DataFrame:
 
 
 def digest_of(files: Iterable[Path]) -> str:
+    """Return the SHA-256 of each file, in order and with a space between."""
     return " ".join(map(sha256, files))
 
 
@@ -112,20 +114,20 @@ def named_files(rows: pd.DataFrame, said: dict, images: list[str]) -> tuple[pd.D
     A row of a split first means the files in a folder of that split, where there are any.
     """
     if said.get("names") == "groups":
-        found = grouped(rows[said["file"]], images).explode()
+        found = group_paths(rows[said["file"]], images).explode()
         return rows.loc[found.index].reset_index(drop=True), found.reset_index(drop=True)
     if PART not in rows:
-        return rows, listed(rows[said["file"]], images)
-    found = [listed(own[said["file"]], of_part(images, part)) for part, own in rows.groupby(PART, sort=False)]
+        return rows, find_listed(rows[said["file"]], images)
+    found = [find_listed(own[said["file"]], select_part(images, part)) for part, own in rows.groupby(PART, sort=False)]
     return rows, pd.concat(found).loc[rows.index]
 
 
-def of_part(images: list[str], part: str) -> list[str]:
+def select_part(images: list[str], part: str) -> list[str]:
     """Return the images in folders of a split; all where there are none."""
     return [f for f in images if part and folders.split_above(PurePosixPath(f)) == part] or images
 
 
-def grouped(names: pd.Series, paths: Iterable[str]) -> pd.Series:
+def group_paths(names: pd.Series, paths: Iterable[str]) -> pd.Series:
     """Return for each name the paths with a folder of that name, or a file's name that begins with it; "" for none.
 
     A folder may be named by its path, which may begin elsewhere.
@@ -146,7 +148,7 @@ def _columns(card: DataCard) -> tuple[str, ...]:
     return tuple(said.get("columns", ())) or (said.get("number") or said["label"],)
 
 
-def listed(names: pd.Series, paths: Iterable[str]) -> pd.Series:
+def find_listed(names: pd.Series, paths: Iterable[str]) -> pd.Series:
     """Return the path that each name means, "" for none: its end of whole parts, with or without the ending.
 
     Case, Unicode's two ways to write an umlaut, and \\ for / do not count. A name that several files have means none;
@@ -186,7 +188,7 @@ def _plain(name: str) -> str:
     return unicodedata.normalize("NFC", name).replace("\\", "/").casefold()
 
 
-def labelled(rows: pd.DataFrame, path: pd.Series, card: DataCard) -> tuple[pd.DataFrame, list[Reject]]:
+def label_rows(rows: pd.DataFrame, path: pd.Series, card: DataCard) -> tuple[pd.DataFrame, list[Reject]]:
     """Return (samples without patients, rejects) of the rows of a table whose files lie at `path` ("": nowhere)."""
     said, file = card.options, rows[card.options["file"]]
     rejects = [(name, "the table names it, and there is no such file, or several", "rule") for name in file[path == ""]]

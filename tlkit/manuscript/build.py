@@ -57,7 +57,10 @@ class Paper:
 
     def summary(self) -> str:
         """Return how many claims were met, missed, not testable here and not run: by the authors' logs, by our runs."""
-        by = {"their authors' logs": replication.from_logs(self.results), "our runs": self._replicated()["verdict"]}
+        by = {
+            "their authors' logs": replication.compare_with_logs(self.results),
+            "our runs": self._replicated()["verdict"],
+        }
         told = []
         for whose, verdicts in by.items():
             counts = Counter(v.partition(":")[0] for v in verdicts)
@@ -67,7 +70,7 @@ class Paper:
     def table(self, paper: str) -> str:
         """Return the claims of a paper with tolerance, what the authors' logs and our runs give, and the verdict."""
         table = self._replicated().query("paper == @paper")
-        logs = replication.from_logs(self.results) if paper == "jonske2025" else None
+        logs = replication.compare_with_logs(self.results) if paper == "jonske2025" else None
         titles = self.results.titles(paper)
         head = ["claim", "task", "printed", "met where", *["authors' logs"] * (logs is not None), "our runs", "verdict"]
         rows = []
@@ -85,6 +88,7 @@ class Paper:
         return pipe(head, rows)
 
     def appendix(self) -> str:
+        """Return where each quoted result comes from, as Markdown."""
         return appendix(self.quotes, self.pages)
 
     def figures(self) -> dict[str, Path]:

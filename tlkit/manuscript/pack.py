@@ -115,10 +115,10 @@ def _run(rid: str, phantom: bool, key: bytes, words: list[str], weights: bool, i
     if runfolder.deciding_hash(json.loads(found["config.json"])) != rid[-8:]:
         raise PackError(f"the config of {rid} names an absolute path or a name of this machine that decides the run.")
     if (where / "history.csv").exists():
-        found["history.csv"] = runs.checked(rid, "history.csv").read_bytes()
+        found["history.csv"] = runs.check_file(rid, "history.csv").read_bytes()
     for name in PREDICTIONS:
         if (where / name).exists():
-            frame = pd.read_parquet(runs.checked(rid, name))
+            frame = pd.read_parquet(runs.check_file(rid, name))
             if not phantom:
                 ids |= {str(v) for column in ("id", "patient") for v in frame[column]}
                 frame = scrub.predictions(frame, key)
@@ -126,7 +126,7 @@ def _run(rid: str, phantom: bool, key: bytes, words: list[str], weights: bool, i
             pd.DataFrame(frame.to_dict("series")).to_parquet(held, index=False)
             found[name] = held.getvalue()
     if weights and (where / WEIGHTS).exists():
-        found[WEIGHTS] = runs.checked(rid, WEIGHTS).read_bytes()
+        found[WEIGHTS] = runs.check_file(rid, WEIGHTS).read_bytes()
     status = scrub.record(runfolder.read_status(where), words)
     status |= {"packed": "" if weights else "without weights", "files": _listed(found)}
     found["status.json"] = _json({**status, "check": short_hash(status)})
@@ -158,7 +158,7 @@ def _require_clean(parts: dict[str, bytes], words: list[str], ids: set[str]) -> 
             frame = pd.read_parquet(io.BytesIO(content))
             found = sorted({str(v) for c in ("id", "patient") if c in frame for v in frame[c]} & ids)
         else:
-            found = list(scrub.left(content.decode("utf-8"), words, ids))
+            found = list(scrub.find_left(content.decode("utf-8"), words, ids))
         if found:
             raise PackError(
                 f"{name} would still hold '{found[0]}', which names a machine, a person or an image; nothing was "

@@ -44,6 +44,7 @@ class Facts:
 
     @property
     def commit(self) -> str:
+        """The commit that the run was made with, "with changes" where files had been changed."""
         told = self.environment.get("commit", {})
         return f"{told.get('id', 'unknown')}{' with changes' if told.get('dirty') else ''}"
 

@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 
 from tlkit.config import ConfigError, file_name
-from tlkit.manuscript.results import Results, Saved, one, select
+from tlkit.manuscript.results import Results, Saved, find_row, select
 from tlkit.published import claims
-from tlkit.report.layout import p_text
+from tlkit.report.lettering import p_text
 
 LINES = 40  # of a table in the text; more are cut, and this is said
 SURE = 0.05  # the papers' bound of p
@@ -136,7 +136,7 @@ class Quotes:
         saved, lost = self._find("tables", study, name)
         if lost:
             return {}, None, lost
-        row = one(saved, where)
+        row = find_row(saved, where)
         if row is None:
             return {}, saved, self._lost(study, name, [])
         gone = self.results.gone(saved, self.results.behind(saved, row))

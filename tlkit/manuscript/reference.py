@@ -75,13 +75,13 @@ def _copy(saved: Saved, machine: str) -> list[Path]:
     for kind in ("csv", "md") if saved.kind == "tables" else ("png",):
         found.append(base.with_name(f"{base.name}.{kind}"))
         content = saved.file(kind).read_bytes()
-        files.write_bytes(found[-1], content if kind != "png" else shrunk(content, WIDTH))
+        files.write_bytes(found[-1], content if kind != "png" else shrink_picture(content, WIDTH))
     found.append(base.with_name(f"{base.name}.json"))
     files.write_text(found[-1], json.dumps({**saved.facts, "machine": machine}, indent=1, ensure_ascii=False) + "\n")
     return found
 
 
-def shrunk(content: bytes, width: int, kind: str = "png") -> bytes:
+def shrink_picture(content: bytes, width: int, kind: str = "png") -> bytes:
     """Return a picture at most so many pixels wide: a PNG in 256 colours, or a JPEG."""
     from PIL import Image
 
@@ -95,9 +95,9 @@ def shrunk(content: bytes, width: int, kind: str = "png") -> bytes:
 
 def _default(name: str, study: str) -> bool:
     """Tell whether a notebook shows this study where nobody chooses another one."""
-    from tlkit.workflow.graph import declared
+    from tlkit.workflow.graph import read_parameters
 
-    return study in PUBLISHED or declared(name).get("study") == study
+    return study in PUBLISHED or read_parameters(name).get("study") == study
 
 
 def _executed(saved: Saved) -> Path:
@@ -145,6 +145,6 @@ def _slim_output(output: Mapping[str, Any], look: tuple[int, str], words: list[s
         picture = found[2] if found else data.get("image/png")
         shown = {k: scrub.text(v, words) for k, v in data.items() if k in ("text/plain", "text/markdown", "text/html")}
         if picture:
-            shown[f"image/{look[1]}"] = base64.b64encode(shrunk(base64.b64decode(picture), *look)).decode()
+            shown[f"image/{look[1]}"] = base64.b64encode(shrink_picture(base64.b64decode(picture), *look)).decode()
         kept["data"], kept["metadata"] = shown, {f"image/{look[1]}": {"alt": found[1]}} if found else {}
     return kept

@@ -10,7 +10,7 @@ import pandas as pd
 
 from tlkit import paths
 from tlkit.config import ConfigError
-from tlkit.manuscript.results import PUBLISHED, REDOES, Results, Saved, bare, select
+from tlkit.manuscript.results import PUBLISHED, REDOES, Results, Saved, select, strip_title
 from tlkit.published import claims, ranks
 
 PAIRS = ("sf1", "sf2", "sf3")  # tables of pairs of `boundaries`, by experiment
@@ -53,7 +53,7 @@ def replicate(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows)[COLUMNS]
 
 
-def from_logs(results: Results) -> pd.Series:
+def compare_with_logs(results: Results) -> pd.Series:
     """Return for each claim of Jonske et al. 2025 whether the authors' logs give it to the printed digit."""
     saved = results.find("tables", "jonske2025", "claims")
     words = {"yes": "met", "no": "missed", "no data": "not testable here: no logs of it are read"}
@@ -133,10 +133,10 @@ def _beside(results: Results, claim: Mapping[str, Any]) -> str:
 
 def _pairs(panel: pd.DataFrame, claim: Mapping[str, Any], named: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return the rows of the pairs that a claim is about, each as a over b."""
-    sides = [[bare(named.get(arm, arm)) for arm in str(claim[side]).split("+")] for side in "ab"]
+    sides = [[strip_title(named.get(arm, arm)) for arm in str(claim[side]).split("+")] for side in "ab"]
     rows = []
     for row in panel.to_dict("records"):
-        a, b = (bare(row[side]) for side in "ab")
+        a, b = (strip_title(row[side]) for side in "ab")
         if (a in sides[0] and b in sides[1]) or (not claim["b"] and {a, b} <= set(sides[0])):
             rows.append(row)
         elif a in sides[1] and b in sides[0]:

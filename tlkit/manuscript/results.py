@@ -1,6 +1,6 @@
 """Saved tables and figures: a reader's own where a study has any, else the reference ones; and the runs behind a row.
 
-Each has a sidecar (`report.files`) that names its runs. A result of the reader's own whose runs are not all there any
+Each has a sidecar (`report.saving`) that names its runs. A result of the reader's own whose runs are not all there any
 more does not count: its numbers are "not run".
 """
 
@@ -49,13 +49,16 @@ class Saved:
 
     @property
     def runs(self) -> list[str]:
+        """The ids of the runs behind it."""
         return list(self.facts["runs"])
 
     @property
     def title(self) -> str:
+        """What it is called in messages: "study/name"."""
         return f"{self.study}/{self.name}"
 
     def file(self, kind: str) -> Path:
+        """Return the path of its file of a kind, such as csv, png or json."""
         return self.base.with_name(f"{self.base.name}.{kind}")
 
     @cached_property
@@ -70,6 +73,7 @@ class Saved:
         raise self.damaged(self.file("csv"), "missing")
 
     def damaged(self, path: Path, why: object) -> DamagedResultError:
+        """Return the error for a file of it that can't be read, with the command that writes it anew."""
         command = f"make figures STUDY={self.study} SCALE={self.facts.get('scale', 'quick')}"
         return DamagedResultError(f"{path} can't be read ({why}). Delete it; `{command}` writes it anew.")
 
@@ -175,6 +179,7 @@ class Results:
         return [rid for rid in (saved.runs if wanted is None else wanted) if not self.is_done(rid)]
 
     def is_done(self, rid: str) -> bool:
+        """Tell whether a run is here and finished; each is looked at once."""
         if rid not in self._there:
             self._there[rid] = runs.state_is_done(rid)
         return self._there[rid]
@@ -218,11 +223,11 @@ class Results:
 
 def _named(title: object, entries: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the name of what a table calls by its title, or by its name."""
-    text = bare(title)
-    return next((name for name, entry in entries.items() if bare(entry.get("title")) == text), text)
+    text = strip_title(title)
+    return next((name for name, entry in entries.items() if strip_title(entry.get("title")) == text), text)
 
 
-def bare(title: object) -> str:
+def strip_title(title: object) -> str:
     """Return a title as the study has it: without the mark of a doubt and the network that stands in for its own."""
     return re.sub(r", \S+ for ", ", ", str(title).removesuffix(MARK).strip())
 
@@ -243,11 +248,11 @@ def select(saved: Saved, where: Mapping[str, Any]) -> pd.DataFrame:
     frame = saved.frame
     for column, value in where.items():
         lookup(column, dict.fromkeys(map(str, frame.columns)), f"column of {saved.title}")
-        frame = frame[frame[column].map(bare) == bare(value)]
+        frame = frame[frame[column].map(strip_title) == strip_title(value)]
     return frame
 
 
-def one(saved: Saved, where: Mapping[str, Any]) -> dict[str, Any] | None:
+def find_row(saved: Saved, where: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the row of a table with these values; None for none. Raises: ConfigError where several fit."""
     found = select(saved, where)
     if len(found) > 1:

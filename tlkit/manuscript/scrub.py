@@ -68,7 +68,7 @@ def predictions(frame: pd.DataFrame, key: bytes) -> pd.DataFrame:
     return frame.assign(**named).sort_values("id", ignore_index=True)
 
 
-def left(content: str, words: list[str], ids: set[str]) -> Iterator[str]:
+def find_left(content: str, words: list[str], ids: set[str]) -> Iterator[str]:
     """Yield what a text still has of private words, absolute paths, and the ids of images and patients."""
     yield from (word for word in words if word in content)
     yield from (found.group() for found in ABSOLUTE.finditer(content))

@@ -27,6 +27,7 @@ class TransferModel(nn.Module):
         return in_float32(self.head, self.encoder(x))
 
     def train(self, mode: bool = True) -> TransferModel:
+        """Set the mode and return itself; what keeps its BatchNorm statistics stays in evaluation."""
         super().train(mode)
         what, bn = self.freezing
         if (what, bn) == ("encoder", "frozen"):

@@ -44,14 +44,14 @@ def first_convolution(encoder: nn.Module) -> str:
     return next((f"{name}.weight" for name, m in encoder.named_modules() if isinstance(m, nn.Conv2d)), "")
 
 
-def suiting_stem(found: Sequence[int], wanted: Sequence[int]) -> str:
+def choose_stem(found: Sequence[int], wanted: Sequence[int]) -> str:
     """Return which of STEMS brings a convolution [outputs, inputs, h, w] to another number of inputs."""
     if len(found) != 4 or found[1] == wanted[1] or (found[0], *found[2:]) != (wanted[0], *wanted[2:]):
         return ""
     return "sum" if wanted[1] == 1 else "repeat" if found[1] == 1 else ""
 
 
-def regridded(tensor: Tensor, wanted: Sequence[int]) -> Tensor | None:
+def regrid(tensor: Tensor, wanted: Sequence[int]) -> Tensor | None:
     """Return a ViT's learned positions [1,N,D] for another grid of patches, as timm stretches them.
 
     Both hold as many tokens (class, registers) before square grids; None where N is none of such.

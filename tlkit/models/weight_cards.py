@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from tlkit import paths
-from tlkit.config import TlkitError, frozen
+from tlkit.config import TlkitError, freeze
 from tlkit.models.key_rules import Rule
 from tlkit.models.parts import eval_mode
 from tlkit.models.weight_files import WeightsFileError
@@ -84,7 +84,7 @@ class MissingWeightsError(TlkitError, FileNotFoundError):
 def own_weights(said: dict[str, Any], backbone: str = "") -> WeightsCard:
     """Return the card of weights that a study names as `{file: PATH, ...}`; what it does not say stays empty."""
     known = {f.name for f in fields(WeightsCard)}
-    told = {k: frozen(v) for k, v in said.items() if k in known - {"sha256", "partial"}}
+    told = {k: freeze(v) for k, v in said.items() if k in known - {"sha256", "partial"}}
     access = ("See `weights: {file: ...}` in the study file: below TLKIT_WEIGHTS, or an absolute path.",)
     empty = {"licence": "", "source": "", "citation": "", "bytes": 0}
     title = "named in the study file"
@@ -208,6 +208,7 @@ def _digits(values: Tensor) -> str:
 
 
 def megabytes(card: WeightsCard) -> int:
+    """Return the size of a weights file in MB (10^6 bytes), at least 1."""
     return max(1, round(card.bytes / 1e6))
 
 

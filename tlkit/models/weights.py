@@ -15,7 +15,7 @@ from tlkit import plugins
 from tlkit.config import TlkitError, lookup
 from tlkit.files import write_bytes
 from tlkit.models.key_rules import Rule, renamer
-from tlkit.models.parts import first_convolution, regridded, suiting_stem
+from tlkit.models.parts import choose_stem, first_convolution, regrid
 from tlkit.models.weight_files import WeightsFileError, read_tensors, weights_hash
 
 __all__ = [
@@ -68,6 +68,7 @@ class LoadReport:
 
     @property
     def title(self) -> str:
+        """How much of the encoder was loaded, in a line."""
         count = f"{len(self.matched)} of {len(self.matched) + len(self.random)}"
         stays = f"; {len(self.random)} stayed random" if self.random else ""
         brought = {"first convolution": self.stem, "positions": self.positions}
@@ -153,7 +154,7 @@ def _stem_advice(report: LoadReport, encoder: nn.Module, stem: str) -> str:
     if stem and not report.stem:
         shapes = f"{found} for {wanted}" if found else "of the encoder's shape, or not in the file"
         return f"stem='{stem}' does not suit its first convolution, which is {shapes}."
-    suits = suiting_stem(found, wanted)
+    suits = choose_stem(found, wanted)
     if not suits or report.random != (first,) or report.deeper:
         return ""
     return (
@@ -197,11 +198,11 @@ def compare(
             unexpected.append(key)
             continue
         name = _strip(rename(key.removeprefix(prefix)), target)
-        if name == first and stem and stem == suiting_stem(tensor.shape, target[name].shape):
+        if name == first and stem and stem == choose_stem(tensor.shape, target[name].shape):
             made = f"{tensor.shape[1]} channels to {target[name].shape[1]} ({stem})"
             tensor = _adapted(tensor, target[name].shape[1], stem)
         other_grid = name.endswith(POSITIONS) and name in target and tensor.shape != target[name].shape
-        if other_grid and (moved := regridded(tensor, target[name].shape)) is not None:
+        if other_grid and (moved := regrid(tensor, target[name].shape)) is not None:
             positions = f"{tensor.shape[1]} to {moved.shape[1]} (interpolated)"
             tensor = moved
         if name in fitting and torch.equal(tensor, fitting[name]):

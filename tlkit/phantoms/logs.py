@@ -61,7 +61,7 @@ def _write_run(root: Path, seed: int, key: tuple[str, str, str, str], train: boo
     source = COPIES.get(key[0], key[0]) if pretraining in FIRST else key[0]
     name = study.folder(source, *key[1:])
     rng = np.random.default_rng([seed, crc32(name.encode())])
-    base, target = study.undivided(task), root / study.folder(*key)
+    base, target = study.find_whole(task), root / study.folder(*key)
     curves = _curves(rng, _level(source, task, pretraining), study.EPOCHS[base], ODD.get(name, ""))
     table = _columns(rng, base, curves, key[0], pretraining)
     losses = _losses(rng, base, STEPS[task])
@@ -79,7 +79,7 @@ def _write_run(root: Path, seed: int, key: tuple[str, str, str, str], train: boo
 
 def _level(experiment: str, task: str, pretraining: str) -> np.ndarray:
     """Return the value that a run settles at, [metrics that the paper shows]."""
-    levels = np.array(LEVELS[study.undivided(task)]) + GAINS[pretraining]
+    levels = np.array(LEVELS[study.find_whole(task)]) + GAINS[pretraining]
     if study.EXPERIMENTS[experiment][1] == "lineval":
         return levels - 0.05
     if task.startswith("CX8"):  # M and S were trained on all data

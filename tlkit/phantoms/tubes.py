@@ -50,6 +50,7 @@ class Builder:
         self.rng, self.part, self.tubes = rng, part, []
 
     def tube(self, tissue: int, z, x, y, a, b, shift: float = 2.0, grow: float = 0.06, **options) -> None:
+        """Add a tube of half axes a, b (mm) around the line x, y (mm) at heights z, drawn to vary in place and size."""
         z, x, y, a, b = (np.asarray(v, np.float64) for v in (z, x, y, a, b))
         dx, dy = self.rng.normal(0, shift, 2)
         ga, gb = np.exp(self.rng.normal(0, grow, 2))
@@ -57,6 +58,7 @@ class Builder:
         self.tubes.append(Tube(tissue, z, *lines, part=self.part, **options))
 
     def ball(self, tissue: int, centre: Sequence[float], radii: Sequence[float], **options) -> None:
+        """Add an ellipsoid of these radii (mm) around a centre (x, y, z), as a tube."""
         t = np.linspace(-np.pi / 2, np.pi / 2, 11)
         (x, y, z), (a, b, c) = centre, radii
         self.tube(tissue, z + c * np.sin(t), x, y, a * np.cos(t) + 1e-3, b * np.cos(t) + 1e-3, **options)

@@ -103,7 +103,7 @@ def ladder(n: int, m: int, times: int = 1) -> pd.DataFrame:
     return pd.DataFrame({"p": found["p"], "runs": found["tied"].map({False: "without ties", True: "with ties"})})
 
 
-def beside_a_constant(xy: str, zx: str, zy: str, n: int, times: int = 1, method: str = DEFAULT) -> list[str]:
+def pair_with_constant(xy: str, zx: str, zy: str, n: int, times: int = 1, method: str = DEFAULT) -> list[str]:
     """Return every way in which three printed p-values go together where all `n` runs of a third sample z are equal.
 
     Args: xy, zx, zy: the printed Mann-Whitney p-values of two samples x and y of n runs, and of z with either; times:

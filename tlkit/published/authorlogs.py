@@ -57,7 +57,7 @@ class Logs:
 
     def headline(self) -> pd.DataFrame:
         """Return the rows of `results` that the paper shows: accuracy, AUC, or Dice of each foreground class."""
-        shown = [(t, m) for t in study.TASKS for m in study.SHOWN[study.undivided(t)]]
+        shown = [(t, m) for t in study.TASKS for m in study.SHOWN[study.find_whole(t)]]
         pairs = pd.MultiIndex.from_arrays([self.results["task"].astype(str), self.results["metric"]])
         return self.results[pairs.isin(shown)].reset_index(drop=True)
 
@@ -82,7 +82,7 @@ class Logs:
         titled = NAMES | Names({arm: title for arm, (title, _) in looks}, {arm: colour for arm, (_, colour) in looks})
         titled |= {name: title for name, (title, _, _) in study.EXPERIMENTS.items()}
         for task in study.TASKS:
-            base, share = study.undivided(task), study.fraction(task)
+            base, share = study.find_whole(task), study.fraction(task)
             titled[task] = study.TITLES[base] + (f", {100 * share:g} %" if share < 1 else "")
             titled |= {f"{task}/dice_{k}": f"Dice, {c}" for k, c in enumerate(study.CLASSES.get(base, ()), 1)}
         return titled
@@ -110,7 +110,7 @@ def read(folder: str | Path, train: bool = True) -> Logs:
     results, epochs, training = [], [], []
     curves: dict[tuple, list] = {}
     for run in _runs(root, rejects):
-        base = study.undivided(run["task"])
+        base = study.find_whole(run["task"])
         if (test := _use(root, f"{run['run']}/test.log", _test, base, rejects)) is not None:
             first = {"study": study.NAME, "kind": "finetune", **run}
             results += [{**first, "metric": m, "value": float(v[0])} for m, v in test.items() if not np.isnan(v[0])]

@@ -29,7 +29,7 @@ def table(name: str) -> list[dict[str, str]]:
     Raises ConfigError where the study does otherwise than a value that is `held`, where a deviation is none any more,
     and where a place is not there.
     """
-    said = published(name)
+    said = read_published(name)
     there = places(studies.load(name, PAPER).spec)
     for where, wanted in said["held"].items():
         if (ours := values(there, where, name)) != [wanted]:
@@ -40,7 +40,7 @@ def table(name: str) -> list[dict[str, str]]:
     return [_row(row, there, name) for row in said["deviations"]]
 
 
-def published(name: str) -> dict[str, Any]:
+def read_published(name: str) -> dict[str, Any]:
     """Return what `paper/deviations/<name>.yaml` says: `held` values by place, and `deviations`."""
     return parse((paths.DEVIATIONS / f"{name}.yaml").read_bytes())[0]
 
@@ -114,7 +114,7 @@ def _shown(found: list[Any]) -> str:
     return " or ".join(f"`{v if isinstance(v, str) and v else canonical(v)}`" for v in found)
 
 
-def left_out(name: str) -> list[dict[str, str]]:
+def list_left_out(name: str) -> list[dict[str, str]]:
     """Return what each smaller scale of the study `name` lacks of the paper scale: scale, tasks, pretrainings ..."""
     scales = parse((paths.STUDIES / f"{name}.yaml").read_bytes())[0]["scales"]
     paper, rows = studies.load(name, PAPER).spec, []
@@ -139,7 +139,7 @@ def text() -> str:
     parts.append((paths.DEVIATIONS / "variants.md").read_text())
     parts.append("## What the smaller scales leave out of the paper scale\n")
     parts.append("Besides images, pixels, epochs and seeds:\n")
-    parts += [f"`{name}`\n\n{_markdown(left_out(name))}" for name in names]
+    parts += [f"`{name}`\n\n{_markdown(list_left_out(name))}" for name in names]
     parts.append((paths.DEVIATIONS / "figures.md").read_text())
     return "\n".join(parts)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tlkit.published.jonske2025 import undivided
+from tlkit.published.jonske2025 import find_whole
 from tlkit.stats import differences
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def images_per_epoch(training: pd.DataFrame) -> pd.DataFrame:
     table["images"] = table["steps"] * table["batch"]
     once = table.drop_duplicates("task")
     whole = dict(zip(once["task"], once["images"], strict=True))
-    table["share"] = table["images"] / [whole.get(undivided(task), np.nan) for task in table["task"]]
+    table["share"] = table["images"] / [whole.get(find_whole(task), np.nan) for task in table["task"]]
     return table
 
 

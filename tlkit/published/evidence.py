@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.names import NAMES
-from tlkit.report import layout
+from tlkit.report import lettering
 from tlkit.report.style import BETTER, MM, PAPER_WIDTH, SAME, WORSE, style
 from tlkit.stats import differences
 
@@ -57,8 +57,8 @@ def forest(
             _row(ax, table, row, margin)
         _axes(ax, rows, margin)
         _head(fig, ax, table, *(names.get(name, name) for name in (a, b)))
-        n = layout.n_range(pd.concat([chosen["n_a"], chosen["n_b"]]))
-        return layout.finish(fig, _footer(n, f"±{100 * margin:g}"), phantom)
+        n = lettering.n_range(pd.concat([chosen["n_a"], chosen["n_b"]]))
+        return lettering.finish(fig, _footer(n, f"±{100 * margin:g}"), phantom)
 
 
 def nulls(frame: pd.DataFrame) -> Figure:
@@ -89,18 +89,18 @@ def nulls(frame: pd.DataFrame) -> Figure:
         ax.set(xlim=(0, 1), xlabel="p-value where there is no difference", ylabel="share of the comparisons (%)")
         ax.set_ylim(0, 1.35 * ax.get_ylim()[1])
         ax.legend(frameon=False, loc="upper center")
-        return layout.finish(fig, f"n = {n:,} simulated comparisons; bins of 0.05.", phantom=False)
+        return lettering.finish(fig, f"n = {n:,} simulated comparisons; bins of 0.05.", phantom=False)
 
 
 def _rows(pairs: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     """Return the pairs with their place `y` and `label`; the name of an experiment is a row without a pair."""
     rows, y = [], 0.0
-    for experiment, panels in layout.split_experiments(pairs, differences.PANEL).items():
-        rows.append({"y": y, "label": layout.heading(experiment, names)})
+    for experiment, panels in lettering.split_experiments(pairs, differences.PANEL).items():
+        rows.append({"y": y, "label": lettering.heading(experiment, names)})
         for i, panel in enumerate(panels, 1):
             pair = panel.iloc[0].to_dict()
             task, metric = pair["task"], pair["metric"]
-            label = f"{names.get(task, task)}, {layout.metric_name(task, metric, names)}"
+            label = f"{names.get(task, task)}, {lettering.metric_name(task, metric, names)}"
             rows.append(pair | {"y": y + i, "label": label})
         y += len(panels) + 1.5
     return pd.DataFrame(rows)
@@ -117,7 +117,7 @@ def _row(ax: Axes, table: Axes, row: Mapping, margin: float) -> None:
     verdict = ["higher" if points > 0 else "lower"] * holds
     verdict += [f"within ±{100 * margin:g}"] * bool(row["equivalent"])
     interval = f" [{low:+.2f}, {high:+.2f}]" if np.isfinite(low) else ""
-    cells = [f"{points:+.2f}{interval}".replace("-", "−"), *(layout.p_text(row[p]) for p in differences.P_VALUES)]
+    cells = [f"{points:+.2f}{interval}".replace("-", "−"), *(lettering.p_text(row[p]) for p in differences.P_VALUES)]
     cells.append(", ".join(verdict) or "open")
     bold = [False, *(row[p] < 0.05 for p in differences.P_VALUES), False]
     ink = ["0.1"] * 4 + [colour if holds or not verdict else SAME]

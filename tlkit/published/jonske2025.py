@@ -84,7 +84,7 @@ class RunNameError(TlkitError):
     """A folder that is not one of the study's runs; the text says why."""
 
 
-def undivided(task: str) -> str:
+def find_whole(task: str) -> str:
     """Return the task that `task` is a part of ("LiTS" for "LiTSM"), or itself."""
     return DIVIDED.fullmatch(task)[1]
 
@@ -94,14 +94,14 @@ def fraction(task: str) -> float:
     return SHARES[DIVIDED.fullmatch(task)[2]]
 
 
-def harder() -> dict[str, list[tuple[tuple[str, str], tuple[str, str]]]]:
+def list_harder() -> dict[str, list[tuple[tuple[str, str], tuple[str, str]]]]:
     """Return the steps from an easier to a harder panel, each (experiment, task), by the domain of the task.
 
     The paper calls a task harder where fewer images are labelled, and linear evaluation harder than fine-tuning.
     """
     steps: dict[str, list[tuple[tuple[str, str], tuple[str, str]]]] = {"ct": [], "natural": []}
     for task in TASKS:
-        whole = undivided(task)
+        whole = find_whole(task)
         domain = {"R": "ct", "LiTS": "ct", "I": "natural"}.get(whole if whole in ("R", "LiTS") else whole[:1], "")
         start = ("E1" if whole in FIG2 else "E2", whole)
         if domain and task != whole:

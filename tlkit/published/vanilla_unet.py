@@ -52,6 +52,7 @@ class VanillaUNet(nn.Module):
         return found
 
     def maps(self, x: Tensor) -> Tensor:
+        """Return the maps [B,16,H,W] at the end of the way up, which the head segments."""
         *skips, y = self.forward_intermediates(x)
         for grow, up in zip(self.grow, self.up, strict=True):
             skip = skips.pop()

@@ -114,6 +114,7 @@ class Panel:
             self.move(-1 if key == "ArrowLeft" else 1)
 
     def say(self, text: str, bad: bool = False) -> None:
+        """Show a line under the panel, in red where something is wrong."""
         colour = "#d55e00" if bad else "inherit"
         self.saved.value = f'<span role="status" style="color:{colour}">{escape(text)}</span>'
 

@@ -2,7 +2,7 @@
 
 from tlkit.names import in_order
 from tlkit.report.alt import describe, show
-from tlkit.report.files import commit, save_figure, save_table, write_csv
+from tlkit.report.saving import commit, save_figure, save_table, write_csv
 from tlkit.report.style import OTHER_COLOURS, PAPER_WIDTH, STYLE, colours, mark_phantom, style
 from tlkit.report.views import curves, image_grid
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from tlkit import files, paths, runfolder
 from tlkit.config import file_name
-from tlkit.site.page import code, link, listed, page, text
+from tlkit.site.page import code, link, make_list, page, text
 
 # Code without colours: these would take more room than all else.
 FOLDED = """{%- extends 'basic/index.html.j2' -%}
@@ -104,7 +104,7 @@ def write(out: Path, books: list[Book], documents: dict[Path, str]) -> None:
         files.write_text(out / "notebooks" / book.address, _page(out, exporter, book, content, linked))
     rows = [f"{link(f'notebooks/{b.address}', _title(b))} <small>{text(b.name)}, {_made(b)}</small>" for b in books]
     said = "As executed, code folded. What is marked as not run shows its text alone."
-    body = f"<h1>Notebooks</h1><p>{said}</p>{listed(rows, 'None.')}"
+    body = f"<h1>Notebooks</h1><p>{said}</p>{make_list(rows, 'None.')}"
     files.write_text(out / "notebooks.html", page("Notebooks", body, "notebooks.html"))
 
 

@@ -15,7 +15,7 @@ from tlkit.config import TlkitError, file_name
 from tlkit.datasets import DATASETS, DataCard
 from tlkit.datasets.cards import present
 from tlkit.datasets.store import Store, open_store
-from tlkit.site.page import facts, link, listed, page, text
+from tlkit.site.page import facts, link, make_list, page, text
 
 FREE = re.compile(r"^(CC0|CC[ -]BY(?!-NC|-ND| NC| ND)|public domain|MIT)\b", re.IGNORECASE)
 SAMPLES = 8
@@ -40,7 +40,7 @@ def write(out: Path, used: dict[str, list[str]]) -> None:
             f"{link(f'data/{file_name(name)}.html', card.title)}: {here}{len(used.get(name, []))} finished runs"
         )
     said = "Their cards: what they hold, their licence, and how to get them."
-    body = f"<h1>Data sets</h1><p>{said}</p>{listed(rows, 'None.')}"
+    body = f"<h1>Data sets</h1><p>{said}</p>{make_list(rows, 'None.')}"
     files.write_text(out / "data.html", page("Data sets", body, "data.html"))
 
 

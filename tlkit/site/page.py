@@ -36,14 +36,17 @@ def page(title: str, body: str, here: str, scripts: Iterable[str] = (), wide: bo
 
 
 def text(value: Any) -> str:
+    """Return a value as HTML, escaped."""
     return html.escape(str(value))
 
 
 def code(value: Any) -> str:
+    """Return a value as code in HTML, escaped."""
     return f"<code>{text(value)}</code>"
 
 
 def link(address: str, name: Any) -> str:
+    """Return a link to an address of the site, with its name; both escaped."""
     return f'<a href="{html.escape(address)}">{text(name)}</a>'
 
 
@@ -64,19 +67,19 @@ def facts(values: Mapping[str, Any]) -> str:
     return table((), [(text(name), text(value)) for name, value in values.items()])
 
 
-def listed(items: Iterable[str], none: str) -> str:
+def make_list(items: Iterable[str], none: str) -> str:
     """Return a list of HTML items, or what to say where there is none."""
     items = list(items)
     return f"<ul>{''.join(f'<li>{item}</li>' for item in items)}</ul>" if items else f"<p>{text(none)}</p>"
 
 
-def flat(value: Any, name: str = "") -> dict[str, Any]:
+def flatten(value: Any, name: str = "") -> dict[str, Any]:
     """Return a nested value as one level, names joined by dots."""
     if isinstance(value, Mapping):
         found = {}
         for key, inner in value.items():
-            found |= flat(inner, f"{name}.{key}" if name else str(key))
+            found |= flatten(inner, f"{name}.{key}" if name else str(key))
         return found
     if isinstance(value, list) and any(isinstance(v, Mapping) for v in value):
-        return flat(dict(enumerate(value)), name)
+        return flatten(dict(enumerate(value)), name)
     return {name: ", ".join(map(str, value)) if isinstance(value, list) else value}

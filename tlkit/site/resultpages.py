@@ -10,13 +10,14 @@ from tlkit.config import file_name
 from tlkit.manuscript.provenance import Provenance
 from tlkit.manuscript.results import Saved
 from tlkit.manuscript.thumbnails import shrink
-from tlkit.site.page import code, link, listed, page, table, text
+from tlkit.site.page import code, link, make_list, page, table, text
 from tlkit.site.runpages import address
 
 ROWS = 25  # of a table on its page; the file has all
 
 
 def place(saved: Saved) -> str:
+    """Return the address of a result's page in the site."""
     return f"results/{saved.kind}-{saved.study}-{saved.name}.html"
 
 
@@ -35,7 +36,7 @@ def write(out: Path, known: Provenance, there: Iterable[str], books: dict[str, s
         of = [saved for saved in known.saved if saved.study == study]
         whose = "your own runs" if of[0].own else "reference results"
         body.append(f"<h2>{text(study)}</h2><p>{whose}, {'phantom' if of[0].facts.get('phantom') else 'real'} data</p>")
-        body.append(listed([f"{link(place(s), s.name)} ({s.kind[:-1]}): {text(_first(s))}" for s in of], "None."))
+        body.append(make_list([f"{link(place(s), s.name)} ({s.kind[:-1]}): {text(_first(s))}" for s in of], "None."))
     files.write_text(out / "results.html", page("Figures and tables", "".join(body), "results.html"))
 
 
@@ -64,7 +65,7 @@ def _page(out: Path, saved: Saved, known: Provenance, there: set[str], books: di
     others = [s for s in known.saved if s.study == saved.study and s.facts.get("notebook") == book and s != saved]
     body.append(f"<h2>Where it comes from</h2>{table((), origin)}")
     body.append("<h2>From the same notebook</h2>")
-    body.append(listed([link(f"../{place(s)}", f"{s.kind[:-1]} {s.name}") for s in others], "Nothing else."))
+    body.append(make_list([link(f"../{place(s)}", f"{s.kind[:-1]} {s.name}") for s in others], "Nothing else."))
     body.append(f"<h2>Its {len(saved.runs)} runs</h2>{_runs(saved, known, there)}")
     return page(saved.title, "".join(body), place(saved))
 
@@ -75,7 +76,7 @@ def _runs(saved: Saved, known: Provenance, there: set[str]) -> str:
     if first != saved and saved.runs:
         return f"<p>The same as those of {link(f'../{place(first)}', f'{first.kind[:-1]} {first.title}')}.</p>"
     runs = [link(f"../runs/{address(rid)}.html", rid) if rid in there else text(rid) for rid in saved.runs]
-    return listed(runs, "None: it is computed from what a paper prints.")
+    return make_list(runs, "None: it is computed from what a paper prints.")
 
 
 def _shown(out: Path, saved: Saved) -> str:

@@ -14,7 +14,7 @@ import pandas as pd
 from tlkit import files, runfolder, runs
 from tlkit.config import file_name, short_hash
 from tlkit.manuscript.provenance import Facts, Provenance
-from tlkit.site.page import flat, link, listed, page, table, text
+from tlkit.site.page import flatten, link, make_list, page, table, text
 from tlkit.training.tasks import base_kind
 
 INDEX = ("kind", "mode", "task", "pretraining", "fraction", "seed", "backbone")  # of a run, in the index
@@ -53,14 +53,14 @@ def read(rid: str, facts: Facts) -> dict[str, Any]:
     scores: per mille, by image; what they are stands in `score`, `better` is 1 where more is better. images: a short
     hash of the ids of the test images, by which two runs are known to have the same; patients: a number for each.
     """
-    found: dict[str, Any] = {"config": flat(facts.config), "epochs": {}}
+    found: dict[str, Any] = {"config": flatten(facts.config), "epochs": {}}
     found["metrics"] = {name: _rounded(value) for name, value in runs.read_metrics(rid).items()}
     if (runs.folder(rid) / "history.csv").exists():
         epochs = runs.history(rid).select_dtypes("number").drop(columns=["seconds", "cpu_seconds"], errors="ignore")
         found["epochs"] = {name: [_rounded(float(v)) for v in epochs[name]] for name in epochs}
     path = runfolder.folder(rid) / "predictions_test.parquet"
     if path.exists():
-        kept = pd.read_parquet(runs.checked(rid, path.name)).sort_values("id")
+        kept = pd.read_parquet(runs.check_file(rid, path.name)).sort_values("id")
         name, better, values = score(kept, facts.config.get("task_kind", "multiclass"))
         found |= {"score": name, "better": better, "scores": [round(1000 * float(v)) for v in values]}
         found["images"] = short_hash([str(i) for i in kept["id"]])
@@ -106,7 +106,7 @@ def _page(rid: str, facts: Facts, data: dict[str, Any], known: Provenance, book:
         "<h2>Where it comes from</h2>",
         table((), origin),
         "<h2>What uses it</h2>",
-        listed(used, "No figure or table."),
+        make_list(used, "No figure or table."),
         f'<div id="run" data-run="{text(rid)}" data-file="{text(address(rid))}"></div>',
         "<noscript><p class=warn>Results, curves and config are drawn by JavaScript, from the file beside this page.",
         "</noscript><h2>Environment</h2><p>",

@@ -13,7 +13,7 @@ from tlkit.config import lookup
 from tlkit.datasets.cards import DATASETS, DataCard, place, present
 from tlkit.models import weight_cards
 from tlkit.models.weight_list import WEIGHTS
-from tlkit.sources import about, fetch, plan, receipt, size_of, sizes, take
+from tlkit.sources import about, fetch, fetch_plan, receipt, size_of, sizes, take
 
 WIDTH = 100
 
@@ -24,7 +24,7 @@ def table() -> str:
     sets += [(c.name, f"{c.domain} {c.task}", _sizes(c), c.licence, _present(c)) for c in DATASETS.values()]
     known = paths.data_root()
     told = [
-        f"Looked for in {known or plan.folder_root()}{'' if known else ' (TLKIT_DATA is not set)'}.",
+        f"Looked for in {known or fetch_plan.folder_root()}{'' if known else ' (TLKIT_DATA is not set)'}.",
         "`data show NAME` has tree, steps, licence and citation; `data get NAME` brings what is not here.",
     ]
     weights = [("published weights", "MB", "licence", "present")]
@@ -96,7 +96,7 @@ def show(name: str) -> str:
     of = f" (size {facts['size']}, fetched on {facts['date']})" if facts.get("size") else ""
     lines += [f"Present: {f'{there}{of}' if there else 'no'}", "", "To get it:"]
     if not card.fetch:
-        told = plan.steps(card).rpartition("\nThe tree that is read")[0].splitlines()
+        told = fetch_plan.steps(card).rpartition("\nThe tree that is read")[0].splitlines()
         return "\n".join([*lines, *(_filled(step, "     ") for step in told)])
     ways = {f"--size {size}": megabytes(about(card, size)) + _same(card, size) for size in sizes(card)}
     ways["--from FOLDER"] = "what was fetched elsewhere, checked"
@@ -125,19 +125,19 @@ def get(name: str, size: str, to: Path | None, dry: bool, source: Path | None, y
         return _done(card, take.take_tree(card, source, to), to)
     if source and not size and card.fetch["kind"] == "http":
         size = take.size_in(card, source)
-    planned = plan.plan(card, size, to)
+    planned = fetch_plan.plan(card, size, to)
     if source:
         return _done(card, take.take(planned, source, yes), to)
-    planned = plan.ask_sizes(planned)
+    planned = fetch_plan.ask_sizes(planned)
     print(summary(planned))
     if dry:
         return "Nothing was fetched (--dry-run)."
-    if not yes and not agreed("Fetch it?"):
+    if not yes and not ask_agreement("Fetch it?"):
         return "Nothing was fetched."
     return _done(card, fetch.get(planned, yes), to)
 
 
-def summary(planned: plan.Plan) -> str:
+def summary(planned: fetch_plan.Plan) -> str:
     """Return what a plan fetches: how much, under which licences, whereto, and how much room is there."""
     rows, folder = planned.rows, planned.folder
     by_licence = rows.groupby("licence")["files"].sum()
@@ -156,7 +156,7 @@ def _files(count: int) -> str:
     return f"{count:,} file{'' if count == 1 else 's'}"
 
 
-def agreed(question: str) -> bool:
+def ask_agreement(question: str) -> bool:
     """Ask a person; a script that runs the command has decided."""
     return not sys.stdin.isatty() or input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
@@ -178,7 +178,7 @@ def folder_above(card: DataCard, folder: Path) -> Path:
 def verify(name: str, to: Path | None) -> tuple[str, bool]:
     """Return what is wrong with the files of a data set by its receipt, and whether nothing is."""
     card = lookup(name, DATASETS, "data set")
-    wrong, folder = fetch.verify(card, to), plan.folder_of(card, to)
+    wrong, folder = fetch.verify(card, to), fetch_plan.folder_of(card, to)
     facts = read_facts(folder)
     changed = _changed(card, facts)
     if wrong.empty:
@@ -197,7 +197,7 @@ def _changed(card: DataCard, facts: dict) -> str:
     """Return what is to be said where the list of a size is another one than when it was fetched."""
     if not card.fetch or facts.get("size") not in sizes(card):
         return ""
-    now = plan.plan(card, facts["size"])
+    now = fetch_plan.plan(card, facts["size"])
     if now.hash == facts["list"]:
         return ""
     versions = f" ({facts['version']} then, {now.version} now)" if now.version != facts["version"] else ""

@@ -22,7 +22,7 @@ from tlkit.files import FULL, DiskSpaceError, sync
 from tlkit.locks import Lock
 from tlkit.progress import Bytes
 from tlkit.sources import OfflineError, SourceError, about, download, endpoint, kind_of, receipt
-from tlkit.sources.plan import Plan, attribution, elsewhere, facts, folder_of
+from tlkit.sources.fetch_plan import Plan, attribution, elsewhere, facts, folder_of
 from tlkit.sources.unpack import unpack
 
 UNPACKED = 2  # bytes of what an archive holds, for each byte of it, at most in general
@@ -34,7 +34,7 @@ def get(planned: Plan, over: bool = False) -> Path:
     What is whole in NAME.part, or in the folder of another size, is not fetched again. `over`: a folder that holds
     more than the list may be replaced. Raises: DiskSpaceError, OfflineError (what to do elsewhere), SourceError.
     """
-    with alone(planned.folder):
+    with lock_folder(planned.folder):
         if is_there(planned):
             return planned.folder
         refuse_to_lose(planned, over)
@@ -98,14 +98,14 @@ def verify(card: DataCard, to: Path | None = None) -> pd.DataFrame:
     listed = had[1]
     with Bytes(int(listed["bytes"].sum()), f"{card.name}: verify") as progress:
         found = receipt.look(folder, progress=progress)
-    wrong = receipt.faults(listed.assign(files=1), found)
+    wrong = receipt.find_faults(listed.assign(files=1), found)
     bad = pd.DataFrame({"path": listed["path"], "reason": wrong})[wrong != ""]
     more = found.loc[~found["path"].isin(listed["path"]), ["path"]].assign(reason="is not in the receipt")
     return pd.concat([bad, more], ignore_index=True)
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Let no other process work on a data set's folder. Raises SourceError where one does."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = Lock(folder.parent / f".{folder.name}.lock")
@@ -124,7 +124,7 @@ def is_there(planned: Plan) -> bool:
     had = receipt.read(planned.folder)
     if had is None or had[0].get("list") != planned.hash:
         return False
-    return not (receipt.faults(had[1].assign(files=1), receipt.look(planned.folder, hashed=False)) != "").any()
+    return not (receipt.find_faults(had[1].assign(files=1), receipt.look(planned.folder, hashed=False)) != "").any()
 
 
 def refuse_to_lose(planned: Plan, over: bool) -> None:
@@ -138,7 +138,7 @@ def refuse_to_lose(planned: Plan, over: bool) -> None:
             f"{folder} holds files that this command did not fetch. Say another place with --to; or move it to FOLDER "
             "and say --from FOLDER: what is as listed is taken from there."
         )
-    lost = had[1]["path"][~receipt.covered(planned.rows, had[1]["path"])]
+    lost = had[1]["path"][~receipt.find_covered(planned.rows, had[1]["path"])]
     if len(lost) and not over and not planned.unpacks:
         raise SourceError(
             f"{folder} holds size {had[0].get('size')}; {len(lost):,} of its files (first {lost.iloc[0]}) are not in "
@@ -152,12 +152,12 @@ def find_left(planned: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
     had = None if planned.unpacks else receipt.read(planned.folder)
     if had is not None:  # another size, an older version, or a damaged one: what is whole of it is lent
         good = planned.rows[_faults(planned, receipt.look(planned.folder), planned.folder) == ""]
-        for path in had[1]["path"][receipt.covered(good, had[1]["path"])]:
+        for path in had[1]["path"][receipt.find_covered(good, had[1]["path"])]:
             if not (planned.part / path).exists():
                 link(planned.folder / path, planned.part / path)
     found = receipt.look(planned.part)
     wrong = _faults(planned, found, planned.part)
-    bad = found["path"].isin(planned.rows.loc[wrong != "", "path"]) | ~receipt.covered(planned.rows, found["path"])
+    bad = found["path"].isin(planned.rows.loc[wrong != "", "path"]) | ~receipt.find_covered(planned.rows, found["path"])
     for path in found["path"][bad]:
         (planned.part / path).unlink()
     return planned.rows[wrong != ""], found[~bad]
@@ -201,7 +201,7 @@ def finish(planned: Plan, known: pd.DataFrame, what: str = "These did not come a
 
 def _take_away(part: Path, rows: pd.DataFrame, found: pd.Series) -> None:
     """Delete what came otherwise than listed, so that it comes anew."""
-    for path in found[receipt.covered(rows, found)]:
+    for path in found[receipt.find_covered(rows, found)]:
         (part / path).unlink()
 
 
@@ -213,7 +213,7 @@ def _told(planned: Plan, wrong: pd.Series, what: str) -> str:
 
 
 def _faults(planned: Plan, found: pd.DataFrame, folder: Path) -> pd.Series:
-    wrong = receipt.faults(planned.rows, found)
+    wrong = receipt.find_faults(planned.rows, found)
     check = getattr(kind_of(planned.card), "check", None)
     if check is not None and (wrong == "").any():
         wrong[wrong == ""] = check(planned.rows[wrong == ""], folder)

@@ -28,6 +28,7 @@ AWAY = ("could not resolve", "unable to access", "failed to connect", "could not
 
 
 def files(card: DataCard, size: str) -> pd.DataFrame:
+    """Return one row per folder of a size; see `tlkit.sources`. Raises ConfigError for a `fetch` that lacks a key."""
     said, fetch = parameters(card, size), card.fetch
     if not said or any(key not in fetch for key in KEYS):
         raise ConfigError(
@@ -40,6 +41,7 @@ def files(card: DataCard, size: str) -> pd.DataFrame:
 
 
 def version(card: DataCard) -> str:
+    """Return the commit."""
     return card.fetch["commit"]
 
 

@@ -18,6 +18,7 @@ KEYS = ("url", "version", "unpack", "strip")
 
 
 def files(card: DataCard, size: str) -> pd.DataFrame:
+    """Return one row per file of a size; see `tlkit.sources`. Raises ConfigError for a `fetch` without url or files."""
     said = parameters(card, size)
     if not isinstance(said, dict) or not said or "{}" not in card.fetch.get("url", ""):
         raise ConfigError(
@@ -37,4 +38,5 @@ def files(card: DataCard, size: str) -> pd.DataFrame:
 
 
 def version(card: DataCard) -> str:
+    """Return the version of the record, "" where the card says none."""
     return str(card.fetch.get("version", ""))

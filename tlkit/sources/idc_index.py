@@ -27,7 +27,7 @@ COLUMNS = {  # of the index: ours
 FEW = ("collection", "analysis", "modality", "sop_class", "licence", "doi", "bucket", "tag", "maker", "photometric")
 
 
-def installed() -> str:
+def find_installed() -> str:
     """Return the version of the index that is installed, "" where there is none."""
     try:
         return version(PACKAGE)
@@ -88,11 +88,11 @@ def read_citations() -> pd.DataFrame:
     made = made.rename(columns={"license_short_name": "licence", "license_url": "licence_url"})
     table = pd.concat([pd.DataFrame(rows), made])[["doi", "title", "licence", "licence_url", "citation"]].dropna()
     table["doi"] = table["doi"].str.lower()
-    table["citation"] = table["citation"].map(plain)
-    table["title"] = table["title"].map(plain)
+    table["citation"] = table["citation"].map(strip_tags)
+    table["title"] = table["title"].map(strip_tags)
     return table.drop_duplicates("doi").set_index("doi").sort_index()
 
 
-def plain(text: str) -> str:
+def strip_tags(text: str) -> str:
     """Return a citation in one line, without the tags and entities of HTML."""
     return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", "", text))).strip()

@@ -71,6 +71,7 @@ def pack(table: pd.DataFrame) -> bytes:
 
 
 def page_of_citations(citations: pd.DataFrame) -> str:
+    """Return attribution.md by title. Columns of `citations`: title, licence, licence_url, doi, citation."""
     lines = [
         "# What to cite",
         "",

@@ -50,7 +50,7 @@ def choose(card: DataCard, size: str) -> pd.DataFrame:
 
 def check_version(card: DataCard) -> None:
     """Raise SourceError where the index is another one than the rule is stated for: its lists would differ."""
-    stated, found = str(card.fetch["index"]), idc_index.installed()
+    stated, found = str(card.fetch["index"]), idc_index.find_installed()
     idc_index.folder()
     if found != stated:
         raise SourceError(

@@ -53,12 +53,12 @@ def _md5(file: Path, progress: Callable[[int], None]) -> str:
     return found
 
 
-def faults(rows: pd.DataFrame, found: pd.DataFrame) -> pd.Series:
+def find_faults(rows: pd.DataFrame, found: pd.DataFrame) -> pd.Series:
     """Return what is wrong with each row of a list (see tlkit.sources.COLUMNS), "" where nothing is.
 
     Without an md5 in `found`, sizes alone are held against each other.
     """
-    files, within = found.set_index("path"), found.groupby(above(found["path"])).size()
+    files, within = found.set_index("path"), found.groupby(list_folders(found["path"])).size()
     folder = rows["path"].str.endswith("/")
     size = files["bytes"].reindex(rows["path"]).set_axis(rows.index)
     count = within.reindex(rows["path"]).set_axis(rows.index).where(folder, 1)
@@ -79,17 +79,18 @@ def _expected(found: pd.Series, wanted: pd.Series, what: str) -> pd.Series:
     return found.fillna(0).astype("int64").astype(str) + f" {what}, expected " + wanted.astype(str)
 
 
-def above(paths: pd.Series) -> pd.Series:
+def list_folders(paths: pd.Series) -> pd.Series:
     """Return the folders of files, "a/b/" of "a/b/c" and "" of "c"."""
     return paths.str.replace(r"[^/]*$", "", regex=True)
 
 
-def covered(rows: pd.DataFrame, paths: pd.Series) -> pd.Series:
+def find_covered(rows: pd.DataFrame, paths: pd.Series) -> pd.Series:
     """Tell of each path of a file whether the list has it, or the folder in which it lies."""
-    return paths.isin(rows["path"]) | above(paths).isin(rows["path"])
+    return paths.isin(rows["path"]) | list_folders(paths).isin(rows["path"])
 
 
 def write(folder: Path, facts: dict[str, Any], found: pd.DataFrame, cite: str = "") -> None:
+    """Write the receipt of a folder: facts, the files `found` and, where there is one, the text to cite."""
     if cite:
         write_text(folder / CITE, cite)
     with replacing(folder / FILES) as part:

@@ -11,8 +11,8 @@ import pandas as pd
 from tlkit.datasets import layout_of
 from tlkit.datasets.cards import DataCard
 from tlkit.sources import SourceError, files, receipt, sizes
-from tlkit.sources.fetch import alone, find_left, finish, is_there, link, refuse_to_lose
-from tlkit.sources.plan import Plan, facts, folder_of
+from tlkit.sources.fetch import find_left, finish, is_there, link, lock_folder, refuse_to_lose
+from tlkit.sources.fetch_plan import Plan, facts, folder_of
 
 
 def take(planned: Plan, source: Path, over: bool = False) -> Path:
@@ -24,7 +24,7 @@ def take(planned: Plan, source: Path, over: bool = False) -> Path:
     there = receipt.look(_existing(source), hashed=False)["path"]
     if planned.unpacks and not match(planned.rows["path"], there):  # somebody has unpacked it
         return take_tree(planned.card, source, planned.folder.parents[len(Path(planned.card.folder).parts) - 1])
-    with alone(planned.folder):
+    with lock_folder(planned.folder):
         if is_there(planned):
             return planned.folder
         refuse_to_lose(planned, over)
@@ -50,7 +50,7 @@ def take_tree(card: DataCard, source: Path, to: Path | None = None) -> Path:
     if empty:
         why = f"\nLeft out there:{why}" if why else ""
         raise SourceError(f"{source} holds no image of '{card.name}'. Expected:\n{card.tree}{why}")
-    with alone(folder):
+    with lock_folder(folder):
         part = folder.with_name(f"{folder.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         for path in there:

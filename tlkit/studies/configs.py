@@ -21,10 +21,12 @@ class StudyRuns(StudyData):
 
     @property
     def pretrainings(self) -> list[str]:
+        """The pretrainings in the order of the study file."""
         return list(self.spec["pretrainings"])
 
     @property
     def tasks(self) -> list[str]:
+        """The tasks in the order of the study file."""
         return list(self.spec["tasks"])
 
     @property
@@ -240,5 +242,6 @@ class StudyRuns(StudyData):
 
 
 def recipe_dict(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return the recipe that an entry (`base` and what it changes) means, as a config holds it."""
     changes = dict(entry)
     return recipe(changes.pop("base"), **changes).to_dict()

@@ -15,7 +15,7 @@ from tlkit.models.key_rules import RULES
 from tlkit.models.weights import STEMS
 from tlkit.studies.values import Count, Positive, Size, Text, Three, Two, key, many
 from tlkit.training.tasks import base_kind, find_kind
-from tlkit.yamllines import shown
+from tlkit.yamllines import show_value
 
 OwnCards = dict[str, DataCard | None]  # by name; None for one that is not in order
 
@@ -77,7 +77,7 @@ def find_own(datasets: dict[str, Any]) -> tuple[OwnCards, list[Fault]]:
             own[name], faults = _find_card(name, said)
             found += [(("datasets", name, *where), text) for where, text in faults]
         elif name not in DATASETS:
-            text = f"unknown data set {shown(name)}.{nearest(name, DATASETS)} Allowed: {', '.join(DATASETS)}."
+            text = f"unknown data set {show_value(name)}.{nearest(name, DATASETS)} Allowed: {', '.join(DATASETS)}."
             found.append((("datasets", name), text))
     return own, found
 

@@ -111,6 +111,8 @@ class Split(Keys):
 
 
 class Entry(Keys):
+    """What every entry that names images may say: of tasks and of pretrainings."""
+
     title: Text = key("name in figures", "")
     of: Text = key("an earlier entry: start as its copy", "")
     classes: Classes = key("the first N classes, {every: step}, or the labels of a multi-label task", None)

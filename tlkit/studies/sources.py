@@ -33,6 +33,7 @@ class StudyData:
 
     @property
     def phantom(self) -> bool:
+        """Whether the data are phantoms."""
         return self.spec["data"] == "phantom"
 
     def phantom_parameters(self, dataset: str) -> dict[str, Any] | None:
@@ -79,6 +80,7 @@ class StudyData:
         return card_of(self.dataset(entry["dataset"]), entry.get("options"))
 
     def task_card(self, task: str) -> DataCard:
+        """Return the card of a task's data set with the task's options."""
         return self.card(self.spec["tasks"][task])
 
     def max_unreadable(self, dataset: str) -> float | None:

@@ -14,7 +14,7 @@ from tlkit.datasets.cards import DATASETS
 from tlkit.studies import crosscheck, figures, keycheck, schema
 from tlkit.studies.faults import Faults, StudyError
 from tlkit.studies.schema import PARTS, Study, describe
-from tlkit.yamllines import Path, YamlError, parse, shown
+from tlkit.yamllines import Path, YamlError, parse, show_value
 
 __all__ = ["StudyError", "describe", "merge", "names", "read"]
 SHOWN = ("figures", "colours", "datasets", "estimates")  # empty where a study does not have them
@@ -27,6 +27,7 @@ def files() -> dict[str, FilePath]:
 
 
 def names() -> list[str]:
+    """Return the names of all study files, sorted."""
     return sorted(files())
 
 
@@ -77,7 +78,7 @@ def _every_name(text: dict[str, Any]) -> dict[str, list[str]]:
 def _check_parts(text: Any, faults: Faults) -> None:
     """Raise StudyError for a file that is not made of `common` and `scales` of keys and values each."""
     if not isinstance(text, dict):
-        found = "an empty file" if text is None else shown(text)
+        found = "an empty file" if text is None else show_value(text)
         faults.add((), f"expected the keys `common` and `scales`, found {found}. Copy a file of {faults.file.parent}.")
         faults.stop()
     for key in text.keys() - {"common", "scales"}:
@@ -100,7 +101,7 @@ PARTS_OF_FILE = {"common": "what all scales share", "scales": "what each scale s
 
 def _check_mapping(values: Any, where: Path, faults: Faults) -> bool:
     if not isinstance(values, dict):
-        faults.add(where, f"expected keys and values ({{}} for none), found {shown(values)}.")
+        faults.add(where, f"expected keys and values ({{}} for none), found {show_value(values)}.")
     return isinstance(values, dict)
 
 
@@ -144,7 +145,8 @@ def _entries(part: str, common: dict, over: dict, merged: dict, faults: Faults) 
     for name, entry in merged.items():
         base = entry.get("of")
         if base is not None and (not isinstance(base, str) or base not in found):
-            text = f"unknown earlier entry {shown(base)}.{nearest(base, found)} Allowed: {', '.join(found) or 'none'}."
+            text = f"unknown earlier entry {show_value(base)}.{nearest(base, found)} Allowed: "
+            text += f"{', '.join(found) or 'none'}."
             faults.add((part, name, "of"), text)
             base = None
         if base is not None:

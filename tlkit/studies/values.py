@@ -9,14 +9,14 @@ from pydantic import AfterValidator, Field, ValidationInfo
 from tlkit.config import ConfigError, lookup
 from tlkit.datasets.cards import DATASETS
 from tlkit.declared import expected, once
-from tlkit.yamllines import shown
+from tlkit.yamllines import show_value
 
 LONGEST = 80  # bytes of a name: run folders hold two of them, and file systems end at 255
 
 
 def _name(value: str) -> str:
     if not value.strip() or not value.isprintable() or len(value.encode()) > LONGEST:
-        raise ConfigError(f"expected a name: one line of text of at most {LONGEST} bytes, found {shown(value)}.")
+        raise ConfigError(f"expected a name: one line of text of at most {LONGEST} bytes, found {show_value(value)}.")
     return value
 
 

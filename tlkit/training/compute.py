@@ -28,7 +28,7 @@ def check(compute: Any) -> None:
 
 
 @contextlib.contextmanager
-def limited(threads: int) -> Iterator[None]:
+def limit_threads(threads: int) -> Iterator[None]:
     """Compute with so many threads (torch, BLAS, OpenMP, OpenCV), and put back what was set when the block ends.
 
     Sums that threads share are rounded by how many they are, so a run sets their number itself: neither the cores of

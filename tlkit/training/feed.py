@@ -15,7 +15,7 @@ AHEAD = 2  # batches that are read while a GPU computes
 Batch = tuple[torch.Tensor | None, ...]
 
 
-def fed(read: Callable[[Any], Batch], parts: Iterable[Any], device: torch.device) -> Iterator[tuple[Any, Batch]]:
+def feed_parts(read: Callable[[Any], Batch], parts: Iterable[Any], device: torch.device) -> Iterator[tuple[Any, Batch]]:
     """Yield each part with what `read` returns for it, on the device, in order.
 
     For a GPU a thread reads the next ones meanwhile, into memory that the GPU copies from by itself.

@@ -39,7 +39,7 @@ def finished_weights(rid: str) -> Path:
     Raises: FileNotFoundError where it is not done, RunDamagedError.
     """
     runfolder.check(runfolder.require_done(rid))
-    return runs.checked(rid, "model.safetensors")
+    return runs.check_file(rid, "model.safetensors")
 
 
 def load_pretrained(encoder: torch.nn.Module, weights: dict[str, Any] | None) -> LoadReport | None:

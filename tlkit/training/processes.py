@@ -40,10 +40,12 @@ def process_group() -> Iterator[tuple[int, int]]:
 
 
 def rank() -> int:
+    """Return the number of this process among those of its run, 0 where it is alone."""
     return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
 
 
 def world_size() -> int:
+    """Return how many processes do this run."""
     return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
 
 

@@ -71,7 +71,7 @@ def run(config: dict[str, Any], wait: bool = False) -> Path:
     threads, processes = (config["compute"][part] for part in compute.PARTS)
     if processes > 1 and not compute.started_by_torchrun():
         return _run_processes(config, processes, wait)
-    with compute.limited(threads), process_group() as (_, world):
+    with compute.limit_threads(threads), process_group() as (_, world):
         compute.check_world(processes, world)
         return _run(config, wait)
 

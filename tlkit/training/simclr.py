@@ -66,6 +66,7 @@ class Contrastive:
         return torch.stack(model(torch.cat(views)).chunk(2), dim=1)
 
     def compare(self, embedded: torch.Tensor) -> torch.Tensor:
+        """Return the NT-Xent loss of embeddings [B,2,D]."""
         return nt_xent(*embedded.unbind(1), self.recipe.temperature, group=self.recipe.negatives)
 
     def loss(self, model: nn.Module, views: Views) -> torch.Tensor:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from tlkit.config import ConfigError
 from tlkit.models import batch_norms
 from tlkit.random import random_state, set_random_state
-from tlkit.training.feed import Batch, fed
+from tlkit.training.feed import Batch, feed_parts
 from tlkit.training.processes import rank, take_from_first, world_size
 from tlkit.training.recipe import Recipe
 
@@ -40,10 +40,17 @@ class Objective(Protocol):
     monitor: str | None  # the validation metric that selects (`names.sign`: which way); None without validation
     joint: bool
 
-    def fetch(self, positions: np.ndarray) -> Batch: ...
-    def views(self, batch: Batch, positions: np.ndarray, epoch: int, keys: np.ndarray | None = None) -> Views: ...
-    def loss(self, model: nn.Module, views: Views) -> Tensor: ...
-    def validate(self) -> dict[str, float]: ...
+    def fetch(self, positions: np.ndarray) -> Batch:
+        """Return a batch of training samples on the CPU, before anything is drawn."""
+
+    def views(self, batch: Batch, positions: np.ndarray, epoch: int, keys: np.ndarray | None = None) -> Views:
+        """Return what the network and the loss get of a batch, drawn by seed, epoch, position and `keys` alone."""
+
+    def loss(self, model: nn.Module, views: Views) -> Tensor:
+        """Return the loss of a batch of views, a number."""
+
+    def validate(self) -> dict[str, float]:
+        """Return the validation metrics by name, {} without validation."""
 
 
 class Group(NamedTuple):
@@ -118,7 +125,9 @@ def prepare_groups(
         image = max(t.numel() for t in objective.fetch(groups[0].positions[:1]) if t is not None)
         count = max(1, TOGETHER // (image * len(groups[0].positions)))
     skip = first % count
-    for part, batch in fed(read, [groups[i : i + count] for i in range(first - skip, len(groups), count)], device):
+    for part, batch in feed_parts(
+        read, [groups[i : i + count] for i in range(first - skip, len(groups), count)], device
+    ):
         sizes = [len(group.positions) for group in part]
         keys = np.repeat([group.key for group in part], sizes)
         views = objective.views(batch, np.concatenate([group.positions for group in part]), epoch, keys)

@@ -15,7 +15,7 @@ from tlkit.datasets.store import Store
 from tlkit.training.augment import AUGMENTS, augment, to_float
 from tlkit.training.augment_opencv import LUMA
 from tlkit.training.augment_torch import per_channel
-from tlkit.training.feed import Batch, fed
+from tlkit.training.feed import Batch, feed_parts
 from tlkit.training.processes import autocast, rank, world_size
 from tlkit.training.recipe import NORMALISE, Recipe
 from tlkit.training.steps import Views
@@ -33,6 +33,7 @@ class Samples:
 
     @property
     def table(self) -> pd.DataFrame:
+        """The rows of the store's table, in the order of `rows`."""
         return self.store.table.iloc[self.rows]
 
 
@@ -158,7 +159,7 @@ def predict(model: nn.Module, task: Any, samples: Samples, recipe: Recipe) -> pd
 
     slices = [slice(start, start + step) for start in range(0, len(mine), step)]
     with torch.inference_mode(), autocast(recipe.precision, device):
-        for part, (images, labels, *beside) in fed(read, slices, device):
+        for part, (images, labels, *beside) in feed_parts(read, slices, device):
             kept = task.keep(model(plain_view(images, recipe), *beside), labels)
             parts.append(pd.DataFrame({"row": mine[part], **kept}))
     frame = _gathered(parts).sort_values("row")

@@ -180,7 +180,7 @@ def _watch(studies: list[Study], process: subprocess.Popen, cores: int, every: f
 
 def drop_stale(study: Study, found: list[Job]) -> list[str]:
     """Take away the records of jobs that failed or whose runs, stores or figures are gone: the DAG does them again."""
-    stale = [path.name for path in records.failed(study.folder)]
+    stale = [path.name for path in records.list_failed(study.folder)]
     missing = set(study.of_runs(rid for job in found for rid in job.makes).missing()["run"])
     for job in found:
         record = records.read(study.folder / job.output, job.name)

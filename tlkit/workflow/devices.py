@@ -23,7 +23,7 @@ def count() -> int:
 
 
 @contextmanager
-def lent(wanted: int) -> Iterator[None]:
+def lend_gpus(wanted: int) -> Iterator[None]:
     """Let what is started inside see `wanted` GPUs alone, which no other job on this machine has; wait for them.
 
     Where there are fewer, all are lent, and a run says that they are too few; without any, nothing is changed.

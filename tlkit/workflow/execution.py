@@ -12,7 +12,7 @@ from tlkit import paths, plugins, runs, stopping
 from tlkit.config import NotAvailableError, TlkitError, lookup, nearest
 from tlkit.studies import Study
 from tlkit.workflow import devices, records
-from tlkit.workflow.graph import by_name, declared, notebooks
+from tlkit.workflow.graph import find_job, notebooks, read_parameters
 
 KERNEL = [
     "--log-level=50",  # else kernels warn that they talk over TCP and are shut down
@@ -40,7 +40,7 @@ def execute(name: str, parameters: dict[str, Any], output: Path) -> Path:
     Raises: UnknownParameterError before anything starts; NotebookError from a cell; stopping.Stopped where this
     process, or the notebook, was asked to end, after the notebook has kept what it had reached.
     """
-    source, known = lookup(name, notebooks(), "notebook"), declared(name)
+    source, known = lookup(name, notebooks(), "notebook"), read_parameters(name)
     for key in set(parameters) - set(known):
         raise UnknownParameterError(
             f"notebook {name} has no parameter '{key}'.{nearest(key, known)} It has: {', '.join(known)}."
@@ -97,12 +97,12 @@ def make_job(study: Study, name: str) -> dict[str, Any]:
     What cannot be made from these data at all is "not available", and no failure.
     Raises: whatever stopped the job, after the record of its failure was written.
     """
-    job = by_name(study, name)
+    job = find_job(study, name)
     output = study.folder / job.output
     try:
         if not job.notebook:
             return records.write(output, job.name, store=_prepare(study, job.parameters))
-        with devices.lent(job.gpus):
+        with devices.lend_gpus(job.gpus):
             executed = execute(job.notebook, job.parameters, output.with_suffix(".ipynb"))
     except NotebookError as error:
         state = "not available" if error.kind == NotAvailableError.__name__ else "failed"

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from tlkit import paths
 from tlkit.config import TlkitError
 from tlkit.datasets.cards import DATASETS, DataCard, present
-from tlkit.sources import about, commands, fetch, plan, size_of, sizes
+from tlkit.sources import about, commands, fetch, fetch_plan, size_of, sizes
 from tlkit.studies import Study, load
 
 ACCEPT = "ACCEPT"  # environment variable: 1 fetches without asking
@@ -29,13 +29,13 @@ def fetch_missing(names: Iterable[str], scale: str, data: str = "") -> None:
     if not missing:
         return
     lines = [f"  python -m tlkit data get {name} --size {size}   {_said(name, size)}" for name, size in missing.items()]
-    print("\n".join(["These data are not here, and need no login:", *lines, f"They go to {plan.folder_root()}."]))
+    print("\n".join(["These data are not here, and need no login:", *lines, f"They go to {fetch_plan.folder_root()}."]))
     if not _agreed():
         print("Not fetched. Say ACCEPT=1, or fetch them by the commands above; what is here is done without them.")
         return
     for name, size in missing.items():
         try:
-            wanted = plan.ask_sizes(plan.plan(DATASETS[name], size))
+            wanted = fetch_plan.ask_sizes(fetch_plan.plan(DATASETS[name], size))
             print(commands.summary(wanted), flush=True)
             fetch.get(wanted, over=True)
         except (TlkitError, OSError) as error:
@@ -62,7 +62,7 @@ def _is_missing(card: DataCard, size: str) -> bool:
 
 
 def _size_here(card: DataCard) -> str:
-    return commands.read_facts(plan.folder_of(card)).get("size", "")
+    return commands.read_facts(fetch_plan.folder_of(card)).get("size", "")
 
 
 def _said(name: str, size: str) -> str:

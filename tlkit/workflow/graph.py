@@ -40,6 +40,7 @@ class Job:
 
     @property
     def is_figure(self) -> bool:
+        """Whether the job draws a figure."""
         return self.name.startswith(FIGURE)
 
 
@@ -125,7 +126,7 @@ def _down_job(
 
 def _figure_job(study: Study, where: dict, data: dict[str, Job], down: list[Job], name: str) -> Job:
     """Return the job of a figure: it needs those that make its runs, and the data where it shows no run."""
-    asked = where | ({"make_missing": False} if "make_missing" in declared(name) else {})
+    asked = where | ({"make_missing": False} if "make_missing" in read_parameters(name) else {})
     shown = {runs.run_id(config) for _, config in study.shown_configs(name, beside=True)}
     needs = {job.output for job in down if shown & set(job.makes)} or {job.output for job in data.values()}
     return Job(f"{FIGURE}{name}", name, asked, tuple(sorted(needs)), tuple(sorted(shown)))
@@ -136,7 +137,7 @@ def notebooks() -> dict[str, Path]:
     return {p.stem: p for p in sorted(paths.NOTEBOOKS.glob("*.ipynb"))}
 
 
-def declared(name: str) -> dict[str, Any]:
+def read_parameters(name: str) -> dict[str, Any]:
     """Return the parameters of a notebook with their defaults: what its parameters cell sets."""
     book = json.loads(lookup(name, notebooks(), "notebook").read_text(encoding="utf-8"))
     cells = [c for c in book["cells"] if "parameters" in c["metadata"].get("tags", [])]
@@ -144,6 +145,6 @@ def declared(name: str) -> dict[str, Any]:
     return {s.targets[0].id: ast.literal_eval(s.value) for s in statements}
 
 
-def by_name(study: Study, name: str) -> Job:
+def find_job(study: Study, name: str) -> Job:
     """Return the job of a study; raise UnknownNameError with the nearest name."""
     return lookup(name, {job.name: job for job in jobs(study)}, "job")

@@ -46,7 +46,7 @@ def say(record: dict[str, Any]) -> str:
     return f"{record['state']:<13} {record['job']}: {cause[0] if cause else ''}{opened}"
 
 
-def failed(folder: Path) -> list[Path]:
+def list_failed(folder: Path) -> list[Path]:
     """Return the records of failed jobs below a folder: of one study at one scale, or of all."""
     return [path for path in sorted(folder.rglob("*.json")) if read(path)["state"] == "failed"]
 

@@ -20,7 +20,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from tlkit import course, report, runs, studies
 from tlkit.config import Parameters
-from tlkit.course.features import encode
+from tlkit.course.encoding import encode
 from tlkit.figures import feature_reuse
 from tlkit.training.contrastive import nt_xent, nt_xent_range
 from tlkit.training.data import open_data, training_images

@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from tlkit import course, models, report, runs, studies
 from tlkit.config import Parameters
 from tlkit.course import plots
-from tlkit.course.features import encode
+from tlkit.course.encoding import encode
 from tlkit.figures import feature_reuse
 from tlkit.training.data import chosen_rows, open_data, training_rows
 from tlkit.training.recipe import Recipe

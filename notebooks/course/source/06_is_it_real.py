@@ -21,7 +21,7 @@ import pandas as pd
 from tlkit import course, report, studies
 from tlkit.config import Parameters
 from tlkit.course import plots
-from tlkit.report.layout import p_text
+from tlkit.report.lettering import p_text
 from tlkit.stats import differences, power
 
 with Parameters(globals()) as p:

@@ -65,7 +65,7 @@ report.show(
 )
 
 # %%
-gradcam.alike(found).replace(dict(names)).round(2)
+gradcam.compare_maps(found).replace(dict(names)).round(2)
 
 # %% [markdown]
 # `mean` is the correlation of the maps of two arms, over pixels; n counts images on which both have a map. Networks can agree in what they say and disagree in where they look, which at least one of them cannot mean as a reason.
@@ -134,7 +134,7 @@ report.show(
 my_guess = None
 
 # %%
-checked = gradcam.sanity(ids["ct"], images=24)
+checked = gradcam.check_sanity(ids["ct"], images=24)
 summary = checked.groupby("part")["correlation"].agg(["mean", "std", "count"])
 course.guessed(my_guess, summary.loc["all", "mean"])
 known = checked.dropna()

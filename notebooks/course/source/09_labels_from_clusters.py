@@ -20,7 +20,7 @@ from tlkit import course, report, studies
 from tlkit.archives.pseudolabels import clustering
 from tlkit.config import Parameters
 from tlkit.course import plots
-from tlkit.course.features import encode
+from tlkit.course.encoding import encode
 from tlkit.figures import feature_reuse
 from tlkit.training.data import class_names, open_data
 from tlkit.training.recipe import Recipe

@@ -25,7 +25,7 @@ from tlkit.datasets.store import Store, open_store
 from tlkit.declared import Keys, declare, one_of
 from tlkit.files import building, sha256
 from tlkit.runfolder import damaged
-from tlkit.training.compute import limited
+from tlkit.training.compute import limit_threads
 
 GROUPS_VERSION = 2
 TARGETS = ["modality", "body_part"]
@@ -112,7 +112,7 @@ def make(
     with building(final) as part:
         if part:
             log.info("%s: grouping the files of %d images", card.name, len(store))
-            with limited(chosen.threads):
+            with limit_threads(chosen.threads):
                 _write(part, store, files(card, phantom), card, chosen, key)
     return final
 

@@ -93,7 +93,7 @@ def of_run(store: Store, run: str) -> np.ndarray:
             "the finished runs; an empty encoder trains one."
         )
     encoder = backbone(config["backbone"], seed=config["seed"])
-    load_encoder(encoder, runs.checked(run, "model.safetensors"))
+    load_encoder(encoder, runs.check_file(run, "model.safetensors"))
     return _features(encoder, store, Recipe.from_dict(config["recipe"]))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tlkit import paths
-from tlkit.config import ConfigError, TlkitError, frozen, nearest
+from tlkit.config import ConfigError, TlkitError, freeze, nearest
 from tlkit.yamllines import parse
 
 NAMED = "named"  # patients are known; else what counts as one
@@ -143,7 +143,7 @@ def read_card(file: Path) -> DataCard:
     for key in said.keys() - known:
         raise ConfigError(f"{file}: a card has no '{key}'.{nearest(key, known)}")
     try:
-        return DataCard(**{key: frozen(value) for key, value in said.items()})
+        return DataCard(**{key: freeze(value) for key, value in said.items()})
     except TypeError as error:
         raise ConfigError(f"{file}: {str(error).partition(' ')[2]}") from error
 
@@ -153,7 +153,7 @@ def own_card(name: str, said: dict[str, Any]) -> DataCard:
     empty = {"title": name, "domain": "", "licence": "", "source": "", "citation": ""}
     access = (f"See `folder` of '{name}' under `datasets` in the study file: below TLKIT_DATA, or an absolute path.",)
     told = {**empty, "access": access, "tree": f"{said['folder']}/ in the layout {said['layout']}", **said}
-    return DataCard(name=name, **{key: frozen(value) for key, value in told.items()})
+    return DataCard(name=name, **{key: freeze(value) for key, value in told.items()})
 
 
 DATASETS: dict[str, DataCard] = {

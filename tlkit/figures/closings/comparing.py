@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from tlkit.names import LOWER, Names
-from tlkit.report.layout import metric_name, p_text
+from tlkit.report.lettering import metric_name, p_text
 
 ALPHA = 0.05
 MOST = 4  # examples that a sentence names

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from tlkit.names import LOWER, Names
-from tlkit.report.layout import n_range
+from tlkit.report.lettering import n_range
 
 
 def say_settled(times: pd.DataFrame) -> list[str]:
@@ -52,7 +52,7 @@ def say_reuse(table: pd.DataFrame, scratch: str, names: Mapping[str, str]) -> li
 
 
 def say_lost(lost: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
-    """Say what agreement another pretraining costs beyond another seed (`agreement.against_seeds`, experiment)."""
+    """Say what agreement another pretraining costs beyond another seed (`agreement.compare_with_seeds`, experiment)."""
     names, said = Names(names), []
     for way, rows in lost.groupby("experiment", sort=False):
         mean = rows["lost"].mean()

@@ -18,6 +18,7 @@ def tell(source: Any, *sentences: str | Iterable[str]) -> Markdown:
 
 
 def say_data(phantom: bool, scale: str) -> str:
+    """Say whether data are real or phantoms, and at which scale."""
     if phantom:
         return f"Phantom data at scale {scale}: what follows shows that the way works, and says nothing about patients."
     return f"Real data at scale {scale}."

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from tlkit.names import Names, sign
-from tlkit.report.layout import metric_name
+from tlkit.report.lettering import metric_name
 
 
 def say_far(losses: pd.DataFrame, shown: str) -> str:

@@ -43,6 +43,7 @@ class Labels:
         return self
 
     def model(self, encoder: nn.Module) -> nn.Module:
+        """Return a classifier of the encoder's pooled features, one output a class."""
         from tlkit.models.heads import classifier
 
         return classifier(encoder, len(self.classes), self.head_bias)
@@ -65,6 +66,7 @@ class Multiclass(Labels):
         return F.cross_entropy(output.float(), target, weight=weights)
 
     def keep(self, output: torch.Tensor, target: torch.Tensor) -> dict[str, list]:
+        """Return target and output (the probabilities) of each image of logits [B,C]."""
         probabilities = output.float().softmax(1).cpu().numpy()
         return {"target": target.cpu().tolist(), "output": list(probabilities)}
 
@@ -92,6 +94,7 @@ class Binary(Labels):
     targets = Multiclass.targets
 
     def model(self, encoder: nn.Module) -> nn.Module:
+        """Return a classifier of the encoder's pooled features with one output."""
         from tlkit.models.heads import classifier
 
         return classifier(encoder, 1, self.head_bias)
@@ -102,6 +105,7 @@ class Binary(Labels):
         return F.binary_cross_entropy_with_logits(output[:, 0].float(), target.float(), pos_weight=weight)
 
     def keep(self, output: torch.Tensor, target: torch.Tensor) -> dict[str, list]:
+        """Return target and output (the probability of label 1) of each image of logits [B,1]."""
         return {"target": target.cpu().tolist(), "output": output[:, 0].float().sigmoid().cpu().tolist()}
 
     def metrics(self, kept: pd.DataFrame, full: bool = True) -> dict[str, float]:
@@ -152,6 +156,7 @@ class Multilabel(Labels):
         return F.binary_cross_entropy_with_logits(output.float(), target, weight=weights)
 
     def keep(self, output: torch.Tensor, target: torch.Tensor) -> dict[str, list]:
+        """Return target and output (the probability of each label) of each image of logits [B,C]."""
         probabilities = output.float().sigmoid().cpu().numpy()
         return {"target": list(target.cpu().numpy().astype(np.uint8)), "output": list(probabilities)}
 

@@ -49,11 +49,13 @@ class Regression(Labels):
         return self
 
     def model(self, encoder: nn.Module) -> nn.Module:
+        """Return a regressor of pooled features and `inputs`, in units of the training mean and sd."""
         from tlkit.models.heads import regressor
 
         return regressor(encoder, len(self.inputs), self.mean, self.sd)
 
     def targets(self, table: pd.DataFrame) -> torch.Tensor:
+        """Return the target of every row of a store's table, float32 [N]."""
         return torch.tensor(table[self.column].to_numpy(np.float32))
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -61,6 +63,7 @@ class Regression(Labels):
         return F.mse_loss(output[:, 0].float() / self.sd, target / self.sd)
 
     def keep(self, output: torch.Tensor, target: torch.Tensor) -> dict[str, list]:
+        """Return target and output, both in the unit of the target, of each image."""
         return {"target": target.cpu().tolist(), "output": output[:, 0].float().cpu().tolist()}
 
     def metrics(self, kept: pd.DataFrame, full: bool = True) -> dict[str, float]:

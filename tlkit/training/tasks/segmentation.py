@@ -50,6 +50,7 @@ class Segmentation:
         return self
 
     def model(self, encoder: nn.Module) -> nn.Module:
+        """Return the encoder with its decoder to one map a class."""
         return segmenter(encoder, len(self.classes), self.decoder)
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -60,6 +61,7 @@ class Segmentation:
         return F.cross_entropy(output.float(), target.long(), weight=weights)
 
     def keep(self, output: torch.Tensor, target: torch.Tensor) -> dict[str, list]:
+        """Return target, output and overlap of each image of logits [B,C,H,W]: the pixels of each class or region."""
         guess, target = output.argmax(1).flatten(1), target.long().flatten(1)
         n = len(self.classes)
         code = (target * n + guess + torch.arange(len(guess), device=guess.device)[:, None] * n * n).flatten()

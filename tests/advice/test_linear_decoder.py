@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tlkit.advice import pixels
+from tlkit.advice import linear_decoder
 from tlkit.advice.targets import ScoreError
 from tlkit.training.tasks import task
 
@@ -31,33 +31,35 @@ def test_maps_that_hold_the_mask_beat_maps_of_noise_and_a_constant_answer(masks)
     rng = np.random.default_rng(1)
     noise = rng.normal(size=(24, 6, CELLS, CELLS)).astype(np.float16)
     telling = noise.copy()
-    telling[:, :2] = pixels.class_shares(masks, 3, CELLS)[:, 1:]
-    good, bad = (pixels.evidence(m, masks, JOB, "dice_mean", PATIENTS)["probe"] for m in (telling, noise))
-    always = pixels.constant(CELLS, masks, JOB, "dice_mean", PATIENTS)["probe"]
+    telling[:, :2] = linear_decoder.class_shares(masks, 3, CELLS)[:, 1:]
+    good, bad = (linear_decoder.score_maps(m, masks, JOB, "dice_mean", PATIENTS)["probe"] for m in (telling, noise))
+    always = linear_decoder.score_constant(CELLS, masks, JOB, "dice_mean", PATIENTS)["probe"]
     assert good > 0.7 > 0.45 > max(bad, always) > 0.05
-    assert pixels.evidence(telling, masks, JOB, "dice_mean", PATIENTS)["probe"] == good
+    assert linear_decoder.score_maps(telling, masks, JOB, "dice_mean", PATIENTS)["probe"] == good
 
 
 def test_grey_values_alone_tell_a_bright_organ(masks):
     images = (60 + 120 * (masks == 1) - 50 * (masks == 2)).astype(np.uint8)
     for shown in (images, np.repeat(images[..., None], 3, axis=3)):
-        maps = pixels.intensity_maps(shown, CELLS)
+        maps = linear_decoder.intensity_maps(shown, CELLS)
         assert maps.shape == (24, 8, CELLS, CELLS) and np.isfinite(maps).all()
-        assert pixels.evidence(maps, masks, JOB, "dice_mean", PATIENTS)["probe"] > 0.7
+        assert linear_decoder.score_maps(maps, masks, JOB, "dice_mean", PATIENTS)["probe"] > 0.7
 
 
 def test_a_constant_answer_is_right_where_all_masks_are_alike():
     masks = np.zeros((6, SIDE, SIDE), np.uint8)
     masks[:, 8:24, 8:24] = 1
-    found = pixels.constant(CELLS, masks, task("segmentation", ("no", "yes")), "dice_mean", list("abcdef"))
+    found = linear_decoder.score_constant(
+        CELLS, masks, task("segmentation", ("no", "yes")), "dice_mean", list("abcdef")
+    )
     assert found["probe"] > 0.9
 
 
 def test_masks_without_any_class_give_a_value_and_one_patient_an_error(masks):
     empty, maps = np.zeros_like(masks), np.ones((24, 2, CELLS, CELLS), np.float16)
-    assert pixels.evidence(maps, empty, JOB, "dice_mean", PATIENTS)["probe"] == 0
+    assert linear_decoder.score_maps(maps, empty, JOB, "dice_mean", PATIENTS)["probe"] == 0
     rare = empty.copy()
     rare[0, :3, :3] = 2  # a class of one image
-    assert 0 <= pixels.evidence(maps, rare, JOB, "dice_mean", PATIENTS)["probe"] <= 1
+    assert 0 <= linear_decoder.score_maps(maps, rare, JOB, "dice_mean", PATIENTS)["probe"] <= 1
     with pytest.raises(ScoreError, match="two or more patients"):
-        pixels.evidence(maps, masks, JOB, "dice_mean", ["p"] * 24)
+        linear_decoder.score_maps(maps, masks, JOB, "dice_mean", ["p"] * 24)

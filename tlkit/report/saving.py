@@ -16,7 +16,7 @@ from tlkit.doubts import MARK
 from tlkit.files import replacing
 from tlkit.machine import commit
 from tlkit.report.alt import SAVED, describe
-from tlkit.report.layout import add_footer
+from tlkit.report.lettering import add_footer
 from tlkit.report.style import lean_fonts, mark_phantom, style
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ SHARES = np.linspace(0.04, 0.8, 20)  # of a probability, from which on a class i
 BATCH = 64
 
 
-def evidence(
+def score_maps(
     maps: np.ndarray, masks: np.ndarray, job: Any, metric: str, patients: Sequence, seed: int = 0
 ) -> dict[str, Any]:
     """Return metric, probe and seconds of maps [N,D,G,G] for masks [N,H,W] of the classes of a segmentation `job`.
@@ -42,7 +42,9 @@ def evidence(
     return {"metric": metric, "probe": found, "seconds": {"probe": time.perf_counter() - start}}
 
 
-def constant(cells: int, masks: np.ndarray, job: Any, metric: str, patients: Sequence, seed: int = 0) -> dict[str, Any]:
+def score_constant(
+    cells: int, masks: np.ndarray, job: Any, metric: str, patients: Sequence, seed: int = 0
+) -> dict[str, Any]:
     """Return metric, probe and seconds of one answer for all images: how often a place holds each class in training."""
     start, shares = time.perf_counter(), class_shares(masks, len(job.classes), cells)
     said = []

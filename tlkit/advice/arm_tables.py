@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tlkit.advice.hints import HINTS
-from tlkit.advice.prose import SCORES, between, count, metric, number, title
+from tlkit.advice.prose import SCORES, count, metric, number, say_between, title
 
 Answer = Mapping[str, Any]
 Arm = Mapping[str, Any]
@@ -21,7 +21,7 @@ class Table(NamedTuple):
     leads: list[bool]
 
 
-def arms(answer: Answer) -> list[Table]:
+def tabulate_arms(answer: Answer) -> list[Table]:
     """Return what fine-tuning gave and what frozen features did, a row an arm; columns without a value are left out."""
     shots = sorted({n for arm in answer["arms"] for n in arm["few_shot"] or ()}, key=int)
     tuned = {
@@ -73,7 +73,7 @@ def _filled(answer: Answer, of: Sequence[Arm], caption: str, cells: Mapping[str,
     return Table(caption, [columns[i] for i in used], [[row[i] for i in used] for row in full], leads)
 
 
-def missing(answer: Answer) -> list[str]:
+def list_missing(answer: Answer) -> list[str]:
     """Return a line for each arm whose weights are not there: name, size, licence, source."""
     return [
         ", ".join(str(part) for part in (row["name"], *(row.get(k) for k in ("size", "licence", "source"))) if part)
@@ -81,7 +81,7 @@ def missing(answer: Answer) -> list[str]:
     ]
 
 
-def dropped(answer: Answer) -> list[str]:
+def list_dropped(answer: Answer) -> list[str]:
     """Return a line for each arm that got no runs, or no more, with the reason."""
     found = [a for a in answer["arms"] if a["dropped"]]
     words = ["is left out" if a["runs"] is None else "got no more runs" for a in found]
@@ -94,11 +94,11 @@ def _few(arm: Arm, shots: str) -> str:
     return number(mean) if sd is None else f"{number(mean)} ± {number(sd)}"
 
 
-def loaded(answer: Answer) -> list[str]:
+def list_loaded(answer: Answer) -> list[str]:
     """Return a line for each arm whose weights were read from a file: what of them was taken."""
     return [f"{title(answer, a['arm'])}, weights loaded: {a['load']}." for a in answer["arms"] if a["load"]]
 
 
 def _held(arm: Mapping[str, Any], what: str) -> str:
     low, high = arm[f"{what}low"], arm[f"{what}high"]
-    return "–" if low is None else between(low, high)
+    return "–" if low is None else say_between(low, high)

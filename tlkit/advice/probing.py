@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tlkit.advice import features, pixels, scores
+from tlkit.advice import features, linear_decoder, scores
 from tlkit.advice.targets import ScoreError
 from tlkit.datasets import splits
 from tlkit.models.backbones import NoPyramidError
@@ -22,14 +22,14 @@ MASKS = 500  # of which maps are made
 Told = dict[str, dict[str, Any]]
 
 
-def cheap(
+def score_arms(
     study: Study,
     tell: Callable[[str], None] = print,
     most: int = MOST,
     skip: dict[str, str] | None = None,
     found: Told | None = None,
 ) -> Told:
-    """Return `scores.evidence` (of masks `pixels.evidence`) of each arm's frozen encoder, and of what needs none.
+    """Return `scores.evidence` (`linear_decoder.score_maps`) of each arm's frozen encoder, and of what needs none.
 
     Cross-validated over patients, on at most `most` images drawn over all of them but those of an official test part,
     so the test is not touched. Arms of `skip` are left out, and those pretrained on these images, whose encoders know
@@ -43,7 +43,7 @@ def cheap(
     first = next(iter(arms.values()))
     store, table = open_data(first["data"])  # of all arms
     masks = base_kind(first["task_kind"]) == "segmentation"
-    rows, patients = drawn(table, min(most, MASKS) if masks else most)
+    rows, patients = draw_rows(table, min(most, MASKS) if masks else most)
     kept = {"metric": metric_of(study), "patients": patients}
     told = (_of_masks if masks else _of_labels)(study, arms, store, rows, task_of(first, table), kept)
     found = {} if found is None else found
@@ -61,7 +61,7 @@ def cheap(
     return found
 
 
-def drawn(table: Any, most: int) -> tuple[np.ndarray, np.ndarray]:
+def draw_rows(table: Any, most: int) -> tuple[np.ndarray, np.ndarray]:
     """Return rows, and their patients, of at most `most` images of an opened table that are of no official test."""
     kept = table[(table["split"] != "") & (table["official"] != "test")]
     if len(kept) > most:
@@ -83,7 +83,7 @@ def _of_labels(study, arms, store, rows, job, kept) -> list[tuple[str, Callable[
         def score() -> dict[str, Any]:
             return scores.evidence(values(), target, kind, classes=job.classes, **kept)
 
-        return arm, lambda: features.kept_scores(study.name, arm, features.joined(key, held), score)
+        return arm, lambda: features.kept_scores(study.name, arm, features.join_keys(key, held), score)
 
     def frozen(arm: str, config: Any) -> tuple[str, Callable[[], dict[str, Any]]]:
         key = features.key_of(config, rows)
@@ -104,18 +104,18 @@ def _of_masks(study, arms, store, rows, job, kept) -> list[tuple[str, Callable[[
     held = features.digest((masks.tobytes(), *kept["patients"], kept["metric"]))
 
     def scored(arm: str, key: str, make: Callable[[], dict[str, Any]]) -> tuple[str, Callable[[], dict[str, Any]]]:
-        return arm, lambda: features.kept_scores(study.name, arm, features.joined(key, held), make)
+        return arm, lambda: features.kept_scores(study.name, arm, features.join_keys(key, held), make)
 
     def frozen(arm: str, config: Any) -> tuple[str, Callable[[], dict[str, Any]]]:
         key = features.key_of(config, rows, "maps")
-        return scored(arm, key, lambda: pixels.evidence(maps(arm, key, config), *how))
+        return scored(arm, key, lambda: linear_decoder.score_maps(maps(arm, key, config), *how))
 
     def maps(arm: str, key: str, config: Any) -> np.ndarray:
         return features.kept_array(study.name, arm, key, lambda: features.maps(config, store, rows))
 
     def grey() -> dict[str, Any]:
-        return pixels.evidence(pixels.intensity_maps(store.take(rows)[0].numpy(), cells), *how)
+        return linear_decoder.score_maps(linear_decoder.intensity_maps(store.take(rows)[0].numpy(), cells), *how)
 
-    without = {CONSTANT: lambda: pixels.constant(cells, *how), PIXELS: grey}
+    without = {CONSTANT: lambda: linear_decoder.score_constant(cells, *how), PIXELS: grey}
     told = [scored(name, features.key_of(first, rows, "maps", name), make) for name, make in without.items()]
     return told + [frozen(arm, config) for arm, config in arms.items()]

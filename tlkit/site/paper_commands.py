@@ -45,6 +45,7 @@ def _results(args: argparse.Namespace):
 
 
 def do_paper(args: argparse.Namespace) -> None:
+    """Set the paper, and print the paths of PDF and HTML."""
     from tlkit.manuscript import build
 
     for path in build.build(_results(args), paths.paper_root() / "build"):
@@ -52,12 +53,14 @@ def do_paper(args: argparse.Namespace) -> None:
 
 
 def do_site(args: argparse.Namespace) -> None:
-    from tlkit.site import build
+    """Write the site, and print the path of its first page."""
+    from tlkit.site import website
 
-    print(build.build(_results(args), paths.paper_root() / "site"))
+    print(website.build(_results(args), paths.paper_root() / "site"))
 
 
 def do_where(args: argparse.Namespace) -> None:
+    """Print where a file, run, data set, commit or number comes from."""
     from tlkit.manuscript.provenance import Provenance
 
     for line in Provenance(_results(args)).walk(args.what):
@@ -65,6 +68,7 @@ def do_where(args: argparse.Namespace) -> None:
 
 
 def do_reference(args: argparse.Namespace) -> None:
+    """Keep the results of studies as reference ones, and print how large they are."""
     from tlkit.manuscript import reference
 
     for study in args.studies:
@@ -74,6 +78,7 @@ def do_reference(args: argparse.Namespace) -> None:
 
 
 def do_pack(args: argparse.Namespace) -> None:
+    """Pack a study's results with their runs into one file, or describe them in place; print which file."""
     from tlkit import studies
     from tlkit.manuscript import pack
 
@@ -86,6 +91,7 @@ def do_pack(args: argparse.Namespace) -> None:
 
 
 def do_unpack(args: argparse.Namespace) -> None:
+    """Put the runs and results of a pack in place, and print what was new."""
     from tlkit.manuscript.unpacking import unpack
 
     found = unpack(args.file)

@@ -7,7 +7,7 @@ from html import escape
 from typing import Any, NamedTuple
 
 from tlkit import __version__
-from tlkit.advice import drawings, prose, table
+from tlkit.advice import arm_tables, drawings, prose
 
 Answer = Mapping[str, Any]
 STYLE = """
@@ -51,12 +51,12 @@ class Code(NamedTuple):
 
 
 def html(answer: Answer) -> str:
-    """Return the page of an answer that `contract.checked` has passed; everything in it is escaped."""
+    """Return the page of an answer that `contract.check_answer` has passed; everything in it is escaped."""
     name = answer.get("name") or "your images"
     heading = f"Which pretraining should {name} start from?"
     body = [
         f"<h1>{escape(heading)}</h1>",
-        f'<p class="what">{escape(what(answer))}</p>',
+        f'<p class="what">{escape(describe_task(answer))}</p>',
         *(['<p class="phantom">Phantom data: not results on patients.</p>'] if answer.get("phantom") else []),
         _verdict(answer),
         _warnings(answer),
@@ -75,12 +75,12 @@ def sections(answer: Answer) -> list[tuple[str, list[Any]]]:
     """Return the headings of a page, and what stands below each: tables, code, sentences, lists, (data URI, alt)."""
     agreement = prose.agreement(answer)
     return [
-        ("The arms", [drawings.arms(answer), *table.arms(answer), prose.baseline(answer),
-                      [*table.dropped(answer), *table.loaded(answer)]]),
+        ("The arms", [drawings.arms(answer), *arm_tables.tabulate_arms(answer), prose.baseline(answer),
+                      [*arm_tables.list_dropped(answer), *arm_tables.list_loaded(answer)]]),
         ("Learning curve", [drawings.curve(answer)]),
-        ("What more hours would decide", [prose.more(answer)]),
+        ("What more hours would decide", [prose.say_more(answer)]),
         ("Did the cheap scores foretell it?", [agreement, prose.hint_note() if agreement else ""]),
-        ("Not tried", [table.missing(answer)]),
+        ("Not tried", [arm_tables.list_missing(answer)]),
         ("How to load the winner's weights", [Code(answer.get("loading"), "python", answer.get("weights_file"))]),
         ("The study behind it", [Code(answer.get("study"), "yaml", answer.get("study_file") or "the study file")]),
         ("How the images were read", [Code(answer.get("reading"), "yaml", "data.yaml")]),
@@ -88,7 +88,7 @@ def sections(answer: Answer) -> list[tuple[str, list[Any]]]:
 
 
 def _block(found: Any) -> str:
-    if isinstance(found, table.Table):
+    if isinstance(found, arm_tables.Table):
         return _table(found)
     if isinstance(found, Code):
         return _code(found)
@@ -97,7 +97,7 @@ def _block(found: Any) -> str:
     return _list(found) if isinstance(found, list) else f"<p>{escape(found)}</p>" if found else ""
 
 
-def what(answer: Answer) -> str:
+def describe_task(answer: Answer) -> str:
     """Return the task in a line: its kind, metric and classes."""
     classes = [str(c) for c in answer["classes"]]
     listed = ", ".join(classes[:12]) + (f" and {len(classes) - 12} more" if len(classes) > 12 else "")
@@ -119,7 +119,7 @@ def _warnings(answer: Answer) -> str:
     return f'<h2>Warnings</h2>\n<ul class="warnings">{items}</ul>' if items else ""
 
 
-def _table(found: table.Table) -> str:
+def _table(found: arm_tables.Table) -> str:
     head = "".join(f'<th scope="col">{escape(c)}</th>' for c in found.columns)
     lines = [
         f"<tr{' class=leader' if leads else ''}>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>"

@@ -41,10 +41,12 @@ class Plan:
 
     @property
     def part(self) -> Path:
+        """The folder in which files lie until all are whole."""
         return self.folder.with_name(f"{self.folder.name}.part")
 
     @property
     def unpacks(self) -> bool:
+        """Whether what is fetched are archives to be unpacked."""
         return bool(self.card.fetch.get("unpack"))
 
     def write_list(self) -> Path:
