@@ -20,7 +20,7 @@ TEST_EXTRA = PYPROJECT["optional-dependencies"]["test"]
 FILES = ("git", "ls-files", "--cached", "--others", "--exclude-standard")
 DISTRIBUTION = {"PIL": "pillow", "cv2": "opencv-python-headless", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 DISTRIBUTION |= {"gdcm": "python-gdcm", "dicomanonymizer": "dicom-anonymizer", "pytorch_grad_cam": "grad-cam"}
-DISTRIBUTION |= {"IPython": "ipython", "markdown_it": "markdown-it-py"}
+DISTRIBUTION |= {"IPython": "ipython", "fontTools": "fonttools", "markdown_it": "markdown-it-py"}
 MODULES = sorted(m.name for m in pkgutil.walk_packages(tlkit.__path__, "tlkit.") if m.name != "tlkit.__main__")
 
 

@@ -67,8 +67,9 @@ def _printed(claim: Mapping[str, Any]) -> str:
     return f"{float(claim['delta_pct']):+.2f} %, {p}".replace("-", "−") if "delta_pct" in claim else p
 
 
-def _not_run(results: Results, study: str, name: str) -> dict[str, Any]:
-    return {"ours": "not run", "verdict": "not run", "why": results.command(study, name), "runs": [], "table": ""}
+def _not_run(results: Results, study: str, name: str, experiment: str = "", task: str = "") -> dict[str, Any]:
+    why = results.command(study, name, experiment, task)
+    return {"ours": "not run", "verdict": "not run", "why": why, "runs": [], "table": ""}
 
 
 def _judge_delta(results: Results, study: str, claim: Mapping[str, Any], rule: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,7 +88,8 @@ def _judge_delta(results: Results, study: str, claim: Mapping[str, Any], rule: M
             weak = "" if half <= rule["tolerance"] else f"power: told to ±{half:.1f} %"
             near = abs(row["delta_pct"] - float(claim["delta_pct"])) <= rule["tolerance"]
             return ours | _verdict(saved, weak if math.isfinite(half) else "power: one run an arm", near)
-    return _not_run(results, study, PAIRS[0] if claim["experiment"] == "E1" else "sf3")
+    name = PAIRS[0] if claim["experiment"] == "E1" else "sf3"
+    return _not_run(results, study, name, claim["experiment"], claim["task"])
 
 
 def _judge_ranks(results: Results, study: str, claim: Mapping[str, Any], rule: Mapping[str, Any]) -> dict[str, Any]:

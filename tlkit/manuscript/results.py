@@ -116,13 +116,19 @@ class Results:
             return bool(there)
         return not self._read(*there[0]).facts.get("phantom")
 
-    def command(self, study: str, name: str = "") -> str:
-        """Return the command that makes a result: at the scale of the reference one, else of those that are there."""
+    def command(self, study: str, name: str = "", experiment: str = "", task: str = "") -> str:
+        """Return the command that makes a result: at the scale of the reference one, else of those that are there.
+
+        Where that scale leaves out a task of an experiment, at the first of SCALES that has it.
+        """
         if study in PUBLISHED:
             return f"python -m tlkit notebook {PUBLISHED[study]}"
         found = [p for kind in KINDS for p in (REFERENCE / kind / study).glob(f"{name or '*'}.json")]
         there = [*found, *(path for _, _, path in self._sidecars(self.root(study), study))]
         scale = json.loads(there[0].read_bytes()).get("scale", "quick") if there else "quick"
+        if task:
+            runs_it = (s for s in (scale, *SCALES) if task in self._tasks(study, s, experiment))
+            scale = next(runs_it, scale)
         return f"make figures STUDY={study} SCALE={scale}"
 
     def _folder(self, root: Path, kind: str, study: str) -> Path:
@@ -201,6 +207,10 @@ class Results:
             except TlkitError:  # published results, or a study that was changed since
                 self._specs[key] = {}
         return self._specs[key]
+
+    def _tasks(self, study: str, scale: str, experiment: str) -> list[str]:
+        entry = self._spec(study, scale).get("experiments", {}).get(experiment) or {}
+        return entry.get("tasks") or []
 
     def behind(self, saved: Saved, row: Mapping[str, Any] | None = None) -> list[str]:
         """Return the runs behind a row of a table, by its experiment, task and pretrainings; all where it has none."""
