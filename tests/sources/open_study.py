@@ -60,7 +60,7 @@ def main() -> None:
             ("data", "get", series, "--size", "mini", "--yes"),
             ("data", "verify", series),
             ("figures", "--study", asked.study, "--scale", "smoke", "--data", "real"),
-            ("status", "--study", asked.study, "--scale", "smoke", "--data", "real"),
+            ("status", "--study", asked.study),
         ):
             call(arguments, copy, env)
     made = sorted((to / "paper" / "figures" / asked.study / "smoke").glob("*.png"))
@@ -132,6 +132,7 @@ def put_series(client, table: pd.DataFrame, made: Path) -> None:
             ds = pydicom.dcmread(file)
             ds.SeriesInstanceUID, ds.PatientID, ds.PatientName = row.series, row.patient, ""
             ds.Modality = row.group if row.group in PICTURES else kind
+            ds.StudyInstanceUID = generate_uid(entropy_srcs=[row.patient])  # phantoms are lent to several patients
             ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid(
                 entropy_srcs=[row.series, str(k)]
             )
