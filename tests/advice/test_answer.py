@@ -180,6 +180,7 @@ def test_a_probe_as_good_as_fine_tuning_says_undertrained():
     rows = [{"arm": "a", "value": 0.38, "low": 0.2, "high": 0.5}, {"arm": "b", "probe": 0.7}]
     base = contract.check_answer(ONCE | {"arms": rows, "start_from": "a", "confidence": "open"})
     assert "likely undertrained" in prose.baseline(base) and "0.700" in prose.baseline(base)
+    assert prose.probe_is_as_good(base) and not prose.probe_is_as_good(base | {"metric": "mae"})
     assert "undertrained" not in prose.baseline(base | {"metric": "mae"})
     assert prose.baseline(base | {"arms": base["arms"][:1]}) == ""
 

@@ -132,6 +132,11 @@ def _answer(study, found, facts, cheap, done, clock) -> dict[str, Any]:
         told |= {k: decision[k] for k in ("why", "splits", "seeds")} | {"n_test_patients": decision["patients"]}
         told |= {"agreement": agreement.to_dict("records")}
         told |= _weights(study, best[best["arm"] == decision["leader"]])
+    if prose.probe_is_as_good(told):
+        text = (
+            "a linear probe of frozen features does as well as the best fine-tuning: more epochs, or other rates, may "
+        )
+        told["warnings"].append({"kind": "undertrained", "text": f"{text}change the order."})
     if not decision or any(arm["runs"] < deciding.LEAST_RUNS for arm in decision["arms"]):
         helps = f"--budget {price_least(study, clock) / 60:.0f}m would do for two runs of each arm"
         told["why"] = f"{told['why']}; {helps}" if decision else f"there was no time for any fine-tuning; {helps}"

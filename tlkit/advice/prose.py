@@ -110,9 +110,17 @@ def baseline(answer: Answer) -> str:
     if not tuned:
         return f"{of} in cross-validation; fine-tuning may turn the order."
     best = max(tuned, key=lambda a: better * a["value"])
-    ahead = better * (best["value"] - probe["probe"]) > 0
     told = f"{of} in cross-validation; the best fine-tuning {number(best['value'])}."
-    return told if ahead else f"{told} Fine-tuning gains nothing over it, so its runs are likely undertrained."
+    told += " Fine-tuning gains nothing over it, so its runs are likely undertrained." * probe_is_as_good(answer)
+    return told
+
+
+def probe_is_as_good(answer: Answer) -> bool:
+    """Tell whether the best linear probe is as good as the best fine-tuning; False where there is none of either."""
+    better = sign(answer["metric"])
+    tuned, probed = ([a.get(k) for a in answer["arms"]] for k in ("value", "probe"))
+    tuned, probed = ([better * v for v in values if v is not None and v == v] for values in (tuned, probed))
+    return bool(tuned and probed) and max(probed) >= max(tuned)
 
 
 def agreement(answer: Answer) -> list[str]:
