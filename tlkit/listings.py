@@ -33,10 +33,15 @@ def check_lines(table: pd.DataFrame) -> list[str]:
 
 
 def report_plan(study: Study, every: bool = False) -> list[str]:
-    """Return the plan of a study, a line per group of runs or (`every`) per run, what is left, and failed jobs."""
+    """Return the plan of a study, a line per group of runs or (`every`) per run, what is left, and failed jobs.
+
+    Raises ConfigError for a figure that could show no run.
+    """
     from tlkit.workflow import records
     from tlkit.workflow.minutes import plan_minutes
 
+    for figure in study.spec["figures"]:
+        study.shown_configs(figure)
     plan = plan_minutes(study)
     if every:
         shown = plan[["state", "minutes", "run"]].to_string(index=False, float_format="%.2f").splitlines()

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tlkit import paths, runs, studies
+from tlkit import listings, paths, runs, studies
 from tlkit.config import ConfigError, UnknownNameError
 from tlkit.datasets import MissingDataError
 from tlkit.figures import convergence
@@ -579,6 +579,16 @@ def test_a_figure_shows_what_the_study_file_says_of_it():
         shown.rows(study.results())
     done(study.finetune("imagenet", ["I1k"], ["E1"], [42])[0], {"accuracy": 0.5})
     assert set(shown.rows(study.results())["task"]) == {"I1k"}
+
+
+def test_a_figure_that_could_show_no_run_is_an_error_at_plan(any_data, tmp_path, monkeypatch):
+    """As in a copy with other seeds, where another experiment still has the one that a figure asks for."""
+    text = (paths.STUDIES / "boundaries.yaml").read_text(encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(text.replace("    seeds: [42, 1]\n", "    seeds: [1]\n"), encoding="utf-8")
+    monkeypatch.setattr(paths, "STUDIES", tmp_path)
+    study = load("mine", "smoke")
+    with pytest.raises(ConfigError, match=r"figures\.35_fig7_overlays of mine at smoke shows no run.*'seeds': \[42\]"):
+        listings.report_plan(study)
 
 
 def test_random_weights_have_one_name_in_every_study(any_data):

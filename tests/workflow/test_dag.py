@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import subprocess
 from types import SimpleNamespace
 
@@ -364,6 +365,12 @@ def test_the_account_counts_what_ran_elsewhere(study, snakemake, profile, capsys
     make_figures(["boundaries"], "smoke", profile=str(profile))
     (account,) = (line for line in capsys.readouterr().out.splitlines() if " minutes, training steps " in line)
     assert account.endswith(f"s, {len(study.configs())}.00 GPU-hours on n1, n2.")
+
+
+def test_what_tries_again_goes_to_the_cluster_again(study, snakemake, profile, capsys):
+    assert make_figures(["boundaries"], "smoke", profile=str(profile)) == 1, "nothing was done"
+    again = f"make figures STUDY=boundaries SCALE=smoke PROFILE={shlex.quote(str(profile))}"
+    assert last_lines(capsys)[-1].endswith(again)
 
 
 @pytest.mark.parametrize(

@@ -77,14 +77,19 @@ class Study(StudyRuns):
     def shown_configs(self, notebook: str, beside: bool = False) -> list[tuple[str, dict[str, Any]]]:
         """Return (experiment, config) of the runs that a figure shows; none where it names no experiment.
 
-        With `beside`, also those of the experiments that it sets beside them: `whole` and `frozen`.
+        With `beside`, also those of the experiments that it sets beside them: `whole` and `frozen`. Raises ConfigError
+        where all that it names is there, but no run of it, such as a seed that its experiment does not have.
         """
         asked = self.figure(notebook)
         arms, ways = asked.pretrainings or self.pretrainings, asked.experiments
         ways = [*ways, *asked.whole, *asked.frozen] if beside else ways
         with self.without_data():
             found = self.downstream("", asked.tasks, ways, asked.seeds) if ways else []
-        return [(e, c) for e, c in found if c["pretraining"] in arms]
+        found = [(e, c) for e, c in found if c["pretraining"] in arms]
+        if ways and not found:
+            said = {k: v for k in ("experiments", "tasks", "pretrainings", "seeds") if (v := getattr(asked, k))}
+            raise ConfigError(f"figures.{notebook} of {self.name} at {self.scale} shows no run: none has {said}.")
+        return found
 
     def shown(self, notebook: str) -> Shown:
         """Return the runs that a figure shows, each with its state. Raises: ConfigError for one without experiments."""

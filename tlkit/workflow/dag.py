@@ -54,7 +54,7 @@ def make_figures(names: Sequence[str], scale: str, data: str = "", cores: int = 
             if name not in errors:
                 study, found = planned[name]
                 done = [(job, records.read(study.folder / job.output, job.name)) for job in found]
-                reports += _report(study, done)
+                reports += _report(study, done, profile)
                 good &= all(record["state"] in records.GOOD for _, record in done)
         if name in errors:
             reports.append(f"{name} at {scale}: {errors[name]}")
@@ -256,13 +256,13 @@ def _account(studies: list[Study], began: float, cpu: float) -> None:
     )
 
 
-def _report(study: Study, found: list[tuple[Job, dict[str, Any]]]) -> list[str]:
+def _report(study: Study, found: list[tuple[Job, dict[str, Any]]], profile: str) -> list[str]:
     """Return the last lines about a study: figures made, what is not done and why, and what to do."""
     made = [record["state"] == "done" for job, record in found if job.is_figure]
     lines = [f"{study.name} at {study.scale}: {sum(made)} of {len(made)} figures made."]
     lines += [f"  {records.say(record)}" for _, record in found if record["state"] != "done"]
     if any(record["state"] not in records.GOOD for _, record in found):
-        data = "" if study.phantom else " DATA=real"
-        again = f"make figures STUDY={shlex.quote(study.name)} SCALE={study.scale}{data}"
+        more = ("" if study.phantom else " DATA=real") + (f" PROFILE={shlex.quote(profile)}" if profile else "")
+        again = f"make figures STUDY={shlex.quote(study.name)} SCALE={study.scale}{more}"
         lines.append(f"  Try again (what is done is not done again): {again}")
     return lines
