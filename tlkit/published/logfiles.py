@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from tlkit.config import TlkitError
 
@@ -38,7 +38,7 @@ def columns(
         if len(row) != len(header):
             raise LogFileError(f"line {number}: {len(row)} fields, expected {len(header)}")
     table, notes = {}, [f"unknown column {title[:80]!r} left out" for title in header if title not in known]
-    for title, fields in pd.DataFrame(rows, columns=header, dtype=str).items():
+    for title, fields in zip(header, zip(*rows, strict=True) if rows else [()] * len(header), strict=True):
         if name := known.get(title):
             table[name] = _numbers(title, fields, "" if name in needed else r"|-?inf|nan", name in whole)
             if not (finite := np.isfinite(table[name])).all():
@@ -63,9 +63,10 @@ def _lines(path: Path) -> list[str]:
     return data.decode("ascii")[:-1].split("\n")
 
 
-def _numbers(title: str, fields: pd.Series, more: str, whole: bool) -> np.ndarray:
-    good = fields.str.fullmatch(WHOLE if whole else f"{DECIMAL}{more}").to_numpy(bool)
-    if not good.all():
-        at, what = int(good.argmin()), "a whole number" if whole else "a decimal of 0 or more"
-        raise LogFileError(f"line {at + 2}, {title}: {fields[at][:40]!r}, expected {what}")
-    return fields.to_numpy().astype(float)
+def _numbers(title: str, fields: Sequence[str], more: str, whole: bool) -> np.ndarray:
+    good = re.compile(WHOLE if whole else f"{DECIMAL}{more}").fullmatch
+    for line, field in enumerate(fields, 2):
+        if not good(field):
+            what = "a whole number" if whole else "a decimal of 0 or more"
+            raise LogFileError(f"line {line}, {title}: {field[:40]!r}, expected {what}")
+    return np.array([*map(float, fields)])
