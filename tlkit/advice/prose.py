@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
 from tlkit.advice.hints import HINTS
 from tlkit.names import NAMES, sign
 
@@ -118,9 +120,8 @@ def baseline(answer: Answer) -> str:
 def probe_is_as_good(answer: Answer) -> bool:
     """Tell whether the best linear probe is as good as the best fine-tuning; False where there is none of either."""
     better = sign(answer["metric"])
-    tuned, probed = ([a.get(k) for a in answer["arms"]] for k in ("value", "probe"))
-    tuned, probed = ([better * v for v in values if v is not None and v == v] for values in (tuned, probed))
-    return bool(tuned and probed) and max(probed) >= max(tuned)
+    tuned, probed = ([a[k] for a in answer["arms"] if pd.notna(a.get(k))] for k in ("value", "probe"))
+    return bool(tuned and probed) and max(better * v for v in probed) >= max(better * v for v in tuned)
 
 
 def agreement(answer: Answer) -> list[str]:

@@ -19,7 +19,7 @@ import pandas as pd
 from tlkit import check, locks, paths, runs
 from tlkit.config import TlkitError, file_name
 from tlkit.studies import Study, load
-from tlkit.workflow import devices, forked, placement, records
+from tlkit.workflow import devices, forked, needed, placement, records
 from tlkit.workflow.graph import Job, jobs
 from tlkit.workflow.minutes import plan_minutes
 
@@ -143,8 +143,8 @@ def _nodes(study: Study, found: list[Job], folder: Path, elsewhere: bool) -> Ite
         asked = {"gpu": min(job.gpus, devices.count() or job.gpus)}
         if elsewhere:
             kind = job.name.partition("-")[0]
-            needed = 0.0 if job.is_figure else minutes[list(job.makes)].sum()
-            asked = placement.resources(kind, job.gpus, needed, study.spec.get("resources", {}).get(kind, {}))
+            priced = 0.0 if job.is_figure else minutes[list(job.makes)].sum()
+            asked = placement.resources(kind, job.gpus, priced, study.spec.get("resources", {}).get(kind, {}))
         yield _node(study, job, folder) | {"resources": asked}
 
 
@@ -262,7 +262,5 @@ def _report(study: Study, found: list[tuple[Job, dict[str, Any]]], profile: str)
     lines = [f"{study.name} at {study.scale}: {sum(made)} of {len(made)} figures made."]
     lines += [f"  {records.say(record)}" for _, record in found if record["state"] != "done"]
     if any(record["state"] not in records.GOOD for _, record in found):
-        more = ("" if study.phantom else " DATA=real") + (f" PROFILE={shlex.quote(profile)}" if profile else "")
-        again = f"make figures STUDY={shlex.quote(study.name)} SCALE={study.scale}{more}"
-        lines.append(f"  Try again (what is done is not done again): {again}")
+        lines.append(f"  Try again (what is done is not done again): {needed.command(study, profile=profile)}")
     return lines

@@ -60,10 +60,10 @@ def list_missing(study: Study, notebook: str) -> pd.DataFrame:
     return plan[plan["run"].isin(wanted)].reset_index(drop=True)
 
 
-def command(study: Study, scale: str = "") -> str:
-    """Return the command that makes the runs of a study."""
-    data = "" if study.phantom else " DATA=real"
-    return f"make figures STUDY={shlex.quote(study.name)} SCALE={scale or study.scale}{data}"
+def command(study: Study, scale: str = "", profile: str = "") -> str:
+    """Return the command that makes the runs of a study; by a profile, on a cluster."""
+    more = ("" if study.phantom else " DATA=real") + (f" PROFILE={shlex.quote(profile)}" if profile else "")
+    return f"make figures STUDY={shlex.quote(study.name)} SCALE={scale or study.scale}{more}"
 
 
 def _minutes(left: pd.DataFrame) -> str:
