@@ -7,6 +7,7 @@ import platform
 import shutil
 import socket
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,10 @@ def environment(device: str = "cpu") -> dict[str, Any]:
     """Return what the run ran on: packages, Python, machine, device, threads, processes, commit."""
     import torch
 
-    versions = {}
-    for name in PACKAGES:
-        with contextlib.suppress(PackageNotFoundError):
-            versions[name] = version(name)
     tree = commit()
     gpu = torch.cuda.get_device_name() if device.startswith("cuda") else None
     return {
-        "packages": versions,
+        "packages": dict(_versions()),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "host": socket.gethostname(),
@@ -37,6 +34,15 @@ def environment(device: str = "cpu") -> dict[str, Any]:
         "processes": torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1,
         "commit": {"id": tree["commit"], "dirty": tree["dirty"]},
     }
+
+
+@cache
+def _versions() -> tuple[tuple[str, str], ...]:
+    found = []
+    for name in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found.append((name, version(name)))
+    return tuple(found)
 
 
 def processor(told: Path = Path("/proc/cpuinfo")) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -67,6 +68,7 @@ def _decoded(data: bytes) -> str:
         raise YamlError(line, f"expected UTF-8, found the byte {data[error.start]:#04x}; save it as UTF-8.") from None
 
 
+@lru_cache(8)  # a process loads its study again and again; `_Values` only reads the nodes
 def _composed(text: str) -> yaml.Node | None:
     try:
         return yaml.compose(text, Loader=_Loader)

@@ -6,6 +6,8 @@ A study (`paper/studies/<name>.yaml`) names them once; its scales change sizes, 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
+from functools import cache
 from itertools import chain, product
 from typing import Any
 
@@ -179,7 +181,7 @@ class StudyRuns(StudyData):
             *([(pretraining, self.spec["pretrainings"], "pretraining")] if pretraining else []),
         ]:
             lookup(value, table, what)
-        found = []
+        found, start = [], cache(self._weights)  # many runs start from one pretraining
         for name, experiment in self.spec["experiments"].items():
             if experiments and name not in experiments:
                 continue
@@ -191,11 +193,19 @@ class StudyRuns(StudyData):
             own = [s for s in experiment.get("seeds", self.spec["seeds"]) if not seeds or s in seeds]
             axes = (experiment.get("fractions", [None]), experiment.get("lrs", [None]))
             for (task, source), seed, share, lr in product(pairs, own, *axes):
-                found.append((name, self._config(experiment, task, source, seed, share, lr)))
+                weights = copy(start(source, self._backbone(task), seed))
+                found.append((name, self._config(experiment, task, source, weights, seed, share, lr)))
         return found
 
     def _config(
-        self, experiment: dict[str, Any], task: str, source: str, seed: int, fraction: float | None, lr: float | None
+        self,
+        experiment: dict[str, Any],
+        task: str,
+        source: str,
+        weights: dict[str, Any] | None,
+        seed: int,
+        fraction: float | None,
+        lr: float | None,
     ) -> dict[str, Any]:
         entry, backbone = self.spec["tasks"][task], self._backbone(task)
         frozen = {"freeze": "encoder", "bn": experiment.get("bn", "frozen")} if experiment["mode"] == "lineval" else {}
@@ -211,7 +221,7 @@ class StudyRuns(StudyData):
             "pretraining": source,
             "fraction": float(share),
             "data": self.data(entry, seed),
-            "weights": self._weights(source, backbone, seed),
+            "weights": weights,
             "backbone": backbone,
             "recipe": recipe_dict(how),
             "seed": seed,

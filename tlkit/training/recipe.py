@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from tlkit.config import ConfigError, UnknownNameError, lookup, nearest
@@ -104,7 +104,8 @@ class Recipe:
         for name, allowed in CHOICES.items():
             if name == "normalise" and isinstance(self.normalise, Normalise):
                 continue
-            lookup(getattr(self, name), dict.fromkeys(allowed), f"recipe.{name}")
+            if getattr(self, name) not in allowed:
+                lookup(getattr(self, name), dict.fromkeys(allowed), f"recipe.{name}")
         for name in ("epochs", "batch"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"recipe.{name}: expected 1 or more, found {getattr(self, name)}")
@@ -161,7 +162,8 @@ class Recipe:
 
         So a run keeps the id that it had before there was such a field.
         """
-        said = {k: v for k, v in asdict(self).items() if not (k in LATER and v == LATER[k])}
+        said = {k: v for k, v in vars(self).items() if not (k in LATER and v == LATER[k])}
+        said |= {k: dict(vars(v)) for k, v in said.items() if isinstance(v, Augment | Normalise)}
         versions = self.versions()
         return said | ({"versions": versions} if versions else {})
 

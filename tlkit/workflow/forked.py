@@ -29,9 +29,12 @@ ADDRESS, KEY, PID = "TLKIT_FORK_ADDRESS", "TLKIT_FORK_KEY", "TLKIT_FORK_PID"
 ONE_AT_A_TIME = threading.Lock()
 PROVISIONER = "tlkit-forked"  # its name in pyproject.toml
 PRELOAD = [
-    "IPython", "ipykernel.kernelapp", "papermill", "torch", "torchvision", "timm", "cv2", "scipy.stats",
-    "sklearn.cluster", "sklearn.metrics", "statsmodels.stats.api", "matplotlib.pyplot", "seaborn", "pyarrow.parquet",
-    "tlkit.__main__", "tlkit.workflow.execution", "tlkit.studies", "tlkit.training.run", "tlkit.report",
+    "IPython.core.completerlib", "ipykernel.kernelapp", "ipykernel.debugger", "papermill", "torch", "torchvision",
+    "timm", "cv2", "scipy.stats", "sklearn.cluster", "sklearn.metrics", "statsmodels.stats.api", "matplotlib.pyplot",
+    "matplotlib.backends.backend_pdf", "matplotlib.backends.backend_svg", "fontTools.subset", "seaborn",
+    "pyarrow.dataset", "pyarrow.parquet", "tabulate", "codecarbon", "codecarbon.external.geography", "pydicom",
+    "nibabel", "tlkit.__main__", "tlkit.workflow.execution", "tlkit.studies", "tlkit.training.run", "tlkit.report",
+    "tlkit.phantoms.write", "tlkit.archives.ct_series", "tlkit.figures.closings",
 ]  # fmt: skip
 
 
