@@ -25,7 +25,7 @@ from tlkit.workflow.minutes import plan_minutes
 
 Planned = tuple[Study, list[Job]]
 KINDS = ("figure", "finetune", "pretrain", "data")  # what others wait for goes first, and of it what has most runs
-MOST = 100_000  # runs that a job can make
+MOST = 100_000  # runs that a job can make, or a figure show
 
 
 def make_figures(names: Sequence[str], scale: str, data: str = "", cores: int = 0, profile: str = "") -> int:
@@ -159,7 +159,7 @@ def _node(study: Study, job: Job, folder: Path) -> dict[str, Any]:
         "output": (study.folder / job.output).relative_to(folder).as_posix(),
         "command": f"cd {checkout} && exec {command}",
         "threads": study.spec.get("threads", 1) * max(1, job.gpus),
-        "priority": KINDS.index(job.name.split("-")[0]) * MOST + (0 if job.is_figure else len(job.makes)),
+        "priority": KINDS.index(job.name.split("-")[0]) * MOST + len(job.makes),
     }
 
 
