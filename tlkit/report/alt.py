@@ -47,7 +47,7 @@ def show(fig: Figure, caption: str = "") -> None:
     else:
         fig.savefig(drawn := io.BytesIO(), format="png")
         picture = Image.open(drawn).convert("RGB")
-    picture.quantize(256).save(file, format="png", optimize=True)  # notebooks stay small
+    picture.quantize(256).save(file, format="png")  # notebooks stay small
     alt, data = describe(fig, caption), base64.b64encode(file.getvalue()).decode()
     below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
     seen = f'<img alt="{html.escape(alt)}" style="max-width: 100%" src="data:image/png;base64,{data}">'
