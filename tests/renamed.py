@@ -126,7 +126,7 @@ def draw(study: Study, monkeypatch) -> None:
 
     monkeypatch.setattr(IPython.display, "display", lambda *shown, **how: None)
     monkeypatch.setattr(report, "show", lambda *shown: None)
-    monkeypatch.setattr(saving, "UNDATED", {"svg": saving.UNDATED["svg"]})
+    monkeypatch.setattr(saving, "KINDS", {"svg": saving.KINDS["svg"]})
     for job in (job for job in graph.jobs(study) if job.is_figure and job.makes):
         scope: dict[str, Any] = {}
         for cell in nbformat.read(graph.notebooks()[job.notebook], 4).cells:

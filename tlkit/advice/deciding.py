@@ -19,6 +19,7 @@ look after each round, so the level is stricter. Looks before the end are at val
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from itertools import permutations
 from math import factorial
 from typing import Any
@@ -168,11 +169,6 @@ def agreement(
     splits and seeds, for these arms. chance: the share of all orders of the arms whose tau is as high: with three arms
     1 in 6 of them is perfect. NaN for fewer than two arms with both, and a score or a metric that is the same for all.
     """
-    from scipy.stats import weightedtau
-
-    def tau(a: np.ndarray, b: np.ndarray) -> float:
-        return float(weightedtau(a, b).statistic)
-
     found, rows = resample(runs, measure, draws, seed), []
     tuned, drawn = _means(found)
     rng = np.random.default_rng([seed, 1])
@@ -182,13 +178,25 @@ def agreement(
         row = {"score": name, "arms": int(there.sum()), "tau": np.nan, "low": np.nan, "high": np.nan, "chance": np.nan}
         if there.sum() > 1 and np.ptp(cheap[there]) > 0 and np.ptp(tuned[there]) > 0:
             x, y = cheap[there], sign(metric) * tuned[there]
-            each = [tau(x, sign(metric) * d[there]) for d in drawn if not np.isnan(d[there]).any()]
+            each = [_tau(x, sign(metric) * d[there]) for d in drawn if not np.isnan(d[there]).any()]
             low, high = np.nanpercentile(each, [2.5, 97.5])
-            orders = [tau(x[o], y) for o in _orders(len(x), rng)]
-            chance = float(np.mean(np.array(orders) >= tau(x, y) - 1e-12))
-            row |= {"tau": tau(x, y), "low": float(low), "high": float(high), "chance": chance}
+            orders = [_tau(x[o], y) for o in _orders(len(x), rng)]
+            chance = float(np.mean(np.array(orders) >= _tau(x, y) - 1e-12))
+            row |= {"tau": _tau(x, y), "low": float(low), "high": float(high), "chance": chance}
         rows.append(row)
     return pd.DataFrame(rows, columns=["score", "arms", "tau", "low", "high", "chance"])
+
+
+def _tau(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the weighted Kendall rank correlation; of few arms there are few orders, and each is counted once."""
+    return _tau_of_ranks(*(tuple(np.unique(values, return_inverse=True)[1].tolist()) for values in (a, b)))
+
+
+@lru_cache(maxsize=ORDERS)
+def _tau_of_ranks(a: tuple[int, ...], b: tuple[int, ...]) -> float:
+    from scipy.stats import weightedtau
+
+    return float(weightedtau(a, b).statistic)
 
 
 def _confidence(leads: dict[str, Spread], patients: int, names: Mapping[str, str]) -> tuple[str, str]:

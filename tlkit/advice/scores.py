@@ -48,6 +48,7 @@ def evidence(
     draws; one thread. Raises as `targets.check_target` and `folds`, ScoreError for parts that share a patient or lack
     rows, UnknownNameError for a metric that the task does not have.
     """
+    from sklearn import config_context
     from threadpoolctl import threadpool_limits
 
     features, target = check_target(features, target, kind)
@@ -55,7 +56,7 @@ def evidence(
     job, seconds = _job(kind, target, classes), {}
     metric, rows = metric or job.monitor, np.unique(np.concatenate([train for train, _ in parts]))
     _load_pools()
-    with threadpool_limits(1):
+    with threadpool_limits(1), config_context(assume_finite=True, skip_parameter_validation=True):  # checked once
         few = {"shots": shots, "draws": draws, "seed": seed}
         told = predictions(features, target, kind, parts, patients, **few, seconds=seconds)
         start = time.perf_counter()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from functools import lru_cache
 from itertools import combinations
 from string import ascii_lowercase
@@ -15,7 +16,7 @@ import pandas as pd
 from tlkit import runs
 from tlkit.config import ConfigError, canonical
 from tlkit.figures import finished
-from tlkit.figures.similarity import FEWEST, Pairs, cka, displacement, minibatch_cka, parts, weight_matrix
+from tlkit.figures.similarity import FEWEST, alignment, centred, displacement, gram, minibatch_cka, parts, weight_matrix
 from tlkit.names import NAMES
 from tlkit.report import lettering
 from tlkit.report.style import MM, PAPER_WIDTH, colours, style
@@ -29,40 +30,35 @@ if TYPE_CHECKING:
 FEATURES = "features"  # what the head sees: the encoder's pooled output
 GRID = 8  # positions a side at which a map is read
 CHUNK = 32  # images in the network at once
+KEPT = 6  # networks at once: a start, and its runs of five seeds
 SHARED = ("kind", "mode", "task", "pretraining", "fraction")
 
 
-def feature_reuse(ids: Iterable[str], images: int = 2000, seed: int = 0) -> pd.DataFrame:
-    """Compare each downstream run with the weights it started from: one row per (run, layer, measure).
+def feature_reuse(ids: Iterable[str], images: int = 2000, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Compare each downstream run with the weights it started from, and every two that differ in their seed only.
 
-    Columns: run, SHARED, seed, layer, measure, value. The measures are those of `compare`, over `images` random test
-    images of the run's task (`seed` draws them; all where there are fewer).
+    Returns two frames of one row per (run, layer, measure): run, SHARED, seed, layer, measure, value. The measures are
+    those of `compare`, over `images` random test images of the run's task (`seed` draws them; all where there are
+    fewer). The second frame says what the seed alone changes; differences between pretrainings are to be read against
+    it. There `run` and `seed` name both ("42 and 1"). Runs of scratch also differ in their random start.
     Raises FileNotFoundError where a run or its pretraining is not done, ConfigError as `compare` does.
     """
-    rows = []
-    for rid in ids:
-        config = _config(rid)
-        found = compare(encoder_before(config), encoder_after(rid), config, images, seed)
-        rows += [{"run": rid, **_head(config), "seed": config["seed"], **row} for row in found]
-    return pd.DataFrame(rows)
-
-
-def seed_baseline(ids: Iterable[str], images: int = 2000, seed: int = 0) -> pd.DataFrame:
-    """Compare the fine-tuned weights of every two runs that differ in their seed only; columns as `feature_reuse`.
-
-    It says what the seed alone changes; differences between pretrainings are to be read against it. `run` and `seed`
-    name both ("42 and 1"). Runs of scratch also differ in their random start.
-    """
+    configs = {rid: _config(rid) for rid in ids}
     groups: dict[str, list[str]] = {}
-    for rid in ids:
-        groups.setdefault(canonical(_without_seed(_config(rid))), []).append(rid)
-    rows = []
-    for a, b in (pair for group in groups.values() for pair in combinations(group, 2)):
-        config, other = _config(a), _config(b)
-        found = compare(encoder_after(a), encoder_after(b), config, images, seed)
-        both = {"run": f"{a} and {b}", **_head(config), "seed": f"{config['seed']} and {other['seed']}"}
-        rows += [{**both, **row} for row in found]
-    return pd.DataFrame(rows)
+    for rid, config in configs.items():
+        groups.setdefault(canonical(_without_seed(config)), []).append(rid)
+    reuse, seeds = {}, []
+    for group in groups.values():  # seed by seed, and all of a group at once: what is known of a network is still there
+        for rid in group:
+            config = configs[rid]
+            found = compare(_before(config), encoder_after(rid), config, images, seed)
+            reuse[rid] = [{"run": rid, **_head(config), "seed": config["seed"], **row} for row in found]
+        for a, b in combinations(group, 2):
+            config, other = configs[a], configs[b]
+            found = compare(encoder_after(a), encoder_after(b), config, images, seed)
+            both = {"run": f"{a} and {b}", **_head(config), "seed": f"{config['seed']} and {other['seed']}"}
+            seeds += [{**both, **row} for row in found]
+    return pd.DataFrame([row for rid in configs for row in reuse[rid]]), pd.DataFrame(seeds)
 
 
 def compare(before: nn.Module, after: nn.Module, config: dict[str, Any], images: int, seed: int) -> list[dict]:
@@ -82,12 +78,12 @@ def compare(before: nn.Module, after: nn.Module, config: dict[str, Any], images:
 
 def _compare(before: nn.Module, after: nn.Module, config: dict[str, Any], images: int, seed: int) -> list[dict]:
     rows = []
-    ours, theirs = (first_convolutions(e) for e in (before, after))
-    for layer in ours:
-        w, v = (c[layer].weight.detach().numpy().astype(np.float64) for c in (ours, theirs))
-        rows.append((layer, "weights_rbf", cka(weight_matrix(w), weight_matrix(v), "rbf")))
+    for (layer, (w, a)), (v, b) in zip(_weights(before).items(), _weights(after).values(), strict=True):
+        rows.append((layer, "weights_rbf", alignment(a, b)))
         rows.append((layer, "displacement", displacement(w, v)))
-    values = minibatch_cka(_activation_pairs(before, after, config, images, seed))
+    data, recipe = canonical(config["data"]), canonical(config["recipe"])
+    ours, theirs = (_activations(e, config["task"], data, recipe, images, seed) for e in (before, after))
+    values = minibatch_cka({layer: (a[layer], b[layer]) for layer in a} for a, b in zip(ours, theirs, strict=True))
     rows += [(layer, f"activations_{kernel}", value) for (layer, kernel), value in values.items()]
     return [dict(zip(("layer", "measure", "value"), row, strict=True)) for row in rows]
 
@@ -106,14 +102,32 @@ def encoder_before(config: dict[str, Any]) -> nn.Module:
     return encoder
 
 
-@lru_cache(maxsize=4)  # each run is compared with every other seed of its kind
+def _before(config: dict[str, Any]) -> nn.Module:
+    whole = config["weights"] and not config["weights"].get("partial")  # they leave nothing to the seed
+    start = {"backbone": config["backbone"], "seed": 0 if whole else config["seed"], "weights": config["weights"]}
+    return _started(canonical(start))
+
+
+@lru_cache(maxsize=KEPT)
+def _started(start: str) -> nn.Module:
+    return encoder_before(json.loads(start))
+
+
+@lru_cache(maxsize=KEPT)
 def encoder_after(rid: str) -> nn.Module:
     """Return the encoder of the finished run `rid`."""
-    from tlkit.models import backbone, load_encoder
+    from tlkit.models import load_encoder
 
-    encoder = backbone(_config(rid)["backbone"])
+    encoder = deepcopy(_untrained(_config(rid)["backbone"]))
     load_encoder(encoder, runs.check_file(rid, "model.safetensors"))
     return encoder
+
+
+@lru_cache(maxsize=1)
+def _untrained(name: str) -> nn.Module:
+    from tlkit.models import backbone
+
+    return backbone(name)  # to copy: drawing initial weights, of which none is left, takes longer
 
 
 def first_convolutions(encoder: nn.Module, count: int = 3) -> dict[str, nn.Conv2d]:
@@ -140,35 +154,41 @@ def _head(config: dict[str, Any]) -> dict[str, Any]:
     return {k: config[k] for k in SHARED}
 
 
-def _activation_pairs(
-    before: nn.Module, after: nn.Module, config: dict[str, Any], images: int, seed: int
-) -> Iterator[Pairs]:
-    """Yield the activations of both encoders for one random part of the test images after another."""
+@lru_cache(maxsize=KEPT)
+def _weights(encoder: nn.Module) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return of each of the first convolutions its weights and their centred kernel matrix."""
+    found = {n: c.weight.detach().cpu().numpy().astype(np.float64) for n, c in first_convolutions(encoder).items()}
+    return {layer: (w, centred(gram(weight_matrix(w), "rbf"))) for layer, w in found.items()}
+
+
+@lru_cache(maxsize=KEPT)
+def _activations(
+    encoder: nn.Module, task: str, data: str, recipe: str, images: int, seed: int
+) -> list[dict[str, np.ndarray]]:
+    """Return the activations of an encoder for one random part of the test images after another."""
     import torch
 
     from tlkit.training.processes import pick_device
     from tlkit.training.recipe import Recipe
     from tlkit.training.supervised import plain_view
 
-    store, rows = _test_rows(canonical(config["data"]))
+    store, rows = _test_rows(data)
     rows = np.random.default_rng(seed).permutation(rows)[:images]
     if len(rows) < FEWEST:
-        raise ConfigError(f"{config['task']}: {len(rows)} test images; CKA of activations needs at least {FEWEST}")
-    recipe, device = Recipe.from_dict(config["recipe"]), pick_device()
-    encoders = [e.to(device).eval() for e in (before, after)]
+        raise ConfigError(f"{task}: {len(rows)} test images; CKA of activations needs at least {FEWEST}")
+    recipe, device, found = Recipe.from_dict(json.loads(recipe)), pick_device(), []
+    encoder.to(device).eval()
     for part in parts(len(rows), seed=seed):
-        found = []
+        chunks = []
         for chunk in np.array_split(rows[part], -(-len(part) // CHUNK)):
             views = plain_view(store.take(chunk)[0].to(device), recipe)
             with torch.inference_mode():
-                found.append([_activations(e, views) for e in encoders])
-        yield {
-            layer: tuple(np.concatenate([chunk[side][layer] for chunk in found]) for side in (0, 1))
-            for layer in found[0][0]
-        }
+                chunks.append(_read(encoder, views))
+        found.append({layer: np.concatenate([chunk[layer] for chunk in chunks]) for layer in chunks[0]})
+    return found
 
 
-def _activations(encoder: nn.Module, views: torch.Tensor) -> dict[str, np.ndarray]:
+def _read(encoder: nn.Module, views: torch.Tensor) -> dict[str, np.ndarray]:
     """Return [B, features] of the first convolutions, read on the grid, and of the pooled output."""
     found, hooks = {}, []
     for name, layer in first_convolutions(encoder).items():
@@ -214,9 +234,9 @@ def draw(
 ) -> Figure:
     """Draw one panel per (measure, task): each layer's value by pretraining, with the seed-to-seed baseline.
 
-    `reuse` and `baseline` are the frames of `feature_reuse` and `seed_baseline` (the baseline may be empty), of one
-    experiment; rows of panels share their vertical axis. The layers are L1, L2, L3 (the first three convolutions) and
-    the pooled features. Raises ValueError for an empty `reuse`. Source: Jonske et al. 2025, Fig. 5 (its weights only).
+    `reuse` and `baseline` are the frames of `feature_reuse` (the baseline may be empty), of one experiment; rows of
+    panels share their vertical axis. The layers are L1, L2, L3 (the first three convolutions) and the pooled features.
+    Raises ValueError for an empty `reuse`. Source: Jonske et al. 2025, Fig. 5 (its weights only).
     """
     import matplotlib.pyplot as plt
 

@@ -25,10 +25,14 @@ def cka(x: np.ndarray, y: np.ndarray, kernel: str = "linear", unbiased: bool = F
     """
     _check(x, y, FEWEST if unbiased else 2)
     a, b = (gram(z, kernel) for z in (x, y))
-    if not unbiased:  # centred once
-        a, b = _centred(a), _centred(b)
-        return _ratio(np.vdot(a, a), np.vdot(a, b), np.vdot(b, b))
+    if not unbiased:
+        return alignment(centred(a), centred(b))
     return _ratio(hsic(a, a, True), hsic(a, b, True), hsic(b, b, True))
+
+
+def alignment(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the CKA of two kernel matrices that are `centred`; NaN where one is 0."""
+    return _ratio(np.vdot(a, a), np.vdot(a, b), np.vdot(b, b))
 
 
 def minibatch_cka(batches: Iterable[Pairs], kernels: Sequence[str] = KERNELS) -> dict[tuple[str, str], float]:
@@ -95,19 +99,20 @@ def hsic(a: np.ndarray, b: np.ndarray, unbiased: bool = False) -> float:
     Biased: sum(HaH * HbH) with H = I - 1/N. Unbiased: Song et al. 2012 (JMLR 13), eq. 5, with its factor.
     """
     if not unbiased:
-        return float(np.vdot(_centred(a), b))  # H is a projection: one side centred is enough
+        return float(np.vdot(centred(a), b))  # H is a projection: one side centred is enough
     n = len(a)
     a, b = (m - np.diag(np.diag(m)) for m in (a, b))
     total = (a * b).sum() + a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * a.sum(0) @ b.sum(0)
     return float(total / (n * (n - 3)))
 
 
-def _centred(kernels: np.ndarray) -> np.ndarray:
+def centred(kernels: np.ndarray) -> np.ndarray:
+    """Return a kernel matrix less the means of its rows and columns: HaH with H = I - 1/N."""
     rows = kernels.mean(1)  # and the columns' means, too: a kernel matrix is symmetric
-    centred = kernels - rows
-    centred -= rows[:, None]
-    centred += rows.mean()
-    return centred
+    found = kernels - rows
+    found -= rows[:, None]
+    found += rows.mean()
+    return found
 
 
 def displacement(before: np.ndarray, after: np.ndarray) -> float:

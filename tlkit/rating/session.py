@@ -30,6 +30,7 @@ from tlkit.runs import read_json, write_json
 log = logging.getLogger(__name__)
 
 PHANTOM = "phantom"  # with this the names of phantom raters begin
+PACKING = {"compress_level": 4}  # of pictures: 11 ms each, not 27, for a tenth more bytes
 EPS = 1e-6  # by which rounding may leave the range of a heat map
 
 
@@ -68,9 +69,9 @@ def create(folder: Path, items: Sequence[Item], seed: int, replace: bool = False
     (aside / "items").mkdir(parents=True)
     key = _deal(items, seed)
     for name, item in zip(key["items"], items, strict=True):
-        picture(item.image).save(aside / "items" / f"{name}.png")
+        picture(item.image).save(aside / "items" / f"{name}.png", **PACKING)
         for letter, who in key["items"][name]["letters"].items():
-            picture(item.image, item.maps[who]).save(aside / "items" / f"{name}-{letter}.png")
+            picture(item.image, item.maps[who]).save(aside / "items" / f"{name}-{letter}.png", **PACKING)
     write_json(aside / "key.json", key | {"pictures": _digest(aside)})
     write_json(aside / "session.json", {"items": list(key["items"]), "letters": _letters(items)})
     shutil.rmtree(folder, ignore_errors=True)

@@ -39,15 +39,17 @@ def show(fig: Figure, caption: str = "") -> None:
     One that is saved is shown as it was when it was saved.
     """
     from IPython.display import display
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
     file, saved = io.BytesIO(), SAVED.get(fig)
     if saved and saved.is_file():
         picture = Image.open(saved).convert("RGB").reduce(2)  # of print to that of a screen
     else:
-        fig.savefig(drawn := io.BytesIO(), format="png")
-        picture = Image.open(drawn).convert("RGB")
-    picture.quantize(256).save(file, format="png", optimize=True)  # notebooks stay small
+        canvas = FigureCanvasAgg(fig)
+        canvas.draw()  # once: `savefig` draws twice what has a layout
+        picture = Image.frombytes("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB")
+    picture.quantize(256).save(file, format="png")  # notebooks stay small
     alt, data = describe(fig, caption), base64.b64encode(file.getvalue()).decode()
     below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
     seen = f'<img alt="{html.escape(alt)}" style="max-width: 100%" src="data:image/png;base64,{data}">'

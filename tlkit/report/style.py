@@ -22,6 +22,7 @@ STYLE = {
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same figure on every machine
     "font.size": 7,
     "axes.titlesize": 7.5,
+    "axes.titley": 1,  # not wherever ticks above a panel would leave room: there are none, and looking takes long
     "axes.labelsize": 7,
     "xtick.labelsize": 6.5,
     "ytick.labelsize": 6.5,

@@ -57,24 +57,13 @@ def curves(histories: Mapping[str, pd.DataFrame], values: Sequence[str] = ("loss
 
     palette = colours(histories)
     with style():
-        fig, axes = plt.subplots(
-            1,
-            len(values),
-            figsize=(PAPER_WIDTH * min(1, 0.4 * len(values)), 2.2),
-            squeeze=False,
-            layout="constrained",
-        )
+        size = (PAPER_WIDTH * min(1, 0.4 * len(values)), 2.2)
+        fig, axes = plt.subplots(1, len(values), figsize=size, squeeze=False, layout="constrained")
         for ax, value in zip(axes[0], values, strict=True):
             for label, history in histories.items():
                 if value in history:
-                    ax.plot(
-                        history["epoch"] + 1,
-                        history[value],
-                        marker="o",
-                        ms=2.5,
-                        color=palette[label],
-                        label=label,
-                    )
+                    look = {"color": palette[label], "label": label}
+                    ax.plot(history["epoch"] + 1, history[value], marker="o", ms=2.5, **look)
             ax.set_xlabel("epoch")
             ax.xaxis.get_major_locator().set_params(integer=True)
             ax.set_ylabel(NAMES.get(value, value))

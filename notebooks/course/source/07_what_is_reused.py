@@ -95,8 +95,7 @@ course.check("7.2", shuffled_similarity)
 
 # %%
 ids = studies.run_all(chosen.finetune("", ["region"], ["tuned"]), chosen)
-kept = feature_reuse.feature_reuse(ids, images=64)
-seeds = feature_reuse.seed_baseline(ids, images=64)
+kept, seeds = feature_reuse.feature_reuse(ids, images=64)
 layers = {layer: f"convolution {i}" for i, layer in enumerate(dict.fromkeys(kept["layer"]), 1) if layer != "features"}
 layers |= {"features": "pooled features"}
 tables = {"before and after": kept, "two seeds": seeds}

@@ -211,9 +211,9 @@ def class_auc(positive: np.ndarray, scores: np.ndarray) -> list[float]:
     from scipy.stats import rankdata
 
     values = []
-    for hit, score in zip(positive.T, scores.T, strict=True):
+    for hit, ranks in zip(positive.T, rankdata(scores, axis=0).T, strict=True):
         n_pos, n_neg = int(hit.sum()), int((~hit).sum())
-        rank_sum = rankdata(score)[hit].sum()
+        rank_sum = ranks[hit].sum()
         both = n_pos and n_neg
         values.append(float((rank_sum - n_pos * (n_pos + 1) / 2) / (n_pos * n_neg)) if both else float("nan"))
     return values
