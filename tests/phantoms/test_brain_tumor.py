@@ -79,8 +79,10 @@ def test_a_slab_holds_what_the_whole_holds_there():
     scene = anatomy.sample(body, view)
     slab = (slice(None), slice(10, 17), slice(3, None))
     values = np.arange(len(anatomy.Tissue), dtype=np.float32)
-    assert np.array_equal(brain.crop(scene, slab).render(values), scene.render(values)[slab])
-    assert np.array_equal(brain.crop(scene, slab).labels(), scene.labels()[slab])
+    part = anatomy.sample(body, view, slab)
+    assert np.array_equal(part.render(values), scene.render(values)[slab])
+    assert np.array_equal(part.labels(), scene.labels()[slab])
+    assert np.array_equal(part.fine, scene.fine[slab])
 
 
 def blobs(image: np.ndarray) -> list[float]:

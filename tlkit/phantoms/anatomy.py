@@ -17,6 +17,8 @@ from tlkit.phantoms.tubes import Tissue, Tube
 STANDARD_HEIGHT = 1750.0
 MARGIN = 14.0  # mm that warps and rough surfaces may push a structure out of its ellipse
 FINE = 2.1  # the fine grain is the same noise at this multiple of its frequency
+Slab = tuple[slice, slice, slice]  # slices, rows and columns of a volume
+WHOLE: Slab = (slice(None),) * 3
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Layer:
     """One painted structure: its tissue, its box in the volume, and its soft share of each voxel there."""
 
     tissue: int
-    box: tuple[slice, slice, slice]
+    box: Slab
     alpha: np.ndarray
     opacity: float
 
@@ -133,13 +135,17 @@ def _noise(body: Body, x: np.ndarray, y: np.ndarray, z: np.ndarray, scale: float
 
 
 def _grid(body: Body, view: View) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return body coordinates x, y [Z, P, P] and z [Z, P, 1] of the voxel centres, smoothly warped."""
+    """Return body coordinates x, y [Z, P, P] and z [Z, P, 1] of the voxel centres, smoothly warped.
+
+    z is [Z, 1, 1] where the slices are not tilted.
+    """
     line = ((np.arange(view.pixels, dtype=np.float32) + 0.5) / view.pixels - 0.5) * np.float32(view.fov)
     cos, sin = np.float32(np.cos(view.turn)), np.float32(np.sin(view.turn))
     x = (cos * line[None, :] - sin * line[:, None] + np.float32(view.centre[0])) / np.float32(body.width)
     y = (sin * line[None, :] + cos * line[:, None] + np.float32(view.centre[1])) / np.float32(body.width)
-    slope = np.float32(np.tan(view.tilt))
-    height = np.asarray(view.z, np.float32)[:, None, None] + line[None, :, None] * slope
+    height = np.asarray(view.z, np.float32)[:, None, None]
+    if view.tilt:
+        height = height + line[None, :, None] * np.float32(np.tan(view.tilt))
     z = height * np.float32(STANDARD_HEIGHT / body.height)
     p, zz = body.phases.astype(np.float32), z[:, :1]
     dx = 4.0 * np.sin(y[None] / 60 + zz / 90 + p[0]) + 2.0 * np.sin(x[None] / 35 - zz / 50 + p[1])
@@ -147,29 +153,26 @@ def _grid(body: Body, view: View) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return x + dx, y + dy, z
 
 
-def _box(tube: Tube, low: np.ndarray, high: np.ndarray, body: Body, view: View) -> tuple[slice, slice, slice] | None:
-    """Return the part of the volume that a tube can touch, or None; `low`, `high` [Z] are the ends of each slice."""
+def _box(tube: Tube, low: np.ndarray, high: np.ndarray, body: Body, view: View, slab: Slab) -> Slab | None:
+    """Return the part of a slab that a tube can touch, or None; `low`, `high` [Z] are the ends of each slice."""
     hit = np.flatnonzero((high >= tube.z[0]) & (low <= tube.z[-1]))
     if not len(hit):
         return None
     lo, hi = float(low[hit].min()), float(high[hit].max())
-    near = (tube.z >= lo) & (tube.z <= hi)
-    at = np.concatenate([[lo, hi], tube.z[near]])
+    at = np.concatenate([(lo, hi), tube.z[(tube.z >= lo) & (tube.z <= hi)]])
     x, y, a, b = (np.interp(at, tube.z, v) for v in (tube.x, tube.y, tube.a, tube.b))
     if tube.turn:
         a = b = np.maximum(a, b)
     margin = MARGIN + np.maximum(a, b) * 2.5 * tube.rough
-    xs = np.array([(x - a - margin).min(), (x + a + margin).max()]) * body.width - view.centre[0]
-    ys = np.array([(y - b - margin).min(), (y + b + margin).max()]) * body.width - view.centre[1]
+    xs = [v * body.width - view.centre[0] for v in ((x - a - margin).min(), (x + a + margin).max())]
+    ys = [v * body.width - view.centre[1] for v in ((y - b - margin).min(), (y + b + margin).max())]
     cos, sin = np.cos(view.turn), np.sin(view.turn)
-    cols, rows = cos * xs[:, None] + sin * ys[None], cos * ys[None] - sin * xs[:, None]
-    edges = []
-    for v in (rows, cols):
-        first, last = (np.array([v.min(), v.max()]) / view.fov + 0.5) * view.pixels
-        edges.append(slice(max(int(first), 0), min(int(last) + 2, view.pixels)))
-    if any(e.start >= e.stop for e in edges):
-        return None
-    return slice(int(hit[0]), int(hit[-1]) + 1), edges[0], edges[1]
+    edges = [(int(hit[0]), int(hit[-1]) + 1)]
+    for ends in ([cos * v - sin * u for u in xs for v in ys], [cos * u + sin * v for u in xs for v in ys]):
+        first, last = ((end / view.fov + 0.5) * view.pixels for end in (min(ends), max(ends)))
+        edges.append((int(first), int(last) + 2))
+    box = tuple(slice(max(a, s.start), min(b, s.stop)) for (a, b), s in zip(edges, slab, strict=True))
+    return box if all(side.start < side.stop for side in box) else None
 
 
 def _alpha(tube: Tube, x: np.ndarray, y: np.ndarray, z: np.ndarray, coarse, fine, pixel: float) -> np.ndarray:
@@ -207,27 +210,38 @@ def _alpha(tube: Tube, x: np.ndarray, y: np.ndarray, z: np.ndarray, coarse, fine
     return alpha
 
 
-def sample(body: Body, view: View) -> Scene:
-    """Lay the slices of `view` through `body` and return the soft tissue layers, in painting order."""
+def sample(body: Body, view: View, slab: Slab = WHOLE) -> Scene:
+    """Lay the slices of `view` through `body` and return the soft tissue layers, in painting order.
+
+    Given a `slab` of the volume, the scene has what lies in it; its `view` stays that of the whole.
+    """
     x, y, z = _grid(body, view)
     low, high = z.min((1, 2)), z.max((1, 2))
-    middle = z[:, view.pixels // 2, 0]
+    bottom, top = low.min(), high.max()
+    middle = z[:, z.shape[1] // 2, 0]
     coarse, fine = _noise(body, x, y, middle, 0.5), _noise(body, x, y, middle, FINE * 0.5)
     pixel = view.fov / view.pixels / body.width
+    slab = tuple(slice(*part.indices(n)) for part, n in zip(slab, x.shape, strict=True))
     spaces: dict[str, np.ndarray] = {}
     layers = []
     for tube in body.tubes:
-        box = _box(tube, low, high, body, view) if tube.part == view.part else None
-        if box is None or (tube.within and tube.within not in spaces):
+        if tube.part != view.part or tube.z[0] > top or tube.z[-1] < bottom:
             continue
-        alpha = _alpha(tube, x[box], y[box], z[box[0], box[1]], coarse[box], fine[box], pixel)
+        if tube.within and tube.within not in spaces:
+            continue
+        box = _box(tube, low, high, body, view, slab)
+        if box is None:
+            continue
+        heights = z[box[0], box[1] if view.tilt else slice(None)]
+        alpha = _alpha(tube, x[box], y[box], heights, coarse[box], fine[box], pixel)
         if tube.within:
             alpha *= spaces[tube.within][box]
         if tube.space:
             space = spaces.setdefault(tube.space, np.zeros(x.shape, np.float32))
             np.maximum(space[box], alpha, out=space[box])
-        layers.append(Layer(tube.tissue, box, alpha, tube.opacity))
-    return Scene(view, tuple(layers), coarse, fine)
+        here = tuple(slice(b.start - s.start, b.stop - s.start) for b, s in zip(box, slab, strict=True))
+        layers.append(Layer(tube.tissue, here, alpha, tube.opacity))
+    return Scene(view, tuple(layers), coarse[slab], fine[slab])
 
 
 # --- regions ---

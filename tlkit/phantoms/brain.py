@@ -41,26 +41,22 @@ class Brain:
     room: np.ndarray
 
 
-Slab = tuple[slice, slice, slice]  # slices, rows and columns of a volume
-
-
 def sample(
     body: anatomy.Body,
     view: anatomy.View,
     rng: np.random.Generator,
     masses: tuple[Tube, ...] | None = None,
-    slab: Slab | None = None,
+    slab: anatomy.Slab | None = None,
 ) -> Brain:
     """Return the brain of `body` on the slices of `view`, with one glioma. All randomness comes from `rng`.
 
     Given `masses` (tubes of a Matter within the space "skull"; may be empty), these take the place of the glioma.
-    A `slab` is cut out before the costly part, so Z, P, P are its sides; the folds are others than in the whole.
+    Of a `slab` nothing else is made, so Z, P, P are its sides; the folds are others than in the whole.
     """
-    scene = anatomy.sample(replace(body, tubes=_tubes(body, rng) + (masses or ())), view)
-    middle, centre = view.pixels / 2, None
+    body = replace(body, tubes=_tubes(body, rng) + (masses or ()))
+    scene, middle, centre = anatomy.sample(body, view, slab or anatomy.WHOLE), view.pixels / 2, None
     if slab:
-        scene, middle = crop(scene, slab), middle - (slab[2].start or 0)
-        centre = _centre(body, view, slab)
+        middle, centre = middle - (slab[2].start or 0), _centre(body, view, slab)
     step = np.array([abs(view.z[1] - view.z[0]), *[view.fov / view.pixels] * 2], np.float32)
     parts = {m: _share(scene, m) for m in (Matter.CEREBRUM, Matter.CEREBELLUM, Matter.STEM, Matter.FISSURE)}
     grey, white = _cortex(parts, step, body.age, centre, rng)
@@ -74,19 +70,6 @@ def sample(
     table = np.zeros(len(Matter), np.uint8)
     table[list(LABELS)] = list(LABELS.values())
     return Brain(scene, mask, table[scene.labels()] * mask, room)
-
-
-def crop(scene: anatomy.Scene, slab: Slab) -> anatomy.Scene:
-    """Return a scene with what lies in the slab; its `view` stays that of the whole."""
-    sides = [range(*part.indices(n)) for part, n in zip(slab, scene.coarse.shape, strict=True)]
-    layers = []
-    for layer in scene.layers:
-        both = [range(max(b.start, s.start), min(b.stop, s.stop)) for b, s in zip(layer.box, sides, strict=True)]
-        if all(both):
-            here = tuple(slice(r.start - s.start, r.stop - s.start) for r, s in zip(both, sides, strict=True))
-            inner = tuple(slice(r.start - b.start, r.stop - b.start) for r, b in zip(both, layer.box, strict=True))
-            layers.append(replace(layer, box=here, alpha=layer.alpha[inner]))
-    return replace(scene, layers=tuple(layers), coarse=scene.coarse[slab], fine=scene.fine[slab])
 
 
 def view(body: anatomy.Body, slices: int, pixels: int, fov: float, rng: np.random.Generator) -> anatomy.View:
@@ -151,7 +134,7 @@ def _share(scene: anatomy.Scene, matter: int) -> np.ndarray:
     return out
 
 
-def _centre(body: anatomy.Body, view: anatomy.View, slab: Slab) -> np.ndarray:
+def _centre(body: anatomy.Body, view: anatomy.View, slab: anatomy.Slab) -> np.ndarray:
     """Return where the middle of the cerebrum lies, in voxels of the slab (also outside of it)."""
     plane = (np.array([CENTRE[1], CENTRE[0]]) * body.width - np.array(view.centre)[::-1]) / view.fov + 0.5
     height = CENTRE[2] * body.height / anatomy.STANDARD_HEIGHT - view.z[0]
@@ -192,9 +175,10 @@ def _noise(points: list[np.ndarray], width: float, rng: np.random.Generator, fit
 def _stripped(matter: np.ndarray, step: np.ndarray) -> np.ndarray:
     """Return what is left when the skull is taken off: brain matter, and fluid that it encloses or nearly so."""
     reach = max(1, round(6 / float(step[1])))
-    closed = np.stack([ndimage.binary_closing(np.pad(plane, reach), iterations=reach) for plane in matter])
-    closed = closed[:, reach:-reach, reach:-reach]
-    return np.stack([ndimage.binary_fill_holes(plane) for plane in closed])
+    plane = ndimage.generate_binary_structure(2, 1)[None]  # each slice by itself
+    padded = np.pad(matter, ((0, 0), (reach, reach), (reach, reach)))
+    closed = ndimage.binary_closing(padded, plane, iterations=reach)[:, reach:-reach, reach:-reach]
+    return ndimage.binary_fill_holes(closed, plane)
 
 
 def _cortex(

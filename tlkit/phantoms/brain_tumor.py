@@ -10,8 +10,8 @@ import numpy as np
 from scipy import ndimage
 
 from tlkit.phantoms import anatomy, brain, mr
-from tlkit.phantoms.anatomy import Body, Tissue, View
-from tlkit.phantoms.brain import Matter, Slab
+from tlkit.phantoms.anatomy import WHOLE, Body, Slab, Tissue, View
+from tlkit.phantoms.brain import Matter
 from tlkit.phantoms.streams import stream
 from tlkit.phantoms.tubes import Builder, Tube
 from tlkit.progress import track
@@ -103,7 +103,7 @@ def _slab(body: Body, place: Place, plane: str, pixels: int, rng: np.random.Gene
     turn, tilt = rng.normal(0, 0.04, 2)
     if plane == "axial":
         heights = z + np.arange(-HALF, HALF + 1, APART)
-        return View(heights, centre, fov, pixels, turn, tilt), (slice(None),) * 3
+        return View(heights, centre, fov, pixels, turn, tilt), WHOLE
     mm = fov / pixels
     heights = 1758 * size - rng.uniform(0, 8) - mm * (pixels - 0.5 - np.arange(pixels))
     middle = int(((y - centre[1] if plane == "coronal" else x - centre[0]) / fov + 0.5) * pixels)
@@ -124,7 +124,7 @@ def _signal(
     inner = mr.signal(values[:, column], values[:, 1], values[:, 2], sequence)
     inner[Matter.AIR] = inner[Matter.CSF]  # what is left inside the skull
     levels = mr.body_levels(sequence, rng).astype(np.float32)
-    out = brain.crop(anatomy.sample(body, view), slab).render(levels)
+    out = anatomy.sample(body, view, slab).render(levels)
     within, base = made.scene.render(inner.astype(np.float32)), _base(made, view)
     floor = levels[Tissue.MUSCLE] + (levels[Tissue.MARROW] - levels[Tissue.MUSCLE]) * np.clip(made.scene.coarse, 0, 1)
     out += made.room * (within + base * (floor - within) - out)

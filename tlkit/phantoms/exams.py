@@ -61,10 +61,11 @@ def mr_exam(body: Body, pixels: int, rng: np.random.Generator) -> Exam:
         inside, values = brain.sample(body, view, rng), mr.tissues(rng)
     else:
         view = anatomy.random_view(body, region, slices, pixels, rng)
+    scene, columns = mr.sample_body(body, view, sagittal=region == "spine")
     field, series = str(rng.choice(["1.5", "3"])), []
     for name in rng.permutation(["t1", "t2"])[: rng.integers(1, 3)]:
         sequence = mr.SEQUENCES[name]
-        volume = mr.image_body(body, view, sequence, rng, sagittal=region == "spine")
+        volume = mr.image_body(scene, columns, sequence, rng)
         if whole:
             volume = _with_brain(volume, inside, mr.image(inside, values, str(name), rng))[1:-2]
         tags = {

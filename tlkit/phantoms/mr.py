@@ -11,7 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from tlkit.phantoms import anatomy
-from tlkit.phantoms.anatomy import Body, Tissue
+from tlkit.phantoms.anatomy import Body, Scene, Tissue, View
 from tlkit.phantoms.brain import Brain, Matter
 
 # T1 and T2 in ms, proton density, and T1 after contrast agent.
@@ -99,26 +99,31 @@ def _bias(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     return np.exp(ndimage.zoom(coarse, np.array(shape) / 3, order=2, mode="nearest", grid_mode=True)).astype(np.float32)
 
 
-def image_body(
-    body: Body, view: anatomy.View, sequence: Sequence, rng: np.random.Generator, sagittal: bool = False
-) -> np.ndarray:
-    """Return int16 [Z, P, P] of a body, as many slices as `view` has; grey values have no unit.
+def sample_body(body: Body, view: View, sagittal: bool = False) -> tuple[Scene, np.ndarray | None]:
+    """Return what `image_body` takes: a scene, and which of its columns are the slices if they are `sagittal`.
 
-    `sagittal` slices run along the body through the middle of the view, head up, front to the left. Added: texture,
-    blur, the falling sensitivity of a coil, Rician noise, and a gain of its own.
+    Sagittal slices, as many as `view` has, run along the body through the middle of it, head up, front to the left.
     """
-    slices, pixels = len(view.z), view.pixels
-    if sagittal:
-        middle, half = view.z.mean(), view.fov / 2
-        view = replace(view, z=np.linspace(middle - half, middle + half, pixels), tilt=0.0)
-    scene = anatomy.sample(body, view)
+    if not sagittal:
+        return anatomy.sample(body, view), None
+    middle, half = view.z.mean(), view.fov / 2
+    columns = (np.linspace(0.36, 0.64, len(view.z)) * view.pixels).astype(int)
+    view = replace(view, z=np.linspace(middle - half, middle + half, view.pixels), tilt=0.0)
+    thin = slice(int(columns[0]), int(columns[-1]) + 1)
+    return anatomy.sample(body, view, (slice(None), slice(None), thin)), columns - columns[0]
+
+
+def image_body(scene: Scene, columns: np.ndarray | None, sequence: Sequence, rng: np.random.Generator) -> np.ndarray:
+    """Return int16 [Z, P, P] of what `sample_body` gives; grey values have no unit.
+
+    Added: texture, blur, the falling sensitivity of a coil, Rician noise, and a gain of its own.
+    """
     levels = body_levels(sequence, rng)
     out = scene.render((levels / levels.max()).astype(np.float32)) * (1 + 0.03 * scene.fine)
-    if sagittal:
-        columns = np.linspace(0.36, 0.64, slices) * pixels
-        out = out[::-1].transpose(2, 0, 1)[columns.astype(int)]
+    if columns is not None:
+        out = out[::-1].transpose(2, 0, 1)[columns]
     out = ndimage.gaussian_filter(out, (0, 0.5, 0.5))
-    ramp = np.linspace(-1, 1, pixels, dtype=np.float32) * np.float32(rng.normal(0, 0.25))
+    ramp = np.linspace(-1, 1, scene.view.pixels, dtype=np.float32) * np.float32(rng.normal(0, 0.25))
     out *= np.exp(ramp)[None, :, None]
     noise = rng.uniform(0.015, 0.04) * rng.standard_normal((2, *out.shape), np.float32)
     out = np.hypot(out + noise[0], noise[1]) * np.float32(rng.uniform(300, 1500))

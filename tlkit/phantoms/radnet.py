@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
 
-from tlkit.phantoms import anatomy, ct
+from tlkit.phantoms import anatomy, ct, slicefiles
 from tlkit.phantoms.streams import PHANTOM_VERSION, stream
 from tlkit.progress import track
 
@@ -88,25 +87,26 @@ def _header(body: anatomy.Body, view: anatomy.View, protocol: ct.Protocol, ids: 
 
 def _write_series(folder: Path, header, hu: np.ndarray, view: anatomy.View, uid: tuple, rng) -> None:
     """Write one file per slice; file numbers do not follow the positions, as archives leave them."""
-    from pydicom import dcmread
-
     folder.mkdir(parents=True)
-    once = io.BytesIO()
-    header.save_as(once, enforce_file_format=True)
-    once.seek(0)
-    header = dcmread(once)  # elements read and left alone are written back as they are, which is faster
     kind = np.int16 if header.PixelRepresentation else np.uint16
     shifted = hu.astype(np.int32) - int(header.RescaleIntercept)
     stored = np.maximum(shifted, np.iinfo(kind).min).astype(kind)
-    corner = np.array(view.centre) - view.fov / 2
+    x, y = np.array(view.centre) - view.fov / 2
     descending = bool(rng.random() < 0.5)
-    for number, i in zip(rng.permutation(len(hu)) + 1, range(len(hu)), strict=True):
-        header.SOPInstanceUID = header.file_meta.MediaStorageSOPInstanceUID = make_uid(*uid, i)
-        header.InstanceNumber = str(len(hu) - i if descending else i + 1)
-        header.ImagePositionPatient = [f"{corner[0]:.3f}", f"{corner[1]:.3f}", f"{view.z[i]:.3f}"]
-        header.SliceLocation = f"{view.z[i]:.3f}"
-        header.add_new("PixelData", "OW", stored[i].tobytes())
-        header.save_as(folder / f"IM{number:04d}.dcm", enforce_file_format=True)
+    own = [
+        {
+            "MediaStorageSOPInstanceUID": (name := make_uid(*uid, i)),
+            "SOPInstanceUID": name,
+            "InstanceNumber": str(len(hu) - i if descending else i + 1),
+            "ImagePositionPatient": f"{x:.3f}\\{y:.3f}\\{z:.3f}",
+            "SliceLocation": f"{z:.3f}",
+        }
+        for i, z in enumerate(view.z)
+    ]
+    header.add_new("PixelData", "OW", stored[0].tobytes())
+    first = slicefiles.write_first(header, own[0])
+    for number, values, plane in zip(rng.permutation(len(hu)) + 1, own, stored, strict=True):
+        (folder / f"IM{number:04d}.dcm").write_bytes(slicefiles.write_other(first, own[0], values, plane.tobytes()))
 
 
 def write(root: Path, seed: int, series: int = 120, pixels: int = 96, slices: tuple[int, int] = (26, 44)) -> None:

@@ -18,6 +18,8 @@ Tissue = IntEnum(
     "KIDNEY FLUID BOWEL GAS GLAND EYE",
     start=0,
 )
+ANGLES = np.linspace(-np.pi / 2, np.pi / 2, 11)
+HEIGHTS, WIDTHS = np.sin(ANGLES), np.cos(ANGLES)  # of the ellipses that a ball of radius 1 is made of
 
 
 @dataclass(frozen=True)
@@ -49,29 +51,30 @@ class Builder:
     def __init__(self, rng: np.random.Generator, part: str = "body"):
         self.rng, self.part, self.tubes = rng, part, []
 
-    def tube(self, tissue: int, z, x, y, a, b, shift: float = 2.0, grow: float = 0.06, **options) -> None:
+    def tube(self, tissue: int, z, x, y, a, b, **options) -> None:
         """Add a tube of half axes a, b (mm) around the line x, y (mm) at heights z, drawn to vary in place and size."""
-        z, x, y, a, b = (np.asarray(v, np.float64) for v in (z, x, y, a, b))
-        dx, dy = self.rng.normal(0, shift, 2)
-        ga, gb = np.exp(self.rng.normal(0, grow, 2))
-        lines = (np.full(z.shape, v) for v in (x + dx, y + dy, a * ga, b * gb))
-        self.tubes.append(Tube(tissue, z, *lines, part=self.part, **options))
+        self._add(self.rng.standard_normal(4), tissue, z, x, y, a, b, **options)
 
     def ball(self, tissue: int, centre: Sequence[float], radii: Sequence[float], **options) -> None:
         """Add an ellipsoid of these radii (mm) around a centre (x, y, z), as a tube."""
-        t = np.linspace(-np.pi / 2, np.pi / 2, 11)
         (x, y, z), (a, b, c) = centre, radii
-        self.tube(tissue, z + c * np.sin(t), x, y, a * np.cos(t) + 1e-3, b * np.cos(t) + 1e-3, **options)
+        self.tube(tissue, z + c * HEIGHTS, x, y, a * WIDTHS + 1e-3, b * WIDTHS + 1e-3, **options)
 
     def bone(self, z, x, y, a, b, wall=4.0, hollow: tuple[float, float] | None = None, **options) -> None:
         """A cortical tube filled with marrow, or with fat between the heights `hollow` of a long shaft."""
-        state = self.rng.bit_generator.state
-        self.tube(Tissue.CORTICAL, z, x, y, a, b, **options)
-        self.rng.bit_generator.state = state  # the marrow takes the same deviation as its bone
+        drawn = self.rng.standard_normal(4)  # the marrow takes the same deviation as its bone
+        self._add(drawn, Tissue.CORTICAL, z, x, y, a, b, **options)
         inner = [np.maximum(np.asarray(v, float) - wall, 0.5) for v in (a, b)]
-        self.tube(Tissue.MARROW, z, x, y, *inner, **options)
+        self._add(drawn, Tissue.MARROW, z, x, y, *inner, **options)
         if hollow:
-            self.rng.bit_generator.state = state
             shaft = np.linspace(*hollow, 7)
             line = [np.interp(shaft, z, np.broadcast_to(v, len(z))) for v in (x, y, *inner)]
-            self.tube(Tissue.FAT, shaft, *line, **options)
+            self._add(drawn, Tissue.FAT, shaft, *line, **options)
+
+    def _add(self, drawn, tissue: int, z, x, y, a, b, shift: float = 2.0, grow: float = 0.06, **options) -> None:
+        """Add a tube that `drawn` [4], of variance 1, moves by `shift` mm and widens by `grow` (of its logarithm)."""
+        z, x, y, a, b = (np.asarray(v, np.float64) for v in (z, x, y, a, b))
+        (dx, dy), (ga, gb) = shift * drawn[:2], np.exp(grow * drawn[2:])
+        lines = np.empty((4, len(z)))
+        lines[0], lines[1], lines[2], lines[3] = x + dx, y + dy, a * ga, b * gb
+        self.tubes.append(Tube(tissue, z, *lines, part=self.part, **options))
