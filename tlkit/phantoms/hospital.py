@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tlkit.phantoms import anatomy, exams, slicefiles, wording
+from tlkit.phantoms import anatomy, exams, wording
 from tlkit.phantoms.radnet import make_uid, quotas
 from tlkit.phantoms.streams import stream
 from tlkit.progress import track
@@ -22,7 +22,6 @@ CLASSES = {  # SOP classes
     "CR": "1.2.840.10008.5.1.4.1.1.1", "XA": "1.2.840.10008.5.1.4.1.1.12.1", "RF": "1.2.840.10008.5.1.4.1.1.12.2",
     "US": "1.2.840.10008.5.1.4.1.1.6.1", "secondary": "1.2.840.10008.5.1.4.1.1.7",
 }  # fmt: skip
-LOOSE = ("KVP", "PatientPosition", "SliceThickness")  # each is missing in a tenth of the files
 ODD = ("US", "no modality", "no window", "strip", "dark", "flat", "RF frames", "copy", "secondary")
 
 
@@ -33,7 +32,7 @@ def write(root: Path, seed: int, patients: int = 40, pixels: int = 64, cr: float
     protocol and request are in English, German or Croatian, BodyPartExamined is often empty or vague. `odd/` holds one
     file for each rule that leaves an image out (`ODD`).
     """
-    from pydicom import config, dcmread
+    from pydicom import config
 
     order = stream(seed, "hospital order", 0)
     shares = {m: cr if m == "CR" else share * (1 - cr) / (1 - SHARES["CR"]) for m, share in SHARES.items()}
@@ -48,10 +47,10 @@ def write(root: Path, seed: int, patients: int = 40, pixels: int = 64, cr: float
             part, series = exams.EXAMS[str(modality)](body, pixels, rng)
             facts = _facts(seed, k, int(owner[k]), str(modality), part, body, rng)
             folder = root / facts["PatientID"].replace("PHANTOM", "PA") / f"ST{k:04d}"
-            _write(folder, facts, series, rng)
-            example = folder / "SE00" / "IM0001" if modality == "CR" and example is None else example
+            files = _write(folder, facts, series, rng)
+            example = files[0] if modality == "CR" and example is None else example
             reports.write(_report(facts["AccessionNumber"], str(modality), part, rng))
-        _write_odd(root / "odd", seed, dcmread(example), pixels)
+        _write_odd(root / "odd", seed, example, pixels)
     (root / "reports.csv").write_bytes(reports.getvalue())
 
 
@@ -78,26 +77,20 @@ def _facts(
     return facts
 
 
-def _write(folder: Path, facts: dict[str, Any], series: list[list[exams.File]], rng: np.random.Generator) -> None:
-    """Write the files of one exam; some lack what others of their series have."""
+def _write(folder: Path, facts: dict[str, Any], series: list[list[exams.File]], rng: np.random.Generator) -> list:
+    """Write the files of one exam and return their data sets."""
+    written = []
     for s, files in enumerate(series):
         path = folder / f"SE{s:02d}"
         path.mkdir(parents=True)
-        uid, known = make_uid(facts["StudyInstanceUID"], s), None
+        uid = make_uid(facts["StudyInstanceUID"], s)
         for k, (pixels, tags) in enumerate(files):
-            own = {"MediaStorageSOPInstanceUID": (name := make_uid(uid, k)), "SOPInstanceUID": name}
-            own |= {"InstanceNumber": str(k + 1)} | {name: tags[name] for name in LOOSE if name in tags}
-            if tags is not known:
-                known, old = tags, own
-                first = slicefiles.write_first(_dataset(pixels, facts | tags | {"SeriesInstanceUID": uid}), own)
-            left_out = {name for name in LOOSE if rng.random() < 0.1}
-            new = {name: value for name, value in own.items() if name not in left_out}
-            (path / f"IM{k + 1:04d}").write_bytes(slicefiles.write_other(first, old, new, _padded(pixels)))
-
-
-def _padded(pixels: np.ndarray) -> bytes:
-    """Return the pixels as a file has them, of an even length."""
-    return pixels.tobytes() + b"\0" * (pixels.nbytes % 2)
+            more = {"SeriesInstanceUID": uid, "InstanceNumber": str(k + 1), "SOPInstanceUID": make_uid(uid, k)}
+            left_out = {name for name in ("KVP", "PatientPosition", "SliceThickness") if rng.random() < 0.1}
+            kept = {name: value for name, value in (facts | tags).items() if name not in left_out}
+            written.append(_dataset(pixels, kept | more))
+            written[-1].save_as(path / f"IM{k + 1:04d}", enforce_file_format=True)
+    return written
 
 
 def _dataset(pixels: np.ndarray, tags: dict[str, Any]):
@@ -122,8 +115,9 @@ def _dataset(pixels: np.ndarray, tags: dict[str, Any]):
         tags = {name: value for name, value in tags.items() if not name.startswith("Window")}
     for name, value in tags.items():
         setattr(d, name, value)
-    d.file_meta.MediaStorageSOPClassUID = d.SOPClassUID
-    d.add_new("PixelData", "OW" if bits > 8 else "OB", _padded(pixels))
+    d.file_meta.MediaStorageSOPClassUID, d.file_meta.MediaStorageSOPInstanceUID = d.SOPClassUID, d.SOPInstanceUID
+    data = pixels.tobytes()
+    d.add_new("PixelData", "OW" if bits > 8 else "OB", data + b"\0" * (len(data) % 2))
     return d
 
 
