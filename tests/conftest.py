@@ -9,6 +9,7 @@ import gc
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ import pytest
 
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")  # processes times threads are the cores; read once, when torch is imported
+# jsonschema looks for it while nbformat is imported, and it compiles 38 grammars: 2 s in each process of the tests, for
+# a kind of address that no notebook has. Without it jsonschema leaves that one format unchecked.
+sys.modules.setdefault("rfc3987_syntax", None)
 
 from tlkit import check, files, runs  # noqa: E402
 

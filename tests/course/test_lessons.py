@@ -139,17 +139,17 @@ def test_a_reader_runs_lessons_and_a_notebook_in_a_browser(lab):
     }
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM)
+        page = browser.new_page(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
+        page.set_default_timeout(1000 * PATIENCE)
+        pages.open_lab(page, lab)
         for path, (figures, right, blank) in opened.items():
-            page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
-            page.set_default_timeout(1000 * PATIENCE)
-            outputs = pages.run_all(page, lab, path)
+            outputs = pages.run_all(page, path)
             told = pages.text(outputs)
             assert not [o for cell in outputs for o in cell if o["output_type"] == "error"], (path, told[-2000:])
             assert "Traceback" not in told and pages.pictures(outputs) >= figures, path
             assert told.count("✓ right, exercise") == 2 * right, path  # as text and as HTML
             assert told.count("still blank. Your code, ") == 2 * blank, path
             if figures:
-                page.locator(".jp-OutputArea img").first.wait_for()
+                page.locator(f"{pages.IN_FRONT} .jp-OutputArea img").first.wait_for()
             page.evaluate("window.jupyterapp.commands.execute('kernelmenu:shutdown')")
-            page.context.close()
         browser.close()

@@ -16,8 +16,15 @@ BOOK = "05_copies_in_the_test"
 pytestmark = pytest.mark.usefixtures("own_runs")
 
 
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """The folder `data` that the tests of this file share: phantoms and stores are written once, and only read."""
+    return tmp_path_factory.mktemp("data")
+
+
 @pytest.fixture
-def own_runs(tmp_path, monkeypatch):
+def own_runs(tmp_path, monkeypatch, data):
+    (tmp_path / "data").symlink_to(data)
     monkeypatch.setenv("TLKIT_RUNS", str(tmp_path))
 
 

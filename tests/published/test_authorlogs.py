@@ -34,6 +34,18 @@ def few(whole, tmp_path_factory) -> Path:
     return copy_few(whole, tmp_path_factory.mktemp("few"))
 
 
+@pytest.fixture(scope="session")
+def all_read(whole) -> authorlogs.Logs:
+    """What is read of the whole tree, once for the tests that only look at it."""
+    return authorlogs.read(whole)
+
+
+@pytest.fixture(scope="session")
+def few_read(few) -> authorlogs.Logs:
+    """What is read of the few runs before a test changes a copy of them."""
+    return authorlogs.read(few)
+
+
 @pytest.fixture
 def tree(few, tmp_path) -> Path:
     return Path(shutil.copytree(few, tmp_path / "tree"))
@@ -61,16 +73,15 @@ def same(before: pd.DataFrame, after: pd.DataFrame, but: set[str] = frozenset())
 # --- what is read ---
 
 
-def test_every_published_run_is_read(whole):
-    logs = authorlogs.read(whole)
-    cells = logs.headline().groupby(["experiment", "task", "metric", "pretraining"], observed=True).size()
+def test_every_published_run_is_read(all_read):
+    cells = all_read.headline().groupby(["experiment", "task", "metric", "pretraining"], observed=True).size()
     assert (cells == 4).all() and len(cells) == 32 + 92 + 24 + 8 + 8
-    assert logs.results["run"].nunique() == logs.epochs["run"].nunique() == 80 + 272 + 60 + 32 + 32
-    assert lines(logs) == [("E1/PT_SimCLR_I1k_FT_BraTS_testing", "a debug run, left out by its name", False)]
+    assert all_read.results["run"].nunique() == all_read.epochs["run"].nunique() == 80 + 272 + 60 + 32 + 32
+    assert lines(all_read) == [("E1/PT_SimCLR_I1k_FT_BraTS_testing", "a debug run, left out by its name", False)]
 
 
-def test_results_hold_all_metrics_under_one_name(whole):
-    results = authorlogs.read(whole, train=False).results
+def test_results_hold_all_metrics_under_one_name(all_read):
+    results = all_read.results
     assert list(results) == authorlogs.RESULTS and set(results["kind"]) == {"finetune"}
     found = results.groupby(["task", "run"], observed=True)["metric"].agg(frozenset).groupby("task", observed=True)
     names = {task: set(sets) for task, sets in found}
@@ -95,8 +106,8 @@ def test_epochs_are_the_lines_of_val_log(tree):
             assert ours[names.get(title, "loss")].tolist() == [float(row[title]) for row in rows], title
 
 
-def test_training_counts_steps(whole):
-    training = authorlogs.read(whole).training
+def test_training_counts_steps(all_read):
+    training = all_read.training
     assert list(training) == authorlogs.TRAINING
     cell = training.drop_duplicates("task").set_index(training.drop_duplicates("task")["task"].astype(str))
     assert cell.loc["R", ["batch", "epochs", "steps", "steps_per_epoch"]].tolist() == [4096, 100, 6001, 60]
@@ -123,53 +134,52 @@ def test_curves_are_means_over_the_runs_of_a_cell(tmp_path):
     assert logs.training["steps_per_epoch"].tolist() == [2, 2, 2] and logs.results.empty and logs.epochs.empty
 
 
-def test_run_of_another_length_is_not_in_the_curve(tree, few):
+def test_run_of_another_length_is_not_in_the_curve(tree, few_read):
     path = tree / "E1/PT_Scratch_FT_LiTS_f1/train.log"
     text = "".join(f"{e},{s},0.5\n" for e in range(1, 51) for s in (1, 2))
     path.write_text("epoch,step,loss\n" + text)
-    before, after = authorlogs.read(few), authorlogs.read(tree)
+    before, after = few_read, authorlogs.read(tree)
     assert_frame_equal(before.curves, after.curves)
     assert after.training.set_index("run")["steps_per_epoch"]["E1/PT_Scratch_FT_LiTS_f1"] == 2
     reason = "100 steps, 1001 in the first run of the cell: not in the mean curve"
     assert lines(after) == [("E1/PT_Scratch_FT_LiTS_f1/train.log", reason, True)]
 
 
-def test_without_train_the_rest_is_the_same(few):
-    full, short = authorlogs.read(few), authorlogs.read(few, train=False)
+def test_without_train_the_rest_is_the_same(few, few_read):
+    full, short = few_read, authorlogs.read(few, train=False)
     assert len(full.training) == 2 and short.training.empty and short.curves.empty
     assert list(short.training) == list(full.training) and list(short.curves) == list(full.curves)
     assert_frame_equal(full.results, short.results)
     assert_frame_equal(full.epochs, short.epochs)
 
 
-def test_curves_are_small(whole):
-    curves = authorlogs.read(whole).curves
+def test_curves_are_small(all_read):
+    curves = all_read.curves
     assert curves.memory_usage(deep=True).sum() / len(curves) < 25
 
 
-def test_tasks_stand_in_the_order_of_the_panels(whole):
-    logs = authorlogs.read(whole)
-    for frame in (logs.results, logs.epochs, logs.training, logs.curves):
+def test_tasks_stand_in_the_order_of_the_panels(all_read):
+    for frame in (all_read.results, all_read.epochs, all_read.training, all_read.curves):
         assert frame["task"].cat.ordered and list(frame["task"].cat.categories) == study.TASKS
     assert study.TASKS[:7] == ["BraTS", "CX8", "I1k", "LiTS", "R", "BraTSM", "BraTSS"] and len(study.TASKS) == 22
-    assert logs.results["pretraining"].unique().tolist() == list(study.PRETRAININGS.values())
+    assert all_read.results["pretraining"].unique().tolist() == list(study.PRETRAININGS.values())
 
 
-def test_headline_is_what_the_paper_shows(whole):
-    headline = authorlogs.read(whole, train=False).headline()
+def test_headline_is_what_the_paper_shows(all_read):
+    headline = all_read.headline()
     shown = headline.groupby("task", observed=True)["metric"].agg(lambda m: sorted(set(m)))
     assert shown["R"] == shown["I10XS"] == ["accuracy"] and shown["CX8M"] == ["auc"]
     assert shown["LiTS"] == ["dice_1", "dice_2"] and shown["BraTSS"] == ["dice_1", "dice_2", "dice_3"]
 
 
-def test_size_adjustment_needs_both_corpora(few, whole):
-    assert authorlogs.read(few).size_adjustment() is None  # radnet12m is not in it
-    adjustment = authorlogs.read(whole, train=False).size_adjustment()
+def test_size_adjustment_needs_both_corpora(few_read, all_read):
+    assert few_read.size_adjustment() is None  # radnet12m is not in it
+    adjustment = all_read.size_adjustment()
     assert (adjustment.small, adjustment.large) == (1_281_167, 12_034_617)
 
 
-def test_names(few):
-    names = authorlogs.read(few).names()
+def test_names(few_read):
+    names = few_read.names()
     assert names["mixed_sequential"] != "mixed_sequential" and names["radnet12m"] == "RadNet-12M"
     assert names["E1"] == "fine-tuning" and names["E4"] == "linear evaluation"
     assert names["BraTSM/dice_2"] == "Dice, whole tumour" and names["BraTS/dice_3"] == "Dice, tumour core"
@@ -246,13 +256,13 @@ FOLDERS = {
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_folder_that_is_no_run_is_named(tree, few, folder):
+def test_folder_that_is_no_run_is_named(tree, few_read, folder):
     name, reason = FOLDERS[folder]
     (tree / folder).mkdir(parents=True)
     logs = authorlogs.read(tree)
     assert [(file, used) for file, _, used in lines(logs)] == [(name or folder, False)]
     assert reason in logs.rejects["reason"][0]
-    assert_frame_equal(logs.results, authorlogs.read(few).results)
+    assert_frame_equal(logs.results, few_read.results)
 
 
 def test_second_folder_of_a_cell_is_named(tmp_path):
@@ -265,21 +275,21 @@ def test_second_folder_of_a_cell_is_named(tmp_path):
     assert len(rejects) == 2 + 1 + 3  # two logs of the first folder, the second folder, three repeats
 
 
-def test_missing_repeat_is_named(tree, few):
+def test_missing_repeat_is_named(tree, few_read):
     shutil.rmtree(tree / "E1/PT_SimCLR_R_FT_R_f2")
     shutil.rmtree(tree / "E1/PT_SimCLR_R_FT_R")
-    before, after = authorlogs.read(few), authorlogs.read(tree)
+    before, after = few_read, authorlogs.read(tree)
     assert [file for file, _, _ in lines(after)] == ["E1/PT_SimCLR_R_FT_R", "E1/PT_SimCLR_R_FT_R_f2"]
     assert after.rejects["reason"].str.startswith("missing").all() and not after.rejects["used"].any()
     for frame in FRAMES.values():
         same(getattr(before, frame), getattr(after, frame), {"E1/PT_SimCLR_R_FT_R_f2", "E1/PT_SimCLR_R_FT_R"})
 
 
-def test_missing_logs_are_named_but_not_a_missing_train_log(tree, few):
+def test_missing_logs_are_named_but_not_a_missing_train_log(tree, few_read):
     run = "E1/PT_Scratch_FT_LiTS"
     for kind in FRAMES:
         (tree / run / f"{kind}.log").unlink()
-    before, after = authorlogs.read(few), authorlogs.read(tree)
+    before, after = few_read, authorlogs.read(tree)
     assert lines(after) == [(f"{run}/{kind}.log", "missing", False) for kind in ("test", "val")]
     for frame in FRAMES.values():
         same(getattr(before, frame), getattr(after, frame), {run})
@@ -326,14 +336,14 @@ FILES = {
 
 
 @pytest.mark.parametrize(("kind", "case"), FILES)
-def test_bad_file_is_named_and_touches_nothing_else(tree, few, kind, case):
+def test_bad_file_is_named_and_touches_nothing_else(tree, few_read, kind, case):
     run = "E1/PT_Scratch_FT_LiTS"
     change, reason, used = FILES[kind, case]
     path = tree / run / f"{kind}.log"
     text = path.read_text()
     path.write_text(change(text))
     assert path.read_text() != text
-    before, after = authorlogs.read(few), authorlogs.read(tree)
+    before, after = few_read, authorlogs.read(tree)
     assert [(file, kept) for file, _, kept in lines(after)] == [(f"{run}/{kind}.log", used)]
     assert re.search(reason, after.rejects["reason"][0])
     for log, frame in FRAMES.items():
@@ -341,10 +351,10 @@ def test_bad_file_is_named_and_touches_nothing_else(tree, few, kind, case):
     assert (run in set(getattr(after, FRAMES[kind])["run"])) == used
 
 
-def test_windows_line_ends(tree, few):
+def test_windows_line_ends(tree, few_read):
     for path in tree.rglob("*.log"):
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    before, after = authorlogs.read(few), authorlogs.read(tree)
+    before, after = few_read, authorlogs.read(tree)
     assert lines(after) == []
     for frame in ("results", "epochs", "training", "curves"):
         assert_frame_equal(getattr(before, frame), getattr(after, frame))

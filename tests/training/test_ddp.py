@@ -48,15 +48,18 @@ def free_port() -> int:
         return s.getsockname()[1]
 
 
-def together(work, folder: Path, jobs: int, seconds: float = 300) -> None:
-    """Run `work(folder, ports)` as rank 0 and rank 1; fail where one of them has not ended in time.
-
-    Both are forked from a process that has imported all of it, once for the tests of this file.
-    """
+def forks():
+    """Return what starts processes as forks of one that has imported all of it, once for the tests of this file."""
     context = torch.multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
         ["tlkit.training.run", "torch.distributed", "torch._dynamo", "timm", "sklearn.metrics"]
     )
+    return context
+
+
+def together(work, folder: Path, jobs: int, seconds: float = 300) -> None:
+    """Run `work(folder, ports)` as rank 0 and rank 1; fail where one of them has not ended in time."""
+    context = forks()
     ports = [free_port() for _ in range(jobs)]
     ranks = [context.Process(target=_as_rank, args=(work, r, str(folder), ports, dict(os.environ))) for r in (0, 1)]
     for process in ranks:
@@ -317,11 +320,20 @@ def test_the_processes_of_a_run_end_when_who_started_them_is_killed(config, data
     made = config(recipe={"epochs": 500, "sync_batchnorm": False}, compute=TWO)
     (tmp_path / "config.json").write_text(json.dumps(made))
     folder = runs.folder(runs.run_id(made))
-    command = [sys.executable, "-m", "tlkit", "run", str(tmp_path / "config.json")]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as top:
-        while not runs.folder(folder.name + runs.PARTIAL).joinpath("history.csv").exists() and top.poll() is None:
-            time.sleep(0.1)
-        below = psutil.Process(top.pid).children(recursive=True)
-        assert len(below) >= 3  # torchrun and two of its own
-        top.kill()
+    top = forks().Process(target=_start, args=(tmp_path / "config.json", dict(os.environ)))
+    top.start()
+    while not runs.folder(folder.name + runs.PARTIAL).joinpath("history.csv").exists() and top.is_alive():
+        time.sleep(0.1)
+    below = psutil.Process(top.pid).children(recursive=True)
+    assert len(below) >= 3  # torchrun and two of its own
+    top.kill()
+    top.join()
     assert not psutil.wait_procs(below, timeout=30)[1]
+
+
+def _start(config_file: Path, environment: dict[str, str]) -> None:
+    """Call `python -m tlkit run`, in a process that has imported what it needs."""
+    from tlkit.__main__ import main
+
+    os.environ |= environment
+    main(["run", str(config_file)])

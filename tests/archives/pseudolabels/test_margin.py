@@ -16,6 +16,7 @@ from tlkit.archives import pseudolabels
 from tlkit.archives.pseudolabels import artefact, clustering
 from tlkit.datasets import DATASETS, prepare
 from tlkit.datasets.store import open_store
+from tlkit.training.compute import limit_threads
 
 SCALES = ("smoke", "quick")
 TRAINED = ("tags", "images")  # the sources that a network turns to vectors; both variables are about networks alone
@@ -37,14 +38,12 @@ def archive(scale: str):
 
 
 def save(folder: str, *sources: str) -> None:
-    """Save the vectors of all scales, in a process whose environment says what processor it is."""
-    import torch
-
-    torch.set_num_threads(1)
-    for scale in SCALES:
-        _, store, root, chosen = archive(scale)
-        chosen = replace(chosen, sources=sources)
-        np.savez(f"{folder}/{scale}.npz", **artefact.embed(store, root, DATASETS["radiologynet"], chosen)[1])
+    """Save the vectors of all scales, made on the processor that this process found or was told to use."""
+    with limit_threads(1):
+        for scale in SCALES:
+            _, store, root, chosen = archive(scale)
+            chosen = replace(chosen, sources=sources)
+            np.savez(f"{folder}/{scale}.npz", **artefact.embed(store, root, DATASETS["radiologynet"], chosen)[1])
 
 
 @pytest.fixture(scope="module")
@@ -55,17 +54,18 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def saved(root):
-    """Return a function that gives the folder with the vectors of a processor."""
+    """Return a function that gives the folder with the vectors of a processor; `TLKIT_RUNS` is `root` meanwhile."""
 
     @cache
     def made(processor: str):
         folder = root / processor
         folder.mkdir()
+        if not any(PROCESSORS[processor]):
+            save(str(folder), "text", *TRAINED)
+            return folder
         told = dict(zip(("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY"), PROCESSORS[processor], strict=True))
-        env = {k: v for k, v in os.environ.items() if k not in told} | {k: v for k, v in told.items() if v}
-        env |= {"TLKIT_RUNS": str(root), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(paths.REPO)}
-        sources = TRAINED if any(PROCESSORS[processor]) else ("text", *TRAINED)
-        subprocess.run([sys.executable, __file__, folder, *sources], check=True, env=env)
+        env = os.environ | told | {"TLKIT_RUNS": str(root), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(paths.REPO)}
+        subprocess.run([sys.executable, __file__, folder, *TRAINED], check=True, env=env)
         return folder
 
     return made
