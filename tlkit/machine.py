@@ -37,12 +37,12 @@ def environment(device: str = "cpu") -> dict[str, Any]:
 
 
 @cache
-def _versions() -> tuple[tuple[str, str], ...]:
-    found = []
+def _versions() -> dict[str, str]:
+    found = {}
     for name in PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
-            found.append((name, version(name)))
-    return tuple(found)
+            found[name] = version(name)
+    return found
 
 
 def processor(told: Path = Path("/proc/cpuinfo")) -> str:

@@ -43,7 +43,7 @@ def feature_reuse(ids: Iterable[str], images: int = 2000, seed: int = 0) -> tupl
     it. There `run` and `seed` name both ("42 and 1"). Runs of scratch also differ in their random start.
     Raises FileNotFoundError where a run or its pretraining is not done, ConfigError as `compare` does.
     """
-    configs = {rid: _config(rid) for rid in ids}
+    configs = {rid: finished.config_of(rid) for rid in ids}
     groups: dict[str, list[str]] = {}
     for rid, config in configs.items():
         groups.setdefault(canonical(_without_seed(config)), []).append(rid)
@@ -118,7 +118,7 @@ def encoder_after(rid: str) -> nn.Module:
     """Return the encoder of the finished run `rid`."""
     from tlkit.models import load_encoder
 
-    encoder = deepcopy(_untrained(_config(rid)["backbone"]))
+    encoder = deepcopy(_untrained(finished.config_of(rid)["backbone"]))
     load_encoder(encoder, runs.check_file(rid, "model.safetensors"))
     return encoder
 
@@ -138,10 +138,6 @@ def first_convolutions(encoder: nn.Module, count: int = 3) -> dict[str, nn.Conv2
     if not found:
         raise ConfigError(f"{type(encoder).__name__} has no convolution; feature reuse is defined for early ones")
     return dict(found[:count])
-
-
-def _config(rid: str) -> dict[str, Any]:
-    return finished.config_of(rid)
 
 
 def _without_seed(config: dict[str, Any]) -> dict[str, Any]:
