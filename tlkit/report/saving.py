@@ -22,8 +22,11 @@ from tlkit.report.style import lean_fonts, mark_phantom, style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-UNDATED = {"svg": {"metadata": {"Date": None}}, "pdf": {"metadata": {"CreationDate": None}}}  # how to write each kind
-KINDS = UNDATED | {"png": {"pil_kwargs": {"compress_level": 3}}}  # half of the time of 6, to a file of 1.05 times
+KINDS = {  # of file, and how each is written: without its date
+    "svg": {"metadata": {"Date": None}},
+    "pdf": {"metadata": {"CreationDate": None}},
+    "png": {"pil_kwargs": {"compress_level": 3}},  # half of the time of 6, to a file of 1.05 times
+}
 
 
 def save_figure(
